@@ -1,0 +1,50 @@
+"""llama.cpp: compiled from a pinned source, one llama-server a service."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import build, service
+from deploys.operations.files import File
+from deploys.operations.service import Unit
+from deploys.planning import render
+from deploys.planning.resolve import HostPlan, ServicePlan
+
+
+@deploy("llama.cpp")
+def install() -> None:
+    """Have the programs in a folder of their own, `current` pointing to it."""
+    plan = current_plan()
+
+    build.installed(
+        name="Install llama.cpp, compiled once for machines of this kind",
+        build=plan.build_of("llama.cpp"),
+        site=plan.site,
+        systemd=plan.systemd,
+    )
+
+
+@deploy("llama.cpp")
+def start() -> None:
+    """Have every service of the plan configured, running, and answering with its model."""
+    plan = current_plan()
+
+    service.running(
+        name="Configure and start the services, wait for their answer",
+        units=[_unit(plan, planned) for planned in plan.services_of("llama.cpp")],
+        systemd=plan.systemd,
+    )
+
+
+def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
+    rendered, digest = render.service(plan, planned)
+    return Unit(
+        name=planned.unit,
+        files=tuple(
+            File(path=file.path, content=file.content, mode=file.mode) for file in rendered
+        ),
+        digest=digest,
+        url=planned.url,
+        model=planned.name,
+    )

@@ -1,0 +1,59 @@
+"""Long-running work on the machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pyinfra.api import FactBase, StringCommand
+
+from deploys.operations import programs
+
+State = Literal["none", "running", "done", "failed", "lost"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """One job as it stands.
+
+    + state: lost means that it began and that neither it nor its result is there: the machine went
+      down, or somebody killed it
+    + progress: {"done": n, "total": n, "unit": "B" or "steps", "step": what is being done}
+    + tail: last lines of its log
+    + elapsed: seconds since it began
+    """
+
+    state: State = "none"
+    exit: int | None = None
+    progress: dict[str, Any] | None = None
+    tail: tuple[str, ...] = ()
+    elapsed: float | None = None
+
+
+class Job(FactBase[Status]):
+    """
+    Returns how one job stands.
+
+    + directory: its folder below /var/lib/modelrack/jobs
+    """
+
+    default = Status
+
+    def command(self, directory: str) -> StringCommand:
+        # Before the archive is there no job can be, either.
+        return StringCommand(
+            *("test", "-e", programs.path(), "||", "exit", "0", ";"),
+            programs.command("job", "status", directory, "--tail", "30"),
+        )
+
+    def process(self, output: list[str]) -> Status:
+        return parse(output[-1])
+
+
+def parse(line: str) -> Status:
+    """The line that `job status` prints."""
+    data = json.loads(line)
+    return Status(
+        data["state"], data["exit"], data["progress"], tuple(data["tail"]), data.get("elapsed")
+    )

@@ -1,0 +1,52 @@
+"""The pins, read from and written to files on the operator's computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploys.planning.locks import ArtifactLock, Locks, WeightsLock
+from deploys.planning.refusal import Refusal
+
+# These come with the source; a site may keep its weights elsewhere, never its artifacts.
+_ARTIFACTS = Path(__file__).resolve().parents[1] / "locks" / "artifacts.yaml"
+_HEADER = (
+    "# Written by deploys/lock.py and by the first run that needed an entry; keep it in git.\n"
+)
+
+
+def read(folder: Path) -> Locks:
+    """Everything that is pinned, weights from `folder`."""
+    weights = _load(folder / "weights.yaml")
+    artifacts = _load(_ARTIFACTS)
+    try:
+        return Locks(
+            artifacts={name: ArtifactLock(**entry) for name, entry in artifacts.items()},
+            weights={name: WeightsLock.from_json(entry) for name, entry in weights.items()},
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Refusal(
+            f"The pins in {folder} cannot be read: {error}", "Restore the file from git"
+        ) from error
+
+
+def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
+    """Add weights to those pinned in `folder`, sorted, so that a change is a readable diff."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "weights.yaml"
+    entries = {**_load(path), **{name: lock.to_json() for name, lock in weights.items()}}
+    arriving = path.with_suffix(".arriving")
+    text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=120)
+    arriving.write_text(_HEADER + text)
+    arriving.replace(path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise Refusal(f"{path} is not YAML: {error}", "Restore the file from git") from error

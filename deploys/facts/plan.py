@@ -1,0 +1,87 @@
+"""The plan of the machine at hand: what every stage and entry script begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from pyinfra import host, logger, state
+from pyinfra.api import Host
+
+from deploys.facts import hub, locks
+from deploys.facts.machine import Hardware
+from deploys.operations import transport
+from deploys.planning.machine import Machine
+from deploys.planning.profile import HostProfile
+from deploys.planning.refusal import Refusal
+from deploys.planning.resolve import HostPlan, model_of, resolve
+from deploys.planning.site import Site
+
+_plans: WeakKeyDictionary[Host, HostPlan] = WeakKeyDictionary()
+T = TypeVar("T")
+
+
+def current_plan() -> HostPlan:
+    """What is decided for this host; read once a run.
+
+    A refusal is printed and stops this host here, before anything was changed; the others go on.
+    """
+    this = state.inventory.get_host(host.name)
+    if this not in _plans:
+        transport.tune(this)
+        _plans[this] = _or_stop(this, _resolved)
+    return _plans[this]
+
+
+def _or_stop(this: Host, decide: Callable[[], T]) -> T:
+    try:
+        return decide()
+    except Refusal as refusal:
+        logger.error(f"{this.print_prefix}refused: {refusal}")
+        transport.stop(this)
+
+
+def _resolved() -> HostPlan:
+    profile, site = _wanted()
+    machine = host.get_fact(Hardware, data_root=site.data_root)
+    if machine is None:
+        raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")
+    pins = locks.read(site.locks)
+    plan = resolve(profile, site, machine, pins)
+    for warning in plan.warnings:
+        logger.warning(f"{host.print_prefix}{warning}")
+    if plan.unlocked and not transport.is_simulated(host):
+        plan = _pinned(profile, site, machine, plan)
+    return plan
+
+
+def _wanted() -> tuple[HostProfile, Site]:
+    profile, site = host.data.get("profile"), host.data.get("site")
+    if not isinstance(profile, HostProfile) or not isinstance(site, Site):
+        missing = "site" if isinstance(profile, HostProfile) else "profile"
+        raise Refusal(
+            f"This host has no {missing}",
+            f"Name its host class: {missing} is set in inventories/group_data, in the file called"
+            " like the inventory or like a group in it",
+        )
+    return profile, site
+
+
+def _pinned(profile: HostProfile, site: Site, machine: Machine, plan: HostPlan) -> HostPlan:
+    """The plan once more, with the files that it lacked listed by a hub and pinned."""
+    models = {model.key: model for model in map(model_of, profile.services)}
+    for weights in plan.weights:
+        if weights.locked:
+            continue
+        # Machines of one class ask for the same model: one listing serves them all.
+        with transport.turn(f"pin {weights.model}"):
+            if weights.model in locks.read(site.locks).weights:
+                continue
+            lock = hub.listed(models[weights.model], weights.sources)
+            locks.write(site.locks, {weights.model: lock})
+            logger.info(
+                f"{host.print_prefix}pinned {weights.model}: {len(lock.files)} files of"
+                f" {lock.hub}:{lock.repository} at {lock.revision}, in {site.locks / 'weights.yaml'}"
+            )
+    return resolve(profile, site, machine, locks.read(site.locks))

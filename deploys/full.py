@@ -1,0 +1,33 @@
+"""Everything a machine of its host class needs, in the order it needs it.
+
+pyinfra inventories/h800.py deploys/full.py --dry                what would change
+pyinfra inventories/h800.py deploys/full.py                      make it so
+pyinfra inventories/h800.py deploys.stages.weights.fetch         one stage alone
+"""
+
+from pyinfra import config
+
+from deploys.engines import llama_cpp
+from deploys.facts.plan import current_plan
+from deploys.operations import host_lock
+from deploys.stages import base, weights
+
+config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+
+# Facts and profile become the plan. A refusal stops this host here, before any change.
+plan = current_plan()
+
+host_lock.acquire(name="Keep other runs away from this machine")
+
+# The machine itself.
+base.install()
+
+# One line an engine, never a loop: pyinfra tells operations apart by line.
+if plan.uses("llama.cpp"):
+    llama_cpp.install()
+
+# The weights, before anything that would load them.
+weights.fetch()
+
+if plan.uses("llama.cpp"):
+    llama_cpp.start()

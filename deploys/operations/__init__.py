@@ -1,0 +1,1 @@
+"""Our own pyinfra operations: each reads, compares, and then does nothing or yields commands."""

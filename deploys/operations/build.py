@@ -1,0 +1,111 @@
+"""Programs compiled from a pinned source: once for all machines of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.files import Entries
+from deploys.operations import artifact, files, job, packages, transport
+from deploys.operations.files import Directory, Link
+from deploys.operations.transport import HostCommand
+from deploys.planning.builds import Build
+from deploys.planning.site import Site
+
+
+@operation()
+def installed(
+    build: Build, site: Site, systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a build in its versioned folder, and `current` pointing to it.
+
+    + build: what is compiled and how
+    + site: where its source comes from, and where packed results are kept on this computer
+
+    The first machine of its kind compiles, in a job; the result is fetched into `site.builds` and
+    given to every other machine with the same digest, in this run and in later ones.
+    """
+    stamp = f"{build.directory}/build.json"
+    current = Link(path=str(Path(build.directory).parent / "current"), target=build.directory)
+    found = host.get_fact(Entries, paths=(stamp, current.path))
+    if stamp in found and current.is_there(found.get(current.path)):
+        host.noop(f"{build.name} {build.version} is installed")
+        return
+    if stamp not in found:
+        parent = str(Path(build.directory).parent)
+        yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
+        packed = site.builds / f"{build.name}-{build.version}-{build.digest}.tar.gz"
+        # One machine compiles; the others of its kind wait here, and take over if it fails.
+        with transport.turn(build.digest):
+            if not packed.exists():
+                yield from _compile(build, site, packed, systemd=systemd)
+        if stamp not in host.get_fact(Entries, paths=(stamp,)):
+            yield from _unpack(build, packed)
+    yield files.write([current])
+
+
+def _compile(
+    build: Build, site: Site, packed: Path, *, systemd: bool
+) -> Generator[PyinfraCommand, None, None]:
+    source = f"/var/lib/modelrack/build/{build.name}-{build.version}"
+    pack = f"/var/lib/modelrack/build/{build.digest}.tar.gz"
+    yield from packages.installing(build.packages, site)
+    if source not in host.get_fact(Entries, paths=(source,)):
+        yield from artifact.unpacking(build.source, source, site, systemd=systemd)
+    yield from job.running(
+        f"build-{build.name}-{build.digest}",
+        ["python3", "{program}", "build", "{spec}"],
+        systemd=systemd,
+        spec={
+            "source": source,
+            "work": f"/var/lib/modelrack/build/{build.digest}",
+            "directory": build.directory,
+            "options": build.options,
+            "targets": build.targets,
+            "pack": pack,
+            "stamp": {
+                "name": build.name,
+                "version": build.version,
+                "source": build.source.tree_sha256 or build.source.sha256,
+                "options": build.options,
+                "toolchain": build.toolchain,
+            },
+        },
+    )
+    yield HostCommand(_collect, pack, packed)
+    yield StringCommand("rm", "-f", QuoteString(pack))
+
+
+def _collect(state: State, host: Host, arguments: Any, pack: str, packed: Path) -> bool:
+    """Fetch the packed result; a half one is never taken for it."""
+    packed.parent.mkdir(parents=True, exist_ok=True)
+    arriving = packed.with_name(f"{packed.name}.{host.name.replace('/', '_')}.arriving")
+    ok, output = transport.run(host, arguments, "sha256sum", QuoteString(pack))
+    if not ok or not host.get_file(pack, str(arriving), **arguments):
+        logger.error(f"{host.print_prefix}{pack} could not be fetched: {output.stderr}")
+        return False
+    if files.sha256(arriving) != output.stdout_lines[0].split()[0]:
+        logger.error(f"{host.print_prefix}{pack} arrived damaged, run this again")
+        return False
+    arriving.rename(packed)
+    return True
+
+
+def _unpack(build: Build, packed: Path) -> Generator[PyinfraCommand, None, None]:
+    arriving = f"{build.directory}.arriving"
+    archive = f"{build.directory}.tar.gz"
+    yield from files.uploading(packed, archive, "644")
+    yield StringCommand(
+        *("rm", "-rf", QuoteString(arriving), "&&"),
+        *("mkdir", "-m", "755", QuoteString(arriving), "&&"),
+        *("tar", "-xzf", QuoteString(archive), "-C", QuoteString(arriving), "&&"),
+        *("sync", "-f", QuoteString(arriving), "&&"),
+        *("mv", "-T", QuoteString(arriving), QuoteString(build.directory), "&&"),
+        *("rm", QuoteString(archive)),
+    )

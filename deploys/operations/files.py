@@ -1,0 +1,157 @@
+"""Files on the machine: written atomically, many in one round trip."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyinfra import host
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.files import Entries, Found
+from deploys.operations import programs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """A folder; its parents are made with the same owner and mode as needed."""
+
+    path: str
+    mode: str = "755"
+    user: str = "root"
+    group: str = "root"
+
+    def is_there(self, found: Found | None) -> bool:
+        return found is not None and found.kind == "directory" and _owned(self, found)
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": "directory", **vars(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A text file with an explicit mode; its content is in no log and no command line."""
+
+    path: str
+    content: str
+    mode: str
+    user: str = "root"
+    group: str = "root"
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content.encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"File({self.path})"
+
+    def is_there(self, found: Found | None) -> bool:
+        return found is not None and found.sha256 == self.sha256 and _owned(self, found)
+
+    def to_json(self) -> dict[str, str]:
+        content = base64.b64encode(self.content.encode()).decode()
+        return {"kind": "file", **vars(self), "content": content}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A symbolic link, switched by rename."""
+
+    path: str
+    target: str
+
+    def is_there(self, found: Found | None) -> bool:
+        return found is not None and found.kind == "link" and found.target == self.target
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": "link", **vars(self)}
+
+
+Entry = Directory | File | Link
+
+
+@operation()
+def put(entries: Sequence[Entry]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Write folders, files and links; those that are as described already are left alone.
+
+    + entries: in the order they are written, so folders before what lies in them
+
+    A file is written beside its place with its final owner and mode, synced and renamed: a lost
+    connection or a power cut leaves the old file or the new one.
+    """
+    missing = differing(entries)
+    if not missing:
+        host.noop("everything is in place")
+        return
+    yield write(missing)
+
+
+def differing(entries: Sequence[Entry]) -> list[Entry]:
+    """Those of the entries that are not on the machine as described."""
+    paths = tuple(entry.path for entry in entries)
+    hashed = any(isinstance(entry, File) for entry in entries)
+    found = host.get_fact(Entries, paths=paths, hashed=hashed) if paths else {}
+    return [entry for entry in entries if not entry.is_there(found.get(entry.path))]
+
+
+def write(entries: Sequence[Entry], units: Sequence[str] = ()) -> StringCommand:
+    """The command that writes entries; `units` are refused as a whole if systemd refuses one."""
+    request = {"entries": [entry.to_json() for entry in entries], "units": list(units)}
+    program = programs.inline("put")
+    return StringCommand(*program.bits, _stdin=json.dumps(request))
+
+
+@operation()
+def upload(src: Path, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Copy one file of the operator's computer whose name at `dest` changes with its content.
+
+    + src: file here
+    + dest: path on the machine, in a folder that exists, with a version or a digest in it
+    + mode: octal digits
+    """
+    found = host.get_fact(Entries, paths=(dest,)).get(dest)
+    # It came to this name by a rename after its content was proven, and the name names the content.
+    if found is not None and (found.size, found.mode) == (src.stat().st_size, mode):
+        host.noop(f"{dest} is in place")
+        return
+    yield from uploading(src, dest, mode)
+
+
+def uploading(src: Path, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
+    """The commands that copy one file: never a half one at `dest`, whatever happens."""
+    arriving = f"{dest}.arriving"
+    yield StringCommand("install", "-m", mode, "/dev/null", QuoteString(arriving))
+    yield FileUploadCommand(str(src), arriving)
+    check = f"{sha256(src)}  {arriving}\n"
+    yield StringCommand(
+        *("printf", "%s", QuoteString(check), "|", "sha256sum", "--check", "--quiet", "&&"),
+        *("sync", QuoteString(arriving), "&&"),
+        *("mv", "-f", QuoteString(arriving), QuoteString(dest)),
+    )
+
+
+def _owned(wanted: Directory | File, found: Found) -> bool:
+    return (found.mode, found.user, found.group) == (wanted.mode, wanted.user, wanted.group)
+
+
+_hashes: dict[tuple[str, int, int], str] = {}
+
+
+def sha256(path: Path) -> str:
+    """Of a file here; read once a run, not once a machine."""
+    status = path.stat()
+    key = (str(path), status.st_size, status.st_mtime_ns)
+    if key not in _hashes:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+        _hashes[key] = digest.hexdigest()
+    return _hashes[key]

@@ -1,0 +1,72 @@
+"""One run at a time on a machine.
+
+The lock is a file lock that a small program on the machine holds for as long as this run keeps its
+standard input open and ticking. When the run ends, is killed, or its link is gone for a minute and
+a half, the lock is free: there is no stale lock to break.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Generator
+
+from pyinfra import host, state
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.operations import programs, transport
+
+PATH = "/run/modelrack/lock"
+# Seconds without a sign of life after which the lock is given up.
+_LEASE = 90
+# Seconds for which a run that has just ended may still hold it.
+_GRACE = 3.0
+
+
+@operation()
+def acquire() -> Generator[PyinfraCommand, None, None]:
+    """
+    Keep every other run away from this machine until this one ends.
+
+    Taking it changes nothing on the machine, so it counts as no change.
+    """
+    if not state.is_executing:
+        host.noop("the lock is taken when the run begins")
+        return
+    owner = {
+        "user": getpass.getuser(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "command": " ".join(sys.argv)[:200],
+    }
+    command = programs.inline("lock", "hold", "--owner", json.dumps(owner), "--lease", _LEASE, PATH)
+    started = time.monotonic()
+    while True:
+        line = transport.hold(
+            host, host.current_op_global_arguments or {}, command, every=_LEASE / 4
+        ).first_line
+        if line == "held":
+            host.noop("the lock is ours")
+            return
+        if time.monotonic() - started > _GRACE:
+            break
+        transport.pause(0.5)
+    yield transport.fail(_refusal(line))
+
+
+def _refusal(line: str) -> str:
+    try:
+        other = json.loads(line)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other["since"]))
+        return (
+            f"{other['user']} on {other['host']} (process {other['pid']}) is at work on this machine"
+            f" since {since}: {other['command']}. Nothing was changed; run this again when that is"
+            " done."
+        )
+    except (ValueError, KeyError, TypeError):
+        return f"the lock {PATH} could not be taken: {line or 'no answer'}. Nothing was changed."

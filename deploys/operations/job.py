@@ -1,0 +1,179 @@
+"""Work that takes minutes or hours: it runs on the machine and is watched from here.
+
+It is a transient systemd unit there, so that it outlives this run and the connection; a second run
+finds it and watches on. Where no systemd runs (a tree that becomes an image) it runs in the
+foreground.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.jobs import Job, Status, parse
+from deploys.operations import files, programs, transport
+from deploys.operations.files import Directory, File
+from deploys.operations.transport import HostCommand
+
+ROOT = "/var/lib/modelrack/jobs"
+# Seconds between two looks at a job, and between two lines about it.
+_LOOK_EVERY = 1.0
+_SAY_EVERY = 5.0
+
+
+@operation()
+def run(
+    job: str, argv: Sequence[str], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have `argv` done once on the machine.
+
+    + job: name with a digest of what decides the result, so that other work is another job
+    + argv: program and arguments; nothing secret, everybody on the machine can read them
+    + systemd: False in a tree that is being made into an image
+
+    A job that is running is watched, one that is done is not run again, one that failed or was lost
+    is started anew.
+    """
+    status = host.get_fact(Job, directory=f"{ROOT}/{job}")
+    if status.state == "done":
+        host.noop(f"{job} is done")
+        return
+    yield from running(job, argv, systemd=systemd)
+
+
+def running(
+    job: str,
+    argv: Sequence[str],
+    *,
+    systemd: bool,
+    spec: dict[str, Any] | None = None,
+) -> Generator[PyinfraCommand, None, None]:
+    """The commands that start a job, or find it running, and wait for its end.
+
+    + argv: "{program}" in it becomes the path of our archive of programs, "{spec}" that of the spec
+    + spec: written to the job's folder first, readable by root alone
+    """
+    directory = f"{ROOT}/{job}"
+    entries: list[files.Entry] = [Directory(path=directory, mode="700")]
+    if spec is not None:
+        content = json.dumps(spec, indent=2)
+        entries.append(File(path=f"{directory}/spec.json", content=content, mode="600"))
+    words = {"{program}": programs.path(), "{spec}": f"{directory}/spec.json"}
+    argv = [words.get(word, word) for word in argv]
+    yield files.write(entries)
+    work = programs.command("job", "run", directory, "--", *argv)
+    if systemd:
+        yield HostCommand(_start, job, directory, work)
+        yield HostCommand(_watch, job, directory)
+    else:
+        yield work
+
+
+def _start(state: State, host: Host, arguments: Any, job: str, directory: str, work: Any) -> bool:
+    if _status(host, arguments, directory).state == "running":
+        logger.info(f"{host.print_prefix}{job} is running already, watching it")
+        return True
+    unit = f"modelrack-job-{job}"
+    ok, output = transport.run(
+        host,
+        arguments,
+        # A unit of that name may be left failed; --collect removes ours when it ends.
+        *("systemctl", "reset-failed", QuoteString(unit), "2>/dev/null", ";"),
+        # What an earlier try came to says nothing about this one.
+        *("rm", "-f", QuoteString(f"{directory}/exit"), "&&"),
+        *("systemd-run", "--quiet", "--collect", "--unit", QuoteString(unit)),
+        *("--property=Nice=5", "--property=TimeoutStopSec=30", work),
+    )
+    if not ok:
+        logger.error(f"{host.print_prefix}{job} could not be started: {output.stderr}")
+    return ok
+
+
+def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -> bool:
+    """Say how far the job is until it ends; its last words when it fails."""
+    started = said = time.monotonic()
+    rate = _Rate()
+    shown = ""
+    while True:
+        status = _status(host, arguments, directory)
+        now = time.monotonic()
+        if status.state == "done":
+            logger.info(f"{host.print_prefix}{job}: done in {_duration(status.elapsed)}")
+            return True
+        # Right after the start the job has not taken its lock yet.
+        if status.state in ("failed", "lost", "none") and now - started > 10:
+            break
+        if status.state == "failed":
+            break
+        line = rate.line(status, now)
+        if line != shown and now - said >= _SAY_EVERY:
+            said, shown = now, line
+            logger.info(f"{host.print_prefix}{job}: {line}")
+        transport.pause(_LOOK_EVERY)
+    for line in status.tail:
+        logger.error(f"{host.print_prefix}{line}")
+    end = f"failed with exit code {status.exit}" if status.state == "failed" else "was stopped"
+    logger.error(
+        f"{host.print_prefix}{job} {end}. The whole log is {directory}/log on the machine;"
+        " run this again to continue."
+    )
+    return False
+
+
+def _status(host: Host, arguments: Any, directory: str) -> Status:
+    command = programs.command("job", "status", directory, "--tail", "30")
+    ok, output = transport.run(host, arguments, command, _timeout=60)
+    return parse(output.stdout_lines[-1]) if ok and output.stdout_lines else Status()
+
+
+class _Rate:
+    """Turns two looks at a job into a speed."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, float] | None = None
+
+    def line(self, status: Status, now: float) -> str:
+        """`fetch 1.2 of 4.0 GiB (30 %), 85.0 MiB/s, 34 s left`."""
+        if not status.progress or not status.progress.get("total"):
+            return f"running for {_duration(status.elapsed)}"
+        done, total = status.progress["done"], status.progress["total"]
+        step = status.progress.get("step") or "step"
+        if status.progress.get("unit") == "B":
+            amount = f"{step} {_size(done)} of {_size(total)}"
+        else:
+            amount = f"{step} {done} of {total}"
+        if self.first is None or done < self.first[1]:
+            self.first = (now, done)
+        speed = (done - self.first[1]) / max(now - self.first[0], 1e-9)
+        text = f"{amount} ({100 * done // total} %)"
+        if speed > 0:
+            if status.progress.get("unit") == "B":
+                text += f", {_size(speed)}/s"
+            text += f", {_duration((total - done) / speed)} left"
+        return text
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "an unknown time"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

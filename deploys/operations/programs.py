@@ -1,0 +1,73 @@
+"""The programs of deploys/remote/, as they travel: a zipapp, or one file for `python3 -c`."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+import zlib
+from functools import cache
+from pathlib import Path
+
+from pyinfra.api import QuoteString, StringCommand
+
+_SOURCE = Path(__file__).resolve().parents[1] / "remote"
+_MAIN = "from modelrack_remote.__main__ import main\n\nraise SystemExit(main())\n"
+
+# What runs on the machine calls it by this name; operations call the file behind it.
+LINK = "/opt/modelrack/bin/modelrack.pyz"
+
+
+@cache
+def zipapp() -> bytes:
+    """The archive, the same bytes for the same sources."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        _add(bundle, "__main__.py", _MAIN)
+        for source in sorted(_SOURCE.glob("*.py")):
+            _add(bundle, f"modelrack_remote/{source.name}", source.read_text())
+    return archive.getvalue()
+
+
+def _add(bundle: zipfile.ZipFile, name: str, text: str) -> None:
+    bundle.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), text)
+
+
+@cache
+def file() -> Path:
+    """The archive as a file here, for uploading."""
+    with tempfile.NamedTemporaryFile(prefix="modelrack-", suffix=".pyz", delete=False) as bundle:
+        bundle.write(zipapp())
+    atexit.register(os.unlink, bundle.name)
+    return Path(bundle.name)
+
+
+def path() -> str:
+    """Where this version of the archive lies on the machine; a running one is never replaced."""
+    return f"/opt/modelrack/bin/modelrack-{hashlib.sha256(zipapp()).hexdigest()[:12]}.pyz"
+
+
+def command(*words: object) -> StringCommand:
+    """A call of the archive."""
+    return StringCommand("python3", path(), *(QuoteString(str(word)) for word in words))
+
+
+def inline(program: str, *words: object) -> StringCommand:
+    """A call of one program before the archive is there; it travels with the command, packed."""
+    return StringCommand(
+        *("python3", "-c", QuoteString(_UNPACK % _packed(program))),
+        *(QuoteString(str(word)) for word in words),
+    )
+
+
+_UNPACK = "import base64, zlib; exec(zlib.decompress(base64.b64decode('%s')))"
+
+
+@cache
+def _packed(program: str) -> str:
+    source = (_SOURCE / f"{program}.py").read_bytes()
+    return base64.b64encode(zlib.compress(source, 9)).decode()

@@ -1,0 +1,168 @@
+"""Model servers as systemd units: written, verified, started, and seen to answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts import services as facts
+from deploys.operations import files, programs, transport
+from deploys.operations.files import File
+from deploys.operations.transport import HostCommand
+
+# Seconds between two looks at a service that is starting, and between two lines about it.
+_LOOK_EVERY = 0.5
+_SAY_EVERY = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One service of a machine.
+
+    + name: of the unit, with its instance
+    + files: unit file and configuration; the same File may belong to several services
+    + digest: of all that a running process must have been started with; it finds it in its
+      environment as MODELRACK_DIGEST
+    + url, model: where it answers, and which model must
+    + stable: seconds it has to stay up
+    + patience: seconds it may take to load the model
+    """
+
+    name: str
+    files: tuple[File, ...]
+    digest: str
+    url: str
+    model: str
+    stable: float = 3.0
+    patience: float = 1800.0
+
+
+@operation()
+def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have services configured, enabled, running with that configuration, and answering.
+
+    + units: what should run
+    + systemd: False in a tree that is being made into an image, where nothing is started
+
+    Whether a restart is due is read from the running process, not remembered from this run: a run
+    that was killed between writing a file and the restart is put right by the next one.
+    """
+    missing = files.differing(list(dict.fromkeys(file for unit in units for file in unit.files)))
+    if not systemd:
+        if missing:
+            yield from _configure(missing)
+            yield StringCommand("systemctl", "enable", *(QuoteString(unit.name) for unit in units))
+        else:
+            host.noop("all services are configured")
+        return
+    found = host.get_fact(facts.Units, questions=_questions(units, chat=False))
+    todo = [unit for unit in units if not _as_wanted(unit, found.get(unit.name))]
+    if not missing and not todo:
+        host.noop("all services run and answer")
+        return
+    if missing:
+        yield from _configure(missing)
+    reload = any(state.reload == "yes" for state in found.values())
+    if reload or any(_is_unit_file(file.path) for file in missing):
+        yield StringCommand("systemctl", "daemon-reload")
+    # A change of configuration changes the digest, so the unit is in `todo` already.
+    for unit in todo:
+        state = found.get(unit.name)
+        name = QuoteString(unit.name)
+        if state is None or state.enabled != "enabled":
+            yield StringCommand("systemctl", "enable", "--quiet", name)
+        if state is None or state.active != "active" or state.digest != unit.digest:
+            yield StringCommand(
+                *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
+                *("systemctl", "restart", name),
+            )
+    for unit in todo:
+        yield HostCommand(_wait_until_it_answers, unit)
+
+
+def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, None]:
+    yield files.write(missing, [file.path for file in missing if _is_unit_file(file.path)])
+
+
+def _is_unit_file(path: str) -> bool:
+    return path.startswith("/etc/systemd/system/")
+
+
+def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
+    return (
+        state is not None
+        and state.active == "active"
+        and state.enabled == "enabled"
+        and state.reload == "no"
+        and state.digest == unit.digest
+        and state.answer == "ok"
+    )
+
+
+def _questions(units: Sequence[Unit], *, chat: bool) -> str:
+    return json.dumps(
+        [{"unit": unit.name, "url": unit.url, "model": unit.model, "chat": chat} for unit in units]
+    )
+
+
+def _wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
+    """The right model answers a question, and the process stays the same for a while."""
+    started = said = time.monotonic()
+    first: facts.Unit | None = None
+    answering_since = started
+    while True:
+        now = time.monotonic()
+        found = _look(host, arguments, unit)
+        if found is not None and found.active == "active" and found.answer == "ok":
+            if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
+                first, answering_since = found, now
+            elif now - answering_since >= unit.stable:
+                logger.info(f"{host.print_prefix}{unit.name} answers as {unit.model} on {unit.url}")
+                return True
+        elif found is not None and found.active in ("failed", "inactive"):
+            return _give_up(host, arguments, unit, f"{unit.name} stopped: it is {found.active}")
+        elif now - started > unit.patience:
+            why = found.answer if found else "its state cannot be read"
+            return _give_up(host, arguments, unit, f"{unit.name} does not answer: {why}")
+        elif found is not None and int(found.restarts or 0) >= 3:
+            return _give_up(host, arguments, unit, f"{unit.name} keeps stopping")
+        if now - said >= _SAY_EVERY:
+            said = now
+            logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
+        transport.pause(_LOOK_EVERY)
+
+
+def _look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
+    ok, output = transport.run(
+        host,
+        arguments,
+        *("printf", "%s", QuoteString(_questions([unit], chat=True)), "|"),
+        programs.inline("services"),
+    )
+    if not ok or not output.stdout_lines:
+        return None
+    return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])
+
+
+def _give_up(host: Host, arguments: Any, unit: Unit, reason: str) -> bool:
+    _, journal = transport.run(
+        host,
+        arguments,
+        *("journalctl", "--no-pager", "--output=cat", "--lines=20", "--unit"),
+        QuoteString(unit.name),
+    )
+    for line in journal.stdout_lines:
+        logger.error(f"{host.print_prefix}  {line}")
+    logger.error(
+        f"{host.print_prefix}{reason}. The lines above are the end of its journal;"
+        f" more with: journalctl -u {unit.name}"
+    )
+    return False

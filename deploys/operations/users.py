@@ -1,0 +1,59 @@
+"""Accounts that services run as."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.users import Account, Accounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A system account that nobody can log in to, with a group of the same name.
+
+    + groups: further groups, which must exist
+    """
+
+    name: str
+    home: str
+    groups: tuple[str, ...] = ()
+    shell: str = "/usr/sbin/nologin"
+
+    def is_there(self, found: Account | None) -> bool:
+        return (
+            found is not None
+            and (found.home, found.shell) == (self.home, self.shell)
+            and {self.name, *self.groups} <= found.groups
+        )
+
+
+@operation()
+def present(users: Sequence[User]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have system accounts; their homes are not made.
+
+    + users: as they should be; further groups that an account is in are left
+    """
+    found = host.get_fact(Accounts, names=tuple(user.name for user in users))
+    missing = [user for user in users if not user.is_there(found.get(user.name))]
+    if not missing:
+        host.noop("all accounts exist")
+        return
+    for user in missing:
+        settings = ["--home-dir", QuoteString(user.home), "--shell", QuoteString(user.shell)]
+        if user.groups:
+            settings += ["--groups", QuoteString(",".join(user.groups))]
+        if user.name in found:
+            append = ["--append"] if user.groups else []
+            yield StringCommand("usermod", *append, *settings, QuoteString(user.name))
+        else:
+            yield StringCommand(
+                *("useradd", "--system", "--user-group", "--no-create-home"),
+                *settings,
+                QuoteString(user.name),
+            )

@@ -1,0 +1,58 @@
+"""Models on the machine's disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.weights import Manifests
+from deploys.operations import job
+from deploys.planning.resolve import Weights
+
+
+@operation()
+def present(
+    models: Sequence[Weights], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have models fetched, merged where the plan says so, and proven file by file.
+
+    + models: what the plan wants on this machine
+
+    The fetching is a job on the machine (remote/fetch.py). A model whose manifest names the same
+    files with the same digests, and whose files still have the size and time noted there, is left
+    alone.
+    """
+    specs = {model.directory: _spec(model) for model in models}
+    proven = host.get_fact(Manifests, specs=json.dumps(list(specs.values()))) if specs else set()
+    missing = [spec for directory, spec in specs.items() if directory not in proven]
+    if not missing:
+        host.noop("all models are there and proven")
+        return
+    for spec in missing:
+        digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
+        yield from job.running(
+            f"fetch-{spec['model']}-{digest}",
+            ["python3", "{program}", "weights", "fetch", "{spec}"],
+            systemd=systemd,
+            spec=spec,
+        )
+
+
+def _spec(model: Weights) -> dict[str, Any]:
+    """What remote/fetch.py is told."""
+    return {
+        "model": model.model,
+        "directory": model.directory,
+        "sources": [asdict(source) for source in model.sources],
+        "files": [asdict(file) for file in model.files],
+        "merge": {"output": model.merge} if model.merge else None,
+        "owner": None,
+    }

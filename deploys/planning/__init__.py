@@ -1,0 +1,1 @@
+"""The pure domain: what a machine should become, decided without touching one."""

@@ -1,0 +1,87 @@
+"""How an engine is compiled: source, options and the packages that this takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from deploys.planning.locks import ArtifactLock
+from deploys.planning.machine import Isa, Machine
+from deploys.planning.refusal import Refusal
+
+# Instruction sets on top of x86-64-v3, which is what llama.cpp assumes for a portable build.
+# Source: ggml/CMakeLists.txt, INS_ENB.
+_ISA_OPTIONS: dict[Isa, tuple[str, ...]] = {
+    "x86-64-v2": (
+        "GGML_AVX=OFF",
+        "GGML_AVX2=OFF",
+        "GGML_FMA=OFF",
+        "GGML_F16C=OFF",
+        "GGML_BMI2=OFF",
+    ),
+    "x86-64-v3": (),
+    "x86-64-v4": ("GGML_AVX512=ON",),
+    "aarch64": (),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One compiled engine, the same for every machine with the same digest.
+
+    + source: pinned archive
+    + options: CMake cache entries, NAME=VALUE
+    + targets: programs that are built and installed into bin/
+    + toolchain: distribution release and architecture; its compiler and C library follow from that
+    + packages: what compiling takes; installed only on the machine that compiles
+    """
+
+    name: str
+    version: str
+    source: ArtifactLock
+    options: tuple[str, ...]
+    targets: tuple[str, ...]
+    toolchain: str
+    packages: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what comes out, 12 hex digits."""
+        decides = asdict(self)
+        del decides["packages"]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def directory(self) -> str:
+        """Where the installed programs lie on the machine."""
+        return f"/opt/modelrack/engines/{self.name}/{self.version}-{self.digest}"
+
+
+def llama_cpp(machine: Machine, source: ArtifactLock) -> Build:
+    """llama.cpp for the CPU of `machine`, without anything that the build would download."""
+    if machine.isa not in _ISA_OPTIONS:
+        raise Refusal(
+            f"llama.cpp is not built for a {machine.isa} processor ({machine.cpu})",
+            "Give this machine's services to one with x86-64-v2 or newer",
+        )
+    return Build(
+        name="llama.cpp",
+        version=source.version,
+        source=source,
+        options=(
+            "BUILD_SHARED_LIBS=OFF",
+            "CMAKE_BUILD_TYPE=Release",
+            "GGML_NATIVE=OFF",
+            *_ISA_OPTIONS[machine.isa],
+            "LLAMA_BUILD_EXAMPLES=OFF",
+            "LLAMA_BUILD_TESTS=OFF",
+            # Both would fetch the web page of llama-server while building.
+            "LLAMA_BUILD_UI=OFF",
+            "LLAMA_USE_PREBUILT_UI=OFF",
+            "LLAMA_OPENSSL=OFF",
+        ),
+        targets=("llama-server", "llama-gguf-split"),
+        toolchain=f"{machine.os}-{machine.os_version}-{machine.architecture}",
+        packages=("cmake", "g++", "ninja-build"),
+    )

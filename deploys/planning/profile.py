@@ -1,0 +1,111 @@
+"""What the operator wants of a machine: HostProfile and its services."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from deploys.planning.catalogue import Model
+from deploys.planning.refusal import Refusal
+
+Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+
+# systemd instance name, file name and served model name at once, so the strictest of the three.
+_SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One model served by one engine on one port.
+
+    + name: instance name of the unit and id that the API reports
+    + engine: who serves it
+    + model: a key of the catalogue, or a Model of your own
+    + port: TCP port on the loopback address
+    + context: tokens one request may use, prompt and answer together; None leaves it to the plan
+    + parallel: requests served at the same time
+    + tensor_parallel: GPUs one copy of the model is spread over; None leaves it to the plan
+    + replicas: copies of the model side by side
+    + merge: keep a split GGUF as one file on disk, for tools that cannot read shards
+    """
+
+    name: str
+    engine: Engine
+    model: str | Model
+    port: int
+    context: int | None = None
+    parallel: int = 4
+    tensor_parallel: int | None = None
+    replicas: int = 1
+    merge: bool = False
+
+    def __post_init__(self) -> None:
+        if not _SERVICE_NAME.fullmatch(self.name):
+            raise Refusal(
+                f"{self.name!r} cannot name a service",
+                "Use lower case letters, digits, dots and dashes, 63 at most",
+            )
+        if self.engine not in ENGINES:
+            raise Refusal(
+                f"Service {self.name}: there is no engine {self.engine!r}",
+                f"Write one of {', '.join(ENGINES)}",
+            )
+        if not 1024 <= self.port <= 65535:
+            raise Refusal(
+                f"Service {self.name}: port {self.port} is outside 1024 to 65535",
+                "Services run without privileges, so give it a port in that range",
+            )
+        for field, value in (
+            ("context", self.context),
+            ("parallel", self.parallel),
+            ("tensor_parallel", self.tensor_parallel),
+            ("replicas", self.replicas),
+        ):
+            if value is not None and value < 1:
+                raise Refusal(
+                    f"Service {self.name}: {field} is {value}",
+                    "Give a number from 1 up, or leave the line out",
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostProfile:
+    """What every machine of one host class is and runs.
+
+    + gpu: name of the accelerator in the hardware table (planning/gpus.py); None for CPU only
+    + gpus: how many of them one machine has
+    + services: what the machine serves
+    + locked: refuse what deploys/locks/ does not pin yet, instead of pinning it on first use
+    """
+
+    gpu: str | None = None
+    gpus: int = 0
+    services: tuple[Service, ...] = ()
+    locked: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.gpu is None) != (self.gpus == 0) or self.gpus < 0:
+            raise Refusal(
+                f"A profile with gpu={self.gpu!r} and gpus={self.gpus} describes no machine",
+                "Name the GPU and how many there are, or leave both out for a CPU machine",
+            )
+        ports: dict[int, str] = {}
+        names: set[str] = set()
+        for service in self.services:
+            if service.name in names:
+                raise Refusal(
+                    f"Two services are called {service.name}", "Give one of them another name"
+                )
+            if other := ports.get(service.port):
+                raise Refusal(
+                    f"Services {other} and {service.name} both want port {service.port}",
+                    f"Give {service.name} another port",
+                )
+            names.add(service.name)
+            ports[service.port] = service.name
+
+    def to_json(self) -> dict[str, Any]:
+        """What `debug-inventory` prints."""
+        return asdict(self)

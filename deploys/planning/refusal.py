@@ -1,0 +1,32 @@
+"""The one way to say no: what is wrong, and what to type next."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+
+class Refusal(ValueError):
+    """A plan that cannot be carried out.
+
+    + reason: what is wrong, one sentence without a full stop
+    + way_out: what the operator can do about it, one sentence without a full stop
+    """
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(f"{reason}. {way_out}.")
+        self.reason = reason
+        self.way_out = way_out
+
+    # pyinfra prints an exception raised by an inventory or group data file with the traceback it
+    # stored here. The reader of a refusal wants the file's name and the sentence, not our frames.
+    @property
+    def _traceback(self) -> TracebackType | None:
+        return None
+
+    @_traceback.setter
+    def _traceback(self, traceback: TracebackType | None) -> None:
+        pass
+
+
+# What the printed name of the exception reads like.
+Refusal.__module__ = "modelrack"

@@ -1,0 +1,103 @@
+"""The plan as the text of every file, from templates/; no machine is needed to see it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from deploys.planning.resolve import HostPlan, ServicePlan
+
+_TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """One file of the machine."""
+
+    path: str
+    content: str
+    mode: str
+    group: str = "root"
+
+
+def base(plan: HostPlan) -> tuple[Rendered, ...]:
+    """What every machine has under /etc, whatever it serves."""
+    files = [
+        _file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
+        _file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
+        _file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", site=plan.site),
+    ]
+    system, release = plan.system.split()[:2]
+    if getattr(plan.site.mirrors, system, None):
+        files.append(
+            _file(
+                "base/apt.sources",
+                "/etc/modelrack/apt.sources",
+                mirrors=plan.site.mirrors,
+                system=system,
+                suite=_SUITES[system, release],
+            )
+        )
+    return tuple(files)
+
+
+def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
+    """The files of one service, and the digest that its process must have been started with."""
+    build = plan.build_of(service.engine)
+    unit = _file(
+        "llama.cpp/llama-server@.service",
+        "/etc/systemd/system/llama-server@.service",
+        data_root=plan.site.data_root,
+    )
+    settings: dict[str, Any] = {"service": service, "weights": service.weights}
+    path = f"/etc/modelrack/services/{service.name}.env"
+    decides = [
+        unit.content,
+        _text("llama.cpp/service.env", **settings, digest=""),
+        build.directory,
+        [file.sha256 for file in service.weights.files],
+    ]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    return (unit, _file("llama.cpp/service.env", path, **settings, digest=digest)), digest
+
+
+# Kernel settings of a machine that serves models: weights stay in memory rather than in swap, large
+# models may map many files, and bursts of connections are queued instead of refused.
+SYSCTL: dict[str, int] = {
+    "net.core.somaxconn": 4096,
+    "vm.max_map_count": 1048576,
+    "vm.swappiness": 1,
+}
+
+_SUITES = {
+    ("debian", "12"): "bookworm",
+    ("debian", "13"): "trixie",
+    ("ubuntu", "22.04"): "jammy",
+    ("ubuntu", "24.04"): "noble",
+}
+
+
+def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:
+    return Rendered(path=path, content=_text(template, **values), mode=mode)
+
+
+def _text(template: str, **values: Any) -> str:
+    return _environment().get_template(f"{template}.j2").render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )

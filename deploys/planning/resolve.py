@@ -1,0 +1,337 @@
+"""profile + site + machine + locks -> HostPlan, or a refusal that says the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deploys.planning import builds, catalogue
+from deploys.planning.builds import Build
+from deploys.planning.catalogue import Model
+from deploys.planning.gpus import named
+from deploys.planning.locks import File, Locks, WeightsLock
+from deploys.planning.machine import Machine
+from deploys.planning.profile import HostProfile, Service
+from deploys.planning.refusal import Refusal
+from deploys.planning.site import Hub, Site
+
+# Distributions whose package names and units we know, and the oldest release of each that has them.
+_SYSTEMS = {"debian": 12, "ubuntu": 22}
+
+_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+
+# Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
+_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
+
+# What a loaded model takes beyond its weights, as a share of them: key-value cache and buffers.
+_MEMORY_MARGIN = 1.1
+# What a file system must keep free beyond the weights, as a share of them.
+_DISK_MARGIN = 1.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One place that a model's files can be fetched from."""
+
+    kind: Hub
+    endpoint: str
+    repository: str
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """One model on the machine's disk.
+
+    + files: what is fetched; empty while no lock names them
+    + size: bytes that are fetched
+    + merge: file name that a split GGUF becomes, None to keep files as they are listed
+    """
+
+    model: str
+    directory: str
+    sources: tuple[Source, ...]
+    files: tuple[File, ...]
+    size: int
+    merge: str | None
+
+    @property
+    def locked(self) -> bool:
+        return bool(self.files)
+
+    @property
+    def entry(self) -> str | None:
+        """The file that an engine opens; the other shards follow from its name."""
+        if self.merge:
+            return f"{self.directory}/{self.merge}"
+        ggufs = sorted(file.path for file in self.files if file.path.endswith(".gguf"))
+        return f"{self.directory}/{ggufs[0]}" if ggufs else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicePlan:
+    """One unit that answers on one port of the loopback address.
+
+    + context: tokens of one request; the server is given context times parallel
+    + threads: physical cores that compute
+    """
+
+    name: str
+    engine: str
+    unit: str
+    model: str
+    port: int
+    context: int
+    parallel: int
+    threads: int
+    weights: Weights
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPlan:
+    """All that is decided for one machine; stages read it and decide nothing."""
+
+    hostname: str
+    system: str
+    profile: HostProfile
+    site: Site
+    packages: tuple[str, ...]
+    builds: tuple[Build, ...]
+    weights: tuple[Weights, ...]
+    services: tuple[ServicePlan, ...]
+    systemd: bool
+    warnings: tuple[str, ...] = ()
+
+    def uses(self, engine: str) -> bool:
+        return any(service.engine == engine for service in self.services)
+
+    def services_of(self, engine: str) -> tuple[ServicePlan, ...]:
+        return tuple(service for service in self.services if service.engine == engine)
+
+    def build_of(self, engine: str) -> Build:
+        return next(build for build in self.builds if build.name == engine)
+
+    @property
+    def unlocked(self) -> tuple[str, ...]:
+        """Models that no lock names yet."""
+        return tuple(weights.model for weights in self.weights if not weights.locked)
+
+    def to_json(self) -> dict[str, Any]:
+        plan = asdict(self)
+        # The operator's own folders are not part of what a machine becomes.
+        del plan["site"]["locks"], plan["site"]["builds"]
+        plan["builds"] = [
+            {**asdict(build), "digest": build.digest, "directory": build.directory}
+            for build in self.builds
+        ]
+        return plan
+
+
+def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> HostPlan:
+    """The plan of one machine; raises Refusal when it cannot be carried out."""
+    _check_engines(profile)
+    _check_system(machine)
+    _check_ports(profile, machine)
+    weights = _weights(profile, site, locks)
+    _check_disk(weights, machine)
+    _check_memory(weights, machine)
+    services = tuple(_service(service, weights, machine) for service in profile.services)
+    engines = sorted({service.engine for service in services})
+    return HostPlan(
+        hostname=machine.hostname,
+        system=f"{machine.os} {machine.os_version} {machine.architecture}",
+        profile=profile,
+        site=site,
+        packages=tuple(
+            dict.fromkeys(
+                package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
+            )
+        ),
+        builds=tuple(_build(engine, machine, locks) for engine in engines),
+        weights=weights,
+        services=services,
+        systemd=machine.systemd,
+        warnings=tuple(
+            f"{model} is not pinned yet: its files are listed and pinned on the first run"
+            for model in (entry.model for entry in weights if not entry.locked)
+        ),
+    )
+
+
+def model_of(service: Service) -> Model:
+    """The model that a service names, or brings along."""
+    if isinstance(service.model, Model):
+        return service.model
+    return catalogue.model(service.model)
+
+
+def _check_engines(profile: HostProfile) -> None:
+    if profile.gpu is not None:
+        named(profile.gpu)
+    for service in profile.services:
+        model = model_of(service)
+        if service.engine != "llama.cpp":
+            raise Refusal(
+                f"Service {service.name}: this version does not deploy {service.engine} yet",
+                "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
+            )
+        if profile.gpu is not None:
+            raise Refusal(
+                f"Service {service.name}: this version builds llama.cpp for the CPU only, and a"
+                f" {profile.gpu} would stand idle",
+                "Use a profile without a GPU, or wait for the CUDA build",
+            )
+        if model.format != "gguf":
+            raise Refusal(
+                f"Service {service.name}: llama.cpp cannot read {model.key}, which is"
+                f" {model.format}",
+                "Choose a GGUF variant of the model from deploys/planning/catalogue.py",
+            )
+
+
+def _check_system(machine: Machine) -> None:
+    oldest = _SYSTEMS.get(machine.os)
+    release = int(re.match(r"\d*", machine.os_version).group() or 0)  # type: ignore[union-attr]
+    if oldest is None or release < oldest:
+        raise Refusal(
+            f"{machine.os} {machine.os_version} is not a system we know",
+            "Install Debian 12 or newer, or Ubuntu 22.04 or newer",
+        )
+
+
+def _check_ports(profile: HostProfile, machine: Machine) -> None:
+    for service in profile.services:
+        owner = machine.ports.get(service.port)
+        if owner is not None and not owner.endswith(f"@{service.name}.service"):
+            raise Refusal(
+                f"Service {service.name}: port {service.port} is taken by {owner or 'a process'}",
+                "Stop that process, or give the service another port",
+            )
+
+
+def _weights(profile: HostProfile, site: Site, locks: Locks) -> tuple[Weights, ...]:
+    plans: dict[str, Weights] = {}
+    for service in profile.services:
+        model = model_of(service)
+        lock = locks.weights.get(model.key)
+        if lock is None and profile.locked:
+            raise Refusal(
+                f"{model.key} is not pinned in {site.locks / 'weights.yaml'}, and the profile is"
+                " locked",
+                "Pin it with deploys/lock.py, or set locked=False",
+            )
+        plans[model.key] = Weights(
+            model=model.key,
+            directory=f"{site.data_root}/models/{model.key}",
+            sources=_sources(model, site, lock),
+            files=lock.files if lock else (),
+            size=lock.size if lock else model.size,
+            merge=_merged_name(service, lock),
+        )
+    return tuple(plans.values())
+
+
+def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
+    """Where the model can come from, the operator's first hub first."""
+    repositories: dict[Hub, str | None] = {
+        "modelscope": model.modelscope,
+        "huggingface": model.huggingface,
+    }
+    sources = tuple(
+        Source(
+            kind=hub,
+            endpoint=site.url(hub),
+            repository=repository,
+            # A commit is the name of one hub's history; on the other the hashes must agree.
+            revision=lock.revision if lock and lock.hub == hub else _default_revision(model, hub),
+        )
+        for hub in site.hubs
+        if (repository := repositories[hub]) and getattr(site.mirrors, hub)
+    )
+    if not sources:
+        raise Refusal(
+            f"{model.key} is on none of the hubs of this site ({', '.join(site.hubs)})",
+            "Add a hub to the site in inventories/group_data, or choose another model",
+        )
+    return sources
+
+
+def _default_revision(model: Model, hub: Hub) -> str:
+    if model.revision != "master":
+        return model.revision
+    return "main" if hub == "huggingface" else "master"
+
+
+def _merged_name(service: Service, lock: WeightsLock | None) -> str | None:
+    """A split GGUF stays split unless the service asks for one file: llama.cpp reads shards."""
+    if not service.merge or lock is None:
+        return None
+    prefixes = {
+        match["prefix"].rsplit("/", 1)[-1]
+        for file in lock.files
+        if (match := _SHARD.fullmatch(file.path))
+    }
+    if len(prefixes) > 1:
+        raise Refusal(
+            f"Service {service.name}: its files belong to several split models: "
+            + ", ".join(sorted(prefixes)),
+            "Narrow the model's file patterns to one of them",
+        )
+    return f"{prefixes.pop()}.gguf" if prefixes else None
+
+
+def _check_disk(weights: Sequence[Weights], machine: Machine) -> None:
+    missing: dict[str, int] = {}
+    free: dict[str, int] = {}
+    for plan in weights:
+        disk = machine.disk_of(plan.directory)
+        if disk is None:
+            continue
+        free[disk.mount] = disk.free
+        remaining = max(0, plan.size - machine.stored.get(plan.model, 0))
+        missing[disk.mount] = missing.get(disk.mount, 0) + int(remaining * _DISK_MARGIN)
+    for mount, needed in missing.items():
+        if needed > free[mount]:
+            raise Refusal(
+                f"The weights need {_gib(needed)} on {mount}, which has {_gib(free[mount])} free",
+                f"Free {_gib(needed - free[mount])} there, or set data_root of the site to a larger"
+                " file system",
+            )
+
+
+def _check_memory(weights: Sequence[Weights], machine: Machine) -> None:
+    needed = int(sum(plan.size for plan in weights) * _MEMORY_MARGIN)
+    if needed > machine.memory:
+        raise Refusal(
+            f"The models need {_gib(needed)} of memory, the machine has {_gib(machine.memory)}",
+            "Choose a smaller model or quantization",
+        )
+
+
+def _service(service: Service, weights: Sequence[Weights], machine: Machine) -> ServicePlan:
+    model = model_of(service)
+    return ServicePlan(
+        name=service.name,
+        engine=service.engine,
+        unit=f"llama-server@{service.name}.service",
+        model=model.key,
+        port=service.port,
+        context=min(service.context or 8192, model.context),
+        parallel=service.parallel,
+        threads=machine.cores,
+        weights=next(plan for plan in weights if plan.model == model.key),
+    )
+
+
+def _build(engine: str, machine: Machine, locks: Locks) -> Build:
+    return builds.llama_cpp(machine, locks.artifacts[engine])
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

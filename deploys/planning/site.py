@@ -1,0 +1,101 @@
+"""The place a machine stands in: where its data lies and where things come from.
+
+Every address that a machine opens goes through `Site.url`; there is no URL anywhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from deploys.planning.refusal import Refusal
+
+Origin = Literal["github", "ollama", "cuda", "modelscope", "huggingface", "python_builds"]
+Hub = Literal["modelscope", "huggingface"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrors:
+    """Where each kind of thing comes from; None means that it cannot be had at this site.
+
+    The package registries are the exception: `debian`, `ubuntu` and `pypi` at None leave apt and uv
+    at their own settings.
+    """
+
+    github: str | None
+    ollama: str | None
+    cuda: str | None
+    modelscope: str | None
+    huggingface: str | None
+    python_builds: str | None
+    debian: str | None = None
+    debian_security: str | None = None
+    ubuntu: str | None = None
+    pypi: str | None = None
+
+
+GLOBAL = Mirrors(
+    github="https://github.com",
+    ollama="https://github.com/ollama/ollama/releases/download",
+    cuda="https://developer.download.nvidia.com/compute/cuda/repos",
+    modelscope="https://modelscope.cn",
+    huggingface="https://huggingface.co",
+    python_builds="https://github.com/astral-sh/python-build-standalone/releases/download",
+)
+
+# gh-proxy.com prefixes the whole address of what it fetches.
+CN = Mirrors(
+    github="https://gh-proxy.com/https://github.com",
+    ollama="https://gh-proxy.com/https://github.com/ollama/ollama/releases/download",
+    cuda="https://developer.download.nvidia.cn/compute/cuda/repos",
+    modelscope="https://modelscope.cn",
+    huggingface="https://hf-mirror.com",
+    python_builds="https://gh-proxy.com/"
+    "https://github.com/astral-sh/python-build-standalone/releases/download",
+    debian="https://mirrors.tuna.tsinghua.edu.cn/debian",
+    debian_security="https://mirrors.tuna.tsinghua.edu.cn/debian-security",
+    ubuntu="https://mirrors.tuna.tsinghua.edu.cn/ubuntu",
+    pypi="https://mirrors.aliyun.com/pypi/simple",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One place with one way out.
+
+    + mirrors: GLOBAL, CN, or one of them with entries replaced (`dataclasses.replace`)
+    + data_root: where weights lie on every machine
+    + hubs: which hub is asked first
+    + locks: folder with the machine-written pins, on the operator's computer
+    + builds: folder with packed builds for reuse, on the operator's computer
+    + apt_lock_wait: seconds to wait while somebody else holds the package manager
+    """
+
+    mirrors: Mirrors = GLOBAL
+    data_root: str = "/data"
+    hubs: tuple[Hub, ...] = ("modelscope", "huggingface")
+    locks: Path = field(default=Path(__file__).resolve().parents[1] / "locks")
+    builds: Path = field(default=Path.home() / ".cache" / "modelrack" / "builds")
+    apt_lock_wait: int = 600
+
+    def __post_init__(self) -> None:
+        if not self.data_root.startswith("/") or self.data_root == "/":
+            raise Refusal(
+                f"data_root {self.data_root!r} is not a folder below /",
+                "Give an absolute path such as /data",
+            )
+
+    def url(self, origin: Origin, path: str = "") -> str:
+        """The address of `path` at `origin`, as this site reaches it."""
+        base: str | None = getattr(self.mirrors, origin)
+        if base is None:
+            raise Refusal(
+                f"This site has no way to {origin}, which {path or 'this machine'} comes from",
+                f"Set mirrors.{origin} of the site in inventories/group_data",
+            )
+        return f"{base.rstrip('/')}/{path.lstrip('/')}" if path else base.rstrip("/")
+
+    def to_json(self) -> dict[str, Any]:
+        """What `debug-inventory` prints."""
+        return asdict(self)

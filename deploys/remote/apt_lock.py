@@ -1,0 +1,47 @@
+"""Print who holds apt's or dpkg's lock, as "name (pid 123)"; nothing when nobody does.
+
+Standard library only, and no import of ours: it runs as the text of `python3 -c`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+_LOCKS = (
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/apt/lists/lock",
+    "/var/cache/apt/archives/lock",
+)
+# struct flock of 64-bit Linux: type, whence, start, length, pid.
+_FLOCK = "hhqqi4x"
+
+
+def main() -> int:
+    for path in _LOCKS:
+        pid = _holder(path)
+        if pid:
+            name = Path(f"/proc/{pid}/comm")
+            print(f"{name.read_text().strip() if name.exists() else 'a process'} (pid {pid})")
+            break
+    return 0
+
+
+def _holder(path: str) -> int:
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return 0
+    try:
+        question = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_GETLK, question))
+        return 0 if kind == fcntl.F_UNLCK else int(pid)
+    finally:
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,44 @@
+"""Make one Python environment from a lock, prove that it imports, and stamp it.
+
+    modelrack.pyz venv SPEC.json
+
+    {"uv": path, "directory": where it goes, "python": version or path, "lock": path of the
+     requirements file, "imports": [...], "index": address or null, "stamp": {...}}
+
+An environment without a stamp is not repaired but made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(argv: list[str]) -> int:
+    spec: dict[str, Any] = json.loads(Path(argv[0]).read_text())
+    directory = Path(spec["directory"])
+    python = directory / "bin" / "python"
+    environment = {**os.environ, "UV_NO_PROGRESS": "1", "UV_CACHE_DIR": "/var/cache/modelrack/uv"}
+    if spec["index"]:
+        environment["UV_DEFAULT_INDEX"] = spec["index"]
+    shutil.rmtree(directory, ignore_errors=True)
+    steps = [
+        [spec["uv"], "venv", "--python", spec["python"], str(directory)],
+        [spec["uv"], "pip", "sync", "--require-hashes", "--python", str(python), spec["lock"]],
+        [str(python), "-c", "".join(f"import {name}\n" for name in spec["imports"])],
+    ]
+    for step in steps:
+        if subprocess.run(step, env=environment, stdin=subprocess.DEVNULL).returncode:
+            print(f"{' '.join(step[:3])} ... failed, see the lines above", file=sys.stderr)
+            return 1
+    stamp = directory / ".modelrack.json"
+    arriving = stamp.with_suffix(".arriving")
+    arriving.write_text(json.dumps(spec["stamp"], indent=2, sort_keys=True) + "\n")
+    os.sync()
+    arriving.rename(stamp)
+    return 0

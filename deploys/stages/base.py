@@ -1,0 +1,81 @@
+"""Afterwards the machine has our folders, user, limits, uv and programs, and nothing runs yet."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import uv
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import files, packages, programs, sysctl, users
+from deploys.operations.files import Directory, File, Link
+from deploys.operations.users import User
+from deploys.operations.venv import UV
+from deploys.planning import render
+
+# In the order they are made. Weights are readable by all and written by root alone.
+_FOLDERS = (
+    "/etc/modelrack",
+    "/etc/modelrack/services",
+    "/opt/modelrack",
+    "/opt/modelrack/bin",
+    "/opt/modelrack/engines",
+    "/var/lib/modelrack",
+    "/var/lib/modelrack/jobs",
+)
+
+
+@deploy("Base")
+def install() -> None:
+    """Everything that later stages stand on."""
+    plan = current_plan()
+    data_root = plan.site.data_root
+
+    files.put(
+        name="Make the folders, set the limits and the package manager's patience",
+        entries=[
+            *(Directory(path=path) for path in _FOLDERS),
+            Directory(path="/etc/modelrack/secrets", mode="700"),
+            Directory(path=data_root),
+            Directory(path=f"{data_root}/models"),
+            *(
+                File(path=file.path, content=file.content, mode=file.mode)
+                for file in render.base(plan)
+            ),
+        ],
+    )
+    sysctl.live(name="Apply the kernel settings", values=render.SYSCTL, systemd=plan.systemd)
+    packages.installed(
+        name="Install the runtime libraries",
+        packages=("ca-certificates", *plan.packages),
+        site=plan.site,
+    )
+    users.present(
+        name="Create the user that services run as",
+        users=(User(name="modelrack", home="/var/lib/modelrack"),),
+    )
+    files.upload(
+        name="Install the programs that run on the machine",
+        src=programs.file(),
+        dest=programs.path(),
+        mode="755",
+    )
+    files.upload(
+        name="Install uv, the same as the operator's own",
+        src=Path(uv.find_uv_bin()),
+        dest=_uv_path(),
+        mode="755",
+    )
+    files.put(
+        name="Point to the current uv and programs",
+        entries=[
+            Link(path=UV, target=_uv_path()),
+            Link(path=programs.LINK, target=programs.path()),
+        ],
+    )
+
+
+def _uv_path() -> str:
+    return f"{UV}-{version('uv')}"

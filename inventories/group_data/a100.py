@@ -1,0 +1,19 @@
+"""2 x A100 80 GB PCIe, Ubuntu 22.04: the 70B distill in FP8 for a department."""
+
+from deploys.planning.profile import HostProfile, Service
+
+profile = HostProfile(
+    gpu="A100 PCIe",
+    gpus=2,
+    services=(
+        Service(
+            name="deepseek-r1-70b",
+            engine="vllm",
+            model="deepseek-r1-distill-llama-70b-fp8",
+            port=8000,
+            context=32_768,
+            parallel=32,
+            tensor_parallel=2,
+        ),
+    ),
+)

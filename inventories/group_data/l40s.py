@@ -1,0 +1,20 @@
+"""8 x L40S 48 GB, PCIe, Ubuntu 22.04: the 70B distill in FP8 twice, four cards each."""
+
+from deploys.planning.profile import HostProfile, Service
+
+profile = HostProfile(
+    gpu="L40S",
+    gpus=8,
+    services=(
+        Service(
+            name="deepseek-r1-70b",
+            engine="vllm",
+            model="deepseek-r1-distill-llama-70b-fp8",
+            port=8000,
+            context=32_768,
+            parallel=32,
+            tensor_parallel=4,
+            replicas=2,
+        ),
+    ),
+)

@@ -1,0 +1,56 @@
+"""A throwaway machine of the lab: a tiny model on llama.cpp, fetched from the lab's stand-ins."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from deploys.planning.catalogue import Model
+from deploys.planning.profile import HostProfile, Service
+from deploys.planning.site import GLOBAL, Site
+
+_folder = Path(__file__).resolve().parents[2] / ".lab" / "sandbox"
+_lab = json.loads((_folder / "lab.json").read_text()) if _folder.exists() else {}
+
+site = Site(
+    mirrors=replace(
+        GLOBAL,
+        github=_lab.get("github"),
+        modelscope=_lab.get("hub"),
+        huggingface=_lab.get("hub"),
+    ),
+    # The lab makes its model anew each time, so its pins are not worth keeping in git.
+    locks=_folder / "locks",
+)
+
+profile = HostProfile(
+    services=(
+        Service(
+            name="tiny",
+            engine="llama.cpp",
+            port=8080,
+            context=512,
+            parallel=2,
+            # Split in three, and kept as one file, as tools that cannot read shards want it.
+            merge=True,
+            model=Model(
+                key="tiny-qwen2",
+                title="A few hundred kilobytes of made-up Qwen2",
+                format="gguf",
+                quantization="F16",
+                modelscope="modelrack-lab/tiny-qwen2-gguf",
+                huggingface="modelrack-lab/tiny-qwen2-gguf",
+                files=("tiny-qwen2-f16-*.gguf",),
+                size=1 << 20,
+                parameters=150_000,
+                layers=2,
+                hidden=64,
+                heads=4,
+                kv_heads=2,
+                head_dim=16,
+                context=2048,
+                licence="Apache-2.0",
+                source="tests/lab/tiny_model.py",
+            ),
+        ),
+    ),
+)
