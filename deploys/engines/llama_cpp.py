@@ -9,7 +9,7 @@ from deploys.operations import build, service
 from deploys.operations.files import File
 from deploys.operations.service import Unit
 from deploys.planning import render
-from deploys.planning.resolve import HostPlan, ServicePlan
+from deploys.planning.plan import HostPlan, ServicePlan
 
 
 @deploy("llama.cpp")

@@ -8,25 +8,21 @@ from typing import Literal
 
 from pyinfra.api import FactBase
 
+Kind = Literal["directory", "file", "link", "other"]
+_KINDS: dict[str, Kind] = {"d": "directory", "f": "file", "l": "link"}
+
 
 @dataclass(frozen=True)
 class Found:
     """One path; mode as octal digits without leading zeros, size in bytes, target for links."""
 
-    kind: Literal["directory", "file", "link", "other"]
+    kind: Kind
     mode: str
     user: str
     group: str
     size: int
     target: str | None = None
     sha256: str | None = None
-
-
-_KINDS: dict[str, Literal["directory", "file", "link"]] = {
-    "d": "directory",
-    "f": "file",
-    "l": "link",
-}
 
 
 class Entries(FactBase[dict[str, Found]]):
@@ -53,8 +49,8 @@ class Entries(FactBase[dict[str, Found]]):
         for line in output:
             if line[1:2] == "|":
                 kind, mode, user, group, size, target, path = line.split("|", 6)
-                kind_name = _KINDS.get(kind, "other")
-                found[path] = Found(kind_name, mode, user, group, int(size), target or None)
+                known = _KINDS.get(kind, "other")
+                found[path] = Found(known, mode, user, group, int(size), target or None)
             else:
                 digest, path = line.split("  ", 1)
                 hashes[path] = digest

@@ -17,8 +17,8 @@ from pathlib import PurePosixPath
 
 from deploys.planning.catalogue import Model
 from deploys.planning.locks import File, WeightsLock
+from deploys.planning.plan import Source
 from deploys.planning.refusal import Refusal
-from deploys.planning.resolve import Source
 
 # Seconds for one listing, retries of the client included.
 _PATIENCE = 180

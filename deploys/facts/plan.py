@@ -13,9 +13,10 @@ from deploys.facts import hub, locks
 from deploys.facts.machine import Hardware
 from deploys.operations import transport
 from deploys.planning.machine import Machine
+from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
-from deploys.planning.resolve import HostPlan, model_of, resolve
+from deploys.planning.resolve import model_of, resolve
 from deploys.planning.site import Site
 
 _plans: WeakKeyDictionary[Host, HostPlan] = WeakKeyDictionary()
@@ -81,7 +82,7 @@ def _pinned(profile: HostProfile, site: Site, machine: Machine, plan: HostPlan) 
             lock = hub.listed(models[weights.model], weights.sources)
             locks.write(site.locks, {weights.model: lock})
             logger.info(
-                f"{host.print_prefix}pinned {weights.model}: {len(lock.files)} files of"
-                f" {lock.hub}:{lock.repository} at {lock.revision}, in {site.locks / 'weights.yaml'}"
+                f"{host.print_prefix}pinned {weights.model} in {site.locks / 'weights.yaml'}:"
+                f" {len(lock.files)} files of {lock.hub}:{lock.repository} at {lock.revision}"
             )
     return resolve(profile, site, machine, locks.read(site.locks))

@@ -64,9 +64,9 @@ def _refusal(line: str) -> str:
         other = json.loads(line)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other["since"]))
         return (
-            f"{other['user']} on {other['host']} (process {other['pid']}) is at work on this machine"
-            f" since {since}: {other['command']}. Nothing was changed; run this again when that is"
-            " done."
+            f"{other['user']} on {other['host']} (process {other['pid']}) is at work on this"
+            f" machine since {since}: {other['command']}. Nothing was changed; run this again when"
+            " that is done."
         )
     except (ValueError, KeyError, TypeError):
         return f"the lock {PATH} could not be taken: {line or 'no answer'}. Nothing was changed."

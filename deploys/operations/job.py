@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from pyinfra import host, logger
-from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra.api import Host, QuoteString, State, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.jobs import Job, Status, parse
@@ -24,7 +24,7 @@ from deploys.operations.transport import HostCommand
 ROOT = "/var/lib/modelrack/jobs"
 # Seconds between two looks at a job, and between two lines about it.
 _LOOK_EVERY = 1.0
-_SAY_EVERY = 5.0
+_SAY_EVERY = 10.0
 
 
 @operation()

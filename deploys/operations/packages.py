@@ -58,7 +58,7 @@ def _apt(site: Site, *words: str) -> StringCommand:
 
 
 def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool:
-    """apt waits for two of its four locks by itself, and silently; so wait here, and say for whom."""
+    """Wait here and say for whom: apt waits silently, and for two of its four locks only."""
     started = said = time.monotonic()
     while holder := host.get_fact(LockHolder):
         now = time.monotonic()

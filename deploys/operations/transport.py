@@ -5,7 +5,8 @@ The only module that touches pyinfra's connectors, gevent or paramiko; pyinfra 4
 What stock pyinfra 3.10 does and why it does not do:
 
 - paramiko leaves Nagle's algorithm on, which costs 40 ms a command; TCP_NODELAY takes that away
-- a link that drops packets silently hangs a run for ever; here every command has a time limit
+- a link that drops packets silently hangs a run for ever; here it counts as dead after half a
+  minute, and every command has a time limit besides
 - a connection lost in the middle of an upload raises EOFError, which nothing catches and which ends
   the run of every machine; here it fails the one machine
 """
@@ -42,8 +43,10 @@ _SHELL_ARGUMENTS = set(CONNECTOR_ARGUMENT_KEYS) - {
     "_stdin",
     "_success_exit_codes",
 }
-# Seconds between keepalive packets, so that a dead peer is noticed while a command is silent.
-_KEEPALIVE = 15
+# Seconds between keepalive packets, and seconds without an answer to them after which the link counts
+# as dead; a job on the machine goes on meanwhile.
+_KEEPALIVE = 10
+_DEAD_AFTER = 30
 
 
 def tune(host: Host) -> None:
@@ -57,6 +60,11 @@ def tune(host: Host) -> None:
         # Through a ProxyCommand or a jump host this is a channel, and the first hop's own business.
         if isinstance(transport.sock, socket.socket):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                milliseconds = _DEAD_AFTER * 1000
+                transport.sock.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
+                )
         transport.set_keepalive(_KEEPALIVE)
     for name in ("run_shell_command", "put_file", "get_file"):
         setattr(connector, name, _bounded(getattr(connector, name)))

@@ -14,7 +14,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.weights import Manifests
 from deploys.operations import job
-from deploys.planning.resolve import Weights
+from deploys.planning.plan import Weights
 
 
 @operation()

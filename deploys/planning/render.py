@@ -11,7 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploys.planning.resolve import HostPlan, ServicePlan
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.resolve import size
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
@@ -65,6 +66,11 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     ]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     return (unit, _file("llama.cpp/service.env", path, **settings, digest=digest)), digest
+
+
+def page(name: str, plan: HostPlan) -> str:
+    """The plan as a page for people."""
+    return _text("plan/page.txt", name=name, plan=plan, size=size)
 
 
 # Kernel settings of a machine that serves models: weights stay in memory rather than in swap, large

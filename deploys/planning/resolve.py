@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from deploys.planning import builds, catalogue
 from deploys.planning.builds import Build
 from deploys.planning.catalogue import Model
 from deploys.planning.gpus import named
-from deploys.planning.locks import File, Locks, WeightsLock
+from deploys.planning.locks import Locks, WeightsLock
 from deploys.planning.machine import Machine
+from deploys.planning.plan import HostPlan, ServicePlan, Source, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
@@ -29,108 +28,6 @@ _RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
 _MEMORY_MARGIN = 1.1
 # What a file system must keep free beyond the weights, as a share of them.
 _DISK_MARGIN = 1.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """One place that a model's files can be fetched from."""
-
-    kind: Hub
-    endpoint: str
-    repository: str
-    revision: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """One model on the machine's disk.
-
-    + files: what is fetched; empty while no lock names them
-    + size: bytes that are fetched
-    + merge: file name that a split GGUF becomes, None to keep files as they are listed
-    """
-
-    model: str
-    directory: str
-    sources: tuple[Source, ...]
-    files: tuple[File, ...]
-    size: int
-    merge: str | None
-
-    @property
-    def locked(self) -> bool:
-        return bool(self.files)
-
-    @property
-    def entry(self) -> str | None:
-        """The file that an engine opens; the other shards follow from its name."""
-        if self.merge:
-            return f"{self.directory}/{self.merge}"
-        ggufs = sorted(file.path for file in self.files if file.path.endswith(".gguf"))
-        return f"{self.directory}/{ggufs[0]}" if ggufs else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServicePlan:
-    """One unit that answers on one port of the loopback address.
-
-    + context: tokens of one request; the server is given context times parallel
-    + threads: physical cores that compute
-    """
-
-    name: str
-    engine: str
-    unit: str
-    model: str
-    port: int
-    context: int
-    parallel: int
-    threads: int
-    weights: Weights
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostPlan:
-    """All that is decided for one machine; stages read it and decide nothing."""
-
-    hostname: str
-    system: str
-    profile: HostProfile
-    site: Site
-    packages: tuple[str, ...]
-    builds: tuple[Build, ...]
-    weights: tuple[Weights, ...]
-    services: tuple[ServicePlan, ...]
-    systemd: bool
-    warnings: tuple[str, ...] = ()
-
-    def uses(self, engine: str) -> bool:
-        return any(service.engine == engine for service in self.services)
-
-    def services_of(self, engine: str) -> tuple[ServicePlan, ...]:
-        return tuple(service for service in self.services if service.engine == engine)
-
-    def build_of(self, engine: str) -> Build:
-        return next(build for build in self.builds if build.name == engine)
-
-    @property
-    def unlocked(self) -> tuple[str, ...]:
-        """Models that no lock names yet."""
-        return tuple(weights.model for weights in self.weights if not weights.locked)
-
-    def to_json(self) -> dict[str, Any]:
-        plan = asdict(self)
-        # The operator's own folders are not part of what a machine becomes.
-        del plan["site"]["locks"], plan["site"]["builds"]
-        plan["builds"] = [
-            {**asdict(build), "digest": build.digest, "directory": build.directory}
-            for build in self.builds
-        ]
-        return plan
 
 
 def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> HostPlan:
@@ -299,8 +196,8 @@ def _check_disk(weights: Sequence[Weights], machine: Machine) -> None:
     for mount, needed in missing.items():
         if needed > free[mount]:
             raise Refusal(
-                f"The weights need {_gib(needed)} on {mount}, which has {_gib(free[mount])} free",
-                f"Free {_gib(needed - free[mount])} there, or set data_root of the site to a larger"
+                f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
+                f"Free {size(needed - free[mount])} there, or set data_root of the site to a larger"
                 " file system",
             )
 
@@ -309,7 +206,7 @@ def _check_memory(weights: Sequence[Weights], machine: Machine) -> None:
     needed = int(sum(plan.size for plan in weights) * _MEMORY_MARGIN)
     if needed > machine.memory:
         raise Refusal(
-            f"The models need {_gib(needed)} of memory, the machine has {_gib(machine.memory)}",
+            f"The models need {size(needed)} of memory, the machine has {size(machine.memory)}",
             "Choose a smaller model or quantization",
         )
 
@@ -333,5 +230,6 @@ def _build(engine: str, machine: Machine, locks: Locks) -> Build:
     return builds.llama_cpp(machine, locks.artifacts[engine])
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+def size(count: float) -> str:
+    """Bytes for people."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -6,7 +6,7 @@ The entries come on standard input, because arguments can be read by everybody o
 
     {"entries": [
         {"kind": "directory", "path": ..., "mode": "755", "user": "root", "group": "root"},
-        {"kind": "file", "path": ..., "mode": "644", "user": ..., "group": ..., "content": <base64>},
+        {"kind": "file", "path": ..., "mode": "644", "user": ..., "group": ..., "content": base64},
         {"kind": "link", "path": ..., "target": ...}],
      "units": ["/etc/systemd/system/x@.service"]}
 

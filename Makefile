@@ -1,0 +1,73 @@
+# `make` says what there is to make. Recipes are shown as they run; nothing happens behind them.
+SHELL := /bin/bash -o pipefail
+BIN := .venv/bin
+LOCK := deploys/locks/operator.txt
+# What the lab and a new environment need of the system.
+PACKAGES := iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages demo demo-down test torture plan bench lock-operator
+
+help:
+	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
+	@echo 'make demo-down            take that machine away again'
+	@echo 'make test                 lint, types, layers, units, plans, lab, end to end'
+	@echo 'make torture              kill a deploy after each of its operations, and run it again'
+	@echo 'make plan CLASS=h800      what a machine of that class would become'
+	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
+	@echo 'make setup                only the environment, in .venv'
+	@echo 'make lock-operator        pin that environment anew'
+
+setup: $(BIN)/.complete
+
+# uv comes first, by pip and with its hash; it then installs the rest of the lock.
+$(BIN)/.complete: $(LOCK) pyproject.toml | packages
+	python3 -m venv --clear .venv
+	awk '/^[^ #]/ { wanted = /^uv==/ } wanted' $(LOCK) > .venv/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $(LOCK)
+	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -e .
+	@touch $@
+
+packages:
+	@missing=(); for package in $(PACKAGES); do \
+	  dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing+=($$package); \
+	done; \
+	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
+	if [ $$(id -u) -ne 0 ]; then echo "not root, so not installed: $${missing[*]}"; exit 0; fi; \
+	echo "apt-get install $${missing[*]}"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends "$${missing[@]}" >/dev/null
+
+demo: setup
+	$(BIN)/python -m tests.lab up --reuse
+	$(BIN)/pyinfra inventories/sandbox.py deploys/full.py -y
+	$(BIN)/python -m tests.lab ask "Are you there?"
+	@echo
+	@echo 'Try next:'
+	@echo '  $(BIN)/pyinfra inventories/sandbox.py deploys/full.py -y       again: no changes'
+	@echo '  $(BIN)/pytest tests/machine --inventory inventories/sandbox.py proof, on the machine'
+	@echo '  $(BIN)/python -m tests.lab ssh                                 look around on it'
+	@echo '  make plan CLASS=cpu                                            a machine of your own'
+	@echo 'Clean up: make demo-down'
+
+demo-down:
+	$(BIN)/python -m tests.lab down
+
+test: setup
+	$(BIN)/python -m tests
+
+torture: setup
+	$(BIN)/pytest tests/e2e/test_killed.py --every-operation
+
+plan: setup
+	@test -n "$(CLASS)" || { echo 'make plan CLASS=h800'; exit 2; }
+	$(BIN)/pyinfra tests/plans/fake.py deploys/plan.py --group-data inventories/group_data --limit $(CLASS) -y
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+lock-operator:
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --no-header --group dev pyproject.toml -o $(LOCK)

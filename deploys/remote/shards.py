@@ -1,0 +1,193 @@
+"""The merged file while its shards arrive: data in place as it comes, its header last.
+
+Until the end the file is called `<output>.part` and begins with zero bytes, so nothing can load it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from . import gguf, space
+from .durable import replace, write_all
+from .failure import Failure, SourceFailure
+from .follow import Follower
+from .gguf import Header, padded
+from .manifest import Record
+from .merge import lay_out
+from .source import Patience, Source, stream
+from .spec import File, Spec, owner_ids, take_ownership
+from .transfer import Run, Target, transfer
+from .workers import Task
+
+FIRST_READ = 64 << 10
+LONGEST_HEAD = 64 << 20
+
+
+class HeaderChanged(Failure):
+    """A shard's header was read wrongly, the merged file must be laid out anew."""
+
+
+class Merging:
+    """The merged file of `shards`, laid out from their first bytes and open inside `with`."""
+
+    def __init__(
+        self, spec: Spec, run: Run, shards: Sequence[File], sources: Sequence[Source]
+    ) -> None:
+        self._spec, self._shards = spec, shards
+        state = spec.directory / ".fetch"
+        self._heads = [Head(state, file, run.patience, run.stop) for file in shards]
+        found = [head.read(sources) for head in self._heads]
+        self._headers = [header for _, header in found]
+        self._prefixes = [prefix for prefix, _ in found]
+        try:
+            self._layout = lay_out(list(zip(shards, self._headers, strict=True)))
+        except Failure:
+            for head in self._heads:
+                head.forget()  # not proven yet: the next run reads them again
+            raise
+
+    def __enter__(self) -> Merging:
+        part = part_of(self._spec)
+        self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            space.allocate(self._fd, self._layout.size)
+            self._follower = Follower(self._fd, self._layout.header, self._spans())
+        except BaseException:
+            os.close(self._fd)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._follower.close()
+        os.close(self._fd)
+
+    def tasks(self, run: Run) -> list[Task]:
+        """One for each shard, to be begun in this order (the follower reads in it)."""
+        return [self._task(run, number) for number in range(len(self._shards))]
+
+    def finish(self) -> Record:
+        """The file is whole and synced, under its `.part` name; its Record has the final name."""
+        digest = self._follower.result()
+        write_all(self._fd, self._layout.header, 0)
+        os.fchmod(self._fd, 0o644)
+        os.fsync(self._fd)
+        take_ownership(part_of(self._spec), owner_ids(self._spec.owner))
+        found = os.fstat(self._fd)
+        output = self._spec.output or ""
+        return Record(output, found.st_size, digest, found.st_mtime_ns, found.st_ino)
+
+    def _spans(self) -> list[tuple[int, int]]:
+        ends = [*self._layout.places[1:], self._layout.size]
+        return [(start, end - start) for start, end in zip(self._layout.places, ends, strict=True)]
+
+    def _task(self, run: Run, number: int) -> Task:
+        file, header, prefix = self._shards[number], self._headers[number], self._prefixes[number]
+        head, follower = self._heads[number], self._follower
+        own = prefix[: header.data_offset]
+        data_size = max(0, file.size - header.data_offset)
+
+        def renew(sources: Sequence[Source]) -> bytes:
+            head.forget()
+            again, _ = head.read(sources)
+            if again[: header.data_offset] != own:
+                raise HeaderChanged(
+                    f"{file.path}: its header was damaged, laying out the merged file anew"
+                )
+            return again
+
+        def work(sources: Sequence[Source]) -> None:
+            target = Target(
+                file,
+                self._fd,
+                place=self._layout.places[number],
+                header=own,
+                prefix=prefix,
+                padding=padded(data_size) - data_size,
+                reached=lambda size: follower.reached(number, size),
+                renew=renew,
+            )
+            if run.journal.get(target.key).proven:
+                run.progress.add(file.size)
+                follower.reached(number, padded(data_size))
+            else:
+                transfer(run, target, sources)
+
+        return work
+
+
+class Head:
+    """The first bytes of one shard, at least its header; kept in `state` for the next run."""
+
+    def __init__(self, state: Path, file: File, patience: Patience, stop: threading.Event) -> None:
+        self._file, self._patience, self._stop = file, patience, stop
+        self._kept = state / f"{state_name(file)}.head"
+
+    def read(self, sources: Sequence[Source]) -> tuple[bytes, Header]:
+        """(first bytes, header) as kept, or from the first source that has valid ones."""
+        try:
+            data = self._kept.read_bytes()
+            return data, gguf.scan(data, self._file.path)
+        except (OSError, gguf.NotGguf, gguf.Short):
+            pass
+        troubles = []
+        for source in sources:
+            try:
+                data, header = self._fetch(source)
+            except (SourceFailure, gguf.NotGguf) as trouble:
+                troubles.append(f"{source.name}: {trouble}")
+            else:
+                replace(self._kept, data)
+                return data, header
+        raise Failure(f"{self._file.path}: " + "; ".join(troubles))
+
+    def forget(self) -> None:
+        self._kept.unlink(missing_ok=True)
+
+    def _fetch(self, source: Source) -> tuple[bytes, Header]:
+        file, data, goal = self._file, bytearray(), FIRST_READ
+        while True:
+            goal = min(goal, file.size)
+            pieces = stream(
+                source,
+                file.path,
+                len(data),
+                file.size,
+                patience=self._patience,
+                stop=self._stop,
+                end=goal,
+            )
+            for offset, piece in pieces:
+                del data[offset:]  # a source without ranges begins again at 0
+                data += piece
+            try:
+                return bytes(data), gguf.scan(bytes(data), file.path)
+            except gguf.Short:
+                if goal == file.size:
+                    raise gguf.NotGguf(
+                        f"{file.path} ends inside its header: truncated at the source"
+                    ) from None
+                if goal >= LONGEST_HEAD:
+                    raise gguf.NotGguf(
+                        f"{file.path}: header longer than {space.human(LONGEST_HEAD)}: damaged"
+                    ) from None
+                goal *= 4
+
+
+def part_of(spec: Spec) -> Path:
+    """Where the merged file is until it is whole."""
+    return spec.directory / f"{spec.output}.part"
+
+
+def state_name(file: File) -> str:
+    """A file name of its own for what `.fetch/` keeps about `file` with this content."""
+    return hashlib.sha256(f"{file.path}\n{file.sha256}".encode()).hexdigest()[:24]

@@ -1,0 +1,69 @@
+"""Every tier of the tests, in order, and a line about each at the end: `python -m tests [TIER...]`.
+
+A tier that cannot run here is reported as not run, by name and reason; under CI that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab import missing
+
+PROJECT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One command; `lab` marks those that boot machines."""
+
+    name: str
+    command: tuple[str, ...]
+    lab: bool = False
+
+
+TIERS = (
+    Tier("lint", ("ruff", "check", ".")),
+    Tier("format", ("ruff", "format", "--check", ".")),
+    Tier("types", ("mypy",)),
+    Tier("layers", ("lint-imports",)),
+    Tier("unit", ("pytest", "tests/unit")),
+    Tier("plans", ("pytest", "tests/plans")),
+    Tier("lab", ("pytest", "tests/lab"), lab=True),
+    Tier("e2e", ("pytest", "tests/e2e"), lab=True),
+)
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or [tier.name for tier in TIERS]
+    unknown = set(wanted) - {tier.name for tier in TIERS}
+    if unknown:
+        print(f"no tier {', '.join(unknown)}; there are {', '.join(tier.name for tier in TIERS)}")
+        return 2
+    reasons = "; ".join(missing())
+    lines, failed = [], False
+    for tier in TIERS:
+        if tier.name not in wanted:
+            continue
+        if tier.lab and reasons:
+            lines.append(f"{tier.name:8} not run: {reasons}")
+            failed = failed or bool(os.environ.get("CI"))
+            continue
+        print(f"\n--> {tier.name}: {' '.join(tier.command)}", flush=True)
+        begun = time.monotonic()
+        code = subprocess.run([BIN / tier.command[0], *tier.command[1:]], cwd=PROJECT).returncode
+        lines.append(
+            f"{tier.name:8} {'failed' if code else 'passed'} in {time.monotonic() - begun:.0f} s"
+        )
+        failed = failed or code != 0
+    print("\n" + "\n".join(lines))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The real deploy on real machines, undisturbed and disturbed."""

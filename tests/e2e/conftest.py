@@ -1,0 +1,46 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.rack import Rack
+from tests.lab import Lab
+from tests.lab.fixtures import lab_factory, lab_github, lab_hub
+from tests.lab.github import GitHub
+from tests.lab.hub import Hub
+
+__all__ = ["lab_factory", "lab_github", "lab_hub"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-operation", action="store_true", help="kill after each operation, not a sample"
+    )
+    parser.addoption("--kill-seed", type=int, help="which sample of operations is killed after")
+
+
+@pytest.fixture
+def make_rack(
+    lab_hub: Hub, lab_github: GitHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Rack]]:
+    """`make_rack(2, extra="...")` boots machines and writes their inventory."""
+    labs: list[Lab] = []
+
+    def make(machines: int = 1, extra: str = "", **options: Any) -> Rack:
+        lab = Lab(machines, **options)
+        labs.append(lab)
+        lab.up()
+        folder: Path = tmp_path_factory.mktemp("rack")
+        hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
+        return Rack(lab, hub, github, folder, extra)
+
+    yield make
+    lab_hub.faults.clear()
+    lab_github.faults.clear()
+    for lab in labs:
+        lab.down()

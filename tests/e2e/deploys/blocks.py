@@ -1,0 +1,44 @@
+"""One of each building block that the first machine of the sandbox does not use."""
+
+from pathlib import Path
+
+from pyinfra import host
+
+from deploys.facts.plan import current_plan
+from deploys.operations import artifact, files, host_lock, job, venv
+from deploys.operations.files import Directory, File, Link
+from deploys.planning.locks import ArtifactLock
+from deploys.stages import base
+
+plan = current_plan()
+host_lock.acquire(name="Keep other runs away")
+base.install()
+
+files.put(
+    name="Write a secret",
+    entries=[
+        Directory(path="/etc/blocks", mode="750"),
+        File(path="/etc/blocks/key", content=host.data.secret, mode="600"),
+        Link(path="/etc/blocks/current", target="/etc/blocks/key"),
+    ],
+)
+job.run(
+    name="Do something once",
+    job="once-1",
+    argv=["sh", "-c", "for step in 1 2 3; do echo [$step/3]; sleep 1; done; date >> /root/once"],
+)
+artifact.unpacked(
+    name="Unpack an archive",
+    artifact=ArtifactLock(version="1", origin="github", **host.data.stub),
+    directory="/opt/modelrack/stub-1",
+    site=plan.site,
+)
+venv.venv(
+    name="Make an environment",
+    root="/opt/modelrack/engines/blocks",
+    version="1",
+    lock=Path(host.data.requirements),
+    python="/usr/bin/python3",
+    imports=["idna"],
+    site=plan.site,
+)

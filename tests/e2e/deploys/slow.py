@@ -1,0 +1,10 @@
+"""Holds the lock for a while."""
+
+from deploys.facts.plan import current_plan
+from deploys.operations import host_lock, job
+from deploys.stages import base
+
+plan = current_plan()
+host_lock.acquire(name="Keep other runs away from this machine")
+base.install()
+job.run(name="Take a while", job="slow-1", argv=["sleep", "15"])

@@ -1,0 +1,77 @@
+"""What a machine has become, in a form that two machines can be compared in."""
+
+from __future__ import annotations
+
+import json
+
+from tests.lab import Machine
+
+# What differs between two machines of one kind, or from one minute to the next.
+_PROGRAM = r"""
+import hashlib, json, os, subprocess, sys
+
+ROOTS = ("/etc", "/opt/modelrack", "/data", "/usr/lib/systemd/system")
+OWN = {
+    "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf", "/etc/ld.so.cache",
+    "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-",
+    "/etc/subuid-", "/etc/subgid-", "/etc/shadow",
+}
+
+def state(path):
+    status = os.lstat(path)
+    kind = "link" if os.path.islink(path) else "folder" if os.path.isdir(path) else "file"
+    entry = [kind, oct(status.st_mode & 0o7777), status.st_uid, status.st_gid]
+    if kind == "link":
+        entry.append(os.readlink(path))
+    elif kind == "file":
+        data = open(path, "rb").read()
+        if path.endswith("/manifest.json"):
+            record = json.loads(data)
+            for file in record["files"]:
+                file.pop("mtime_ns", None), file.pop("inode", None)
+            data = json.dumps(record, sort_keys=True).encode()
+        entry.append(hashlib.sha256(data).hexdigest())
+    return entry
+
+found = {}
+for root in ROOTS:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in (".fetch", "ssh")]
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            if path not in OWN:
+                found[path] = state(path)
+
+def lines(*command):
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+print(json.dumps({
+    "files": found,
+    "packages": lines("dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Abbrev}\n"),
+    "units": lines("systemctl", "list-units", "llama-server@*", "--all", "--plain", "--no-legend"),
+    "enabled": lines("systemctl", "list-unit-files", "--state=enabled", "--no-legend"),
+    "users": [line for line in open("/etc/passwd") if line.startswith("modelrack")],
+    "failed": lines("systemctl", "--failed", "--plain", "--no-legend"),
+}))
+"""
+
+
+def digest(machine: Machine) -> dict[str, object]:
+    """Files with modes and content, packages, units and users of `machine`."""
+    answer = machine.ssh(["python3", "-c", _PROGRAM]).stdout
+    state: dict[str, object] = json.loads(answer)
+    return state
+
+
+def difference(one: dict[str, object], other: dict[str, object]) -> dict[str, object]:
+    """What is not the same, for a message; empty when the machines are alike."""
+    found: dict[str, object] = {}
+    for part in one.keys() | other.keys():
+        mine, theirs = one.get(part), other.get(part)
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            for path in mine.keys() | theirs.keys():
+                if mine.get(path) != theirs.get(path):
+                    found[path] = (mine.get(path), theirs.get(path))
+        elif mine != theirs:
+            found[part] = (mine, theirs)
+    return found

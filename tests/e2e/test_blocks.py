@@ -1,0 +1,64 @@
+"""Each building block on a real machine, twice; the second time nothing changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e import stub
+from tests.e2e.rack import Rack
+from tests.lab.github import GitHub
+
+DEPLOY = "tests/e2e/deploys/blocks.py"
+SECRET = "correct horse battery staple"
+
+
+def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -> None:
+    with GitHub(tmp_path / "github") as github:
+        archive = stub.publish(tmp_path / "github", steps=1)
+        requirements = tmp_path / "requirements.txt"
+        requirements.write_text(_lock("idna==3.10"))
+        rack = make_rack(
+            1,
+            extra=f"{archive.data}\nsecret = {SECRET!r}\nrequirements = {str(requirements)!r}\n"
+            f"site = replace(site, mirrors=replace(site.mirrors, github=_lab['stub_github']))",
+        )
+        machine = rack.machines[0]
+        _add(rack, "stub_github", github.listen(machine.address.rsplit(".", 1)[0] + ".1"))
+
+        first = rack.deploy("--json", "-vvv", "--debug", deploy=DEPLOY)
+        assert first.code == 0, first.output
+        assert SECRET not in first.output
+        second = rack.deploy("--json", deploy=DEPLOY)
+        assert second.code == 0, second.output
+        assert [entry["name"] for entry in second.operations if not entry["no_change"]] == []
+
+    assert machine.ssh("stat -c %a%U /etc/blocks/key").stdout == "600root\n"
+    assert machine.ssh("cat /etc/blocks/current").stdout == SECRET
+    assert len(machine.ssh("cat /root/once").stdout.splitlines()) == 1
+    assert "project(stub C)" in machine.ssh("cat /opt/modelrack/stub-1/CMakeLists.txt").stdout
+    python = "/opt/modelrack/engines/blocks/current/bin/python"
+    assert machine.ssh(f"{python} -c 'import idna; print(idna.__version__)'").stdout == "3.10\n"
+
+
+def _add(rack: Rack, key: str, value: str) -> None:
+    import json
+
+    state = rack.folder / ".lab/sandbox/lab.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), key: value}))
+
+
+def _lock(requirement: str) -> str:
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent)]))
+    assert uv
+    return subprocess.run(
+        [uv, "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "-"],
+        input=requirement,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout

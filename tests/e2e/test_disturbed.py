@@ -1,0 +1,148 @@
+"""Machines that die, links that break, and two operators at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import stub
+from tests.e2e.rack import Rack
+from tests.lab import Lab, Layer
+from tests.lab.github import GitHub
+
+BUILD = "tests/e2e/deploys/build.py"
+TOOLCHAIN = "cmake gcc libc6-dev ninja-build"
+
+
+@pytest.fixture(scope="module")
+def with_toolchain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layer]:
+    """What machines boot from that have a compiler, so that no test waits for apt."""
+    with Lab(1, name="toolchain") as lab:
+        machine = lab.machines[0]
+        machine.ssh(f"apt-get update -q && apt-get install -yq --no-install-recommends {TOOLCHAIN}")
+        machine.stop()
+        yield lab.snapshot(machine)
+
+
+@pytest.fixture
+def make_stub_rack(
+    make_rack: Callable[..., Rack], with_toolchain: Layer, tmp_path: Path
+) -> Iterator[Callable[..., Rack]]:
+    """A rack whose deploy compiles the stub for some seconds, never from the cache."""
+    with GitHub(tmp_path / "github") as github:
+
+        def make(machines: int, steps: int) -> Rack:
+            archive = stub.publish(tmp_path / "github", steps=steps)
+            rack = make_rack(
+                machines,
+                layer=with_toolchain,
+                extra=f"{archive.data}\nsite = replace(site, builds=_folder / 'builds',"
+                " mirrors=replace(site.mirrors, github=_lab['stub_github']))",
+            )
+            gateway = rack.machines[0].address.rsplit(".", 1)[0] + ".1"
+            state = rack.folder / ".lab/sandbox/lab.json"
+            entries = json.loads(state.read_text())
+            state.write_text(json.dumps({**entries, "stub_github": github.listen(gateway)}))
+            return rack
+
+        yield make
+
+
+def test_one_of_three_dies_during_an_upload(make_rack: Callable[..., Rack]) -> None:
+    rack = make_rack(3)
+    dying = rack.machines[1]
+    dying.slow_link("30mbit")
+    process = rack.start()
+    printed = _read_until(process, "Starting operation: .*Install uv")
+    time.sleep(3)
+    dying.kill()
+    printed += process.communicate(timeout=600)[0]
+    assert process.returncode == 1, printed
+    assert re.search(rf"\[{dying.name}\].*(Error|lost|closed)", printed), printed
+    for machine in (rack.machines[0], rack.machines[2]):
+        assert f"[{machine.name}] llama-server@tiny.service answers" in printed
+    dying.restore_link()
+    dying.start()
+    again = rack.deploy("--json")
+    assert again.code == 0, again.output
+    assert "Install uv" in [e["name"] for e in again.operations if e["success"]][-5:] or any(
+        "uv" in entry["name"] and entry["success"] for entry in again.operations
+    )
+
+
+def test_one_of_three_dies_during_a_job(make_stub_rack: Callable[..., Rack]) -> None:
+    rack = make_stub_rack(3, steps=15)
+    process = rack.start(deploy=BUILD)
+    printed = _read_until(process, r"\[(\S+)\] build-stub-\S+: step")
+    name = re.findall(r"\[(\S+?)\] build-stub-\S+: step", printed)[-1]
+    dying = next(machine for machine in rack.machines if machine.name == name)
+    dying.kill()
+    printed += process.communicate(timeout=600)[0]
+    assert process.returncode == 1, printed
+    assert re.search(rf"\[{dying.name}\].*(Error|lost|closed)", printed), printed
+    for machine in rack.machines:
+        if machine is not dying:
+            stub_program = "/opt/modelrack/engines/stub/current/bin/stub"
+            assert machine.ssh(stub_program).stdout == "stub\n"
+
+
+@pytest.mark.parametrize("how", ["reject_link", "cut_link"])
+def test_the_link_is_cut_during_a_job(make_stub_rack: Callable[..., Rack], how: str) -> None:
+    rack = make_stub_rack(1, steps=45)
+    machine = rack.machines[0]
+    process = rack.start(deploy=BUILD)
+    printed = _read_until(process, r"build-stub-\S+: step")
+    getattr(machine, how)()
+    printed += process.communicate(timeout=300)[0]
+    assert process.returncode == 1, printed
+    machine.restore_link()
+    started = machine.ssh(_JOB_STARTED).stdout
+    again = rack.deploy(deploy=BUILD)
+    assert again.code == 0, again.output
+    assert "is running already, watching it" in again.output
+    assert machine.ssh(_JOB_STARTED).stdout == started
+    assert machine.ssh("/opt/modelrack/engines/stub/current/bin/stub").stdout == "stub\n"
+
+
+_JOB_STARTED = "cat /var/lib/modelrack/jobs/build-stub-*/started"
+
+
+def test_the_second_operator_is_refused(make_rack: Callable[..., Rack]) -> None:
+    rack = make_rack(1)
+    process = rack.start(deploy="tests/e2e/deploys/slow.py")
+    printed = _read_until(process, "Starting operation: Take a while")
+    second = rack.deploy()
+    assert second.code == 1, second.output
+    refusal = r"\S+ on \S+ \(process \d+\) is at work on this machine since \d{4}-.*slow\.py"
+    assert re.search(refusal, second.output), second.output
+    assert rack.machines[0].ssh("ls /data/models").stdout == ""
+    printed += process.communicate(timeout=120)[0]
+    assert process.returncode == 0, printed
+    assert rack.deploy("--json").code == 0
+
+
+def test_a_killed_operator_leaves_no_lock(make_rack: Callable[..., Rack]) -> None:
+    rack = make_rack(1)
+    process = rack.start(deploy="tests/e2e/deploys/slow.py")
+    _read_until(process, "Starting operation: Take a while")
+    process.kill()
+    process.communicate()
+    again = rack.deploy(deploy="tests/e2e/deploys/slow.py")
+    assert again.code == 0, again.output
+
+
+def _read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What was printed up to the first line that matches."""
+    assert process.stdout
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if re.search(pattern, line):
+            return printed
+    raise AssertionError(f"it ended before {pattern!r}:\n{printed}")

@@ -1,0 +1,80 @@
+"""Kill a deploy after any of its operations and run it again: nothing tells it happened."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.digest import difference, digest
+from tests.e2e.rack import Rack, run
+from tests.lab import Lab
+from tests.lab.github import GitHub
+from tests.lab.hub import Hub
+
+SAMPLE = 8
+
+
+@dataclass
+class Undisturbed:
+    """What a machine becomes when nobody interferes, and by how many operations."""
+
+    state: dict[str, object]
+    operations: int
+
+
+@pytest.fixture(scope="module")
+def place(
+    lab_hub: Hub, lab_github: GitHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Lab, Rack]]:
+    # All machines share one name, so that nothing but the disturbance can make a difference.
+    with Lab(["killed"], name="killed") as lab:
+        hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
+        yield lab, Rack(lab, hub, github, tmp_path_factory.mktemp("killed"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: tuple[Lab, Rack]) -> Undisturbed:
+    lab, rack = place
+    done = rack.deploy("--json")
+    assert done.code == 0, done.output
+    return Undisturbed(digest(lab.machines[0]), len(done.operations))
+
+
+def test_killed_after_an_operation(
+    place: tuple[Lab, Rack],
+    undisturbed: Undisturbed,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    lab, rack = place
+    every = range(1, undisturbed.operations + 1)
+    if request.config.getoption("--every-operation"):
+        chosen = list(every)
+    else:
+        seed = request.config.getoption("--kill-seed") or random.randrange(1_000_000)
+        print(f"\nkilled after a sample of operations, --kill-seed {seed}")
+        chosen = sorted(random.Random(seed).sample(every, min(SAMPLE, len(every))))
+    hub, github = _addresses(rack)
+    for nth in chosen:
+        (machine,) = lab.add(f"killed{nth}")
+        rack.point_to([machine], hub, github)
+        killed = run([sys.executable, "-m", "tests.e2e.kill_after", str(nth), *rack.command()[3:]])
+        assert killed.code == -signal.SIGKILL, killed.output
+        again = rack.deploy("--json")
+        assert again.code == 0, f"after operation {nth}: {again.output}"
+        found = difference(undisturbed.state, digest(machine))
+        assert not found, f"after operation {nth} of {undisturbed.operations}: {found}"
+        machine.kill()
+
+
+def _addresses(rack: Rack) -> tuple[str, str]:
+    import json
+
+    state = json.loads((rack.folder / ".lab/sandbox/lab.json").read_text())
+    return state["hub"], state["github"]

@@ -1,0 +1,250 @@
+"""One disposable machine: systemd as PID 1, reached over SSH, with real power switches."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab import network, surroundings
+from tests.lab.network import Network
+from tests.lab.process import LabError, run
+
+# nspawn ends with 133 when the machine asked for a reboot; any other end is a power-off.
+# Its cgroup is the machine's own: two machines in one would share /payload and kill each other.
+SUPERVISE = """
+echo 0 > "$CGROUP/loop/cgroup.procs" || exit
+while :; do
+    find "$CGROUP/boot" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null
+    echo boot >> "$MACHINE/boots"
+    (echo 0 > "$CGROUP/boot/cgroup.procs" && exec "$@")
+    [ $? -eq 133 ] || exit 0
+done
+"""
+
+
+@dataclass
+class Machine:
+    """A machine of a lab. ``address`` answers SSH as root with ``key``."""
+
+    name: str
+    address: str
+    key: Path
+    known_hosts: Path
+    directory: Path
+    cgroup: Path
+    network: Network = field(repr=False)
+    index: int
+    binds: tuple[str, ...] = ()
+    _supervisor: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    # -- SSH --------------------------------------------------------------------------------
+
+    def ssh_command(self, *options: str) -> list[str]:
+        """The ``ssh`` command line that reaches this machine, whatever the user's ssh_config."""
+        settings = {
+            "UserKnownHostsFile": str(self.known_hosts),
+            "StrictHostKeyChecking": "yes",
+            "IdentitiesOnly": "yes",
+            "ConnectTimeout": "5",
+            "LogLevel": "ERROR",
+        }
+        pairs = [f"-o{name}={value}" for name, value in settings.items()]
+        return ["ssh", "-F", "none", "-i", str(self.key), *pairs, *options, f"root@{self.address}"]
+
+    def ssh(
+        self,
+        command: str | Sequence[str],
+        *,
+        check: bool = True,
+        timeout: float | None = None,
+        stdin: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``command`` (a shell line, or words to be quoted) as root on the machine."""
+        line = command if isinstance(command, str) else shlex.join(command)
+        done = subprocess.run(
+            [*self.ssh_command("-o", "BatchMode=yes"), line],
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode != 0:
+            said = (done.stdout + done.stderr).strip()
+            raise LabError(f"{self.name}: {line!r} ended with {done.returncode}:\n{said}")
+        return done
+
+    def wait_ssh(self, timeout: float = 60) -> None:
+        """Return when the machine lets root in."""
+        deadline = time.monotonic() + timeout
+        while True:
+            done = self.ssh("true", check=False)
+            if done.returncode == 0:
+                return
+            if not self.is_running():
+                raise LabError(f"{self.name} does not run:\n{self.console()[-2000:]}")
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} does not answer SSH: {done.stderr.strip()}")
+            time.sleep(0.05)
+
+    # -- power ------------------------------------------------------------------------------
+
+    def start(self, *, wait: bool = True) -> None:
+        """Switch the machine on; with ``wait``, return when it answers SSH."""
+        if self.is_running():
+            raise LabError(f"{self.name} runs already")
+        (self.cgroup / "loop").mkdir(parents=True, exist_ok=True)
+        (self.cgroup / "boot").mkdir(exist_ok=True)
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "CGROUP": str(self.cgroup),
+            "MACHINE": str(self.directory),
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+            "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
+        }
+        with (self.directory / "console.log").open("ab") as console:
+            self._supervisor = subprocess.Popen(
+                ["/bin/sh", "-c", SUPERVISE, f"lab-{self.name}", *self._nspawn()],
+                env=environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_ssh()
+
+    def stop(self, timeout: float = 30) -> None:
+        """Shut the machine down in order; its tree stays and ``start`` boots it again."""
+        for pid in _pids(self.cgroup / "boot" / "supervisor"):
+            os.kill(pid, signal.SIGTERM)
+        if not self._gone(timeout):
+            self.kill()
+
+    def kill(self) -> None:
+        """Pull the plug: every process of the machine dies at once, nothing is shut down."""
+        if self._supervisor is not None:
+            self._supervisor.kill()
+        if self.is_running():
+            (self.cgroup / "cgroup.kill").write_text("1")
+        if not self._gone(10):
+            raise LabError(f"{self.name} has processes that do not die: {_pids(self.cgroup)}")
+
+    def reboot(self, *, hard: bool = False) -> None:
+        """Restart the machine, in order or (``hard``) as after a power cut, and wait for SSH."""
+        if hard:
+            self.kill()
+            self.start()
+            return
+        before, deadline = self.boots(), time.monotonic() + 60
+        self.ssh("systemctl reboot", check=False)
+        while self.boots() == before:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} did not reboot within a minute")
+            time.sleep(0.05)
+        self.wait_ssh()
+
+    def reap(self) -> None:
+        """Take note that the supervisor is gone, so that it does not stay as a zombie."""
+        if self._supervisor is not None:
+            self._supervisor.wait()
+            self._supervisor = None
+
+    def is_running(self) -> bool:
+        """Whether any process of the machine is there."""
+        # The supervisor's first step is to enter its cgroup; until then only it knows.
+        if self._supervisor is not None and self._supervisor.poll() is None:
+            return True
+        events = self.cgroup / "cgroup.events"
+        return events.exists() and "populated 1" in events.read_text()
+
+    def boots(self) -> int:
+        """How often the machine has been booted: the way to see a reboot from outside."""
+        path = self.directory / "boots"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def console(self) -> str:
+        """What the machine printed on its console."""
+        path = self.directory / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    # -- link -------------------------------------------------------------------------------
+
+    def cut_link(self) -> None:
+        """Black hole: packets vanish both ways. ``restore_link`` ends it."""
+        network.cut(self.network, self.index)
+
+    def reject_link(self) -> None:
+        """Connections are refused at once instead of hanging."""
+        network.reject(self.network, self.index)
+
+    def lossy_link(self, percent: int) -> None:
+        """Lose this share of the packets."""
+        network.lose(self.network, self.index, percent)
+
+    def slow_link(self, rate: str) -> None:
+        """Limit the rate each way, as tc writes it: ``8mbit``."""
+        network.slow(self.network, self.index, rate)
+
+    def restore_link(self) -> None:
+        """Take all link faults away."""
+        network.restore(self.network, self.index)
+
+    # -- made before the first boot ----------------------------------------------------------
+
+    def personalise(self) -> None:
+        """Give the mounted tree its name, id, SSH keys and ways to the registries."""
+        tree = self.directory / "root"
+        (tree / "etc/hostname").write_text(f"{self.name}\n")
+        (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
+        (tree / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n")
+        surroundings.copy_into(tree)
+        login = tree / "root/.ssh"
+        login.mkdir(mode=0o700, exist_ok=True)
+        (login / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
+        for key in (tree / "etc/ssh").glob("ssh_host_*"):
+            key.unlink()
+        host_key = tree / "etc/ssh/ssh_host_ed25519_key"
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(host_key)])
+        kind, public = host_key.with_suffix(".pub").read_text().split()[:2]
+        with self.known_hosts.open("a") as known:
+            known.write(f"{self.address} {kind} {public}\n")
+
+    def _nspawn(self) -> list[str]:
+        return [
+            "systemd-nspawn",
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--settings=no",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            "--capability=CAP_NET_ADMIN",
+            f"--directory={self.directory / 'root'}",
+            f"--machine={self.name}",
+            f"--network-namespace-path=/run/netns/{self.network.namespace(self.index)}",
+            *(f"--bind-ro={folder}" for folder in surroundings.folders_to_bind()),
+            *(f"--bind={bind}" for bind in self.binds),
+        ]
+
+    def _gone(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while self.is_running():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+
+def _pids(cgroup: Path) -> list[int]:
+    return [int(pid) for procs in cgroup.rglob("cgroup.procs") for pid in procs.read_text().split()]

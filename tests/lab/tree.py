@@ -1,0 +1,171 @@
+"""The file trees that machines boot from: a cached base, layers on top of it, overlay mounts.
+
+A base is built once per suite and package list. A machine's own tree is an overlay mount over it,
+so a new machine costs nothing; what a stopped machine wrote can be kept as a layer that other
+machines start from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.process import LabError, run
+
+# What a freshly installed server has: SSH and Python, nothing that a deploy should bring itself.
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "iproute2",
+    "ca-certificates",
+    "sudo",
+    "curl",
+    "procps",
+)
+
+SSHD = """\
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+UseDNS no
+MaxSessions 200
+MaxStartups 200
+"""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Trees to stack, the topmost first; the last one is a complete system."""
+
+    trees: tuple[Path, ...]
+
+
+def cache_root() -> Path:
+    """Where bases and running labs live: ``$XDG_CACHE_HOME/modelrack/lab``."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = Path(cache) / "modelrack" / "lab"
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``; released by the kernel when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def base(suite: str = "bookworm", say: Callable[[str], None] = lambda text: None) -> Layer:
+    """The base tree of a Debian suite, built with mmdebstrap when the cache has none."""
+    tree = base_path(suite)
+    if not tree.is_dir():
+        with locked(cache_root() / "base.lock"):
+            if not tree.is_dir():
+                say(f"building the {suite} base tree (once, under a minute)")
+                _build(suite, tree)
+    return Layer((tree,))
+
+
+def base_path(suite: str) -> Path:
+    """Where the base of ``suite`` lies, there or not."""
+    digest = hashlib.sha256("\n".join((suite, *PACKAGES, SSHD)).encode()).hexdigest()[:12]
+    return cache_root() / f"{suite}-{digest}"
+
+
+def mount(directory: Path, layer: Layer) -> Path:
+    """Make a writable tree over ``layer`` under ``directory`` and return its root."""
+    for part in ("upper", "work", "root"):
+        (directory / part).mkdir(parents=True, exist_ok=True)
+    root = directory / "root"
+    lower = ":".join(str(tree) for tree in layer.trees)
+    # redirect_dir: without it, renaming a directory that came from a layer fails with EXDEV.
+    options = (
+        f"lowerdir={lower},upperdir={directory / 'upper'},workdir={directory / 'work'},"
+        "redirect_dir=on,metacopy=off,index=off"
+    )
+    done = subprocess.run(
+        ["mount", "-t", "overlay", "modelrack-lab", "-o", options, str(root)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 0:
+        return root
+    if len(layer.trees) > 1:
+        raise LabError(f"no overlay mount over {lower}: {done.stderr.strip()}")
+    # A cache that is itself on overlayfs cannot be a lower or upper directory: copy instead.
+    run(["cp", "-a", "--reflink=auto", f"{layer.trees[0]}/.", str(root)])
+    return root
+
+
+def unmount(directory: Path) -> None:
+    """Take the overlay of ``directory`` away; its upper directory stays."""
+    if (directory / "root").is_mount():
+        run(["umount", str(directory / "root")])
+
+
+def freeze(directory: Path, below: Layer, to: Path) -> Layer:
+    """Turn what a stopped machine wrote into a layer at ``to``; its own tree is left empty."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if not (directory / "root").is_mount():
+        run(["cp", "-a", "--reflink=auto", str(directory / "root"), str(to)])
+        return Layer((to,))
+    unmount(directory)
+    shutil.move(directory / "upper", to)
+    shutil.rmtree(directory / "work")
+    return Layer((to, *below.trees))
+
+
+def _build(suite: str, tree: Path) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=tree.parent))
+    temporary.chmod(0o755)
+    try:
+        run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=minbase",
+                f"--include={','.join(PACKAGES)}",
+                *(f"--aptopt={option}" for option in _apt_options()),
+                suite,
+                str(temporary / "tree"),
+            ]
+        )
+        finish(temporary / "tree")
+        (temporary / "tree").rename(tree)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def finish(tree: Path) -> None:
+    """Take out what must differ between machines and set up the SSH server."""
+    for key in (tree / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    (tree / "etc/machine-id").write_text("")
+    (tree / "etc/apt/apt.conf.d/99mmdebstrap").unlink(missing_ok=True)
+    drop_in = tree / "etc/ssh/sshd_config.d/lab.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text(SSHD)
+    drop_in.chmod(0o644)
+
+
+def _apt_options() -> list[str]:
+    """How the host's apt reaches its archives, proxies and validity checks included."""
+    dump = run(["apt-config", "dump"], check=False)
+    wanted = ("Proxy", "Check-Valid-Until", "Check-Date", "Verify-Peer", "CaInfo")
+    return [
+        line.rstrip(";")
+        for line in dump.splitlines()
+        if line.startswith("Acquire::") and any(word in line for word in wanted)
+    ]

@@ -1,0 +1,105 @@
+"""Write what every host class becomes into tests/plans/<class>.txt: python -m tests.plans.update
+
+One run of pyinfra's own command line plans all classes together, so what would merge or reorder
+their operations shows here, too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploys.facts import locks
+from deploys.planning.machine import Machine
+from deploys.planning.refusal import Refusal
+from deploys.planning.resolve import resolve
+from tests.plans.simulated import MACHINES
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+GROUP_DATA = ROOT / "inventories" / "group_data"
+UPDATE = "python -m tests.plans.update"
+_REFUSED = re.compile(r"\[@fake/(\w+)-01\]\s+refused: (.*)")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one run said: its exit code, the operations in their order, refusals by class."""
+
+    code: int
+    order: list[dict[str, Any]]
+    refusals: dict[str, str]
+
+    def operations(self, name: str) -> list[str]:
+        """Those of one class, in their order."""
+        host = f"@fake/{name}-01"
+        return [" + ".join(each["names"]) for each in self.order if host in each["hosts"]]
+
+
+def pyinfra(*words: str) -> subprocess.CompletedProcess[str]:
+    """The deploy on the machines of fake.py, only looked at."""
+    inventory = ("tests/plans/fake.py", "deploys/full.py", "--group-data", str(GROUP_DATA))
+    return subprocess.run(
+        [sys.executable, "-m", "pyinfra", *inventory, "--dry", "--json", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def planned() -> Planned:
+    """All host classes in one run."""
+    # What `--dry --json` prints lacks the operations that change nothing.
+    run = pyinfra("--debug-operations")
+    try:
+        order = json.loads(run.stdout)["op_order"]
+    except ValueError as error:
+        raise RuntimeError(f"pyinfra printed no plan: {run.stderr}") from error
+    return Planned(run.returncode, order, dict(_REFUSED.findall(run.stderr)))
+
+
+def golden(name: str, run: Planned) -> str:
+    """The text of one class: why it is refused, or what it becomes and in which order."""
+    if name in run.refusals:
+        return f"refused: {run.refusals[name]}\n"
+    site = runpy.run_path(str(GROUP_DATA / "all.py"))["site"]
+    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
+    machine = Machine.from_json(json.loads(json.dumps(MACHINES[name])))
+    plan = json.loads(json.dumps(resolve(profile, site, machine, locks.read(site.locks)).to_json()))
+    text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True, width=100)
+    steps = "\n".join(f"  {step}" for step in run.operations(name))
+    return f"{text}\noperations:\n{steps}\n"
+
+
+def refusal(name: str) -> str | None:
+    """What planning alone says against a class; pyinfra must say the same."""
+    try:
+        golden(name, Planned(0, [], {}))
+    except Refusal as refused:
+        return str(refused)
+    return None
+
+
+def main() -> None:
+    """Write all files; those of classes that are gone are removed."""
+    run = planned()
+    for path in HERE.glob("*.txt"):
+        path.unlink()
+    for name in MACHINES:
+        (HERE / f"{name}.txt").write_text(golden(name, run))
+    print(
+        f"{len(MACHINES)} files in {HERE.relative_to(ROOT)}: read the difference before you commit"
+    )
+
+
+if __name__ == "__main__":
+    main()
