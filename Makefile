@@ -22,7 +22,7 @@ help:
 setup: $(BIN)/.complete
 
 # uv comes first, by pip and with its hash; it then installs the rest of the lock.
-$(BIN)/.complete: $(LOCK) pyproject.toml | packages
+$(BIN)/.complete: $(LOCK) | packages
 	python3 -m venv --clear .venv
 	awk '/^[^ #]/ { wanted = /^uv==/ } wanted' $(LOCK) > .venv/uv.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt

@@ -24,6 +24,9 @@ class Found:
     target: str | None = None
     sha256: str | None = None
 
+    def to_json(self) -> dict[str, object]:
+        return dict(vars(self))
+
 
 class Entries(FactBase[dict[str, Found]]):
     """

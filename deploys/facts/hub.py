@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -82,7 +83,7 @@ def _selected(model: Model, files: Sequence[dict[str, str]]) -> Iterator[File]:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise _Unlisted(f"it lists {path!r}, which leads out of the model's folder")
         digest = (file["sha256"] or "").lower()
-        if len(digest) != 64:
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise _Unlisted(f"it gives no sha256 for {path}, so nothing could prove the file")
         yield File(path=path, size=int(file["size"]), sha256=digest)
 

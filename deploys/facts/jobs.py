@@ -30,6 +30,9 @@ class Status:
     tail: tuple[str, ...] = ()
     elapsed: float | None = None
 
+    def to_json(self) -> dict[str, object]:
+        return dict(vars(self))
+
 
 class Job(FactBase[Status]):
     """

@@ -15,6 +15,7 @@ class Unit:
     """One unit; its fields are what `systemctl show` prints, and:
 
     + digest: of the configuration that the running process was started with
+    + stale: a file of that configuration was written since then
     + answer: "ok" when the right model answers, else what is wrong
     """
 
@@ -25,7 +26,11 @@ class Unit:
     pid: str
     restarts: str
     digest: str | None
+    stale: bool
     answer: str
+
+    def to_json(self) -> dict[str, object]:
+        return dict(vars(self))
 
 
 class Units(FactBase[dict[str, Unit]]):

@@ -16,6 +16,9 @@ class Account:
     shell: str
     groups: frozenset[str]
 
+    def to_json(self) -> dict[str, object]:
+        return {**vars(self), "groups": sorted(self.groups)}
+
 
 class Accounts(FactBase[dict[str, Account]]):
     """
@@ -29,7 +32,8 @@ class Accounts(FactBase[dict[str, Account]]):
     def command(self, names: tuple[str, ...]) -> str:
         quoted = " ".join(shlex.quote(name) for name in names)
         return (
-            f"getent passwd {quoted}; for name in {quoted}; do id -nG $name; done 2>/dev/null; true"
+            f"getent passwd {quoted};"
+            f' for name in {quoted}; do id -nG "$name"; done 2>/dev/null; true'
         )
 
     def process(self, output: list[str]) -> dict[str, Account]:

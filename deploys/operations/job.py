@@ -25,6 +25,8 @@ ROOT = "/var/lib/modelrack/jobs"
 # Seconds between two looks at a job, and between two lines about it.
 _LOOK_EVERY = 1.0
 _SAY_EVERY = 10.0
+# Looks without an answer, one after the other, before a job is given up on.
+_SILENCE = 10
 
 
 @operation()
@@ -77,7 +79,8 @@ def running(
 
 
 def _start(state: State, host: Host, arguments: Any, job: str, directory: str, work: Any) -> bool:
-    if _status(host, arguments, directory).state == "running":
+    status = _status(host, arguments, directory)
+    if status is not None and status.state == "running":
         logger.info(f"{host.print_prefix}{job} is running already, watching it")
         return True
     unit = f"modelrack-job-{job}"
@@ -101,9 +104,22 @@ def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -
     started = said = time.monotonic()
     rate = _Rate()
     shown = ""
+    silent = 0
     while True:
         status = _status(host, arguments, directory)
         now = time.monotonic()
+        if status is None:
+            # A machine under load may be too slow to answer once; that says nothing of its job.
+            silent += 1
+            if silent == _SILENCE:
+                logger.error(
+                    f"{host.print_prefix}the machine does not say how {job} is. It goes on there;"
+                    " run this again to watch it."
+                )
+                return False
+            transport.pause(_LOOK_EVERY)
+            continue
+        silent = 0
         if status.state == "done":
             logger.info(f"{host.print_prefix}{job}: done in {_duration(status.elapsed)}")
             return True
@@ -127,10 +143,11 @@ def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -
     return False
 
 
-def _status(host: Host, arguments: Any, directory: str) -> Status:
+def _status(host: Host, arguments: Any, directory: str) -> Status | None:
+    """How the job stands; None when the machine does not answer the question."""
     command = programs.command("job", "status", directory, "--tail", "30")
     ok, output = transport.run(host, arguments, command, _timeout=60)
-    return parse(output.stdout_lines[-1]) if ok and output.stdout_lines else Status()
+    return parse(output.stdout_lines[-1]) if ok and output.stdout_lines else None
 
 
 class _Rate:

@@ -12,48 +12,46 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.packages import Installed, LockHolder
 from deploys.operations.transport import HostCommand, pause
-from deploys.planning.site import Site
+from deploys.planning.plan import Apt
+from deploys.planning.render import APT_SOURCES
 
-# Where the mirrors of the site are written; apt reads nothing else while we call it, and reads its
-# own files as ever when others do.
-SOURCES = "/etc/modelrack/apt.sources"
 # Seconds between two lines that say who is being waited for.
 _SAY_EVERY = 15
 
 
 @operation()
-def installed(packages: Sequence[str], site: Site) -> Generator[PyinfraCommand, None, None]:
+def installed(packages: Sequence[str], apt: Apt) -> Generator[PyinfraCommand, None, None]:
     """
     Install Debian or Ubuntu packages that are missing; what is there is not upgraded.
 
     + packages: names
-    + site: its mirrors, and how long to wait while somebody else holds the package manager
+    + apt: how they are installed here
 
     pyinfra 3.10's apt operations fail at once when the lock is held, and refresh the package lists
     whether or not anything is missing.
     """
-    commands = list(installing(packages, site))
+    commands = list(installing(packages, apt))
     if not commands:
         host.noop("all packages are installed")
         return
     yield from commands
 
 
-def installing(packages: Sequence[str], site: Site) -> Generator[PyinfraCommand, None, None]:
+def installing(packages: Sequence[str], apt: Apt) -> Generator[PyinfraCommand, None, None]:
     """The commands that install what is missing of the packages; none when nothing is."""
     there = host.get_fact(Installed, packages=tuple(packages)) if packages else set()
     missing = [package for package in packages if package not in there]
     if missing:
-        yield HostCommand(_wait_for_lock, site.apt_lock_wait)
-        yield _apt(site, "update")
-        yield _apt(site, "install", "--no-install-recommends", *missing)
+        yield HostCommand(_wait_for_lock, apt.lock_wait)
+        yield _apt_get(apt, "update")
+        yield _apt_get(apt, "install", "--no-install-recommends", *missing)
 
 
-def _apt(site: Site, *words: str) -> StringCommand:
-    options = ["-y", "-q", "-o", f"DPkg::Lock::Timeout={site.apt_lock_wait}"]
+def _apt_get(apt: Apt, *words: str) -> StringCommand:
+    options = ["-y", "-q", "-o", f"DPkg::Lock::Timeout={apt.lock_wait}"]
     options += ["-o", "Dpkg::Options::=--force-confold"]
-    if site.mirrors.debian or site.mirrors.ubuntu:
-        options += ["-o", f"Dir::Etc::SourceList={SOURCES}", "-o", "Dir::Etc::SourceParts=-"]
+    if apt.mirror:
+        options += ["-o", f"Dir::Etc::SourceList={APT_SOURCES}", "-o", "Dir::Etc::SourceParts=-"]
     return StringCommand("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, *words)
 
 

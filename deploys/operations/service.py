@@ -13,10 +13,12 @@ from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts import services as facts
+from deploys.facts.files import Entries
 from deploys.operations import files, programs, transport
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
 
+_WANTS = "/etc/systemd/system/multi-user.target.wants"
 # Seconds between two looks at a service that is starting, and between two lines about it.
 _LOOK_EVERY = 0.5
 _SAY_EVERY = 10.0
@@ -57,15 +59,15 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     """
     missing = files.differing(list(dict.fromkeys(file for unit in units for file in unit.files)))
     if not systemd:
-        if missing:
-            yield from _configure(missing)
-            yield StringCommand("systemctl", "enable", *(QuoteString(unit.name) for unit in units))
-        else:
-            host.noop("all services are configured")
+        yield from _in_an_image(units, missing)
         return
     found = host.get_fact(facts.Units, questions=_questions(units, chat=False))
-    todo = [unit for unit in units if not _as_wanted(unit, found.get(unit.name))]
-    if not missing and not todo:
+    todo = [
+        unit
+        for unit in units
+        if {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
+    ]
+    if not todo:
         host.noop("all services run and answer")
         return
     if missing:
@@ -73,19 +75,33 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
-    # A change of configuration changes the digest, so the unit is in `todo` already.
     for unit in todo:
         state = found.get(unit.name)
         name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", name)
-        if state is None or state.active != "active" or state.digest != unit.digest:
+        if state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}:
             yield StringCommand(
                 *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
                 *("systemctl", "restart", name),
             )
     for unit in todo:
         yield HostCommand(_wait_until_it_answers, unit)
+
+
+def _in_an_image(
+    units: Sequence[Unit], missing: list[files.Entry]
+) -> Generator[PyinfraCommand, None, None]:
+    """Configured and enabled; the first boot starts them."""
+    wanted = {f"{_WANTS}/{unit.name}": unit.name for unit in units}
+    enabled = host.get_fact(Entries, paths=tuple(wanted))
+    if missing:
+        yield from _configure(missing)
+    disabled = [name for path, name in wanted.items() if path not in enabled]
+    if disabled:
+        yield StringCommand("systemctl", "enable", "--quiet", *map(QuoteString, disabled))
+    if not missing and not disabled:
+        host.noop("all services are configured")
 
 
 def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, None]:
@@ -102,14 +118,27 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
         and state.active == "active"
         and state.enabled == "enabled"
         and state.reload == "no"
-        and state.digest == unit.digest
+        and not _needs_a_start(unit, state)
         and state.answer == "ok"
     )
 
 
+def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
+    return state.active != "active" or state.digest != unit.digest or state.stale
+
+
 def _questions(units: Sequence[Unit], *, chat: bool) -> str:
     return json.dumps(
-        [{"unit": unit.name, "url": unit.url, "model": unit.model, "chat": chat} for unit in units]
+        [
+            {
+                "unit": unit.name,
+                "url": unit.url,
+                "model": unit.model,
+                "files": [file.path for file in unit.files],
+                "chat": chat,
+            }
+            for unit in units
+        ]
     )
 
 

@@ -43,8 +43,8 @@ _SHELL_ARGUMENTS = set(CONNECTOR_ARGUMENT_KEYS) - {
     "_stdin",
     "_success_exit_codes",
 }
-# Seconds between keepalive packets, and seconds without an answer to them after which the link counts
-# as dead; a job on the machine goes on meanwhile.
+# Seconds between keepalive packets, and seconds without an answer to them after which the link
+# counts as dead; a job on the machine goes on meanwhile.
 _KEEPALIVE = 10
 _DEAD_AFTER = 30
 
@@ -62,9 +62,7 @@ def tune(host: Host) -> None:
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 milliseconds = _DEAD_AFTER * 1000
-                transport.sock.setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
-                )
+                transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         transport.set_keepalive(_KEEPALIVE)
     for name in ("run_shell_command", "put_file", "get_file"):
         setattr(connector, name, _bounded(getattr(connector, name)))

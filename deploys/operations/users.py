@@ -28,7 +28,7 @@ class User:
         return (
             found is not None
             and (found.home, found.shell) == (self.home, self.shell)
-            and {self.name, *self.groups} <= found.groups
+            and set(self.groups) <= found.groups
         )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from deploys.planning.refusal import Refusal
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 Format = Literal["gguf", "safetensors"]
 
@@ -50,6 +53,13 @@ class Model:
     licence: str
     source: str
     confirmed: bool = False
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.key):
+            raise Refusal(
+                f"{self.key!r} cannot be the key of a model, as it names a folder",
+                "Use lower case letters, digits, dots, dashes and underscores",
+            )
 
 
 def model(key: str) -> Model:

@@ -12,6 +12,21 @@ from deploys.planning.site import Hub, Site
 
 
 @dataclass(frozen=True, kw_only=True)
+class Apt:
+    """How packages are installed on this machine.
+
+    + lock_wait: seconds to wait while somebody else holds the package manager
+    + mirror, security: archives of this site for this distribution; None leaves apt's own
+    + suite: release name in these archives
+    """
+
+    lock_wait: int
+    mirror: str | None = None
+    security: str | None = None
+    suite: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """One place that a model's files can be fetched from."""
 
@@ -81,6 +96,7 @@ class HostPlan:
     system: str
     profile: HostProfile
     site: Site
+    apt: Apt
     packages: tuple[str, ...]
     builds: tuple[Build, ...]
     weights: tuple[Weights, ...]

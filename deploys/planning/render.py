@@ -32,19 +32,10 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
     files = [
         _file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
         _file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
-        _file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", site=plan.site),
+        _file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=plan.apt),
     ]
-    system, release = plan.system.split()[:2]
-    if getattr(plan.site.mirrors, system, None):
-        files.append(
-            _file(
-                "base/apt.sources",
-                "/etc/modelrack/apt.sources",
-                mirrors=plan.site.mirrors,
-                system=system,
-                suite=_SUITES[system, release],
-            )
-        )
+    if plan.apt.mirror:
+        files.append(_file("base/apt.sources", APT_SOURCES, apt=plan.apt, system=plan.system))
     return tuple(files)
 
 
@@ -81,12 +72,8 @@ SYSCTL: dict[str, int] = {
     "vm.swappiness": 1,
 }
 
-_SUITES = {
-    ("debian", "12"): "bookworm",
-    ("debian", "13"): "trixie",
-    ("ubuntu", "22.04"): "jammy",
-    ("ubuntu", "24.04"): "noble",
-}
+# apt reads this instead of its own lists while we call it, and only then.
+APT_SOURCES = "/etc/modelrack/apt.sources"
 
 
 def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:

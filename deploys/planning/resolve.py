@@ -11,13 +11,20 @@ from deploys.planning.catalogue import Model
 from deploys.planning.gpus import named
 from deploys.planning.locks import Locks, WeightsLock
 from deploys.planning.machine import Machine
-from deploys.planning.plan import HostPlan, ServicePlan, Source, Weights
+from deploys.planning.plan import Apt, HostPlan, ServicePlan, Source, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
 
 # Distributions whose package names and units we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
+# What an archive calls a release; asked for only where a site names a mirror.
+_SUITES = {
+    ("debian", "12"): "bookworm",
+    ("debian", "13"): "trixie",
+    ("ubuntu", "22.04"): "jammy",
+    ("ubuntu", "24.04"): "noble",
+}
 
 _SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 
@@ -45,12 +52,13 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
         profile=profile,
         site=site,
+        apt=_apt(site, machine),
         packages=tuple(
             dict.fromkeys(
                 package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
             )
         ),
-        builds=tuple(_build(engine, machine, locks) for engine in engines),
+        builds=tuple(_build(engine, site, machine, locks) for engine in engines),
         weights=weights,
         services=services,
         systemd=machine.systemd,
@@ -84,6 +92,11 @@ def _check_engines(profile: HostProfile) -> None:
                 f" {profile.gpu} would stand idle",
                 "Use a profile without a GPU, or wait for the CUDA build",
             )
+        if service.replicas != 1 or service.tensor_parallel is not None:
+            raise Refusal(
+                f"Service {service.name}: llama.cpp on a CPU runs as one copy on all cores",
+                "Leave replicas and tensor_parallel out, and set parallel instead",
+            )
         if model.format != "gguf":
             raise Refusal(
                 f"Service {service.name}: llama.cpp cannot read {model.key}, which is"
@@ -105,7 +118,7 @@ def _check_system(machine: Machine) -> None:
 def _check_ports(profile: HostProfile, machine: Machine) -> None:
     for service in profile.services:
         owner = machine.ports.get(service.port)
-        if owner is not None and not owner.endswith(f"@{service.name}.service"):
+        if owner is not None and owner != _unit(service):
             raise Refusal(
                 f"Service {service.name}: port {service.port} is taken by {owner or 'a process'}",
                 "Stop that process, or give the service another port",
@@ -114,8 +127,14 @@ def _check_ports(profile: HostProfile, machine: Machine) -> None:
 
 def _weights(profile: HostProfile, site: Site, locks: Locks) -> tuple[Weights, ...]:
     plans: dict[str, Weights] = {}
+    models: dict[str, Model] = {}
     for service in profile.services:
         model = model_of(service)
+        if models.setdefault(model.key, model) != model:
+            raise Refusal(
+                f"Two different models are called {model.key}", "Give one of them another key"
+            )
+        merged_before = plans[model.key].merge if model.key in plans else None
         lock = locks.weights.get(model.key)
         if lock is None and profile.locked:
             raise Refusal(
@@ -129,7 +148,7 @@ def _weights(profile: HostProfile, site: Site, locks: Locks) -> tuple[Weights, .
             sources=_sources(model, site, lock),
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
-            merge=_merged_name(service, lock),
+            merge=merged_before or _merged_name(service, lock),
         )
     return tuple(plans.values())
 
@@ -197,8 +216,8 @@ def _check_disk(weights: Sequence[Weights], machine: Machine) -> None:
         if needed > free[mount]:
             raise Refusal(
                 f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
-                f"Free {size(needed - free[mount])} there, or set data_root of the site to a larger"
-                " file system",
+                f"Free {size(needed - free[mount] + 2**20)} there, or set data_root of the site to"
+                " a larger file system",
             )
 
 
@@ -216,7 +235,7 @@ def _service(service: Service, weights: Sequence[Weights], machine: Machine) -> 
     return ServicePlan(
         name=service.name,
         engine=service.engine,
-        unit=f"llama-server@{service.name}.service",
+        unit=_unit(service),
         model=model.key,
         port=service.port,
         context=min(service.context or 8192, model.context),
@@ -226,8 +245,35 @@ def _service(service: Service, weights: Sequence[Weights], machine: Machine) -> 
     )
 
 
-def _build(engine: str, machine: Machine, locks: Locks) -> Build:
-    return builds.llama_cpp(machine, locks.artifacts[engine])
+def _unit(service: Service) -> str:
+    return f"llama-server@{service.name}.service"
+
+
+def _build(engine: str, site: Site, machine: Machine, locks: Locks) -> Build:
+    source = locks.artifacts[engine]
+    # Asked for now, so that a site without a way to it is refused now and not half way.
+    site.url(source.origin, source.path)
+    return builds.llama_cpp(machine, source)
+
+
+def _apt(site: Site, machine: Machine) -> Apt:
+    mirrors = {
+        "debian": (site.mirrors.debian, site.mirrors.debian_security),
+        "ubuntu": (site.mirrors.ubuntu, site.mirrors.ubuntu),
+    }
+    mirror, security = mirrors[machine.os]
+    if mirror is None:
+        return Apt(lock_wait=site.apt_lock_wait)
+    suite = _SUITES.get((machine.os, machine.os_version))
+    if suite is None:
+        raise Refusal(
+            f"The mirror of this site has {machine.os} {machine.os_version} under a name that we do"
+            " not know",
+            f"Set mirrors.{machine.os} of the site to None, so that apt's own archive is used",
+        )
+    return Apt(
+        lock_wait=site.apt_lock_wait, mirror=mirror, security=security or mirror, suite=suite
+    )
 
 
 def size(count: float) -> str:

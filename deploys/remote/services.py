@@ -1,8 +1,9 @@
 """Print how systemd units stand and what answers on their ports, as one JSON object.
 
-    python3 services.py < units.json        [{"unit": ..., "url": ..., "model": ..., "chat": bool}]
+    python3 services.py < units.json        [{"unit", "url", "model", "files", "chat"}]
 
-Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "answer"}}.
+Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
+"answer"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
 what is wrong with what the port says. With "chat" a question is asked, else only the models listed.
 Standard library only, and no import of ours: it runs as the text of `python3 -c`.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,7 @@ _PROPERTIES = {
     "NeedDaemonReload": "reload",
     "MainPID": "pid",
     "NRestarts": "restarts",
+    "ExecMainStartTimestamp": "started",
 }
 # Seconds; a busy server answers a short question within this.
 _TIMEOUT = 60
@@ -38,7 +41,10 @@ def main() -> int:
 
 def _state(entry: dict[str, Any]) -> dict[str, Any]:
     show = subprocess.run(
-        ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", entry["unit"]],
+        [
+            *("systemctl", "show", "--timestamp=unix"),
+            *("--property", ",".join(_PROPERTIES), "--", entry["unit"]),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -48,8 +54,19 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
         key, _, value = line.partition("=")
         state[_PROPERTIES[key]] = value
     state["digest"] = _digest(state["pid"])
+    state["stale"] = _stale(state.pop("started"), entry["files"])
     state["answer"] = _answer(entry) if state["active"] == "active" else "the unit is not active"
     return state
+
+
+def _stale(started: str, files: list[str]) -> bool:
+    if not started.startswith("@"):
+        return False
+    try:
+        # systemd tells whole seconds; a file of the same second was there before the start.
+        return any(int(os.stat(file).st_mtime) > int(started[1:]) for file in files)
+    except OSError:
+        return False
 
 
 def _digest(pid: str) -> str | None:

@@ -50,7 +50,7 @@ def install() -> None:
     packages.installed(
         name="Install the runtime libraries",
         packages=("ca-certificates", *plan.packages),
-        site=plan.site,
+        apt=plan.apt,
     )
     users.present(
         name="Create the user that services run as",

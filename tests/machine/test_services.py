@@ -38,7 +38,7 @@ def test_the_process_runs_as_its_own_user(machine: Host, service: dict[str, Any]
 
 
 def test_it_listens_on_the_loopback_address_only(machine: Host, service: dict[str, Any]) -> None:
-    listening = machine.check_output("ss -Hltn 'sport = :%s'", service["port"]).splitlines()
+    listening = machine.check_output(f"ss -Hltn 'sport = :{service['port']}'").splitlines()
     addresses = {line.split()[3].rsplit(":", 1)[0] for line in listening}
     assert addresses == {"127.0.0.1"}
 

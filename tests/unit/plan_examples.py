@@ -1,0 +1,77 @@
+"""A machine, a model and the pins of it, which the tests of planning and rendering vary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from deploys.planning.catalogue import Model
+from deploys.planning.locks import ArtifactLock, File, Locks, WeightsLock
+from deploys.planning.machine import Disk, Machine
+from deploys.planning.profile import HostProfile, Service
+from deploys.planning.resolve import HostPlan, resolve
+from deploys.planning.site import Site
+from tests.plans.simulated import MACHINES
+
+GIB = 1 << 30
+MACHINE = replace(
+    Machine.from_json(MACHINES["cpu"]),
+    memory=32 * GIB,
+    disks=(Disk(mount="/", kind="ext4", total=100 * GIB, free=50 * GIB),),
+)
+SHARDS = ("tiny-00001-of-00003.gguf", "tiny-00002-of-00003.gguf", "tiny-00003-of-00003.gguf")
+
+
+def model(**fields: Any) -> Model:
+    """A small GGUF model, other where `fields` say so."""
+    return Model(
+        **{
+            "key": "tiny",
+            "title": "Tiny",
+            "format": "gguf",
+            "quantization": "F16",
+            "modelscope": "o/tiny",
+            "huggingface": "o/tiny-hf",
+            "files": ("*.gguf",),
+            "size": 3 * GIB,
+            "parameters": 1,
+            "layers": 1,
+            "hidden": 1,
+            "heads": 1,
+            "kv_heads": 1,
+            "head_dim": 1,
+            "context": 32_768,
+            "licence": "MIT",
+            "source": "made up",
+            **fields,
+        }
+    )
+
+
+def service(**fields: Any) -> Service:
+    return Service(
+        **{"name": "tiny", "engine": "llama.cpp", "model": model(), "port": 8080, **fields}
+    )
+
+
+def profile(*services: Service, **fields: Any) -> HostProfile:
+    return HostProfile(services=services or (service(),), **fields)
+
+
+def locks(files: Sequence[str] = SHARDS, **fields: Any) -> Locks:
+    """The model pinned as `files`, and the source of llama.cpp."""
+    pinned = tuple(File(path=path, size=GIB, sha256=f"{n:064x}") for n, path in enumerate(files))
+    lock = WeightsLock(hub="modelscope", repository="o/tiny", revision="c0ffee", files=pinned)
+    source = ArtifactLock(version="b1", origin="github", path="o/l/b1.tar.gz", tree_sha256="a" * 64)
+    return Locks(artifacts={"llama.cpp": replace(source, **fields)}, weights={"tiny": lock})
+
+
+def plan(
+    wanted: HostProfile | None = None,
+    *,
+    site: Site | None = None,
+    machine: Machine = MACHINE,
+    pins: Locks | None = None,
+) -> HostPlan:
+    return resolve(wanted or profile(), site or Site(), machine, pins or locks())

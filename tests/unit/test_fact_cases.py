@@ -1,0 +1,50 @@
+"""Facts: one YAML file a case, in cases/facts/<module>.<Class>/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import FactProcessError
+
+from deploys.facts import files, jobs, machine, packages, services, sysctl, users, weights
+from tests.unit import case_commands
+
+CASES = Path(__file__).parent / "cases" / "facts"
+# What pyinfra hands out where a command prints nothing.
+DEFAULTS = {
+    files.Entries: {},
+    jobs.Job: jobs.Status(state="none"),
+    machine.Hardware: None,
+    packages.Installed: set(),
+    packages.LockHolder: None,
+    services.Units: {},
+    sysctl.Settings: {},
+    users.Accounts: {},
+    weights.Manifests: set(),
+}
+
+
+@pytest.fixture(autouse=True)
+def _our_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    case_commands.install_for_facts(monkeypatch)
+
+
+for _folder in sorted(CASES.iterdir()):
+    globals()[_folder.name] = case_commands.make_fact_tests("deploys.facts", _folder.name, _folder)
+
+
+@pytest.mark.parametrize("fact", DEFAULTS, ids=lambda fact: fact.__name__)
+def test_a_command_without_output_means(fact: type) -> None:
+    assert fact.default() == DEFAULTS[fact]
+
+
+def test_every_fact_has_cases() -> None:
+    names = {f"{fact.__module__.rsplit('.', 1)[1]}.{fact.__name__}" for fact in DEFAULTS}
+    assert {folder.name for folder in CASES.iterdir() if any(folder.iterdir())} == names
+
+
+@pytest.mark.parametrize("line", ["Traceback (most recent call last):", "{}", '{"hostname": 1}'])
+def test_a_machine_that_describes_itself_unreadably_fails_alone(line: str) -> None:
+    with pytest.raises(FactProcessError, match="unreadably"):
+        machine.Hardware().process([line])

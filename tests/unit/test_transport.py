@@ -1,0 +1,139 @@
+"""The link to a machine and the lock on it: one machine fails alone, with one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from pyinfra.context import ctx_host, ctx_state
+
+from deploys.operations import host_lock, transport
+from deploys.operations.transport import HostCommand
+
+
+class _Connector:
+    """Notes how it is called; can be told what a call comes to."""
+
+    def __init__(self, outcome: Callable[[], Any] = lambda: True) -> None:
+        self.outcome = outcome
+        self.limits: list[int] = []
+
+    def run_shell_command(self, *words: Any, **arguments: Any) -> Any:
+        self.limits.append(arguments["_timeout"])
+        return self.outcome()
+
+    put_file = get_file = run_shell_command
+
+
+def _tuned(connector: _Connector) -> Any:
+    host: Any = SimpleNamespace(connector=connector)
+    transport.tune(host)
+    transport.tune(host)
+    return host.connector
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def test_every_command_has_a_time_limit() -> None:
+    connector = _tuned(_Connector())
+    connector.run_shell_command("true")
+    connector.run_shell_command("true", _timeout=7)
+    connector.run_shell_command("true", _timeout=None)
+    assert connector.limits == [transport.COMMAND_TIMEOUT, 7, transport.COMMAND_TIMEOUT]
+
+
+@pytest.mark.parametrize("name", ["run_shell_command", "put_file", "get_file"])
+def test_a_connection_that_is_lost_is_an_error_that_pyinfra_knows(name: str) -> None:
+    connector = _tuned(_Connector(lambda: _raise(EOFError())))
+    with pytest.raises(OSError, match="safe to run this again"):
+        getattr(connector, name)()
+
+
+def test_a_link_without_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeout = gevent.Timeout
+    monkeypatch.setattr(gevent, "Timeout", lambda seconds, error: timeout(seconds / 1000, error))
+    connector = _tuned(_Connector(lambda: gevent.sleep(1)))
+    with pytest.raises(TimeoutError, match="no answer for 7 seconds"):
+        connector.run_shell_command("true", _timeout=7)
+
+
+def test_a_host_command_is_what_its_function_says() -> None:
+    def step(state: Any, host: Any, arguments: Any, *words: str) -> bool:
+        return words == ("one", "two")
+
+    nothing: Any = None
+    assert HostCommand(step, "one", "two").execute(nothing, nothing, {})
+    assert not HostCommand(step, "one").execute(nothing, nothing, {})
+    assert repr(HostCommand(step, "one")) == "step('one',)"
+
+
+def test_one_machine_at_a_time() -> None:
+    order = []
+
+    def work(name: str) -> None:
+        with transport.turn("test"):
+            order.append(name)
+            gevent.sleep(0)
+            order.append(name)
+
+    def fail() -> None:
+        with transport.turn("test"):
+            raise ValueError
+
+    gevent.joinall([gevent.spawn(work, name) for name in "abc"])
+    assert order == [*"aabbcc"]
+    with pytest.raises(ValueError):
+        fail()
+    work("d")  # The turn of one that failed is over, too.
+
+
+OTHER = {"user": "li", "host": "desk", "pid": 7, "since": 0, "command": "pyinfra inventories/a.py"}
+
+
+def _acquire(monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> tuple[list[Any], str | None]:
+    """What the operation yields and notes, the machine answering as told."""
+    left, now = iter(answers), [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+
+    def hold(host: Any, arguments: Any, command: Any, *, every: float) -> Any:
+        return transport.Held(next(left), None, every)
+
+    monkeypatch.setattr(transport, "hold", hold)
+    monkeypatch.setattr(transport, "pause", pause)
+    monkeypatch.setattr(host_lock.time, "monotonic", lambda: now[0])
+    noted: list[str] = []
+    host = SimpleNamespace(noop=noted.append, current_op_global_arguments=None)
+    with ctx_state.use(SimpleNamespace(is_executing=True)), ctx_host.use(host):
+        commands = list(host_lock.acquire._inner())  # type: ignore[attr-defined]
+    return commands, noted[0] if noted else None
+
+
+def test_a_free_lock_is_taken_and_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _acquire(monkeypatch, ["held"]) == ([], "the lock is ours")
+
+
+def test_a_run_that_has_just_ended_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _acquire(monkeypatch, [json.dumps(OTHER)] * 5 + ["held"]) == ([], "the lock is ours")
+
+
+def test_the_second_operator_is_told_who_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    (command,), noted = _acquire(monkeypatch, [json.dumps(OTHER)] * 20)
+    assert command.function is transport._fail and noted is None
+    (message,) = command.args
+    assert message.startswith("li on desk (process 7) is at work on this machine since 19")
+    assert "pyinfra inventories/a.py. Nothing was changed; run this again" in message
+
+
+@pytest.mark.parametrize("line", ["", "Killed", "{}", "[]", "no connection: timed out"])
+def test_an_answer_that_is_none_is_said(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (command,), _ = _acquire(monkeypatch, [line] * 20)
+    assert f"could not be taken: {line or 'no answer'}" in command.args[0] or line == "{}"
+    assert "Nothing was changed" in command.args[0]
