@@ -22,9 +22,13 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
         archive = stub.publish(tmp_path / "github", steps=1)
         requirements = tmp_path / "requirements.txt"
         requirements.write_text(_lock("idna==3.10"))
+        # A secret is read by the deploy; pyinfra prints all data of the inventory under --debug.
+        secret = tmp_path / "secret"
+        secret.write_text(SECRET)
         rack = make_rack(
             1,
-            extra=f"{archive.data}\nsecret = {SECRET!r}\nrequirements = {str(requirements)!r}\n"
+            extra=f"{archive.data}\nsecret = {str(secret)!r}\n"
+            f"requirements = {str(requirements)!r}\n"
             f"site = replace(site, mirrors=replace(site.mirrors, github=_lab['stub_github']))",
         )
         machine = rack.machines[0]

@@ -18,7 +18,7 @@ files.put(
     name="Write a secret",
     entries=[
         Directory(path="/etc/blocks", mode="750"),
-        File(path="/etc/blocks/key", content=host.data.secret, mode="600"),
+        File(path="/etc/blocks/key", content=Path(host.data.secret).read_text(), mode="600"),
         Link(path="/etc/blocks/current", target="/etc/blocks/key"),
     ],
 )
