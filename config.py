@@ -1,5 +1,5 @@
-"""pyinfra reads this file first. It refuses an inventory that is not there: pyinfra itself takes the
-mistyped name for a list of hosts, deploys to none of them, and reports success.
+"""pyinfra reads this file first. It refuses an inventory that is not there: pyinfra itself takes
+the mistyped name for a list of hosts, deploys to none of them, and reports success.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from pyinfra import config
 from deploys.engines import llama_cpp
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
-from deploys.stages import base, weights
+from deploys.stages import base, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -31,3 +31,5 @@ weights.fetch()
 
 if plan.uses("llama.cpp"):
     llama_cpp.start()
+
+state.record()

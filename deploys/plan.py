@@ -12,7 +12,7 @@ from pyinfra import host
 from deploys.facts.plan import current_plan
 from deploys.planning import render
 
-plan = current_plan()
+plan = current_plan(pin=False)
 
 if host.data.get("format") == "json":
     click.echo(json.dumps({"host": host.name, **plan.to_json()}))

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from deploys.planning.catalogue import Model
 from deploys.planning.locks import File, WeightsLock
+from deploys.planning.model import Model
 from deploys.planning.plan import Source
 from deploys.planning.refusal import Refusal
 

@@ -23,15 +23,17 @@ _plans: WeakKeyDictionary[Host, HostPlan] = WeakKeyDictionary()
 T = TypeVar("T")
 
 
-def current_plan() -> HostPlan:
+def current_plan(*, pin: bool = True) -> HostPlan:
     """What is decided for this host; read once a run.
+
+    + pin: have models that no lock names yet listed by a hub, and written into the locks
 
     A refusal is printed and stops this host here, before anything was changed; the others go on.
     """
     this = state.inventory.get_host(host.name)
     if this not in _plans:
         transport.tune(this)
-        _plans[this] = _or_stop(this, _resolved)
+        _plans[this] = _or_stop(this, lambda: _resolved(pin))
     return _plans[this]
 
 
@@ -43,7 +45,7 @@ def _or_stop(this: Host, decide: Callable[[], T]) -> T:
         transport.stop(this)
 
 
-def _resolved() -> HostPlan:
+def _resolved(pin: bool) -> HostPlan:
     profile, site = _wanted()
     machine = host.get_fact(Hardware, data_root=site.data_root)
     if machine is None:
@@ -52,7 +54,7 @@ def _resolved() -> HostPlan:
     plan = resolve(profile, site, machine, pins)
     for warning in plan.warnings:
         logger.warning(f"{host.print_prefix}{warning}")
-    if plan.unlocked and not transport.is_simulated(host):
+    if pin and plan.unlocked and not transport.is_simulated(host):
         plan = _pinned(profile, site, machine, plan)
     return plan
 

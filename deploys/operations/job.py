@@ -146,7 +146,10 @@ def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -
 def _status(host: Host, arguments: Any, directory: str) -> Status | None:
     """How the job stands; None when the machine does not answer the question."""
     command = programs.command("job", "status", directory, "--tail", "30")
-    ok, output = transport.run(host, arguments, command, _timeout=60)
+    try:
+        ok, output = transport.run(host, arguments, command, _timeout=60)
+    except TimeoutError:
+        return None
     return parse(output.stdout_lines[-1]) if ok and output.stdout_lines else None
 
 

@@ -14,7 +14,7 @@ from deploys.facts.users import Account, Accounts
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A system account that nobody can log in to, with a group of the same name.
+    """A system account that nobody can log in to; a new one gets a group of its own name.
 
     + groups: further groups, which must exist
     """

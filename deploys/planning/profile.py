@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from deploys.planning.catalogue import Model
+from deploys.planning.model import Model
 from deploys.planning.refusal import Refusal
 
 Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]

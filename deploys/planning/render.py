@@ -59,6 +59,14 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     return (unit, _file("llama.cpp/service.env", path, **settings, digest=digest)), digest
 
 
+def state(plan: HostPlan) -> Rendered:
+    """What is deployed, with the digest of the plan that it came from."""
+    decided = plan.to_json()
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    content = json.dumps({"schema": 1, "digest": digest, "plan": decided}, indent=2)
+    return Rendered(path="/var/lib/modelrack/state.json", content=content + "\n", mode="644")
+
+
 def page(name: str, plan: HostPlan) -> str:
     """The plan as a page for people."""
     return _text("plan/page.txt", name=name, plan=plan, size=size)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from deploys.planning import builds, catalogue
 from deploys.planning.builds import Build
-from deploys.planning.catalogue import Model
 from deploys.planning.gpus import named
 from deploys.planning.locks import Locks, WeightsLock
 from deploys.planning.machine import Machine
+from deploys.planning.model import Model
 from deploys.planning.plan import Apt, HostPlan, ServicePlan, Source, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
@@ -136,6 +137,12 @@ def _weights(profile: HostProfile, site: Site, locks: Locks) -> tuple[Weights, .
             )
         merged_before = plans[model.key].merge if model.key in plans else None
         lock = locks.weights.get(model.key)
+        sources = _sources(model, site, lock)
+        if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
+            raise Refusal(
+                f"{model.key} is pinned to {lock.repository}, which is not where the model is now",
+                f"Give the model another key, or remove the entry from {site.locks}/weights.yaml",
+            )
         if lock is None and profile.locked:
             raise Refusal(
                 f"{model.key} is not pinned in {site.locks / 'weights.yaml'}, and the profile is"
@@ -145,7 +152,7 @@ def _weights(profile: HostProfile, site: Site, locks: Locks) -> tuple[Weights, .
         plans[model.key] = Weights(
             model=model.key,
             directory=f"{site.data_root}/models/{model.key}",
-            sources=_sources(model, site, lock),
+            sources=sources,
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
             merge=merged_before or _merged_name(service, lock),
@@ -216,7 +223,7 @@ def _check_disk(weights: Sequence[Weights], machine: Machine) -> None:
         if needed > free[mount]:
             raise Refusal(
                 f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
-                f"Free {size(needed - free[mount] + 2**20)} there, or set data_root of the site to"
+                f"Free {size(needed - free[mount], up=True)} there, or set data_root of the site to"
                 " a larger file system",
             )
 
@@ -276,6 +283,8 @@ def _apt(site: Site, machine: Machine) -> Apt:
     )
 
 
-def size(count: float) -> str:
-    """Bytes for people."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+def size(count: float, *, up: bool = False) -> str:
+    """Bytes for people, with one digit; rounded up where that much has to be there."""
+    unit, name = (2**30, "GiB") if count >= 2**30 else (2**20, "MiB")
+    shown = math.ceil(count / unit * 10) / 10 if up else count / unit
+    return f"{shown:.1f} {name}"

@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ _PROPERTIES = {
     "NeedDaemonReload": "reload",
     "MainPID": "pid",
     "NRestarts": "restarts",
-    "ExecMainStartTimestamp": "started",
+    "ExecMainStartTimestampMonotonic": "started",
 }
 # Seconds; a busy server answers a short question within this.
 _TIMEOUT = 60
@@ -42,8 +43,7 @@ def main() -> int:
 def _state(entry: dict[str, Any]) -> dict[str, Any]:
     show = subprocess.run(
         [
-            *("systemctl", "show", "--timestamp=unix"),
-            *("--property", ",".join(_PROPERTIES), "--", entry["unit"]),
+            *("systemctl", "show", "--property", ",".join(_PROPERTIES), "--", entry["unit"]),
         ],
         capture_output=True,
         text=True,
@@ -60,13 +60,16 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stale(started: str, files: list[str]) -> bool:
-    if not started.startswith("@"):
+    """Ages are compared, not times: a wall clock may have been set since the start."""
+    if not started.isdecimal() or started == "0":
         return False
+    process = time.clock_gettime(time.CLOCK_MONOTONIC) - int(started) / 1e6
     try:
-        # systemd tells whole seconds; a file of the same second was there before the start.
-        return any(int(os.stat(file).st_mtime) > int(started[1:]) for file in files)
+        ages = [time.time() - os.stat(file).st_mtime for file in files]
     except OSError:
         return False
+    # A file from the future says nothing, and one of the last second before the start is not newer.
+    return any(0 <= age < process - 1 for age in ages)
 
 
 def _digest(pid: str) -> str | None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from deploys.planning.catalogue import Model
+from deploys.planning.model import Model
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.site import GLOBAL, Site
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deploys.planning.catalogue import Model
 from deploys.planning.locks import ArtifactLock, File, Locks, WeightsLock
 from deploys.planning.machine import Disk, Machine
+from deploys.planning.model import Model
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.resolve import HostPlan, resolve
 from deploys.planning.site import Site

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from deploys.planning.catalogue import CATALOGUE, Model, model
+from deploys.planning.catalogue import CATALOGUE, model
+from deploys.planning.model import Model
 from deploys.planning.refusal import Refusal
 
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyinfra.api import StringCommand
 
 from deploys.facts.jobs import Status
 from deploys.operations import job, transport
@@ -96,12 +98,16 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def _watch(monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, Any] | None]) -> bool:
-    """Watch a job that answers as told, None for an answer that does not come."""
+def _watch(
+    monkeypatch: pytest.MonkeyPatch, answers: Sequence[dict[str, Any] | Exception | None]
+) -> bool:
+    """Watch a job that answers as told, None or an error for an answer that does not come."""
     clock, left = _Clock(), iter([*answers, *[answers[-1]] * 1000])
 
     def run(host: Any, arguments: Any, *words: Any, **overrides: Any) -> tuple[bool, Any]:
         answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
         line = {"exit": None, "progress": None, "tail": [], "elapsed": 3, **(answer or {})}
         return answer is not None, SimpleNamespace(stdout_lines=[json.dumps(line)])
 
@@ -153,6 +159,69 @@ def test_progress_is_said_now_and_then_and_not_twice(
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="job._watch: one unanswered look after 10 s ends the watch")
-def test_a_look_that_fails_once_is_not_the_end_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _watch(monkeypatch, [*[RUNNING] * 20, None, RUNNING, {"state": "done"}])
+@pytest.mark.parametrize("silent", [1, 3, job._SILENCE - 1])
+def test_a_few_looks_without_an_answer_are_not_the_end_of_a_job(
+    silent: int, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    misses = [None] * silent
+    # Each answer begins the count anew.
+    looks = [*misses, RUNNING, *misses, *[RUNNING] * 20, *misses, {"state": "done", "elapsed": 61}]
+    assert _watch(monkeypatch, looks)
+    assert said.messages[-1] == "[machine] fetch-1: done in 1 min 1 s"
+    assert {record.levelname for record in said.records} == {"INFO"}
+
+
+def test_a_machine_that_stays_silent_is_given_up_and_its_job_is_not(
+    monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    assert not _watch(monkeypatch, [RUNNING, *[None] * job._SILENCE, {"state": "done"}])
+    (message,) = said.messages
+    assert "does not say how fetch-1 is. It goes on there; run this again to watch it" in message
+
+
+def test_a_look_that_times_out_is_a_look_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _watch(monkeypatch, [*[RUNNING] * 3, TimeoutError(), RUNNING, {"state": "done"}])
+
+
+@pytest.mark.parametrize(
+    "answer", [None, {"state": "none"}, {"state": "lost"}, {"state": "failed"}]
+)
+def test_a_job_that_is_not_seen_running_is_started(
+    answer: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = _commands(monkeypatch, answer)
+    assert _start()
+    (status, start) = commands
+    assert "job status" in status
+    assert "rm -f /jobs/fetch-1/exit && systemd-run" in start
+
+
+def test_a_job_that_is_seen_running_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    commands = _commands(monkeypatch, RUNNING)
+    assert _start()
+    assert len(commands) == 1
+    assert said.messages == ["[machine] fetch-1 is running already, watching it"]
+
+
+def _start() -> bool:
+    host: Any = SimpleNamespace(print_prefix="[machine] ")
+    return job._start(SimpleNamespace(), host, {}, "fetch-1", "/jobs/fetch-1", "work")  # type: ignore[arg-type]
+
+
+def _commands(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None) -> list[str]:
+    """What is run on a machine whose job stands as told, None where it does not say."""
+    commands: list[str] = []
+
+    def run(host: Any, arguments: Any, *words: Any, **overrides: Any) -> tuple[bool, Any]:
+        commands.append(StringCommand(*words).get_raw_value())
+        line = {"exit": None, "progress": None, "tail": [], **(answer or {})}
+        is_look = "status" in commands[-1]
+        printed = [json.dumps(line)] if is_look and answer else []
+        return bool(answer) or not is_look, SimpleNamespace(stdout_lines=printed, stderr="")
+
+    monkeypatch.setattr(transport, "run", run)
+    return commands

@@ -1,0 +1,21 @@
+"""Afterwards the machine itself says what was deployed to it."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import files
+from deploys.operations.files import File
+from deploys.planning import render
+
+
+@deploy("State")
+def record() -> None:
+    """Write the plan that was carried out; last, so that what it says is true."""
+    state = render.state(current_plan())
+
+    files.put(
+        name="Note what is deployed",
+        entries=[File(path=state.path, content=state.content, mode=state.mode)],
+    )
