@@ -11,7 +11,7 @@ from pyinfra.api import Host
 
 from deploys.facts import hub, locks
 from deploys.facts.machine import Hardware
-from deploys.operations import transport
+from deploys.operations import report, transport
 from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
@@ -33,6 +33,7 @@ def current_plan(*, pin: bool = True) -> HostPlan:
     this = state.inventory.get_host(host.name)
     if this not in _plans:
         transport.tune(this)
+        report.begin(this.state)
         _plans[this] = _or_stop(this, lambda: _resolved(pin))
     return _plans[this]
 

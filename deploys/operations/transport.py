@@ -65,7 +65,7 @@ def tune(host: Host) -> None:
                 transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         transport.set_keepalive(_KEEPALIVE)
     for name in ("run_shell_command", "put_file", "get_file"):
-        setattr(connector, name, _bounded(getattr(connector, name)))
+        setattr(connector, name, _bounded(connector, getattr(connector, name)))
 
 
 def stop(host: Host) -> NoReturn:
@@ -95,19 +95,26 @@ def _client(connector: SSHConnector) -> Any:
     return connector.client
 
 
-def _bounded(call: Callable[..., Any]) -> Callable[..., Any]:
+def _bounded(connector: BaseConnector, call: Callable[..., Any]) -> Callable[..., Any]:
     def bounded(*args: Any, **kwargs: Any) -> Any:
         limit = kwargs.get("_timeout") or COMMAND_TIMEOUT
         try:
             # pyinfra's own limit covers the output of a command, not the opening of its channel.
             with gevent.Timeout(limit + 5, TimeoutError(f"no answer for {limit} seconds")):
-                return call(*args, **{**kwargs, "_timeout": limit})
+                result = call(*args, **{**kwargs, "_timeout": limit})
         except EOFError as error:
-            raise ConnectionError(
-                "the connection was lost; it is safe to run this again"
-            ) from error
+            raise ConnectionError("the connection was lost") from error
+        # A command that a broken link cut off looks like one that failed with exit code -1.
+        if isinstance(connector, SSHConnector) and not _is_alive(connector):
+            raise ConnectionError("the connection was lost")
+        return result
 
     return bounded
+
+
+def _is_alive(connector: SSHConnector) -> bool:
+    transport = _client(connector).get_transport()
+    return transport is not None and transport.is_active()
 
 
 class HostCommand(PyinfraCommand):
