@@ -102,17 +102,26 @@ def _bounded(connector: BaseConnector, call: Callable[..., Any]) -> Callable[...
             # pyinfra's own limit covers the output of a command, not the opening of its channel.
             with gevent.Timeout(limit + 5, TimeoutError(f"no answer for {limit} seconds")):
                 result = call(*args, **{**kwargs, "_timeout": limit})
-        except EOFError as error:
-            raise ConnectionError("the connection was lost") from error
+        except TimeoutError:
+            raise
+        except (EOFError, OSError, SSHException) as error:
+            if isinstance(error, (EOFError, ConnectionError)) or not _is_alive(connector):
+                raise ConnectionError(_LOST) from error
+            raise
         # A command that a broken link cut off looks like one that failed with exit code -1.
-        if isinstance(connector, SSHConnector) and not _is_alive(connector):
-            raise ConnectionError("the connection was lost")
+        if not _is_alive(connector):
+            raise ConnectionError(_LOST)
         return result
 
     return bounded
 
 
-def _is_alive(connector: SSHConnector) -> bool:
+_LOST = "the connection was lost"
+
+
+def _is_alive(connector: BaseConnector) -> bool:
+    if not isinstance(connector, SSHConnector):
+        return True
     transport = _client(connector).get_transport()
     return transport is not None and transport.is_active()
 
