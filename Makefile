@@ -46,10 +46,10 @@ demo: setup
 	$(BIN)/python -m tests.lab ask "Are you there?"
 	@echo
 	@echo 'Try next:'
-	@echo '  $(BIN)/pyinfra inventories/sandbox.py deploys/full.py -y       again: no changes'
-	@echo '  $(BIN)/pytest tests/machine --inventory inventories/sandbox.py proof, on the machine'
-	@echo '  $(BIN)/python -m tests.lab ssh                                 look around on it'
-	@echo '  make plan CLASS=cpu                                            a machine of your own'
+	@echo '  .venv/bin/pyinfra inventories/sandbox.py deploys/full.py -y         again: no changes'
+	@echo '  .venv/bin/pytest tests/machine --inventory inventories/sandbox.py   proof, on the machine'
+	@echo '  .venv/bin/python -m tests.lab ssh                                   look around on it'
+	@echo '  make plan CLASS=cpu                                                 a machine of your own'
 	@echo 'Clean up: make demo-down'
 
 demo-down:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -50,8 +51,6 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
 
 
 def _add(rack: Rack, key: str, value: str) -> None:
-    import json
-
     state = rack.folder / ".lab/sandbox/lab.json"
     state.write_text(json.dumps({**json.loads(state.read_text()), key: value}))
 

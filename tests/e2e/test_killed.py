@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_killed_after_an_operation(
     place: tuple[Lab, Rack],
     undisturbed: Undisturbed,
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lab, rack = place
     every = range(1, undisturbed.operations + 1)
@@ -58,7 +58,8 @@ def test_killed_after_an_operation(
         chosen = list(every)
     else:
         seed = request.config.getoption("--kill-seed") or random.randrange(1_000_000)
-        print(f"\nkilled after a sample of operations, --kill-seed {seed}")
+        with capsys.disabled():
+            print(f"\nkilled after a sample of operations, --kill-seed {seed}")
         chosen = sorted(random.Random(seed).sample(every, min(SAMPLE, len(every))))
     hub, github = _addresses(rack)
     for nth in chosen:
@@ -74,7 +75,5 @@ def test_killed_after_an_operation(
 
 
 def _addresses(rack: Rack) -> tuple[str, str]:
-    import json
-
     state = json.loads((rack.folder / ".lab/sandbox/lab.json").read_text())
     return state["hub"], state["github"]
