@@ -42,9 +42,7 @@ def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
     rendered, digest = render.service(plan, planned)
     return Unit(
         name=planned.unit,
-        files=tuple(
-            File(path=file.path, content=file.content, mode=file.mode) for file in rendered
-        ),
+        files=tuple(map(File.of, rendered)),
         digest=digest,
         url=planned.url,
         model=planned.name,

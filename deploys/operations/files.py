@@ -15,6 +15,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries, Found
 from deploys.operations import programs
+from deploys.planning.render import Rendered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ class File:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.content.encode()).hexdigest()
+
+    @classmethod
+    def of(cls, rendered: Rendered) -> File:
+        """The file that a template became."""
+        return cls(path=rendered.path, content=rendered.content, mode=rendered.mode)
 
     def __repr__(self) -> str:
         return f"File({self.path})"

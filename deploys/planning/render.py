@@ -24,7 +24,6 @@ class Rendered:
     path: str
     content: str
     mode: str
-    group: str = "root"
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:

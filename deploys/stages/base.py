@@ -40,10 +40,7 @@ def install() -> None:
             Directory(path="/etc/modelrack/secrets", mode="700"),
             Directory(path=data_root),
             Directory(path=f"{data_root}/models"),
-            *(
-                File(path=file.path, content=file.content, mode=file.mode)
-                for file in render.base(plan)
-            ),
+            *map(File.of, render.base(plan)),
         ],
     )
     sysctl.live(name="Apply the kernel settings", values=render.SYSCTL, systemd=plan.systemd)

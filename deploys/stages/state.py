@@ -13,9 +13,6 @@ from deploys.planning import render
 @deploy("State")
 def record() -> None:
     """Write the plan that was carried out; last, so that what it says is true."""
-    state = render.state(current_plan())
+    plan = current_plan()
 
-    files.put(
-        name="Note what is deployed",
-        entries=[File(path=state.path, content=state.content, mode=state.mode)],
-    )
+    files.put(name="Note what is deployed", entries=[File.of(render.state(plan))])
