@@ -10,32 +10,132 @@ Isa = Literal["x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", "un
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One accelerator as the PCI bus shows it, driver or no driver.
+    """One accelerator: what the PCI bus shows, and what its driver adds once there is one.
 
     + address: PCI address, 0000:18:00.0
     + pci_id: vendor:device, lower case hex, 10de:2330
+    + numa: NUMA node it hangs on, None where the bus does not say
+    + lanes, lanes_max: PCIe lanes in use and possible; idle cards may lower their speed, not these
+    + driver: kernel module that owns it: nvidia, nouveau, vfio-pci, amdgpu; "" for none
+    + index .. remap_pending: from the driver's own tool (nvidia-smi, amd-smi, npu-smi), if any
+    + memory, used: bytes, as the driver counts them
+    + uncorrected: uncorrected ECC errors since the driver was loaded
+    + remap_pending: rows are waiting for a reset to be remapped
     """
 
     address: str
     pci_id: str
+    numa: int | None = None
+    lanes: int | None = None
+    lanes_max: int | None = None
+    driver: str = ""
+    index: int | None = None
+    name: str | None = None
+    uuid: str | None = None
+    memory: int | None = None
+    used: int | None = None
+    compute: str | None = None
+    ecc: bool | None = None
+    mig: bool | None = None
+    persistence: bool | None = None
+    uncorrected: int | None = None
+    remap_pending: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """How two cards of a machine reach each other, by their driver's index.
+
+    + kind: as `nvidia-smi topo -m` writes it: NV18, NV4, PIX, PXB, PHB, NODE, SYS
+    """
+
+    first: int
+    second: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """One installed kernel.
+
+    + release: as `uname -r` says it
+    + headers: what a module is compiled against is there
+    + module: version of the NVIDIA module built for it, None where there is none
+    + signed: that module carries a signature
+    """
+
+    release: str
+    headers: bool
+    module: str | None = None
+    signed: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A process that has a GPU open.
+
+    + unit: systemd unit it belongs to, "" for none
+    """
+
+    pid: int
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """The GPU driver of a machine, in its four places: loaded, on disk, user space, packages.
+
+    + loaded: version that the running kernel has loaded, None for none
+    + flavour: of the loaded module: "open" or "proprietary"
+    + userspace: version of the library that programs load (libnvidia-ml)
+    + fabric_manager: version of the installed fabric manager, None for none
+    + fabric_manager_active: its service runs
+    + packages: installed packages of the driver, the toolkit and what goes with them, with versions
+    + held: those of them that the package manager must not move
+    + error: what the driver's own tool said when it failed, "" when it answered
+    """
+
+    loaded: str | None = None
+    flavour: str | None = None
+    userspace: str | None = None
+    fabric_manager: str | None = None
+    fabric_manager_active: bool = False
+    packages: dict[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """One mounted file system; sizes in bytes."""
+    """One mounted file system; sizes in bytes.
+
+    + inodes: files that can still be made, None where the file system does not count them
+    """
 
     mount: str
     kind: str
     total: int
     free: int
+    inodes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """One host as it is now; sizes in bytes.
 
+    + features: instruction sets beyond the level that engines ask for: avx512_bf16, amx_tile, ...
     + cores: physical cores this machine may use
+    + memory, memory_available: all of it, and what a new process could take now
+    + links: how the GPUs reach each other, from the driver
+    + nvswitches: NVSwitch bridges on the PCI bus, so known without a driver
+    + kernels: installed ones, the running one among them
+    + secure_boot: the firmware refuses unsigned modules; None where there is no UEFI
+    + nouveau: the kernel's own NVIDIA driver is loaded; nouveau_in_initramfs: it would be at boot
+    + xids: lines of the kernel log since boot that report a GPU error
+    + holders: processes that have a GPU open
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
+    + broken_packages: left half installed by an interrupted package manager
     + stored: bytes that already lie in each model's folder below the data root
     + systemd: a booted machine, not a tree that is being made into an image
     """
@@ -55,16 +155,36 @@ class Machine:
     ports: dict[int, str]
     systemd: bool
     python: str
+    features: tuple[str, ...] = ()
+    memory_available: int | None = None
+    links: tuple[Link, ...] = ()
+    nvswitches: int = 0
+    kernels: tuple[Kernel, ...] = ()
+    secure_boot: bool | None = None
+    nouveau: bool = False
+    nouveau_in_initramfs: bool = False
+    driver: Driver = Driver()
+    xids: tuple[str, ...] = ()
+    holders: tuple[Holder, ...] = ()
+    broken_packages: tuple[str, ...] = ()
     stored: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:
         """The machine that `remote/machine.py` printed."""
+        driver = data.get("driver", {})
         return cls(
             **{
                 **data,
                 "disks": tuple(Disk(**disk) for disk in data["disks"]),
                 "gpus": tuple(Gpu(**gpu) for gpu in data["gpus"]),
+                "links": tuple(Link(**link) for link in data.get("links", ())),
+                "kernels": tuple(Kernel(**kernel) for kernel in data.get("kernels", ())),
+                "holders": tuple(Holder(**holder) for holder in data.get("holders", ())),
+                "driver": Driver(**{**driver, "held": tuple(driver.get("held", ()))}),
+                "features": tuple(data.get("features", ())),
+                "xids": tuple(data.get("xids", ())),
+                "broken_packages": tuple(data.get("broken_packages", ())),
                 "ports": {int(port): owner for port, owner in data["ports"].items()},
             }
         )

@@ -11,6 +11,7 @@ from deploys.planning.refusal import Refusal
 
 Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]
 ENGINES: tuple[str, ...] = get_args(Engine)
+KvCache = Literal["auto", "fp8", "q8_0"]
 
 # systemd instance name, file name and served model name at once, so the strictest of the three.
 _SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
@@ -25,9 +26,14 @@ class Service:
     + model: a key of the catalogue, or a Model of your own
     + port: TCP port on the loopback address
     + context: tokens one request may use, prompt and answer together; None leaves it to the plan
-    + parallel: requests served at the same time
-    + tensor_parallel: GPUs one copy of the model is spread over; None leaves it to the plan
-    + replicas: copies of the model side by side
+    + parallel: requests served at the same time; None leaves it to the plan
+    + tensor_parallel: GPUs that share each layer of one copy; None leaves it to the plan
+    + pipeline_parallel: groups of such GPUs that one copy's layers are dealt out to; None leaves it
+    + replicas: copies of the model side by side; None leaves it to the plan
+    + kv_cache: what one number of the key-value cache is kept in; "auto" is the model's own type
+    + gpu_share: share of each card's memory that the engine may take, 0 to 1; None leaves it
+    + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
+    + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
     + merge: keep a split GGUF as one file on disk, for tools that cannot read shards
     """
 
@@ -36,9 +42,14 @@ class Service:
     model: str | Model
     port: int
     context: int | None = None
-    parallel: int = 4
+    parallel: int | None = None
     tensor_parallel: int | None = None
-    replicas: int = 1
+    pipeline_parallel: int | None = None
+    replicas: int | None = None
+    kv_cache: KvCache = "auto"
+    gpu_share: float | None = None
+    gpu_layers: int | None = None
+    cpu_experts: int | None = None
     merge: bool = False
 
     def __post_init__(self) -> None:
@@ -61,6 +72,7 @@ class Service:
             ("context", self.context),
             ("parallel", self.parallel),
             ("tensor_parallel", self.tensor_parallel),
+            ("pipeline_parallel", self.pipeline_parallel),
             ("replicas", self.replicas),
         ):
             if value is not None and value < 1:
@@ -68,6 +80,22 @@ class Service:
                     f"Service {self.name}: {field} is {value}",
                     "Give a number from 1 up, or leave the line out",
                 )
+        for field, value in (("gpu_layers", self.gpu_layers), ("cpu_experts", self.cpu_experts)):
+            if value is not None and value < 0:
+                raise Refusal(
+                    f"Service {self.name}: {field} is {value}",
+                    "Give a number from 0 up, or leave the line out",
+                )
+        if self.gpu_share is not None and not 0 < self.gpu_share <= 1:
+            raise Refusal(
+                f"Service {self.name}: gpu_share is {self.gpu_share}",
+                "Give a share above 0 and up to 1, such as 0.92, or leave the line out",
+            )
+        if self.kv_cache not in get_args(KvCache):
+            raise Refusal(
+                f"Service {self.name}: there is no kv_cache {self.kv_cache!r}",
+                f"Write one of {', '.join(get_args(KvCache))}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +105,18 @@ class HostProfile:
     + gpu: name of the accelerator in the hardware table (planning/gpus.py); None for CPU only
     + gpus: how many of them one machine has
     + services: what the machine serves
+    + driver: version of the GPU driver to have, such as "580.178.04"; None leaves it to the plan
+    + reboot: the machine may be rebooted where a driver has to be exchanged for another
+    + busy_gpus: go on although something that is not ours uses the GPUs
     + locked: refuse what deploys/locks/ does not pin yet, instead of pinning it on first use
     """
 
     gpu: str | None = None
     gpus: int = 0
     services: tuple[Service, ...] = ()
+    driver: str | None = None
+    reboot: bool = True
+    busy_gpus: bool = False
     locked: bool = False
 
     def __post_init__(self) -> None:

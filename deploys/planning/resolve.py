@@ -93,7 +93,7 @@ def _check_engines(profile: HostProfile) -> None:
                 f" {profile.gpu} would stand idle",
                 "Use a profile without a GPU, or wait for the CUDA build",
             )
-        if service.replicas != 1 or service.tensor_parallel is not None:
+        if service.replicas not in (None, 1) or service.tensor_parallel is not None:
             raise Refusal(
                 f"Service {service.name}: llama.cpp on a CPU runs as one copy on all cores",
                 "Leave replicas and tensor_parallel out, and set parallel instead",
@@ -246,7 +246,7 @@ def _service(service: Service, weights: Sequence[Weights], machine: Machine) -> 
         model=model.key,
         port=service.port,
         context=min(service.context or 8192, model.context),
-        parallel=service.parallel,
+        parallel=service.parallel or 4,
         threads=machine.cores,
         weights=next(plan for plan in weights if plan.model == model.key),
     )

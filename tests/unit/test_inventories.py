@@ -109,7 +109,7 @@ def test_models_and_gpu_are_known(name: str) -> None:
         model = model_of(service)
         assert service.context is None or service.context <= model.context
         assert (model.format == "gguf") == (service.engine == "llama.cpp")
-        assert (service.tensor_parallel or 1) * service.replicas <= max(profile.gpus, 1)
+        assert (service.tensor_parallel or 1) * (service.replicas or 1) <= max(profile.gpus, 1)
     if profile.gpu is not None:
         named(profile.gpu)
 
@@ -120,7 +120,9 @@ def test_weights_fit_into_the_memory_that_serves_them(name: str) -> None:
     memory = MACHINES[name]["memory"]
     if profile.gpu is not None:
         memory = named(profile.gpu).memory * profile.gpus
-    assert sum(model_of(each).size * each.replicas for each in profile.services) < 0.92 * memory
+    assert (
+        sum(model_of(each).size * (each.replicas or 1) for each in profile.services) < 0.92 * memory
+    )
 
 
 @EVERY_CLASS
