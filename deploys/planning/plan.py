@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from deploys.planning.builds import Build
 from deploys.planning.locks import File
@@ -24,6 +24,18 @@ class Apt:
     mirror: str | None = None
     security: str | None = None
     suite: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dnf:
+    """How packages are installed on a machine of the Red Hat family.
+
+    + kind: tells it from Apt where both are data
+    + lock_wait: seconds to wait while somebody else holds the package manager
+    """
+
+    kind: Literal["dnf"]
+    lock_wait: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,8 +79,9 @@ SYSCTL: dict[str, int] = {
     "vm.swappiness": 1,
 }
 
-# apt reads this instead of its own lists while we call it, and only then.
+# apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"
+APT_SOURCES_FOLDER = "/etc/modelrack/apt.sources.d"
 
 
 def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:
