@@ -14,9 +14,10 @@ import socket
 import sys
 import time
 from collections.abc import Generator
+from weakref import WeakSet
 
 from pyinfra import host, state
-from pyinfra.api import operation
+from pyinfra.api import Host, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.operations import programs, transport
@@ -38,6 +39,24 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
     if not state.is_executing:
         host.noop("the lock is taken when the run begins")
         return
+    refusal = _take()
+    if refusal is None:
+        _held.add(state.inventory.get_host(host.name))
+        host.noop("the lock is ours")
+        return
+    yield transport.fail(refusal)
+
+
+def acquire_again() -> str | None:
+    """Take it after a reboot, which frees it, if this run had it; else the sentence who has it."""
+    return _take() if state.inventory.get_host(host.name) in _held else None
+
+
+_held: WeakSet[Host] = WeakSet()
+
+
+def _take() -> str | None:
+    """None once it is ours, else who has it."""
     owner = {
         "user": getpass.getuser(),
         "host": socket.gethostname(),
@@ -51,12 +70,10 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
             host, host.current_op_global_arguments or {}, command, every=_LEASE / 4
         ).first_line
         if line == "held":
-            host.noop("the lock is ours")
-            return
+            return None
         if time.monotonic() - started > _GRACE:
-            break
+            return _refusal(line)
         transport.pause(0.5)
-    yield transport.fail(_refusal(line))
 
 
 def _refusal(line: str) -> str:

@@ -1,7 +1,7 @@
 """Distribution packages, installed when nobody else is installing.
 
-A package is written as its name, or with a version where that matters: name=version for apt, where a
-version that ends with * is the beginning of one, name-version for dnf.
+A package is written as its name, or with a version where that matters: name=version for apt, where
+a version that ends with * is the beginning of one, name-version for dnf.
 """
 
 from __future__ import annotations

@@ -41,9 +41,11 @@ def test_it_comes_once(tmp_path: Path) -> None:
 
 def test_what_is_not_the_pinned_one_never_gets_the_name(tmp_path: Path) -> None:
     file = tmp_path / "key.deb"
-    with serving(Hub({"key.deb": b"another" * 99})) as hub:
-        with pytest.raises(WrongArchive, match="sha256 expected"):
-            single_file.install(wanted(file, hub), patience=QUICK)
+    with (
+        serving(Hub({"key.deb": b"another" * 99})) as hub,
+        pytest.raises(WrongArchive, match="sha256 expected"),
+    ):
+        single_file.install(wanted(file, hub), patience=QUICK)
     assert not file.exists() and not (tmp_path / ".key.deb.part").exists()
 
 
