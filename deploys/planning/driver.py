@@ -1,4 +1,4 @@
-"""The GPU driver of one machine: all that its stage does, as data, so that the stage decides nothing."""
+"""The GPU driver of one machine: all its stage does, as data, so that the stage decides nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Repository:
       takes from it only what nobody else has
     + label: what its Release file calls it
     + module: module stream to enable (dnf), "nvidia-driver:580-open"
-    + needs: repositories of the distribution to enable before (dnf: "crb"; apt: component "contrib")
+    + needs: of the distribution, to enable before: repositories (dnf: "crb"), components (apt:
+      "contrib")
     """
 
     name: str
@@ -56,8 +57,8 @@ class DriverPlan:
 
     + action: "none" leaves the driver alone; "reboot" where all is installed but not loaded
     + reason: why anything is done, a clause without a full stop; "" for "none"
-    + version: driver to have afterwards; a branch alone ("580") where the distribution builds it and
-      has one version of it: ask `accepts`
+    + version: driver to have afterwards; a branch alone ("580") where the distribution builds it
+      and has one version of it: ask `accepts`
     + flavour: of the kernel module: "open" or "proprietary"; "" where the vendor has only one
     + system: NVIDIA's name of the distribution, "ubuntu2204", "debian12", "rhel9"
     + repository: None where the distribution's own packages do
