@@ -49,20 +49,21 @@ class NvidiaRepository(StandIn):
         sums: dict[str, str] = json.loads((self.root / "keyrings.json").read_text())
         return sums
 
-    def connect(self, machine: Machine, url: str, system: str, *, alone: bool = True) -> None:
-        """Add the archive of "ubuntu" or "debian" to what apt reads on a machine.
 
-        `url` is this stand-in's on the machine's network; with `alone` apt reads nothing else.
-        """
-        apt = machine.directory / "root/etc/apt"
-        key = machine.directory / "root/usr/share/keyrings/lab-archive.gpg"
-        key.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(self.root / "archive.gpg", key)
-        signed = "signed-by=/usr/share/keyrings/lab-archive.gpg"
-        line = f"deb [{signed}] {url}/archive/{system}/ /\n"
-        (apt / "sources.list.d/lab-archive.list").write_text(line)
-        if alone and (apt / "sources.list").exists():
-            (apt / "sources.list").rename(apt / "sources.list.off")
+def connect(machine: Machine, url: str, system: str, *, alone: bool = True) -> None:
+    """Add the archive of "ubuntu" or "debian" to what apt reads on a machine.
+
+    `url` is the stand-in's on the machine's network; with `alone` apt reads nothing else.
+    """
+    tree = machine.directory / "root"
+    key = tree / "usr/share/keyrings/lab-archive.gpg"
+    key.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(repositories() / "archive.gpg", key)
+    line = f"deb [signed-by=/usr/share/keyrings/lab-archive.gpg] {url}/archive/{system}/ /\n"
+    (tree / "etc/apt/sources.list.d/lab-archive.list").write_text(line)
+    own = tree / "etc/apt/sources.list"
+    if alone and own.exists():
+        own.rename(own.with_suffix(".off"))
 
 
 def repositories() -> Path:

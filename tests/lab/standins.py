@@ -1,4 +1,4 @@
-"""Run the stand-in hub and GitHub in the background, beside a lab that stays."""
+"""Run the stand-in hub, GitHub and CUDA repository in the background, beside a lab that stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lab.process import LabError
 
 
 def start(lab: Lab, hub_root: Path | None = None) -> dict[str, str]:
-    """Start both on the lab's network; returns their URLs by name, ``hub`` and ``github``.
+    """Start them on the lab's network; returns URLs by name: ``hub``, ``github``, ``cuda``.
 
     Without ``hub_root`` the hub has the tiny models of ``tests.lab.tiny_model``.
     """
@@ -39,11 +39,12 @@ def main() -> None:
     """Serve until killed: arguments are the hub's root, an address and the file for the URLs."""
     from tests.lab.github import GitHub
     from tests.lab.hub import Hub
+    from tests.lab.nvidia_repository import NvidiaRepository
 
     root, bind, file = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    hub, github = Hub(root, bind), GitHub(bind=bind)
+    hub, github, cuda = Hub(root, bind), GitHub(bind=bind), NvidiaRepository(bind=bind)
     temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps({"hub": hub.url, "github": github.url}))
+    temporary.write_text(json.dumps({"hub": hub.url, "github": github.url, "cuda": cuda.url}))
     temporary.rename(file)
     threading.Event().wait()
 
