@@ -60,7 +60,7 @@ def up(arguments: argparse.Namespace) -> None:
             from tests.lab import standins
 
             print("  starting the stand-in hub and source archive server", flush=True)
-            inventory |= standins.start(lab, arguments.hub_root)
+            inventory |= standins.start(lab, arguments.hub_root, cuda=bool(arguments.hardware))
         if arguments.hardware:
             _fit(lab, arguments.hardware, inventory)
         path = _inventory(name)
