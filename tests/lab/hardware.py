@@ -158,6 +158,9 @@ def _install_programs(tree: Path) -> None:
     home.mkdir(parents=True, exist_ok=True)
     for name in ("power_on.py", "initramfs.py"):
         shutil.copy(PROGRAMS / name, home / name)
+    # Where kmod is installed, these are there.
+    for name in ("modprobe.d", "modules-load.d"):
+        (tree / "etc" / name).mkdir(exist_ok=True)
     units = tree / "etc/systemd/system"
     (units / "sysinit.target.wants").mkdir(parents=True, exist_ok=True)
     (units / "lab-hardware.service").write_text(UNIT)

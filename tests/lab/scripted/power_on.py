@@ -142,7 +142,7 @@ def unload(name: str) -> int:
         return _refuse(f"Module {name} is not currently loaded", said=False)
     nodes = {str(node) for node in Path("/dev").glob("nvidia*")}
     for handle in Path("/proc").glob("[0-9]*/fd/*"):
-        if name == "nvidia" and handle.is_symlink() and os.readlink(handle) in nodes:
+        if name == "nvidia" and handle.is_symlink() and str(handle.readlink()) in nodes:
             return _refuse("Module nvidia is in use", said=False)
     shutil.rmtree(DRIVER / name, ignore_errors=True)
     shutil.rmtree(SYS / "module" / name, ignore_errors=True)
