@@ -66,6 +66,25 @@ class Held(FactBase[set[str]]):
         return {re.sub(r"-\d+:.*", "", line) for line in output}
 
 
+class Components(FactBase[dict[str, set[str]]]):
+    """Returns which files name each component of the distribution's own archive, for apt."""
+
+    default = dict
+
+    def command(self) -> str:
+        return (
+            ". /etc/os-release; apt-get indextargets --format '$(COMPONENT)|$(SOURCESENTRY)'"
+            " 'Created-By: Packages' \"Release: $VERSION_CODENAME\""
+        )
+
+    def process(self, output: list[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for line in output:
+            component, _, entry = line.partition("|")
+            found.setdefault(component, set()).add(entry.rpartition(":")[0])
+        return found
+
+
 class Modules(FactBase[set[str]]):
     """Returns the enabled module streams of dnf, as name:stream."""
 

@@ -14,10 +14,9 @@ import socket
 import sys
 import time
 from collections.abc import Generator
-from weakref import WeakSet
 
 from pyinfra import host, state
-from pyinfra.api import Host, operation
+from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.operations import programs, transport
@@ -27,6 +26,8 @@ PATH = "/run/modelrack/lock"
 _LEASE = 90
 # Seconds for which a run that has just ended may still hold it.
 _GRACE = 3.0
+# What notes at a host that this run has it.
+_OURS = "modelrack_locked"
 
 
 @operation()
@@ -41,7 +42,7 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
         return
     refusal = _take()
     if refusal is None:
-        _held.add(state.inventory.get_host(host.name))
+        host.connector_data[_OURS] = True
         host.noop("the lock is ours")
         return
     yield transport.fail(refusal)
@@ -49,10 +50,7 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
 
 def acquire_again() -> str | None:
     """Take it after a reboot, which frees it, if this run had it; else the sentence who has it."""
-    return _take() if state.inventory.get_host(host.name) in _held else None
-
-
-_held: WeakSet[Host] = WeakSet()
+    return _take() if host.connector_data.get(_OURS) else None
 
 
 def _take() -> str | None:

@@ -14,6 +14,7 @@ from deploys.facts.machine import Hardware
 from deploys.operations import host_lock, transport
 from deploys.operations.transport import HostCommand
 from deploys.planning.driver import DriverPlan
+from deploys.planning.driver_state import strangers
 
 # Seconds between two looks, and between two lines about how long it has been.
 _LOOK_EVERY = 1.0
@@ -29,14 +30,17 @@ _JOBS = "systemctl list-units --plain --no-legend --state=active,activating 'mod
 
 
 @operation()
-def into_the_driver(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None, None]:
+def into_the_driver(
+    driver: DriverPlan, busy: bool, data_root: str
+) -> Generator[PyinfraCommand, None, None]:
     """
     Have the planned driver loaded where that takes a reboot.
 
     + driver: says whether one is needed, and how long it may take
+    + busy: reboot even if somebody else uses the GPUs
     + data_root: folder that holds the models
 
-    Nothing is rebooted while one of our jobs runs, or while somebody else uses the GPUs.
+    Nothing is rebooted while one of our jobs runs.
     """
     if not driver.reboot:
         host.noop("no reboot is needed")
@@ -45,10 +49,12 @@ def into_the_driver(driver: DriverPlan, data_root: str) -> Generator[PyinfraComm
     if machine is not None and driver.accepts(machine.driver.loaded) and not machine.nouveau:
         host.noop(f"driver {machine.driver.loaded} is loaded")
         return
-    if machine is not None and (others := driver.others(machine)):
+    others = () if busy or machine is None else strangers(machine)
+    if others:
         yield transport.fail(
-            f"{', '.join(others)} uses the GPUs by now, so this machine is not rebooted into driver"
-            f" {driver.version}, which is installed. Stop that, then run this again."
+            f"{others[0].name} (pid {others[0].pid}) uses the GPUs by now, so this machine is not"
+            f" rebooted into driver {driver.version}, which is installed. Stop that, then run this"
+            " again."
         )
         return
     yield HostCommand(_reboot, driver.version, driver.reboot_timeout)
@@ -101,9 +107,7 @@ def _wait(host: Host, arguments: Any, before: str | None, limit: int) -> str | N
 
 def _has_started(host: Host, arguments: Any) -> bool:
     """The services of the boot are done with starting, whether all of them could or not."""
-    state = transport.answer(
-        host, arguments, "systemctl is-system-running; true", limit=_ANSWER
-    )
+    state = transport.answer(host, arguments, "systemctl is-system-running; true", limit=_ANSWER)
     return state is not None and state.strip() in ("running", "degraded")
 
 

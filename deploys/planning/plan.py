@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from deploys.planning.builds import Build
+from deploys.planning.driver import DriverPlan
 from deploys.planning.locks import File
 from deploys.planning.profile import HostProfile
 from deploys.planning.site import Hub, Site
@@ -102,7 +103,10 @@ class ServicePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class HostPlan:
-    """All that is decided for one machine; stages read it and decide nothing."""
+    """All that is decided for one machine; stages read it and decide nothing.
+
+    + driver: of its GPUs; None on a machine without
+    """
 
     hostname: str
     system: str
@@ -114,6 +118,7 @@ class HostPlan:
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
+    driver: DriverPlan | None = None
     warnings: tuple[str, ...] = ()
 
     def uses(self, engine: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from deploys.planning.driver import DriverPlan, Repository
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.resolve import size
 
@@ -36,6 +37,43 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
     if plan.apt.mirror:
         files.append(_file("base/apt.sources", APT_SOURCES, apt=plan.apt, system=plan.system))
     return tuple(files)
+
+
+def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
+    """What tells the package manager of a vendor's repository, and which key signs it."""
+    name = repository.name
+    values: dict[str, Any] = {"repository": repository, "apt": plan.apt}
+    if repository.keyring is None:
+        return (_file("nvidia/repository.repo", f"/etc/yum.repos.d/{name}.repo", **values),)
+    folder = APT_SOURCES_FOLDER if plan.apt.mirror else "/etc/apt/sources.list.d"
+    values["keyring"] = keyring(repository)
+    return (
+        _file("nvidia/repository.list", f"{folder}/{name}.list", **values),
+        _file("nvidia/repository.pref", f"/etc/apt/preferences.d/{name}", **values),
+    )
+
+
+def keyring(repository: Repository) -> str:
+    """Where the key of a repository lies; another key is another file."""
+    digest = (repository.keyring.sha256 or "") if repository.keyring else ""
+    return f"/etc/apt/keyrings/{repository.name}-{digest[:12]}.gpg"
+
+
+def driver(driver: DriverPlan) -> tuple[Rendered, ...]:
+    """What has the driver loaded at every boot, and left alone by upgrades."""
+    files = []
+    if driver.modules:
+        path = "/etc/modules-load.d/modelrack-gpu.conf"
+        files.append(_file("nvidia/modules-load.conf", path, driver=driver))
+    if driver.blocklist:
+        path = "/etc/apt/apt.conf.d/60modelrack-gpu"
+        files.append(_file("nvidia/unattended-upgrades.conf", path, driver=driver))
+    return tuple(files)
+
+
+def blacklist(driver: DriverPlan) -> Rendered:
+    """What keeps other kernel modules off the GPUs."""
+    return _file("nvidia/modprobe.conf", "/etc/modprobe.d/modelrack-gpu.conf", driver=driver)
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
