@@ -22,7 +22,7 @@ def model(key: str) -> Model:
     return CATALOGUE[key]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Network:
     """What all variants of one network share; numbers as in its config.json.
 
@@ -42,6 +42,15 @@ class _Network:
     active_parameters: int | None = None
     kv_lora_rank: int | None = None
     rope_head_dim: int | None = None
+    q_lora_rank: int | None = None
+    vocabulary: int
+    intermediate: int
+    experts: int = 0
+    experts_used: int = 0
+    shared_experts: int = 0
+    expert_intermediate: int = 0
+    dense_layers: int = 0
+    mtp_layers: int = 0
 
 
 # Weights, configuration, tokenizer, and the code that some repositories bring along. Some also hold
@@ -60,11 +69,21 @@ _R1 = _Network(
     kv_heads=128,
     kv_lora_rank=512,
     rope_head_dim=64,
+    q_lora_rank=1536,
+    vocabulary=129_280,
+    intermediate=18_432,
+    experts=256,
+    experts_used=8,
+    shared_experts=1,
+    expert_intermediate=2048,
+    dense_layers=3,
     context=163_840,
     licence="MIT",
 )
+# The vendor's own files hold the layer that predicts one token more; quantizations left it out.
+_R1_FP8 = replace(_R1, mtp_layers=1)
 _V3 = replace(
-    _R1,
+    _R1_FP8,
     name="DeepSeek-V3",
     repository="deepseek-ai/DeepSeek-V3",
     licence="DeepSeek Model License",
@@ -72,8 +91,15 @@ _V3 = replace(
 
 
 def _distill(
-    name: str, parameters: int, layers: int, hidden: int, heads: int, kv_heads: int, licence: str
+    name: str,
+    parameters: int,
+    shape: tuple[int, int, int, int],
+    intermediate: int,
+    vocabulary: int,
+    licence: str,
 ) -> _Network:
+    """shape: layers, hidden, heads, kv_heads."""
+    layers, hidden, heads, kv_heads = shape
     return _Network(
         name=f"DeepSeek-R1-Distill-{name}",
         repository=f"deepseek-ai/DeepSeek-R1-Distill-{name}",
@@ -82,18 +108,24 @@ def _distill(
         hidden=hidden,
         heads=heads,
         kv_heads=kv_heads,
+        intermediate=intermediate,
+        vocabulary=vocabulary,
         context=131_072,
         licence=licence,
     )
 
 
 _QWEN = "MIT; base Apache-2.0"
-_QWEN_1_5B = _distill("Qwen-1.5B", 1_777_000_000, 28, 1536, 12, 2, _QWEN)
-_QWEN_7B = _distill("Qwen-7B", 7_616_000_000, 28, 3584, 28, 4, _QWEN)
-_QWEN_14B = _distill("Qwen-14B", 14_770_000_000, 48, 5120, 40, 8, _QWEN)
-_QWEN_32B = _distill("Qwen-32B", 32_760_000_000, 64, 5120, 40, 8, _QWEN)
-_LLAMA_8B = _distill("Llama-8B", 8_030_000_000, 32, 4096, 32, 8, "MIT; base Llama 3.1")
-_LLAMA_70B = _distill("Llama-70B", 70_550_000_000, 80, 8192, 64, 8, "MIT; base Llama 3.3")
+_QWEN_1_5B = _distill("Qwen-1.5B", 1_777_000_000, (28, 1536, 12, 2), 8960, 151_936, _QWEN)
+_QWEN_7B = _distill("Qwen-7B", 7_616_000_000, (28, 3584, 28, 4), 18_944, 152_064, _QWEN)
+_QWEN_14B = _distill("Qwen-14B", 14_770_000_000, (48, 5120, 40, 8), 13_824, 152_064, _QWEN)
+_QWEN_32B = _distill("Qwen-32B", 32_760_000_000, (64, 5120, 40, 8), 27_648, 152_064, _QWEN)
+_LLAMA_8B = _distill(
+    "Llama-8B", 8_030_000_000, (32, 4096, 32, 8), 14_336, 128_256, "MIT; base Llama 3.1"
+)
+_LLAMA_70B = _distill(
+    "Llama-70B", 70_550_000_000, (80, 8192, 64, 8), 28_672, 128_256, "MIT; base Llama 3.3"
+)
 _QWEN_72B = _Network(
     name="Qwen2.5-72B-Instruct",
     repository="Qwen/Qwen2.5-72B-Instruct",
@@ -102,6 +134,8 @@ _QWEN_72B = _Network(
     hidden=8192,
     heads=64,
     kv_heads=8,
+    intermediate=29_568,
+    vocabulary=152_064,
     context=32_768,
     licence="Qwen License",
 )
@@ -113,6 +147,8 @@ _CODER_33B = _Network(
     hidden=7168,
     heads=56,
     kv_heads=8,
+    intermediate=19_200,
+    vocabulary=32_256,
     context=16_384,
     licence="DeepSeek Model License",
 )
@@ -189,7 +225,9 @@ _AWQ = "shape: config.json; size: estimate, 4.25 bits a weight, embeddings and h
 _DYNAMIC = "shape: config.json; size: Unsloth's table of dynamic quantizations, which counts in GiB"
 
 _ALL = (
-    _original(_R1, "FP8", 688_600_000_000, "shape: config.json; size: index, with the MTP layer"),
+    _original(
+        _R1_FP8, "FP8", 688_600_000_000, "shape: config.json; size: index, with the MTP layer"
+    ),
     _original(_V3, "FP8", 688_600_000_000, "shape: config.json; size: as DeepSeek-R1"),
     _safetensors(
         _R1,
