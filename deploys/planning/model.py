@@ -37,6 +37,8 @@ class Model:
     + expert_intermediate: width of one expert
     + dense_layers: leading layers without experts
     + mtp_layers: layers that predict further tokens, and are among the published files
+    + legacy_cache: MLA weights in a GGUF from before llama.cpp cached the latent vector (April
+      2025), which keep the keys and values of all heads instead
     + context: tokens the network was trained for
     + source: where the figures come from
     + confirmed: the hub was seen to list these files; otherwise the first lock run confirms it
@@ -73,6 +75,7 @@ class Model:
     expert_intermediate: int = 0
     dense_layers: int = 0
     mtp_layers: int = 0
+    legacy_cache: bool = False
     context: int
     licence: str
     source: str
