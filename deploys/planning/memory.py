@@ -26,9 +26,10 @@ _DRIVER, _DRIVER_LARGE = 500 * MIB, 620 * MIB
 # feed-forward part and MLA below it explains what vLLM 0.24 left on one H200: 3.4 GiB with
 # Qwen2.5-32B AWQ, 9.6 GiB with 20 layers of DeepSeek-R1 AWQ, both eager.
 _CONTEXT = 512 * MIB
-# CUDA graphs of the same two, the difference to their runs with graphs: 0.9 and 4.2 GiB. That cards
-# below 70 GiB, where fewer sizes are captured, need half of it is not confirmed.
-_GRAPHS, _GRAPHS_EXPERTS = 920 * MIB, 4250 * MIB
+# CUDA graphs of the same two, the difference to their runs with graphs: 0.9 and 4.2 GiB. That what
+# experts add is cut as they are, and that cards below 70 GiB, where fewer sizes are captured, need
+# half, is not confirmed.
+_GRAPHS, _GRAPHS_EXPERTS = 920 * MIB, 3330 * MIB
 # NCCL's channels and the all-reduce buffers of a group; not confirmed.
 _COMMUNICATION = 512 * MIB
 # vLLM's defaults for a server: visible memory from which they hold, tokens of one step, sequences.
@@ -171,13 +172,14 @@ def card_weights(model: Model, split: Parts, stage: range, tensor_parallel: int)
     """Bytes of one card of a stage.
 
     Layers are cut, and so are the embedding on the first stage and the head on the last, by
-    vocabulary. The down projections of MLA are not: every card has them in full.
+    vocabulary. The down projections of MLA are not: every card has them in full. Layers that
+    predict further tokens are not read unless speculation is on (vLLM, deepseek_v2.py).
     """
     whole = sum(split.layers[stage.start : stage.stop])
     if stage.start == 0:
         whole += split.embedding
     if stage.stop == model.layers:
-        whole += split.head + sum(split.layers[model.layers :])
+        whole += split.head
     uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
     return (whole - uncut) // tensor_parallel + uncut
 
@@ -191,7 +193,9 @@ def sglang_share(model: Model, tensor_parallel: int, pipeline_parallel: int, car
     """
     chunk, _ = _step(card)
     cards = tensor_parallel * pipeline_parallel
-    reserved = 512 * MIB + chunk * 3 * MIB // 2 + cards * GIB // 8 + _graphs(model, card)
+    reserved = (
+        512 * MIB + chunk * 3 * MIB // 2 + cards * GIB // 8 + _graphs(model, tensor_parallel, card)
+    )
     if card.total > 60 * GIB:
         reserved = max(reserved, 10 * GIB)
     return int((1 - reserved / card.visible) * 1000) / 1000
@@ -202,7 +206,7 @@ def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
     grouped = layout.tensor_parallel * layout.pipeline_parallel > 1
     return {
         "activations": _activations(model, layout.tensor_parallel, card),
-        "CUDA graphs": _graphs(model, card),
+        "CUDA graphs": _graphs(model, layout.tensor_parallel, card),
         "communication": _COMMUNICATION if grouped else 0,
         "CUDA context": _CONTEXT,
     }
@@ -229,8 +233,8 @@ def _activations(model: Model, tensor_parallel: int, card: Card) -> int:
     return int(total)
 
 
-def _graphs(model: Model, card: Card) -> int:
-    full = _GRAPHS_EXPERTS if model.experts else _GRAPHS
+def _graphs(model: Model, tensor_parallel: int, card: Card) -> int:
+    full = _GRAPHS + (_GRAPHS_EXPERTS // tensor_parallel if model.experts else 0)
     return full if card.visible >= _STEPS[1][0] else full // 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from deploys.planning.model import Model
 from deploys.planning.profile import KvCache
@@ -42,6 +43,7 @@ class Parts:
         return self.embedding + self.head + sum(self.layers)
 
 
+@lru_cache(maxsize=256)
 def parts(model: Model, size: int) -> Parts:
     """Deals `size` bytes of files out to the parts, by their weights and usual widths."""
     matrix = (model.vocabulary or 0) * model.hidden
