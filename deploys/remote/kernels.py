@@ -71,23 +71,25 @@ def secure_boot(efi: Path = EFI) -> bool | None:
 
 
 def nouveau_at_boot(
+    running: str,
+    loaded: bool,
     command_line: str,
     modules: Path = MODULES,
     boot: Path = BOOT,
     modprobe: tuple[Path, ...] = MODPROBE,
 ) -> bool:
-    """Whether some installed kernel would load nouveau at boot.
+    """Whether some installed kernel would load nouveau at boot; the running one may have it loaded.
 
     It would where it has that module and nothing forbids it, or where its initramfs is older than
     the file that does: then it was packed without that file. To unpack it would take seconds.
     """
     if _NO_NOUVEAU_AT_BOOT.search(command_line):
         return False
-    with_nouveau = [
+    with_nouveau = {
         folder.name
         for folder in modules.glob("*")
         if any((folder / "kernel/drivers/gpu/drm/nouveau").glob("nouveau.ko*"))
-    ]
+    } | ({running} if loaded else set())
     forbidding = [
         path
         for folder in modprobe
