@@ -21,7 +21,7 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     A tool is asked only where the bus shows a card of its vendor.
     """
     vendors = {gpu["pci_id"][:4] for gpu in gpus}
-    nouveau = re.search(r"^nouveau\s", read("/proc/modules"), re.MULTILINE) is not None
+    nouveau = kernels.is_loaded("nouveau")
     running = platform.release()
     has_nvidia = "10de" in vendors
     driver, links = _driver(gpus, vendors)

@@ -10,6 +10,7 @@ from typing import Any
 from .reading import ask, read
 
 MODULES = Path("/lib/modules")
+LOADED = Path("/sys/module")
 BOOT = Path("/boot")
 EFI = Path("/sys/firmware/efi")
 MODPROBE = tuple(
@@ -54,6 +55,11 @@ def installed(running: str, nvidia: bool, modules: Path = MODULES) -> list[dict[
             {"release": release, "headers": headers, "module": version, "signed": signed}
         )
     return kernels
+
+
+def is_loaded(module: str, loaded: Path = LOADED) -> bool:
+    """Whether the running kernel has it: loaded, or built in, which /proc/modules does not show."""
+    return (loaded / module).is_dir()
 
 
 def secure_boot(efi: Path = EFI) -> bool | None:

@@ -72,7 +72,7 @@ def test_a_program_travels_with_what_it_imports_and_that_alone() -> None:
 
 @pytest.mark.parametrize("program", ["machine", "put", "services", "lock", "apt_lock"])
 def test_a_program_fits_into_a_command(program: str) -> None:
-    # Linux takes 128 KiB a word, but what is sent for every operation of every host should be small.
+    # Linux takes 128 KiB a word, but what is sent to every host should be small.
     assert len(programs.inline(program).get_raw_value()) < 32 << 10
 
 

@@ -257,6 +257,11 @@ def test_nouveau_at_boot(
     assert kernels.nouveau_at_boot("6.1.0", False, off, *places) is False
 
 
+def test_a_loaded_module(tmp_path: Path) -> None:
+    (tmp_path / "nouveau").mkdir()
+    assert kernels.is_loaded("nouveau", tmp_path) and not kernels.is_loaded("nvidia", tmp_path)
+
+
 def test_a_kernel_without_nouveau_does_not_load_it(tmp_path: Path) -> None:
     kernel(tmp_path, "6.1.0")
     places = (tmp_path, tmp_path, (tmp_path,))
