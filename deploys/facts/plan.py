@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -19,23 +20,28 @@ from deploys.planning.refusal import Refusal
 from deploys.planning.resolve import model_of, resolve
 from deploys.planning.site import Site
 
-_plans: WeakKeyDictionary[Host, HostPlan] = WeakKeyDictionary()
+# Of one host: with what its services need, and without.
+_plans: WeakKeyDictionary[Host, dict[bool, HostPlan]] = WeakKeyDictionary()
 T = TypeVar("T")
 
 
-def current_plan(*, pin: bool = True) -> HostPlan:
+def current_plan(*, pin: bool = True, services: bool = True) -> HostPlan:
     """What is decided for this host; read once a run.
 
     + pin: have models that no lock names yet listed by a hub, and written into the locks
+    + services: False for a stage that serves nothing: what forbids a service does not stop it
 
     A refusal is printed and stops this host here, before anything was changed; the others go on.
     """
     this = state.inventory.get_host(host.name)
-    if this not in _plans:
+    plans = _plans.setdefault(this, {})
+    # The whole plan, where there is one, says the same and more.
+    known = plans.get(True) or plans.get(services)
+    if known is None:
         transport.tune(this)
         report.begin(this.state)
-        _plans[this] = _or_stop(this, lambda: _resolved(pin))
-    return _plans[this]
+        known = plans[services] = _or_stop(this, lambda: _resolved(pin, services))
+    return known
 
 
 def _or_stop(this: Host, decide: Callable[[], T]) -> T:
@@ -46,8 +52,10 @@ def _or_stop(this: Host, decide: Callable[[], T]) -> T:
         transport.stop(this)
 
 
-def _resolved(pin: bool) -> HostPlan:
+def _resolved(pin: bool, services: bool) -> HostPlan:
     profile, site = _wanted()
+    if not services:
+        profile = replace(profile, services=())
     machine = host.get_fact(Hardware, data_root=site.data_root)
     if machine is None:
         raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")

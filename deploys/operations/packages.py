@@ -26,6 +26,12 @@ from deploys.planning.render import APT_SOURCES, APT_SOURCES_FOLDER
 _SAY_EVERY = 15
 # Seconds that finishing somebody's interrupted installation may take: a module may be compiled.
 _REPAIR_LIMIT = 900
+# Of a module that does not compile the package manager says no more than that.
+_EXPLAINED = (
+    *("sh", "-c"),
+    '"$@" || { code=$?; tail -n 15 /var/lib/dkms/*/*/build/make.log 2>/dev/null; exit $code; }',
+    "sh",
+)
 
 
 @operation()
@@ -70,7 +76,7 @@ def installing(
         install = _apt_get(manager, "install", *options, *missing)
     if job:
         digest = hashlib.sha256(" ".join(missing).encode()).hexdigest()[:12]
-        yield from jobs.running(f"{job}-{digest}", install, systemd=systemd)
+        yield from jobs.running(f"{job}-{digest}", [*_EXPLAINED, *install], systemd=systemd)
     else:
         yield _command(install)
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from deploys.planning import builds, catalogue
 from deploys.planning.builds import Build
+from deploys.planning.driver import DriverPlan
+from deploys.planning.driver_choice import driver_plan
 from deploys.planning.gpus import named
+from deploys.planning.lanes import lane_of
 from deploys.planning.locks import Locks, WeightsLock
 from deploys.planning.machine import Machine
 from deploys.planning.model import Model
@@ -43,6 +46,7 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
     _check_engines(profile)
     _check_system(machine)
     _check_ports(profile, machine)
+    driver = _driver(profile, site, machine, locks)
     weights = _weights(profile, site, locks)
     _check_disk(weights, machine)
     _check_memory(weights, machine)
@@ -63,7 +67,9 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         weights=weights,
         services=services,
         systemd=machine.systemd,
-        warnings=tuple(
+        driver=driver,
+        warnings=(driver.warnings if driver else ())
+        + tuple(
             f"{model} is not pinned yet: its files are listed and pinned on the first run"
             for model in (entry.model for entry in weights if not entry.locked)
         ),
@@ -261,6 +267,16 @@ def _build(engine: str, site: Site, machine: Machine, locks: Locks) -> Build:
     # Asked for now, so that a site without a way to it is refused now and not half way.
     site.url(source.origin, source.path)
     return builds.llama_cpp(machine, source)
+
+
+def _driver(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> DriverPlan | None:
+    if profile.gpu is None:
+        return None
+    gpu = named(profile.gpu)
+    compiles = any(service.engine == "llama.cpp" for service in profile.services)
+    return driver_plan(
+        machine, profile, gpu, lane_of(gpu), site, locks.artifacts, compiles=compiles
+    )
 
 
 def _apt(site: Site, machine: Machine) -> Apt:

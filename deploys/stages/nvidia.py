@@ -15,7 +15,7 @@ from deploys.planning.plan import HostPlan
 @deploy("NVIDIA")
 def install() -> None:
     """Bring the driver to its lane; one that is right already is left alone."""
-    plan = current_plan()
+    plan = current_plan(services=False)
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "nvidia":
         if wanted.repository is not None:
