@@ -11,6 +11,7 @@ from deploys.planning.refusal import Refusal
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 Format = Literal["gguf", "safetensors"]
+Attention = Literal["mha", "gqa", "mla", "sparse-mla"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,19 @@ class Model:
     + parameters, active_parameters: weights of the network, and those one token passes through
     + layers .. rope_head_dim: shape of the network, as in its config.json; kv_lora_rank and
       rope_head_dim are set where attention is MLA
+    + q_lora_rank, nope_head_dim, v_head_dim: of MLA, too; the latter two None where they are
+      head_dim
+    + index_head_dim: width of the indexer's keys, set where attention is sparse MLA
+    + vocabulary, intermediate: tokens, and width of the feed-forward part of a dense layer; None
+      where unknown, and sizing then takes all layers for equal and the embeddings for nothing
+    + tied_embeddings: the output head is the token embedding
+    + experts, experts_used, shared_experts: routed ones a layer, those a token passes through, and
+      those that every token passes through; 0 in a dense network
+    + expert_intermediate: width of one expert
+    + dense_layers: leading layers without experts
+    + mtp_layers: layers that predict further tokens, and are among the published files
+    + legacy_cache: MLA weights in a GGUF from before llama.cpp cached the latent vector (April
+      2025), which keep the keys and values of all heads instead
     + context: tokens the network was trained for
     + source: where the figures come from
     + confirmed: the hub was seen to list these files; otherwise the first lock run confirms it
@@ -48,6 +62,20 @@ class Model:
     head_dim: int
     kv_lora_rank: int | None = None
     rope_head_dim: int | None = None
+    q_lora_rank: int | None = None
+    nope_head_dim: int | None = None
+    v_head_dim: int | None = None
+    index_head_dim: int | None = None
+    vocabulary: int | None = None
+    tied_embeddings: bool = False
+    intermediate: int | None = None
+    experts: int = 0
+    experts_used: int = 0
+    shared_experts: int = 0
+    expert_intermediate: int = 0
+    dense_layers: int = 0
+    mtp_layers: int = 0
+    legacy_cache: bool = False
     context: int
     licence: str
     source: str
@@ -59,3 +87,10 @@ class Model:
                 f"{self.key!r} cannot be the key of a model, as it names a folder",
                 "Use lower case letters, digits, dots, dashes and underscores",
             )
+
+    @property
+    def attention(self) -> Attention:
+        """What one token leaves in the cache: keys and values of heads, or one latent vector."""
+        if self.kv_lora_rank is not None:
+            return "mla" if self.index_head_dim is None else "sparse-mla"
+        return "mha" if self.kv_heads == self.heads else "gqa"

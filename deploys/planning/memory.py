@@ -1,0 +1,243 @@
+"""The ledger: what each purpose takes of every card and of the host, in bytes.
+
+Engines that fill a card (vLLM, SGLang) take a share of it and keep the cache in what the rest
+leaves; how layers are dealt to the cards of llama.cpp is in offload.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deploys.planning.model import Model
+from deploys.planning.network import Parts, kv_bytes, latent_weights, parts
+from deploys.planning.profile import KvCache
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+# vLLM's own default of --gpu-memory-utilization (0.33, vllm/config/cache.py).
+VLLM_SHARE = 0.92
+
+# What CUDA programs see is less than nvidia-smi's total. Seen: 143771 and 143155 MiB on an H200,
+# 24564 and 24064 on an RTX 4090, 46068 and 45465 on an L40S.
+_DRIVER, _DRIVER_LARGE = 500 * MIB, 620 * MIB
+# A CUDA context and the libraries' workspaces, per process and card. Together with the logits, the
+# feed-forward part and MLA below it explains what vLLM 0.24 left on one H200: 3.4 GiB with
+# Qwen2.5-32B AWQ, 9.6 GiB with 20 layers of DeepSeek-R1 AWQ, both eager.
+_CONTEXT = 512 * MIB
+# CUDA graphs of the same two, the difference to their runs with graphs: 0.9 and 4.2 GiB. That what
+# experts add is cut as they are, and that cards below 70 GiB, where fewer sizes are captured, need
+# half, is not confirmed.
+_GRAPHS, _GRAPHS_EXPERTS = 920 * MIB, 3330 * MIB
+# NCCL's channels and the all-reduce buffers of a group; not confirmed.
+_COMMUNICATION = 512 * MIB
+# vLLM's defaults for a server: visible memory from which they hold, tokens of one step, sequences.
+# Source: vLLM 0.33, engine/arg_utils.py, get_batch_defaults; the A100 has those of small cards.
+_STEPS = ((160 * GIB, 16384, 1024), (70 * GIB, 8192, 1024), (0, 2048, 256))
+# Copies of the logits, in 4 bytes, that sampling makes.
+_LOGITS = 3 * 4
+# Tokens whose keys and values MLA unpacks at once in a chunked prefill (vLLM, mla_attention.py).
+_MLA_WORKSPACE = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One accelerator as sizing sees it; sizes in bytes.
+
+    + index: the driver's, else the place in PCI order
+    + total: as the driver reports it, else as the hardware table has it
+    + used: what other processes hold now
+    + numa: node it hangs on, None where unknown
+    """
+
+    index: int
+    total: int
+    used: int = 0
+    numa: int | None = None
+
+    @property
+    def visible(self) -> int:
+        """What programs can have of an empty card."""
+        return self.total - driver_reserve(self.total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardLedger:
+    """One card: bytes by purpose, in the order they are printed.
+
+    + index, total: of the card
+    + lines: "driver", "other processes", "weights", "KV cache", "activations", "CUDA graphs",
+      "communication", "CUDA context", "compute buffer", "margin"; what is nothing is left out
+    """
+
+    index: int
+    total: int
+    lines: Mapping[str, int]
+
+    @property
+    def planned(self) -> int:
+        return sum(self.lines.values())
+
+    @property
+    def free(self) -> int:
+        """What is left; negative by what is missing."""
+        return self.total - self.planned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What one service takes of one machine, all its copies together.
+
+    + cards: every card it is given
+    + host: bytes of host memory by purpose: "weights" (mapped, but read for every token), "KV
+      cache", "compute buffer", "processes"
+    + disk: bytes of the files
+    + kv_bytes: bytes that one token takes in the cache of one copy, all its cards together
+    + kv_tokens: tokens that all copies can hold at once
+    """
+
+    cards: tuple[CardLedger, ...]
+    host: Mapping[str, int]
+    disk: int
+    kv_bytes: int
+    kv_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How an engine that fills its cards runs one copy.
+
+    + share: of a card's visible memory, for everything (vLLM) or for weights and cache (SGLang)
+    """
+
+    engine: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    kv_cache: KvCache
+    share: float
+
+
+def driver_reserve(total: int) -> int:
+    """What the driver keeps of a card for itself."""
+    return _DRIVER_LARGE if total > 40 * GIB else _DRIVER
+
+
+def copy_of(
+    model: Model, size: int, layout: Layout, group: Sequence[Card]
+) -> tuple[tuple[CardLedger, ...], int]:
+    """The ledgers of one copy's cards, stage by stage, and the tokens that its cache holds.
+
+    vLLM's cache is what its share leaves after all the rest. SGLang's share is weights and cache
+    alone. A share below the weights leaves no cache, and the ledger may end below zero.
+    """
+    split = parts(model, size)
+    stages = stages_of(model, layout.pipeline_parallel)
+    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
+    ledgers, tokens = [], []
+    for position, card in enumerate(group):
+        stage = stages[position // layout.tensor_parallel]
+        own = {
+            "weights": card_weights(model, split, stage, layout.tensor_parallel),
+            **_working(model, layout, card),
+        }
+        counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
+        cache = max(0, int(layout.share * card.visible) - counted)
+        tokens.append(cache // (len(stage) * a_layer))
+        ledgers.append(ledger_of(card, {**own, "KV cache": cache}))
+    return tuple(ledgers), min(tokens)
+
+
+def ledger_of(card: Card, own: Mapping[str, int]) -> CardLedger:
+    """A card with what one service takes of it."""
+    lines = {"driver": driver_reserve(card.total), "other processes": card.used, **own}
+    kept = {purpose: size for purpose, size in lines.items() if size}
+    return CardLedger(index=card.index, total=card.total, lines=kept)
+
+
+def stages_of(model: Model, pipeline_parallel: int) -> tuple[range, ...]:
+    """Layers of each pipeline stage; the last stages but one take what does not divide.
+
+    Source: vLLM 0.33, distributed/utils.py, get_pp_indices.
+    """
+    even, over = divmod(model.layers, pipeline_parallel)
+    counts = [even] * pipeline_parallel
+    for stage in range(over):
+        counts[-2 - stage] += 1
+    starts = [sum(counts[:stage]) for stage in range(pipeline_parallel)]
+    return tuple(range(at, at + count) for at, count in zip(starts, counts, strict=True))
+
+
+def card_weights(model: Model, split: Parts, stage: range, tensor_parallel: int) -> int:
+    """Bytes of one card of a stage.
+
+    Layers are cut, and so are the embedding on the first stage and the head on the last, by
+    vocabulary. The down projections of MLA are not: every card has them in full. Layers that
+    predict further tokens are not read unless speculation is on (vLLM, deepseek_v2.py).
+    """
+    whole = sum(split.layers[stage.start : stage.stop])
+    if stage.start == 0:
+        whole += split.embedding
+    if stage.stop == model.layers:
+        whole += split.head
+    uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
+    return (whole - uncut) // tensor_parallel + uncut
+
+
+def sglang_share(model: Model, tensor_parallel: int, pipeline_parallel: int, card: Card) -> float:
+    """SGLang's own default of --mem-fraction-static, rounded down to three digits.
+
+    What it keeps free: 512 MiB, 1.5 MiB for each token of a prefill chunk, 1 GiB for every eight
+    cards of a copy, the graphs; 10 GiB at least on cards above 60 GiB. Source: sglang 0.5.23,
+    server_args.py.
+    """
+    chunk, _ = _step(card)
+    cards = tensor_parallel * pipeline_parallel
+    reserved = (
+        512 * MIB + chunk * 3 * MIB // 2 + cards * GIB // 8 + _graphs(model, tensor_parallel, card)
+    )
+    if card.total > 60 * GIB:
+        reserved = max(reserved, 10 * GIB)
+    return int((1 - reserved / card.visible) * 1000) / 1000
+
+
+def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
+    """What an engine takes beside weights and cache."""
+    grouped = layout.tensor_parallel * layout.pipeline_parallel > 1
+    return {
+        "activations": _activations(model, layout.tensor_parallel, card),
+        "CUDA graphs": _graphs(model, layout.tensor_parallel, card),
+        "communication": _COMMUNICATION if grouped else 0,
+        "CUDA context": _CONTEXT,
+    }
+
+
+def _activations(model: Model, tensor_parallel: int, card: Card) -> int:
+    """The peak of one full step, in bf16 but for the logits.
+
+    Logits of all sequences, which every card gathers. Gate, up and product of the feed-forward
+    part, or of a token's routed experts and their outputs, before and after they are weighed. With
+    MLA the unpacked queries, keys and values of the step, and the workspace of chunked prefill.
+    """
+    step, sequences = _step(card)
+    heads = model.heads / tensor_parallel
+    wide = 3 * (model.intermediate or 4 * model.hidden) / tensor_parallel
+    if model.experts:
+        expert = 3 * model.expert_intermediate / tensor_parallel + 2 * model.hidden
+        wide = max(wide, model.experts_used * expert)
+    total = sequences * (model.vocabulary or 0) * _LOGITS + step * wide * 2
+    if model.kv_lora_rank is not None:
+        unpacked = (model.nope_head_dim or model.head_dim) + (model.v_head_dim or model.head_dim)
+        queries = unpacked + 2 * (model.rope_head_dim or 0) + model.head_dim
+        total += (_MLA_WORKSPACE * unpacked + step * queries) * heads * 2
+    return int(total)
+
+
+def _graphs(model: Model, tensor_parallel: int, card: Card) -> int:
+    full = _GRAPHS + (_GRAPHS_EXPERTS // tensor_parallel if model.experts else 0)
+    return full if card.visible >= _STEPS[1][0] else full // 2
+
+
+def _step(card: Card) -> tuple[int, int]:
+    """Tokens of one step, and sequences."""
+    return next((step, rows) for least, step, rows in _STEPS if card.visible >= least)

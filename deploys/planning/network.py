@@ -1,0 +1,142 @@
+"""The parts of a network: the weights and bytes of each, and what a token leaves in its cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from deploys.planning.model import Model
+from deploys.planning.profile import KvCache
+
+# llama-quantize gives the two outer matrices more bits than the average of a small quantization:
+# Q4_K for the token embedding, Q6_K for the output head. Source: ggml-quants, 144 and 210 bytes for
+# 256 weights; llama-quant.cpp, llama_tensor_get_type.
+_GGUF_EMBEDDING_BITS = 4.5
+_GGUF_HEAD_BITS = 6.5625
+# Unsloth's dynamic quantizations keep all but the routed experts at 4 to 6 bits; the middle of it.
+# Source: their description of the DeepSeek-R1 files, January 2025; not confirmed on the files.
+_DYNAMIC_REST_BITS = 5.0
+
+# Bytes of one number in the cache. q8_0 keeps 32 numbers in 34 bytes (ggml-common.h, block_q8_0).
+_KV_WIDTH = {"auto": 2.0, "fp8": 1.0, "q8_0": 34 / 32}
+# Bytes of a sparse MLA layer's entry in vLLM's fp8_ds_mla layout: 512 of fp8, 16 of scales, 128 of
+# rotary keys. Source: vLLM 0.33, flashmla_sparse.py.
+_FP8_DS_MLA = 656
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Bytes of the weights.
+
+    + embedding, head: token embedding, and output head; 0 for the latter where it is the former
+    + layers: each layer from the first on, those of multi-token prediction last
+    + experts: what routed experts are of each layer
+    """
+
+    embedding: int
+    head: int
+    layers: tuple[int, ...]
+    experts: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return self.embedding + self.head + sum(self.layers)
+
+
+@lru_cache(maxsize=256)
+def parts(model: Model, size: int) -> Parts:
+    """Deals `size` bytes of files out to the parts, by their weights and usual widths."""
+    matrix = (model.vocabulary or 0) * model.hidden
+    average = size * 8 / model.parameters
+    embedding_bits = head_bits = max(average, 16.0)
+    if model.format == "gguf":
+        embedding_bits = average if average >= 8 else _GGUF_EMBEDDING_BITS
+        head_bits = average if average >= 8 else _GGUF_HEAD_BITS
+    embedding = int(matrix * embedding_bits / 8)
+    head = 0 if model.tied_embeddings else int(matrix * head_bits / 8)
+    count = model.layers + model.mtp_layers
+    rest = [_without_experts(model, layer) for layer in range(count)]
+    routed = [_routed(model, layer) for layer in range(count)]
+    inner = size - embedding - head
+    width = inner / max(1, sum(rest) + sum(routed))
+    rest_width = _DYNAMIC_REST_BITS / 8 if model.quantization.startswith("UD-") else width
+    routed_width = (inner - sum(rest) * rest_width) / max(1, sum(routed))
+    experts = [int(weights * routed_width) for weights in routed]
+    layers = [int(weights * rest_width) + own for weights, own in zip(rest, experts, strict=True)]
+    return Parts(embedding=embedding, head=head, layers=tuple(layers), experts=tuple(experts))
+
+
+def weights(model: Model) -> int:
+    """Weights of the network without multi-token prediction, from its shape; norms left out."""
+    matrices = (model.vocabulary or 0) * model.hidden * (1 if model.tied_embeddings else 2)
+    layers = range(model.layers)
+    return matrices + sum(_without_experts(model, n) + _routed(model, n) for n in layers)
+
+
+def latent_weights(model: Model) -> int:
+    """Weights of one MLA layer that every tensor-parallel card has in full: both down projections.
+
+    Source: vLLM and SGLang, deepseek_v2.py, ReplicatedLinear of q_a_proj and kv_a_proj_with_mqa.
+    """
+    if model.kv_lora_rank is None:
+        return 0
+    latent = model.kv_lora_rank + (model.rope_head_dim or 0)
+    return model.hidden * ((model.q_lora_rank or 0) + latent)
+
+
+def kv_bytes(model: Model, kv_cache: KvCache = "auto", *, tensor_parallel: int = 1) -> int:
+    """Bytes that one token takes in the cache of one card, in one layer.
+
+    Keys and values of the heads, which tensor parallelism deals out until a card has one; or with
+    MLA the latent vector and the rotary key, which every card has in full. Files converted before
+    llama.cpp could cache that vector (`legacy_cache`) keep all heads' keys and values. Sparse MLA
+    also keeps the indexer's keys: one byte a number, and four for their scale (vLLM 0.33).
+    """
+    width = _KV_WIDTH[kv_cache]
+    if model.kv_lora_rank is None:
+        heads = model.kv_heads / min(tensor_parallel, model.kv_heads)
+        return int(2 * heads * model.head_dim * width)
+    rope = model.rope_head_dim or 0
+    if model.legacy_cache:
+        keys = (model.nope_head_dim or model.head_dim) + rope
+        values = model.v_head_dim or model.head_dim
+        return int(model.heads * (keys + values) * width)
+    if model.index_head_dim is not None:
+        entry = _FP8_DS_MLA if kv_cache == "fp8" else (model.kv_lora_rank + rope) * width
+        return int(entry + model.index_head_dim + 4)
+    return int((model.kv_lora_rank + rope) * width)
+
+
+def _without_experts(model: Model, layer: int) -> int:
+    """Attention, and the feed-forward part that every token passes through."""
+    if model.intermediate is None:
+        return 1
+    feed_forward = model.intermediate
+    if _has_experts(model, layer):
+        feed_forward = model.shared_experts * model.expert_intermediate
+    return _attention(model) + 3 * model.hidden * feed_forward
+
+
+def _routed(model: Model, layer: int) -> int:
+    """The routed experts and the matrix that chooses among them."""
+    if model.intermediate is None or not _has_experts(model, layer):
+        return 0
+    return model.experts * model.hidden * (3 * model.expert_intermediate + 1)
+
+
+def _has_experts(model: Model, layer: int) -> bool:
+    return model.experts > 0 and layer >= model.dense_layers
+
+
+def _attention(model: Model) -> int:
+    if model.kv_lora_rank is None:
+        return 2 * model.hidden * model.head_dim * (model.heads + model.kv_heads)
+    keys = model.nope_head_dim or model.head_dim
+    values = model.v_head_dim or model.head_dim
+    query = model.heads * (keys + (model.rope_head_dim or 0))
+    return (
+        latent_weights(model)
+        + query * (model.q_lora_rank or model.hidden)
+        + model.kv_lora_rank * model.heads * (keys + values)
+        + model.heads * values * model.hidden
+    )

@@ -1,0 +1,119 @@
+"""What every service of a machine is given: cards, parallelism, context, offload; and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deploys.planning.choice import Placement as Placement
+from deploys.planning.choice import Request
+from deploys.planning.filling import fill
+from deploys.planning.gpus import Accelerator
+from deploys.planning.islands import cards_of as cards_of
+from deploys.planning.layering import layer
+from deploys.planning.machine import Machine
+from deploys.planning.memory import Card
+from deploys.planning.model import Model
+from deploys.planning.profile import Service
+
+Wanted = tuple[Service, Model, int]
+
+# Of a card, to be left for the cache before copies are made.
+_COMFORT = 0.3
+# Of the host's memory, for its system and everything that is not ours.
+_SYSTEM = 0.05
+_FILLING = ("vllm", "sglang")
+
+
+def place(
+    service: Service,
+    model: Model,
+    size: int,
+    gpu: Accelerator | None,
+    cards: Sequence[Card],
+    machine: Machine,
+) -> Placement:
+    """One service alone on these cards; size: bytes of the model's files."""
+    return place_all([(service, model, size)], gpu, cards, machine)[0]
+
+
+def place_all(
+    services: Sequence[Wanted],
+    gpu: Accelerator | None,
+    cards: Sequence[Card],
+    machine: Machine,
+) -> tuple[Placement, ...]:
+    """All services of a machine, in their order; no card is given to two of them.
+
+    First each has one copy, or as many as it names, the largest weights first; then what is left
+    becomes further copies. Where that leaves one without a place, all are content with less room
+    for their caches.
+    """
+    requests = [
+        Request(
+            service=service,
+            model=model,
+            size=size,
+            gpu=gpu,
+            cards=tuple(cards),
+            links=machine.links,
+            host=int(machine.memory * (1 - _SYSTEM)),
+            copies=service.replicas or 1,
+            comfort=_COMFORT,
+        )
+        for service, model, size in services
+    ]
+    placements = _first(requests)
+    if len(requests) > 1 and any(placement.refusals for placement in placements):
+        modest = [replace(request, comfort=0.0) for request in requests]
+        content = _first(modest)
+        if _refused(content) < _refused(placements):
+            requests, placements = modest, content
+    return tuple(_grown(requests, placements))
+
+
+def _first(requests: Sequence[Request]) -> list[Placement]:
+    """A place for each, from what those before it left."""
+    placements: dict[int, Placement] = {}
+    left, host = requests[0].cards if requests else (), requests[0].host if requests else 0
+    order = sorted(range(len(requests)), key=lambda at: -requests[at].size)
+    for at in order:
+        placement = _place(replace(requests[at], cards=left, host=host))
+        placements[at] = placement
+        if not placement.refusals:
+            left = tuple(card for card in left if card.index not in placement.cards)
+            host -= sum(placement.ledger.host.values())
+    return [placements[at] for at in range(len(requests))]
+
+
+def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list[Placement]:
+    """Copies on the cards that are left, one each in turn, for services that name no number."""
+    grown = list(placements)
+    taken = {index for placement in grown for index in placement.cards}
+    left = [card for card in (requests[0].cards if requests else ()) if card.index not in taken]
+    waiting = [
+        at
+        for at, request in enumerate(requests)
+        if request.service.engine in _FILLING
+        and request.service.replicas is None
+        and not grown[at].refusals
+    ]
+    while waiting:
+        at = waiting.pop(0)
+        request, before = requests[at], grown[at]
+        own = tuple(c for c in request.cards if c in left or c.index in before.cards)
+        after = _place(replace(request, cards=own, copies=before.replicas + 1))
+        if after.refusals or after.replicas <= before.replicas:
+            continue
+        grown[at] = after
+        left = [card for card in own if card.index not in after.cards]
+        waiting.append(at)
+    return grown
+
+
+def _place(request: Request) -> Placement:
+    return fill(request) if request.service.engine in _FILLING else layer(request)
+
+
+def _refused(placements: Sequence[Placement]) -> int:
+    return sum(bool(placement.refusals) for placement in placements)
