@@ -99,6 +99,10 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
 def state(plan: HostPlan) -> Rendered:
     """What is deployed, with the digest of the plan that it came from."""
     decided = plan.to_json()
+    # What was done on the way there is not part of what is there; the next run finds nothing to do.
+    del decided["warnings"]
+    if plan.driver:
+        decided["driver"] = {"version": plan.driver.version, "flavour": plan.driver.flavour}
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
     content = json.dumps({"schema": 1, "digest": digest, "plan": decided}, indent=2)
     return Rendered(path="/var/lib/modelrack/state.json", content=content + "\n", mode="644")
