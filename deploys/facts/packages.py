@@ -85,6 +85,23 @@ class Components(FactBase[dict[str, set[str]]]):
         return found
 
 
+class Naming(FactBase[set[str]]):
+    """
+    Returns the files in apt's folder of sources that name an address.
+
+    + url: of a repository
+    """
+
+    default = set
+
+    def command(self, url: str) -> str:
+        files = "/etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources"
+        return f"grep -lsF -e {shlex.quote(url)} {files}; true"
+
+    def process(self, output: list[str]) -> set[str]:
+        return set(output)
+
+
 class Modules(FactBase[set[str]]):
     """Returns the enabled module streams of dnf, as name:stream."""
 

@@ -9,7 +9,9 @@ from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries
-from deploys.facts.packages import Components, Modules, Repositories
+from deploys.facts.packages import Components, Modules, Naming, Repositories
+from deploys.operations import files
+from deploys.operations.files import File
 from deploys.planning.plan import Apt, Dnf
 
 _LISTS = "/etc/apt/sources.list.d"
@@ -36,6 +38,30 @@ def key_taken(package: str, key: str, keyring: str) -> Generator[PyinfraCommand,
         *("sync", QuoteString(arriving), "&&"),
         *("mv", QuoteString(arriving), QuoteString(keyring)),
     )
+
+
+@operation()
+def named(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have the package manager know a repository by our file alone.
+
+    + entries: files that name it
+    + url: of the repository
+
+    apt reads nothing at all once two files name the same address with different keys, as the
+    vendor's own installation guide would leave it. Such files get a name that apt passes over.
+    """
+    missing = files.differing(entries)
+    ours = {entry.path for entry in entries}
+    in_apts_folder = any(path.startswith(_LISTS) for path in ours)
+    others = sorted(host.get_fact(Naming, url=url) - ours) if in_apts_folder else []
+    if not missing and not others:
+        host.noop("the repository is named by our file alone")
+        return
+    for path in others:
+        yield StringCommand("mv", "-f", QuoteString(path), QuoteString(f"{path}.disabled"))
+    if missing:
+        yield files.write(missing)
 
 
 @operation()

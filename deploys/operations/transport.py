@@ -179,27 +179,28 @@ def answer(host: Host, arguments: Any, *words: Any, limit: int) -> str | None:
 
     + limit: seconds it may take
 
-    A link that is gone is made anew, so that the next question has one.
+    A link that is gone is made anew with the next question.
     """
+    if not host.connected:
+        host.connect(show_errors=False)
+        if not host.connected:
+            return None
+        _tune_link(host.connector)
     try:
         ok, output = run(host, arguments, *words, _timeout=limit)
         return output.stdout if ok else None
     except (OSError, EOFError, SSHException):
-        _connect_anew(host)
+        _hang_up(host)
         return None
 
 
-def _connect_anew(host: Host) -> None:
-    connector = host.connector
+def _hang_up(host: Host) -> None:
     # What it would clean up on the machine is gone with the link.
     clear_askpass_cache(host)
     host.connector_data.pop("modelrack_held", None)
-    if isinstance(connector, SSHConnector):
-        _client(connector).close()
+    if isinstance(host.connector, SSHConnector):
+        _client(host.connector).close()
     host.disconnect()
-    host.connect(show_errors=False)
-    if host.connected:
-        _tune_link(connector)
 
 
 _turns: dict[str, BoundedSemaphore] = {}

@@ -58,9 +58,10 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
         module=source.module,
         manager=plan.apt,
     )
-    files.put(
+    repository.named(
         name="Name NVIDIA's repository",
         entries=[*map(File.of, render.repository(plan, source))],
+        url=source.url,
     )
 
 
@@ -87,7 +88,6 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     packages.installed(
         name="Install the monitoring", packages=_group(wanted, "monitoring"), manager=plan.apt
     )
-    packages.held(name="Hold the driver's packages", packages=wanted.holds, manager=plan.apt)
     if _group(wanted, "driver"):
         driver.built(
             name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
@@ -104,6 +104,8 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         entries=[*map(File.of, render.driver(wanted))],
     )
     driver.enabled(name="Start its services at boot", units=wanted.services)
+    # What is held was brought to its end: by this the next plan tells a run that was stopped.
+    packages.held(name="Hold the driver's packages", packages=wanted.holds, manager=plan.apt)
     reboot.into_the_driver(
         name="Reboot into the driver",
         driver=wanted,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.e2e.rack import Rack, Run
 from tests.lab import Lab, Machine
 from tests.lab.classes import HARDWARE
 from tests.lab.hardware import Hardware, change, fit, occupy
-from tests.lab.nvidia_packages import DRIVER, NEWER, OLD
+from tests.lab.nvidia_packages import DRIVER, OLD
 from tests.lab.nvidia_repository import NvidiaRepository, connect
 from tests.lab.tree import Layer
 
@@ -44,15 +45,22 @@ class Bench:
         fit(machine, hardware)
         return machine
 
-    def keep(self, machine: Machine, layer: str) -> None:
-        """What the machine has become is what later ones start from."""
-        machine.stop()
-        self.layers[layer] = self.lab.snapshot(machine)
-        machine.start()
-
     def deploy(
         self, machine: Machine, profile: str, *options: str, site: str = "", deploy: str = ""
     ) -> Run:
+        rack = self._rack(machine, profile, site)
+        return rack.deploy(*options, deploy=deploy or "deploys/full.py")
+
+    @contextmanager
+    def started(self, machine: Machine, profile: str) -> Iterator[subprocess.Popen[str]]:
+        """A deploy beside the test."""
+        process = self._rack(machine, profile, "").start()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+    def _rack(self, machine: Machine, profile: str, site: str) -> Rack:
         extra = (
             f"site = replace(site, mirrors=replace(site.mirrors, cuda={self.url!r}){site})\n"
             f"profile = HostProfile({profile})\n"
@@ -71,7 +79,7 @@ class Bench:
         locks = rack.folder / ".lab/sandbox/locks/artifacts.yaml"
         locks.parent.mkdir(parents=True)
         locks.write_text(yaml.safe_dump(pins))
-        return rack.deploy(*options, deploy=deploy or "deploys/full.py")
+        return rack
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +172,7 @@ def test_a_driver_that_is_right_is_left_alone(bench: Bench, used: Machine) -> No
     assert run.code == 0, run.output
     changed = [entry["name"] for entry in run.operations if not entry["no_change"]]
     assert changed == ["State | Note what is deployed"]
+    assert not [entry for entry in run.operations if "driver" in entry["name"]]
     assert difference(before, digest(used)) == {}
     assert "No package of the driver is held" in run.output
 
@@ -185,7 +194,7 @@ def test_a_driver_that_was_upgraded_under_a_service(bench: Bench, used: Machine)
     before = digest(used)
     run = bench.deploy(used, f"{H800}, reboot=False")
     assert run.code == 1, run.output
-    assert f"driver {OLD} is loaded and {DRIVER} is installed" in run.output
+    assert f"driver {OLD} is loaded and {DRIVER} is " in run.output
     assert "Set reboot=True" in run.output
     assert difference(before, digest(used)) == {}
 
@@ -204,7 +213,8 @@ def test_a_driver_that_was_upgraded_under_a_service(bench: Bench, used: Machine)
 
 
 def test_a_fabric_manager_of_another_version(bench: Bench, used: Machine) -> None:
-    _apt(used, "nvidia-fabricmanager", version=OLD, options="--allow-downgrades")
+    options = "--allow-downgrades --allow-change-held-packages"
+    _apt(used, "nvidia-fabricmanager", version=OLD, options=options)
     used.ssh("systemctl restart nvidia-fabricmanager", check=False)
     boots = used.boots()
     run = bench.deploy(used, H800)
@@ -219,8 +229,113 @@ def test_a_reboot_that_never_comes_back(bench: Bench, used: Machine) -> None:
     run = bench.deploy(used, H800, deploy="tests/e2e/deploys/reboot.py")
     used.stay_off(False)
     assert run.code == 1, run.output
-    assert "the machine has not come back for 15 s" in run.output
+    assert "the machine has not come back for 15 s" in run.output, run.output
     assert "has not come back within 18 s of its reboot. Look at its console" in run.output
+
+
+BARE = "gpu='L40S', gpus={}"
+
+
+@pytest.fixture(scope="module")
+def l40s(bench: Bench) -> Machine:
+    """Debian, nothing installed; what is wrong with it is each test's own."""
+    return bench.machine("l40s", HARDWARE["l40s"])
+
+
+# What the hardware is like, what the profile says, and what the operator is told.
+REFUSED: dict[str, tuple[Callable[[Hardware], Hardware], str, str]] = {
+    "fewer GPUs than declared": (
+        lambda hardware: replace(hardware, boards=hardware.boards[:-1]),
+        "",
+        r"refused: 1 of \d+ L40S are missing: the PCI bus shows \d+\. .*reseat or replace",
+    ),
+    "GPUs of another kind": (
+        lambda hardware: replace(hardware, boards=HARDWARE["rtx4090"].boards),
+        "",
+        r"refused: The profile says \d+ x L40S, and there is RTX 4090",
+    ),
+    "Secure Boot": (
+        lambda hardware: replace(hardware, secure_boot=True),
+        "",
+        r"refused: Secure Boot is on.*mokutil --import",
+    ),
+    "a reboot that the profile forbids": (
+        lambda hardware: replace(hardware, nouveau=True),
+        ", reboot=False",
+        r"refused: A reboot is needed, as the kernel's own nouveau.*Set reboot=True",
+    ),
+    "a driver that is too old": (
+        lambda hardware: hardware,
+        ", driver='535.261.03'",
+        r"refused: .*535\.261\.03",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_machine_that_is_refused_is_not_touched(bench: Bench, l40s: Machine, case: str) -> None:
+    alter, profile, message = REFUSED[case]
+    fit(l40s, alter(HARDWARE["l40s"]))
+    before = digest(l40s)
+    count = len(HARDWARE["l40s"].boards)
+    run = bench.deploy(l40s, BARE.format(count) + profile)
+    assert run.code == 1, run.output
+    assert len(re.findall(message, run.output)) == 1, run.output
+    assert "Traceback" not in run.output
+    assert difference(before, digest(l40s)) == {}
+
+
+def test_nothing_is_installed_while_somebody_else_installs(bench: Bench, l40s: Machine) -> None:
+    fit(l40s, HARDWARE["l40s"])
+    hold = (
+        "import fcntl, time; file = open('/var/lib/dpkg/lock-frontend', 'w');"
+        " fcntl.lockf(file, fcntl.LOCK_EX); time.sleep(600)"
+    )
+    l40s.ssh(["systemd-run", "--quiet", "--unit=holder", "python3", "-c", hold])
+    l40s.ssh("sleep 0.5")
+    before = digest(l40s)["packages"]
+    count = len(HARDWARE["l40s"].boards)
+    run = bench.deploy(l40s, BARE.format(count), site=", apt_lock_wait=3")
+    assert run.code == 1, run.output
+    assert re.search(r"waiting for python3 \(pid \d+\)", run.output), run.output
+    assert re.search(r"the package manager is held by python3 \(pid \d+\)", run.output)
+    assert digest(l40s)["packages"] == before
+    l40s.ssh("systemctl stop holder")
+
+
+def test_an_installation_that_was_interrupted_is_finished(bench: Bench, l40s: Machine) -> None:
+    """The package manager dies while DKMS compiles; the next run says so and goes on."""
+    fit(l40s, replace(HARDWARE["l40s"], dkms_seconds=60))
+    count = len(HARDWARE["l40s"].boards)
+    with bench.started(l40s, BARE.format(count)) as run:
+        l40s.ssh("until pgrep -f 'dkms postinst' >/dev/null; do sleep 0.1; done", timeout=60)
+        l40s.ssh("pkill -9 apt-get; pkill -9 dpkg; pkill -9 dkms", check=False)
+        output = run.communicate(timeout=60)[0]
+    assert run.returncode == 1, output
+    assert "half-configured" in l40s.ssh("dpkg-query -W -f '${db:Status-Status}\\n'").stdout
+    change(l40s, HARDWARE["l40s"])
+    again = bench.deploy(l40s, BARE.format(count))
+    assert again.code == 0, again.output
+    assert "the package manager was interrupted here, finishing its work" in again.output
+    assert l40s.ssh("dpkg --audit").stdout == ""
+    assert f"Open Kernel Module for x86_64  {DRIVER}  " in l40s.ssh(LOADED).stdout
+
+
+def test_kernels_without_headers_get_them(bench: Bench) -> None:
+    """Of the running kernel there is a package; of a newer one there is not, and that is said."""
+    hardware = replace(HARDWARE["rtx4090"], headers="missing")
+    machine = bench.machine("headers", hardware)
+    count = len(hardware.boards)
+    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    assert run.code == 0, run.output
+    assert "nvidia" in machine.ssh("cat /proc/modules").stdout
+
+    machine.ssh("dkms remove -m nvidia -v 580.178.04 --all; modprobe -r nvidia")
+    fit(machine, replace(hardware, headers="broken"))
+    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    assert run.code == 1, run.output
+    assert "Makefile:1: *** these headers are broken.  Stop." in run.output
+    assert re.search(r"try it with: dkms autoinstall -k \S+; then run this again", run.output)
 
 
 def _apt(machine: Machine, *packages: str, version: str = "", options: str = "") -> None:

@@ -22,6 +22,7 @@ DEFAULTS = {
     packages.InstalledRpms: set(),
     packages.LockHolder: None,
     packages.Modules: set(),
+    packages.Naming: set(),
     packages.Repositories: set(),
     services.Standings: {},
     services.Units: {},

@@ -159,14 +159,15 @@ def test_a_link_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> No
             raise answer
         return answer[0], SimpleNamespace(stdout=answer[1])
 
-    done: list[str] = []
-    host.disconnect = lambda: done.append("disconnect")
-    host.connect = lambda show_errors: done.append("connect")
-    host.connected = False
+    reachable = iter([False, True])
+    host.connected = True
+    host.disconnect = lambda: setattr(host, "connected", False)
+    host.connect = lambda show_errors: setattr(host, "connected", next(reachable))
     monkeypatch.setattr(transport, "run", run)
     monkeypatch.setattr(transport, "clear_askpass_cache", lambda host: None)
     assert transport.answer(host, {}, "true", limit=5) is None
-    assert done == ["disconnect", "connect"] and host.connector_data == {}
+    assert not host.connected and host.connector_data == {}
+    assert transport.answer(host, {}, "true", limit=5) is None
     assert transport.answer(host, {}, "true", limit=5) == "back"
     assert transport.answer(host, {}, "false", limit=5) is None
 
