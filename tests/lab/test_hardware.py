@@ -198,7 +198,7 @@ def test_dkms_skips_kernels_without_headers_and_fails_on_broken_ones(rack: Rack)
     failed = machine.ssh("apt-get install -y -q --reinstall nvidia-dkms-580-open 2>&1", check=False)
     assert failed.returncode == 100
     assert "half-configured" in machine.ssh("dpkg --audit; dpkg -s nvidia-dkms-580-open").stdout
-    fit(machine, replace(hardware, kernels={"99.1.0-1-generic": "present"}))
+    fit(machine, replace(hardware, headers="present", kernels={"99.1.0-1-generic": "present"}))
     machine.ssh("dpkg --configure -a")
     assert machine.ssh("dkms status").stdout.count("installed") == 2
 

@@ -110,7 +110,9 @@ def _values(index: int, board: dict[str, Any], version: str) -> dict[str, str]:
 
 def _topology(boards: list[dict[str, Any]], link: str) -> str:
     names = [f"GPU{index}" for index in range(len(boards))]
-    lines = ["\t".join(["", *names, "CPU Affinity", "NUMA Affinity", "GPU NUMA ID"])]
+    heads = "\t".join([*names, "CPU Affinity", "NUMA Affinity", "GPU NUMA ID"])
+    # Underlined, even into a pipe.
+    lines = [f"\t\x1b[4m{heads}\x1b[0m"]
     for name, board in zip(names, boards, strict=True):
         ways = [
             " X " if other is board else link or ("SYS", "NODE")[other["numa"] == board["numa"]]
