@@ -62,7 +62,7 @@ def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]
         if any(
             fnmatch.fnmatchcase(full, pattern)
             for pattern in patterns
-            for full in (name, f"{name}-{version}", f"{name}-0:{version}")
+            for full in (name, f"{name}-{version}")
         )
     )
     return packages, tuple(held)
