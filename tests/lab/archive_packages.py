@@ -1,6 +1,6 @@
 """What the distribution's own archive gives a GPU driver: DKMS, kernel headers, Canonical's builds.
 
-For the kernel that runs here, so that apt on a test machine finds headers of "its" kernel.
+For one kernel each, so that apt on a test machine finds headers of "its" kernel.
 """
 
 from __future__ import annotations
@@ -8,10 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from tests.lab import nvidia_packages
+from tests.lab import nvidia_parts
 from tests.lab.debian_package import Package
 from tests.lab.kernel_module import module
 
+# Kernel of each archive: that of the host, which test machines have, too, and those that releases
+# of the distributions have (as the simulated machines of the plans' tests).
+KERNELS = {
+    "debian": os.uname().release,
+    "ubuntu": os.uname().release,
+    "debian12": "6.1.0-41-amd64",
+    "ubuntu2204": "5.15.0-161-generic",
+    "ubuntu2404": "6.8.0-87-generic",
+}
 # Canonical has one version of a branch in its archive.
 CANONICAL = "580.173.02"
 _FULL = f"{CANONICAL}-0ubuntu0.24.04.1"
@@ -20,13 +29,13 @@ _EPOCH = "1:"
 
 
 def archive(system: str) -> Iterator[Package]:
-    """The packages of "ubuntu" or "debian"."""
-    release = os.uname().release
+    """The packages of one of the archives in `KERNELS`."""
+    release = KERNELS[system]
     yield Package(
         name="dkms",
         version=f"{_EPOCH}3.0.11-1",
         architecture="all",
-        files={"usr/sbin/dkms": nvidia_packages.program("dkms")},
+        files={"usr/sbin/dkms": nvidia_parts.program("dkms")},
     )
     yield headers(release)
     for flavour in flavours(system, release):
@@ -35,7 +44,8 @@ def archive(system: str) -> Iterator[Package]:
             version=f"{_EPOCH}{release.partition('-')[0]}-1",
             fields={"Depends": f"linux-headers-{release}"},
         )
-    if system == "ubuntu":
+    yield Package(name="infiniband-diags", version="44.0-2")
+    if system.startswith("ubuntu"):
         yield from _canonical(release)
 
 
@@ -58,7 +68,7 @@ def flavours(system: str, release: str) -> list[str]:
         "ubuntu": ["generic", "generic-hwe-22.04", "generic-hwe-24.04"],
         "debian": ["amd64", "cloud-amd64"],
     }
-    return list(dict.fromkeys([*known[system], *tails]))
+    return list(dict.fromkeys([*known[system[:6]], *tails]))
 
 
 def _canonical(release: str) -> Iterator[Package]:
@@ -95,23 +105,23 @@ def _canonical(release: str) -> Iterator[Package]:
             "Conflicts": f"nvidia-kernel-common-{branch}",
         },
     )
-    files, links = nvidia_packages.library(CANONICAL, "cuda", "nvidia-ml")
+    files, links = nvidia_parts.library(CANONICAL, "cuda", "nvidia-ml")
     yield _package(f"libnvidia-compute-{server}", files, links, Provides="libnvidia-compute")
-    yield _package(f"nvidia-compute-utils-{server}", nvidia_packages.persistenced())
+    yield _package(f"nvidia-compute-utils-{server}", nvidia_parts.persistenced())
     utils = f"nvidia-utils-{server}"
-    yield _package(utils, nvidia_packages.smi(), Depends=f"libnvidia-compute-{server}")
-    yield nvidia_packages.fabric_manager(
+    yield _package(utils, nvidia_parts.smi(), Depends=f"libnvidia-compute-{server}")
+    yield nvidia_parts.fabric_manager(
         f"nvidia-fabricmanager-{branch}",
         CANONICAL,
         _FULL,
         Depends=f"{kernel_common}-{CANONICAL}",
     )
-    yield _package(f"libnvidia-nscq-{branch}", *nvidia_packages.library(CANONICAL, "nvidia-nscq"))
+    yield _package(f"libnvidia-nscq-{branch}", *nvidia_parts.library(CANONICAL, "nvidia-nscq"))
 
 
 def _package(
     name: str,
-    files: dict[str, str | bytes],
+    files: nvidia_parts.Files,
     links: dict[str, str] | None = None,
     **fields: str,
 ) -> Package:

@@ -29,6 +29,8 @@ _PRODUCTS = {
     "cpu": ("", "", "", 0),
 }
 _CLASSES = {"10de": "0x030200", "1002": "0x120000", "19e5": "0x120000"}
+# Boards without ECC, or with ECC off as they come: RTX 3090; RTX 4090, 5090, 6000 Ada.
+_ECC = {"10de:2204": None, "10de:2684": False, "10de:2b85": False, "10de:26b1": False}
 _VGA, _BRIDGE = "0x030000", "0x068000"
 
 
@@ -52,16 +54,15 @@ def _hardware(name: str, machine: dict[str, Any]) -> Hardware:
 def _board(gpu: dict[str, Any], product: str, numa: int) -> Board:
     known = by_pci_id(gpu["pci_id"])
     assert known is not None, gpu
-    geforce = "GeForce" in product
     return Board(
         address=gpu["address"],
         pci_id=gpu["pci_id"],
-        pci_class=_VGA if geforce else _CLASSES[gpu["pci_id"][:4]],
+        pci_class=_VGA if "GeForce" in product else _CLASSES[gpu["pci_id"][:4]],
         numa=numa,
         name=product,
         memory=known.memory >> 20,
         compute=known.compute if known.vendor == "nvidia" else "",
-        ecc=None if geforce else True,
+        ecc=_ECC.get(gpu["pci_id"], True),
     )
 
 

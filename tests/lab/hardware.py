@@ -4,7 +4,7 @@ It is shown under the standard paths: the PCI bus in /sys, /proc/driver, device 
 log, Secure Boot's variable, /lib/modules. Programs in /lab/hardware on the machine do that at every
 boot and then load the driver that is installed, or do not, for the reasons that a kernel has.
 What a machine shows beyond that (nvidia-smi, libraries, services) comes with packages:
-tests/lab/nvidia_repository.py. `uname -r` stays that of the host.
+tests/lab/nvidia_repository.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.lab.machine import Machine
+from tests.lab.process import LabError, run
 
 Headers = Literal["present", "missing", "broken"]
 
@@ -67,6 +68,7 @@ class Hardware:
     """What is built into a machine, and what is wrong with it.
 
     + system: ID and VERSION_ID of /etc/os-release; None leaves Debian's own
+    + release: what `uname -r` says; "" leaves the host's. Another one needs a C compiler here
     + link: what `nvidia-smi topo -m` shows between two GPUs; "" for PCIe, by NUMA node
     + fallen: addresses that the driver has lost, though the bus still shows them
     + nouveau: the kernel has it, and it takes the GPUs unless it is blacklisted everywhere
@@ -81,6 +83,7 @@ class Hardware:
     boards: tuple[Board, ...] = ()
     nvswitches: tuple[Board, ...] = ()
     system: tuple[str, str] | None = None
+    release: str = ""
     link: str = ""
     fallen: tuple[str, ...] = ()
     nouveau: bool = False
@@ -117,17 +120,8 @@ def fit(machine: Machine, hardware: Hardware) -> None:
     """Build the hardware in; a running machine is rebooted for it. What is installed stays."""
     tree = machine.directory / "root"
     _install_programs(tree)
+    _name_system(tree, hardware)
     _install_kernels(tree, hardware)
-    release = tree / "etc/os-release"
-    release.unlink(missing_ok=True)
-    if hardware.system is None:
-        release.symlink_to("../usr/lib/os-release")
-    else:
-        os_id, version = hardware.system
-        release.write_text(
-            f'NAME="{os_id.title()}"\nPRETTY_NAME="{os_id.title()} {version} (lab)"\n'
-            f'ID={os_id}\nID_LIKE=debian\nVERSION_ID="{version}"\n'
-        )
     _describe(tree, hardware)
     if machine.is_running():
         machine.reboot()
@@ -182,8 +176,33 @@ def _install_programs(tree: Path) -> None:
     diversions.write_text(lines)
 
 
+def _name_system(tree: Path, hardware: Hardware) -> None:
+    """Write /etc/os-release, and let the kernel call itself something else if wanted."""
+    about = tree / "etc/os-release"
+    about.unlink(missing_ok=True)
+    if hardware.system is None:
+        about.symlink_to("../usr/lib/os-release")
+    else:
+        os_id, version = hardware.system
+        about.write_text(
+            f'NAME="{os_id.title()}"\nPRETTY_NAME="{os_id.title()} {version} (lab)"\n'
+            f'ID={os_id}\nID_LIKE=debian\nVERSION_ID="{version}"\n'
+        )
+    preload, library = tree / "etc/ld.so.preload", tree / "lab/hardware/uname.so"
+    preload.unlink(missing_ok=True)
+    if hardware.release:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            raise LabError("another kernel release needs a C compiler: apt-get install gcc")
+        source = str(PROGRAMS / "uname.c")
+        run([compiler, "-shared", "-fPIC", "-O1", "-o", f"{library}.new", source])
+        Path(f"{library}.new").rename(library)
+        (tree / "lab/hardware/release").write_text(hardware.release)
+        preload.write_text("/lab/hardware/uname.so\n")
+
+
 def _install_kernels(tree: Path, hardware: Hardware) -> None:
-    kernels = {os.uname().release: hardware.headers, **hardware.kernels}
+    kernels = {hardware.release or os.uname().release: hardware.headers, **hardware.kernels}
     for release, headers in kernels.items():
         modules = tree / "usr/lib/modules" / release
         modules.mkdir(parents=True, exist_ok=True)

@@ -8,46 +8,25 @@ driver's packages do not turn nouveau off: that is left to whoever installs them
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.lab.debian_package import Package
-from tests.lab.kernel_module import module
+from tests.lab.nvidia_parts import (
+    GRAPHICS,
+    RELOAD,
+    UNITS,
+    Files,
+    dkms_package,
+    fabric_manager,
+    library,
+    modprobe,
+    persistenced,
+    pinning,
+    smi,
+    source,
+)
 
 OLD, DRIVER, NEWER = "580.159.04", "580.178.04", "595.91.07"
 VERSIONS = (OLD, DRIVER, NEWER)
-LIB = "usr/lib/x86_64-linux-gnu"
-UNITS = "lib/systemd/system"
-GRAPHICS = "nvidia-graphics-drivers"
-_PROGRAMS = Path(__file__).parent / "scripted"
-_RELOAD = "if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi\n"
-_PERSISTENCED = """\
-[Unit]
-Description=NVIDIA Persistence Daemon
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/nvidia-persistenced
-ExecStop=/bin/rm -f /run/lab-hardware/persistence
-
-[Install]
-WantedBy=multi-user.target
-"""
-_FABRIC_MANAGER = """\
-[Unit]
-Description=NVIDIA fabric manager service
-After=network-online.target
-
-[Service]
-Type=forking
-RuntimeDirectory=nvidia-fabricmanager
-PIDFile=/run/nvidia-fabricmanager/nv-fabricmanager.pid
-ExecStart=/usr/bin/nv-fabricmanager
-LimitCORE=infinity
-
-[Install]
-WantedBy=multi-user.target
-"""
 _DCGM = """\
 [Unit]
 Description=NVIDIA DCGM service
@@ -82,92 +61,6 @@ def nvidia(system: str) -> Iterator[Package]:
     yield from _dcgm()
 
 
-def pinning(name: str, version: str, pin: str) -> Package:
-    text = (
-        "Package: src:*nvidia*:any src:cuda-drivers:any src:cuda-compat:any\n"
-        f"Pin: version {pin}\nPin-Priority: 1000\n"
-    )
-    one = "nvidia-driver-pinning"
-    return Package(
-        name=f"{one}-{name}",
-        version=version,
-        architecture="all",
-        fields={"Provides": one, "Conflicts": one, "Replaces": one},
-        files={"etc/apt/preferences.d/nvidia-driver-pinning": text},
-    )
-
-
-def library(version: str, *names: str) -> tuple[dict[str, str | bytes], dict[str, str]]:
-    """Files and links of shared libraries whose file name is their version."""
-    files: dict[str, str | bytes] = {f"{LIB}/lib{name}.so.{version}": b"\x7fELF" for name in names}
-    links = {f"{LIB}/lib{name}.so.1": f"lib{name}.so.{version}" for name in names}
-    return files, links
-
-
-def smi() -> dict[str, str | bytes]:
-    return {"usr/bin/nvidia-smi": program("nvidia_smi")}
-
-
-def program(name: str, version: str = "") -> str:
-    text = (_PROGRAMS / f"{name}.py").read_text().replace("@VERSION@", version)
-    return f"#!/usr/bin/python3\n{text}"
-
-
-def persistenced() -> dict[str, str | bytes]:
-    check = "test -e /proc/driver/nvidia/version || { echo 'Failed to query NVIDIA devices.' >&2;"
-    return {
-        "usr/bin/nvidia-persistenced": f"#!/bin/sh\n{check} exit 1; }}\n"
-        "touch /run/lab-hardware/persistence\n",
-        f"{UNITS}/nvidia-persistenced.service": _PERSISTENCED,
-    }
-
-
-def fabric_manager(name: str, version: str, full: str, **fields: str) -> Package:
-    return Package(
-        name=name,
-        version=full,
-        fields=fields,
-        files={
-            "usr/bin/nv-fabricmanager": program("fabric_manager", version),
-            f"{UNITS}/nvidia-fabricmanager.service": _FABRIC_MANAGER,
-        },
-        scripts={"postinst": _RELOAD},
-    )
-
-
-def source(name: str, version: str, full: str, license: str, others: str) -> Package:
-    """What DKMS compiles: here the finished module."""
-    built = module(version=version, license=license, vermagic="lab")
-    return Package(
-        name=name,
-        version=full,
-        fields={"Source": GRAPHICS, "Conflicts": others, "Replaces": others},
-        files={
-            f"usr/src/nvidia-{version}/nvidia.ko": built,
-            f"usr/src/nvidia-{version}/dkms.conf": f'PACKAGE_VERSION="{version}"\n',
-        },
-    )
-
-
-def dkms_package(name: str, version: str, full: str, depends: str, others: str) -> Package:
-    return Package(
-        name=name,
-        version=full,
-        fields={
-            "Source": GRAPHICS,
-            "Depends": f"dkms, {depends}",
-            "Provides": "nvidia-kernel-dkms-any",
-            "Conflicts": f"nvidia-kernel-dkms-any, {others}",
-            "Replaces": others,
-        },
-        files={f"usr/share/doc/{name}/copyright": "see the lab\n"},
-        scripts={
-            "postinst": f"dkms postinst nvidia {version}\n",
-            "prerm": f"dkms remove -m nvidia -v {version} --all || true\n",
-        },
-    )
-
-
 def _ubuntu_driver(version: str, full: str, suffix: str) -> Iterator[Package]:
     # What has the same files: the other branch by its suffixed names, or by those without.
     other = "" if suffix else "-580"
@@ -176,7 +69,7 @@ def _ubuntu_driver(version: str, full: str, suffix: str) -> Iterator[Package]:
         name: str,
         depends: str = "",
         provides: str = "",
-        files: dict[str, str | bytes] | None = None,
+        files: Files | None = None,
         links: dict[str, str] | None = None,
     ) -> Package:
         rival = f"{name}{other}"
@@ -218,8 +111,8 @@ def _ubuntu_driver(version: str, full: str, suffix: str) -> Iterator[Package]:
     )
     yield package("nvidia-utils", f"libnvidia-compute{suffix}", files=smi())
     # Built separately and never suffixed: only a pin keeps them at the driver's branch.
-    for name, files in (("nvidia-modprobe", _modprobe()), ("nvidia-persistenced", persistenced())):
-        yield Package(name=name, version=full, files=files, scripts={"postinst": _RELOAD})
+    for name, files in (("nvidia-modprobe", modprobe()), ("nvidia-persistenced", persistenced())):
+        yield Package(name=name, version=full, files=files, scripts={"postinst": RELOAD})
 
 
 def _debian_driver(version: str, full: str) -> Iterator[Package]:
@@ -228,7 +121,7 @@ def _debian_driver(version: str, full: str) -> Iterator[Package]:
     def package(
         name: str,
         depends: str = "",
-        files: dict[str, str | bytes] | None = None,
+        files: Files | None = None,
         links: dict[str, str] | None = None,
     ) -> Package:
         contents = files or {f"usr/share/doc/{name}/copyright": "see the lab\n"}
@@ -245,7 +138,7 @@ def _debian_driver(version: str, full: str) -> Iterator[Package]:
     firmware = {f"lib/firmware/nvidia/{version}/gsp_ga10x.bin": b"gsp"}
     yield package("firmware-nvidia-gsp", files=dict(firmware))
     yield package("nvidia-kernel-support")
-    yield package("nvidia-modprobe", files=_modprobe())
+    yield package("nvidia-modprobe", files=modprobe())
     yield package("nvidia-persistenced", files=persistenced())
     for name, soname in (("libcuda1", "cuda"), ("libnvidia-ml1", "nvidia-ml")):
         files, links = library(version, soname)
@@ -268,10 +161,6 @@ def _both(version: str, full: str) -> Iterator[Package]:
     yield Package(name="nvidia-imex", version=full, files={"usr/bin/nvidia-imex": "#!/bin/sh\n"})
 
 
-def _modprobe() -> dict[str, str | bytes]:
-    return {"usr/bin/nvidia-modprobe": "#!/bin/sh\nexec /usr/sbin/modprobe nvidia\n"}
-
-
 def _toolkit(name: str, version: str) -> Iterator[Package]:
     release = name.replace("-", ".")
     full = version.partition("-")[0]
@@ -287,7 +176,7 @@ def _toolkit(name: str, version: str) -> Iterator[Package]:
 def _dcgm() -> Iterator[Package]:
     core, version = "datacenter-gpu-manager-4-core", "1:4.5.2-1"
     unit = {f"{UNITS}/nvidia-dcgm.service": _DCGM}
-    yield Package(name=core, version=version, files=dict(unit), scripts={"postinst": _RELOAD})
+    yield Package(name=core, version=version, files=dict(unit), scripts={"postinst": RELOAD})
     for major in ("12", "13"):
         yield Package(
             name=f"datacenter-gpu-manager-4-cuda{major}",

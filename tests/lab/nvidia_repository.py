@@ -2,8 +2,8 @@
 
 `<url>/<system>/x86_64/` are flat repositories as on NVIDIA's server, `ubuntu2204`, `ubuntu2404`,
 `debian12` and `debian13`, each with the keyring package that holds their key. Below
-`<url>/archive/<debian|ubuntu>/` lies what the distribution's own archive has for a driver (DKMS,
-headers of the running kernel, Canonical's builds); `connect` lets a machine's apt see that.
+`<url>/archive/` lies what the distribution's own archive has for a driver (DKMS, headers of a
+kernel, Canonical's builds), one for each kernel; `connect` lets a machine's apt see one of them.
 Built once, then cached; the key that signs it is thrown away after that.
 """
 
@@ -28,7 +28,10 @@ KEY = "usr/share/keyrings/cuda-archive-keyring.gpg"
 _SOURCES = (
     *(Path(__file__).parent / "scripted").glob("*.py"),
     *(Path(nvidia_packages.__file__), Path(archive_packages.__file__), Path(__file__)),
-    *(Path(__file__).with_name(f"{name}.py") for name in ("debian_package", "kernel_module")),
+    *(
+        Path(__file__).with_name(f"{name}.py")
+        for name in ("debian_package", "kernel_module", "nvidia_parts")
+    ),
 )
 
 
@@ -51,9 +54,11 @@ class NvidiaRepository(StandIn):
 
 
 def connect(machine: Machine, url: str, system: str, *, alone: bool = True) -> None:
-    """Add the archive of "ubuntu" or "debian" to what apt reads on a machine.
+    """Add an archive to what apt reads on a machine.
 
-    `url` is the stand-in's on the machine's network; with `alone` apt reads nothing else.
+    `system` is "ubuntu" or "debian" for the host's kernel, another of `archive_packages.KERNELS`
+    where the hardware has that release. `url` is the stand-in's on the machine's network; with
+    `alone` apt reads nothing else.
     """
     tree = machine.directory / "root"
     key = tree / "usr/share/keyrings/lab-archive.gpg"
@@ -88,7 +93,7 @@ def _build(root: Path) -> None:
             (temporary / "keyrings.json").write_text(json.dumps(sums, indent=2) + "\n")
         with throw_away_key("archive (lab) <archive@localhost>") as key:
             (temporary / "archive.gpg").write_bytes(key.public)
-            for system in ("debian", "ubuntu"):
+            for system in archive_packages.KERNELS:
                 packages = list(archive_packages.archive(system))
                 folder = temporary / "archive" / system
                 build(packages, folder, temporary / "packages")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from deploys.operations import programs
 from tests.lab import Lab, Machine
+from tests.lab.archive_packages import KERNELS
 from tests.lab.classes import HARDWARE
-from tests.lab.hardware import change, fit, occupy
+from tests.lab.hardware import Hardware, change, fit, occupy
 from tests.lab.nvidia_packages import DRIVER, NEWER, OLD
 from tests.lab.nvidia_repository import KEY, KEYRING, NvidiaRepository, connect
 from tests.lab.tree import Layer
@@ -28,7 +31,7 @@ class Rack:
     """Machines that start where apt knows both repositories, each with hardware of its own."""
 
     def __init__(self, lab: Lab, url: str) -> None:
-        self.lab = lab
+        self.lab, self.url = lab, url
         self.layers: dict[str, Layer] = {}
         for machine, system in zip(lab.machines, ("ubuntu2204", "debian12"), strict=True):
             connect(machine, url, system[:6])
@@ -43,9 +46,9 @@ class Rack:
             machine.stop()
             self.layers[system] = lab.snapshot(machine)
 
-    def machine(self, name: str, hardware: object, system: str = "ubuntu2204") -> Machine:
+    def machine(self, name: str, hardware: Hardware, system: str = "ubuntu2204") -> Machine:
         (machine,) = self.lab.add(name, layer=self.layers[system])
-        fit(machine, hardware)  # type: ignore[arg-type]
+        fit(machine, hardware)
         return machine
 
 
@@ -72,9 +75,9 @@ def install(machine: Machine, *packages: str, version: str = "", check: bool = T
     return done.stdout
 
 
-def facts(machine: Machine) -> dict[str, object]:
+def facts(machine: Machine) -> dict[str, Any]:
     command = programs.inline("machine", "modelrack-facts-machine", "/data").get_raw_value()
-    read: dict[str, object] = json.loads(machine.ssh(command).stdout)
+    read: dict[str, Any] = json.loads(machine.ssh(command).stdout)
     return read
 
 
@@ -82,7 +85,7 @@ def test_every_class_shows_its_gpus_on_the_bus(rack: Rack) -> None:
     machine = rack.machine("any", HARDWARE["cpu"])
     for name, hardware in HARDWARE.items():
         change(machine, hardware)
-        seen = [(gpu["address"], gpu["pci_id"]) for gpu in facts(machine)["gpus"]]  # type: ignore[attr-defined]
+        seen = [(gpu["address"], gpu["pci_id"]) for gpu in facts(machine)["gpus"]]
         assert seen == [(gpu["address"], gpu["pci_id"]) for gpu in MACHINES[name]["gpus"]], name
 
 
@@ -171,19 +174,28 @@ def test_debian_names_nouveau_and_a_newer_branch(rack: Rack) -> None:
 
 
 def test_secure_boot_loads_signed_modules_only(rack: Rack) -> None:
-    hardware = replace(HARDWARE["h200"], secure_boot=True)
-    machine = rack.machine("h200", hardware)
+    machine = rack.machine("h200", replace(HARDWARE["h200"], secure_boot=True))
     install(machine, f"nvidia-driver-pinning-{DRIVER}")
     install(machine, *OPEN, version=DRIVER)
     refused = machine.ssh("modprobe nvidia", check=False)
     assert "Key was rejected by service" in refused.stderr
-    machine.ssh("apt-get purge -y -q '*nvidia*'; rm /etc/apt/sources.list.d/cuda.list")
-    machine.ssh("apt-get -q update")
-    signed = "linux-modules-nvidia-580-server-open"
-    install(machine, f"{signed}-$(uname -r)", "nvidia-headless-no-dkms-580-server-open")
-    install(machine, "nvidia-utils-580-server", "nvidia-fabricmanager-580")
+
+
+def test_canonicals_signed_modules_follow_the_release_of_the_kernel(rack: Rack) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler here, so no machine with another kernel's name")
+    machine = rack.lab.add("noble", layer=rack.layers["ubuntu2204"])[0]
+    release = KERNELS["ubuntu2404"]
+    fit(machine, replace(HARDWARE["h200"], release=release, secure_boot=True))
+    connect(machine, rack.url, "ubuntu2404")
+    machine.ssh("rm /etc/apt/sources.list.d/cuda.list; apt-get -q update")
+    assert facts(machine)["kernel"] == release
+    install(machine, "linux-modules-nvidia-580-server-open-generic", "linux-headers-generic")
+    install(machine, "nvidia-headless-no-dkms-580-server-open", "nvidia-utils-580-server")
+    install(machine, "nvidia-fabricmanager-580")
     machine.reboot()
     machine.ssh("nvidia-smi && systemctl start nvidia-fabricmanager")
+    assert machine.ssh("readlink -e /lib/modules/*/build").stdout.endswith(f"{release}\n")
 
 
 def test_dkms_skips_kernels_without_headers_and_fails_on_broken_ones(rack: Rack) -> None:

@@ -29,7 +29,13 @@ NO_DRIVER = (
     " the latest NVIDIA driver is installed and running.\n"
 )
 CUDA = {"580": "13.0", "595": "13.2"}
-RULE = "+" + "-" * 89 + "+"
+RULE = f"+{'-' * 89}+"
+HEADS = """\
+| GPU  Name                 Persistence-M | Bus-Id          Disp.A | Volatile Uncorr. ECC |
+| Fan  Temp   Perf          Pwr:Usage/Cap |           Memory-Usage | GPU-Util  Compute M. |
+|                                         |                        |               MIG M. |
+"""
+COLUMNS = f"+{'-' * 41}+{'-' * 24}+{'-' * 22}+"
 
 
 def main() -> int:
@@ -147,16 +153,27 @@ def _details(boards: list[dict[str, Any]], version: str, fabric: bool) -> str:
 
 
 def _table(boards: list[dict[str, Any]], version: str) -> str:
-    head = f"NVIDIA-SMI {version:<23} Driver Version: {version:<14} CUDA Version: {_cuda(version)}"
-    persistent = "On" if PERSISTENCE.exists() else "Off"
-    lines = [time.strftime("%a %b %e %H:%M:%S %Y"), RULE, f"| {head:<87} |", RULE]
+    cuda = _cuda(version)
+    lines = [
+        time.strftime("%a %b %e %H:%M:%S %Y"),
+        RULE,
+        f"| NVIDIA-SMI {version:<23}Driver Version: {version:<15}CUDA Version: {cuda:<9}|",
+        COLUMNS,
+        *HEADS.splitlines(),
+        f"|{COLUMNS[1:-1].replace('-', '=')}|",
+    ]
     for index, board in enumerate(boards):
-        ecc = {None: "N/A", False: "Off", True: board["uncorrected"]}[board["ecc"]]
-        memory = f"{board['used']:>7}MiB / {board['memory']:>6}MiB"
-        lines.append(
-            f"| {index:>3}  {board['name']:<27}{persistent:>7} | {_bus(board)} Off | {ecc!s:>20} |"
-        )
-        lines += [f"| N/A   35C    P0    80W /  700W | {memory:>24} |      0%      Default |", RULE]
+        values = _values(index, board, version)
+        on = "On" if PERSISTENCE.exists() else "Off"
+        ecc = {None: "N/A", False: "Off", True: str(board["uncorrected"])}[board["ecc"]]
+        split = values["mig.mode.current"].strip("[]")
+        lines += [
+            f"|{index:>4}  {board['name']:<31}{on:<3} |   {_bus(board)} Off |{ecc:>21} |",
+            f"| N/A   38C    P0            135W /  700W |{board['used']:>8}MiB /"
+            f" {board['memory']:>6}MiB |      0%      Default |",
+            f"|{'':41}|{'':24}|{split:>21} |",
+            COLUMNS,
+        ]
     return "\n".join(lines)
 
 
