@@ -30,7 +30,7 @@ def built(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None,
 
     Packages build it for the running kernel, and warn at most where that fails.
     """
-    machine = host.get_fact(Hardware, data_root=data_root)
+    machine = host.get_fact(Hardware, data_root=data_root) if driver.kernels else None
     modules = {kernel.release: kernel.module for kernel in machine.kernels} if machine else {}
     missing = [kernel for kernel in driver.kernels if not driver.accepts(modules.get(kernel))]
     if not missing:

@@ -36,7 +36,11 @@ _EXPLAINED = (
 
 @operation()
 def installed(
-    packages: Sequence[str], manager: Apt | Dnf, job: str = "", systemd: bool = True
+    packages: Sequence[str],
+    manager: Apt | Dnf,
+    job: str = "",
+    systemd: bool = True,
+    hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Install packages that are missing, or there in another version than the one named.
@@ -45,11 +49,12 @@ def installed(
     + manager: how they are installed here
     + job: its name, for packages that take minutes; "" installs them while the connection waits
     + systemd: False in a tree that is being made into an image
+    + hint: what the operator can do where they cannot be installed, in whole sentences
 
     pyinfra 3.10's apt operations fail at once when the lock is held, and refresh the package lists
     whether or not anything is missing.
     """
-    commands = list(installing(packages, manager, job=job, systemd=systemd))
+    commands = list(installing(packages, manager, job=job, systemd=systemd, hint=hint))
     if not commands:
         host.noop("all packages are installed")
         return
@@ -57,7 +62,12 @@ def installed(
 
 
 def installing(
-    packages: Sequence[str], manager: Apt | Dnf, *, job: str = "", systemd: bool = True
+    packages: Sequence[str],
+    manager: Apt | Dnf,
+    *,
+    job: str = "",
+    systemd: bool = True,
+    hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
     """The commands that install what is missing of the packages; none when nothing is."""
     missing = list(_missing(packages, manager))
@@ -77,6 +87,9 @@ def installing(
     if job:
         digest = hashlib.sha256(" ".join(missing).encode()).hexdigest()[:12]
         yield from jobs.running(f"{job}-{digest}", [*_EXPLAINED, *install], systemd=systemd)
+    elif hint:
+        said = ("||", "{", "echo", QuoteString(hint), ">&2;", "exit", "1;", "}")
+        yield StringCommand(*map(QuoteString, install), *said)
     else:
         yield _command(install)
 

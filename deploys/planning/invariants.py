@@ -62,8 +62,6 @@ def _versions(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
 
 
 def _kernels(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
-    if not any(group.name == "driver" for group in driver.groups):
-        return  # Not installed by us, so its modules may be kept where we do not look.
     there = {kernel.release: kernel for kernel in machine.kernels}
     for release in driver.kernels:
         kernel = there.get(release)

@@ -68,7 +68,11 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
 def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     """The driver; loading it comes last, so that a run that was stopped is taken up by the next."""
     packages.installed(
-        name="Install the kernel headers", packages=_group(wanted, "headers"), manager=plan.apt
+        name="Install the kernel headers",
+        packages=_group(wanted, "headers"),
+        manager=plan.apt,
+        hint="No driver can be compiled without the headers. Add the archive of this kernel to apt, or"
+        " boot a kernel that the archive has headers for, then run this again.",
     )
     packages.installed(
         name="Pin the driver's version", packages=_group(wanted, "pinning"), manager=plan.apt
@@ -88,10 +92,9 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     packages.installed(
         name="Install the monitoring", packages=_group(wanted, "monitoring"), manager=plan.apt
     )
-    if _group(wanted, "driver"):
-        driver.built(
-            name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
-        )
+    driver.built(
+        name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
+    )
     if wanted.blacklist:
         driver.others_kept_off(
             name="Keep other modules off the GPUs",

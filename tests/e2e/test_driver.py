@@ -188,6 +188,16 @@ def test_somebody_else_uses_the_gpus(bench: Bench, used: Machine) -> None:
     used.ssh("systemctl stop training")
 
 
+def test_a_gpu_that_fell_off_the_bus(bench: Bench, used: Machine) -> None:
+    before = digest(used)
+    change(used, HARDWARE["h800"].fall_off("0000:18:00.0"))
+    run = bench.deploy(used, H800)
+    change(used, HARDWARE["h800"])
+    assert run.code == 1, run.output
+    assert re.search(r"refused: The driver does not see 1 of 8 H800, at 0000:18:00.0", run.output)
+    assert difference(before, digest(used)) == {}
+
+
 def test_a_driver_that_was_upgraded_under_a_service(bench: Bench, used: Machine) -> None:
     _apt(used, f"nvidia-driver-pinning-{DRIVER}")
     _apt(used, *PARTS, "nvidia-fabricmanager", version=DRIVER)
@@ -208,6 +218,8 @@ def test_a_driver_that_was_upgraded_under_a_service(bench: Bench, used: Machine)
     boots = used.boots()
     run = bench.deploy(used, H800)
     assert run.code == 0, run.output
+    # It named the same address with another key, with which apt would read nothing at all.
+    assert used.ssh("test -e /etc/apt/sources.list.d/c.list.disabled").returncode == 0
     assert used.boots() == boots + 1
     assert f"  {DRIVER}  " in used.ssh(LOADED).stdout
 
@@ -255,9 +267,14 @@ REFUSED: dict[str, tuple[Callable[[Hardware], Hardware], str, str]] = {
         r"refused: The profile says \d+ x L40S, and there is RTX 4090",
     ),
     "Secure Boot": (
-        lambda hardware: replace(hardware, secure_boot=True),
+        lambda hardware: replace(hardware, secure_boot=True, system=None),
         "",
         r"refused: Secure Boot is on.*mokutil --import",
+    ),
+    "Secure Boot and a kernel that nobody signs for": (
+        lambda hardware: replace(hardware, secure_boot=True),
+        "",
+        r"refused: Canonical signs no driver modules for kernel .*Boot a kernel of Ubuntu's own",
     ),
     "a reboot that the profile forbids": (
         lambda hardware: replace(hardware, nouveau=True),
@@ -308,8 +325,8 @@ def test_an_installation_that_was_interrupted_is_finished(bench: Bench, l40s: Ma
     fit(l40s, replace(HARDWARE["l40s"], dkms_seconds=60))
     count = len(HARDWARE["l40s"].boards)
     with bench.started(l40s, BARE.format(count)) as run:
-        l40s.ssh("until pgrep -f 'dkms postinst' >/dev/null; do sleep 0.1; done", timeout=60)
-        l40s.ssh("pkill -9 apt-get; pkill -9 dpkg; pkill -9 dkms", check=False)
+        l40s.ssh("until pgrep -f 'dkm[s] postinst' >/dev/null; do sleep 0.1; done", timeout=60)
+        l40s.ssh("systemctl kill --signal=KILL 'modelrack-job-install-driver-*'")
         output = run.communicate(timeout=60)[0]
     assert run.returncode == 1, output
     assert "half-configured" in l40s.ssh("dpkg-query -W -f '${db:Status-Status}\\n'").stdout
@@ -328,7 +345,20 @@ def test_kernels_without_headers_get_them(bench: Bench) -> None:
     count = len(hardware.boards)
     run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
     assert run.code == 0, run.output
-    assert "nvidia" in machine.ssh("cat /proc/modules").stdout
+    assert f"  {DRIVER}  " in machine.ssh(LOADED).stdout
+
+    fit(machine, replace(HARDWARE["rtx4090"], kernels={"99.1.0-1-generic": "missing"}))
+    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    assert run.code == 1, run.output
+    assert "Unable to locate package linux-headers-99.1.0-1-generic" in run.output
+    assert "boot a kernel that the archive has headers for, then run this again" in run.output
+    fit(machine, replace(HARDWARE["rtx4090"], kernels={"99.1.0-1-generic": "present"}))
+    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    assert run.code == 0, run.output
+    assert "building the driver's module for kernel 99.1.0-1-generic" in run.output
+    assert machine.ssh("dkms status").stdout.count("installed") == 2
+    again = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}", "--json")
+    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
 
     machine.ssh("dkms remove -m nvidia -v 580.178.04 --all; modprobe -r nvidia")
     fit(machine, replace(hardware, headers="broken"))

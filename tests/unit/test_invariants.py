@@ -115,9 +115,3 @@ def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
 
 def test_a_kernel_that_was_removed_since_is_not_missed() -> None:
     assert invariants.broken(PLAN, 8, replace(RIGHT, kernels=RIGHT.kernels[:1])) == ()
-
-
-def test_a_driver_that_came_otherwise_keeps_its_modules_where_it_likes() -> None:
-    only = replace(PLAN, groups=(PackageGroup(name="fabric manager", packages=("x",)),))
-    gone = replace(RIGHT, kernels=(replace(RIGHT.kernels[0], module=None), RIGHT.kernels[1]))
-    assert invariants.broken(only, 8, gone) == ()
