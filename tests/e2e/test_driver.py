@@ -338,34 +338,42 @@ def test_an_installation_that_was_interrupted_is_finished(bench: Bench, l40s: Ma
     assert f"Open Kernel Module for x86_64  {DRIVER}  " in l40s.ssh(LOADED).stdout
 
 
-def test_kernels_without_headers_get_them(bench: Bench) -> None:
-    """Of the running kernel there is a package; of a newer one there is not, and that is said."""
-    hardware = replace(HARDWARE["rtx4090"], headers="missing")
-    machine = bench.machine("headers", hardware)
-    count = len(hardware.boards)
-    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+def test_every_kernel_that_may_be_booted_has_the_module_or_it_is_said_why(bench: Bench) -> None:
+    profile = f"gpu='RTX 4090', gpus={len(HARDWARE['rtx4090'].boards)}"
+    # The running kernel's module cannot be compiled.
+    machine = bench.machine("kernels", replace(HARDWARE["rtx4090"], headers="broken"))
+    run = bench.deploy(machine, profile)
+    assert run.code == 1, run.output
+    assert "Makefile:1: *** these headers are broken.  Stop." in run.output
+    assert "failed in: NVIDIA | Install the driver" in run.output
+
+    # Its headers are not there, and the archive has them; what was left half done is finished.
+    fit(machine, replace(HARDWARE["rtx4090"], headers="missing"))
+    run = bench.deploy(machine, profile)
     assert run.code == 0, run.output
+    assert "the package manager was interrupted here, finishing its work" in run.output
     assert f"  {DRIVER}  " in machine.ssh(LOADED).stdout
 
+    # A newer kernel has none, and the archive neither.
     fit(machine, replace(HARDWARE["rtx4090"], kernels={"99.1.0-1-generic": "missing"}))
-    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    run = bench.deploy(machine, profile)
     assert run.code == 1, run.output
     assert "Unable to locate package linux-headers-99.1.0-1-generic" in run.output
     assert "boot a kernel that the archive has headers for, then run this again" in run.output
+
     fit(machine, replace(HARDWARE["rtx4090"], kernels={"99.1.0-1-generic": "present"}))
-    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    run = bench.deploy(machine, profile)
     assert run.code == 0, run.output
     assert "building the driver's module for kernel 99.1.0-1-generic" in run.output
     assert machine.ssh("dkms status").stdout.count("installed") == 2
-    again = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}", "--json")
+    again = bench.deploy(machine, profile, "--json")
     assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
 
-    machine.ssh("dkms remove -m nvidia -v 580.178.04 --all; modprobe -r nvidia")
-    fit(machine, replace(hardware, headers="broken"))
-    run = bench.deploy(machine, f"gpu='RTX 4090', gpus={count}")
+    fit(machine, replace(HARDWARE["rtx4090"], kernels={"99.2.0-1-generic": "broken"}))
+    run = bench.deploy(machine, profile)
     assert run.code == 1, run.output
     assert "Makefile:1: *** these headers are broken.  Stop." in run.output
-    assert re.search(r"try it with: dkms autoinstall -k \S+; then run this again", run.output)
+    assert "try it with: dkms autoinstall -k 99.2.0-1-generic; then run this again" in run.output
 
 
 def _apt(machine: Machine, *packages: str, version: str = "", options: str = "") -> None:
