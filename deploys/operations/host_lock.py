@@ -40,17 +40,18 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
     if not state.is_executing:
         host.noop("the lock is taken when the run begins")
         return
-    refusal = _take()
-    if refusal is None:
+    other = _take()
+    if other is None:
         host.connector_data[_OURS] = True
         host.noop("the lock is ours")
         return
-    yield transport.fail(refusal)
+    yield transport.fail(f"{other}. Nothing was changed; run this again when that is done.")
 
 
 def acquire_again() -> str | None:
     """Take it after a reboot, which frees it, if this run had it; else the sentence who has it."""
-    return _take() if host.connector_data.get(_OURS) else None
+    other = _take() if host.connector_data.get(_OURS) else None
+    return f"after the reboot, {other}. Run this again when that is done." if other else None
 
 
 def _take() -> str | None:
@@ -70,18 +71,17 @@ def _take() -> str | None:
         if line == "held":
             return None
         if time.monotonic() - started > _GRACE:
-            return _refusal(line)
+            return _who(line)
         transport.pause(0.5)
 
 
-def _refusal(line: str) -> str:
+def _who(line: str) -> str:
     try:
         other = json.loads(line)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other["since"]))
         return (
             f"{other['user']} on {other['host']} (process {other['pid']}) is at work on this"
-            f" machine since {since}: {other['command']}. Nothing was changed; run this again when"
-            " that is done."
+            f" machine since {since}: {other['command']}"
         )
     except (ValueError, KeyError, TypeError):
-        return f"the lock {PATH} could not be taken: {line or 'no answer'}. Nothing was changed."
+        return f"the lock {PATH} could not be taken: {line or 'no answer'}"

@@ -9,7 +9,7 @@ from deploys.operations import artifact, driver, files, packages, reboot, reposi
 from deploys.operations.files import File
 from deploys.planning import render
 from deploys.planning.driver import DriverPlan, Repository
-from deploys.planning.plan import HostPlan
+from deploys.planning.plan import Apt, Dnf, HostPlan
 
 
 @deploy("NVIDIA")
@@ -25,7 +25,7 @@ def install() -> None:
         packages.installed(
             name="Install the toolkit",
             packages=_group(wanted, "toolkit"),
-            manager=plan.apt,
+            manager=_manager(plan, wanted),
             job="install-toolkit",
             systemd=plan.systemd,
         )
@@ -36,7 +36,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
     packages.installed(
         name="Install what adds repositories",
         packages=_group(wanted, "prerequisites"),
-        manager=plan.apt,
+        manager=_manager(plan, wanted),
     )
     if source.keyring is not None:
         package = f"/var/lib/modelrack/{source.keyring.path.replace('/', '-')}"
@@ -56,7 +56,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
         name="Enable what NVIDIA's packages need",
         needs=source.needs,
         module=source.module,
-        manager=plan.apt,
+        manager=_manager(plan, wanted),
     )
     repository.named(
         name="Name NVIDIA's repository",
@@ -70,27 +70,31 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     packages.installed(
         name="Install the kernel headers",
         packages=_group(wanted, "headers"),
-        manager=plan.apt,
-        hint="No driver can be compiled without the headers. Add the archive of this kernel to apt, or"
-        " boot a kernel that the archive has headers for, then run this again.",
+        manager=_manager(plan, wanted),
+        hint="Without the headers no driver can be compiled. Add the archive of this kernel to the"
+        " system, or boot a kernel that the archive has headers for, then run this again.",
     )
     packages.installed(
-        name="Pin the driver's version", packages=_group(wanted, "pinning"), manager=plan.apt
+        name="Pin the driver's version",
+        packages=_group(wanted, "pinning"),
+        manager=_manager(plan, wanted),
     )
     packages.installed(
         name="Install the driver",
         packages=_group(wanted, "driver"),
-        manager=plan.apt,
+        manager=_manager(plan, wanted),
         job="install-driver",
         systemd=plan.systemd,
     )
     packages.installed(
         name="Install the fabric manager",
         packages=_group(wanted, "fabric manager"),
-        manager=plan.apt,
+        manager=_manager(plan, wanted),
     )
     packages.installed(
-        name="Install the monitoring", packages=_group(wanted, "monitoring"), manager=plan.apt
+        name="Install the monitoring",
+        packages=_group(wanted, "monitoring"),
+        manager=_manager(plan, wanted),
     )
     driver.built(
         name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
@@ -108,7 +112,9 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     )
     driver.enabled(name="Start its services at boot", units=wanted.services)
     # What is held was brought to its end: by this the next plan tells a run that was stopped.
-    packages.held(name="Hold the driver's packages", packages=wanted.holds, manager=plan.apt)
+    packages.held(
+        name="Hold the driver's packages", packages=wanted.holds, manager=_manager(plan, wanted)
+    )
     reboot.into_the_driver(
         name="Reboot into the driver",
         driver=wanted,
@@ -126,6 +132,12 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         gpus=plan.profile.gpus,
         data_root=plan.site.data_root,
     )
+
+
+def _manager(plan: HostPlan, wanted: DriverPlan) -> Apt | Dnf:
+    if wanted.package_manager == "dnf":
+        return Dnf(kind="dnf", lock_wait=plan.site.apt_lock_wait)
+    return plan.apt
 
 
 def _group(wanted: DriverPlan, name: str) -> tuple[str, ...]:

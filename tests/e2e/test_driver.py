@@ -125,6 +125,8 @@ def test_a_bare_machine_with_nouveau_becomes_a_right_one(bench: Bench) -> None:
     assert machine.ssh(f"systemctl is-active {units}").stdout.split() == ["active"] * 3
     assert {*PARTS, "nvidia-fabricmanager"} <= {*machine.ssh("apt-mark showhold").stdout.split()}
     assert "trusted" not in machine.ssh("cat /etc/apt/sources.list.d/cuda-ubuntu2204.list").stdout
+    blocklist = machine.ssh("apt-config dump Unattended-Upgrade::Package-Blacklist").stdout
+    assert '"nvidia-"' in blocklist and '"libnvidia-"' in blocklist
     # /run was emptied by the reboot, so this lock was taken after it.
     assert machine.ssh("test -e /run/modelrack/lock").returncode == 0
     upgrade = machine.ssh("apt-get -q update && apt-get -s -q dist-upgrade").stdout
