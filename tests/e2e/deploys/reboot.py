@@ -10,7 +10,7 @@ assert plan.driver is not None
 
 reboot.into_the_driver(
     name="Reboot",
-    driver=replace(plan.driver, version="999.1", reboot=True, reboot_timeout=18),
+    driver=replace(plan.driver, version="999.1", reboot=True, reboot_timeout=5),
     busy=False,
     data_root=plan.site.data_root,
 )
