@@ -55,9 +55,12 @@ def nvidia(system: str) -> Iterator[Package]:
     for branch, full in (("580", "580-5"), ("595", "595-2")):
         yield pinning(branch, f"{full}ubuntu1" if ubuntu else full, f"{branch}.*")
     yield Package(name="nvlsm", version="2025.10.14-1", files={"opt/nvidia/nvlsm/sbin/nvlsm": ""})
+    if system == "debian13":
+        # The real one begins later, and has no DCGM as far as seen.
+        yield from _toolkit("13-1", "13.1.1-1")
+        return
     yield from _toolkit("13-0", "13.0.2-1")
-    if system != "debian13":
-        yield from _toolkit("12-9", "12.9.1-1")
+    yield from _toolkit("12-9", "12.9.1-1")
     yield from _dcgm()
 
 

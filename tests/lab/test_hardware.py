@@ -47,8 +47,8 @@ class Rack:
             self.layers[system] = lab.snapshot(machine)
 
     def machine(self, name: str, hardware: Hardware, system: str = "ubuntu2204") -> Machine:
-        (machine,) = self.lab.add(name, layer=self.layers[system])
-        fit(machine, hardware)
+        layer = self.layers[system]
+        (machine,) = self.lab.add(name, layer=layer, prepare=lambda each: fit(each, hardware))
         return machine
 
 
@@ -184,9 +184,8 @@ def test_secure_boot_loads_signed_modules_only(rack: Rack) -> None:
 def test_canonicals_signed_modules_follow_the_release_of_the_kernel(rack: Rack) -> None:
     if not shutil.which("cc"):
         pytest.skip("no C compiler here, so no machine with another kernel's name")
-    machine = rack.lab.add("noble", layer=rack.layers["ubuntu2204"])[0]
     release = KERNELS["ubuntu2404"]
-    fit(machine, replace(HARDWARE["h200"], release=release, secure_boot=True))
+    machine = rack.machine("noble", replace(HARDWARE["h200"], release=release, secure_boot=True))
     connect(machine, rack.url, "ubuntu2404")
     machine.ssh("rm /etc/apt/sources.list.d/cuda.list; apt-get -q update")
     assert facts(machine)["kernel"] == release
