@@ -163,20 +163,26 @@ def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refu
     ]
 
 
-def smaller(request: Request, most: int, otherwise: str) -> str:
-    """The way out of too large weights: the largest variant we know, of at most `most` bytes."""
+def smaller(request: Request) -> list[Request]:
+    """The same request for the model's smaller variants that the catalogue has, largest first."""
     model = request.model
+    same = [other for other in CATALOGUE.values() if _name(other) == _name(model)]
     variants = [
-        other
-        for other in CATALOGUE.values()
-        if (other.format, other.layers, other.hidden, other.experts)
-        == (model.format, model.layers, model.hidden, model.experts)
-        and other.size <= most
+        other for other in same if other.format == model.format and other.size < request.size
     ]
-    if not variants:
-        return f"Choose weights of {gib(max(0, most))} at most, or {otherwise}"
-    largest = max(variants, key=lambda other: other.size)
-    return f"Choose weights of {gib(most)} at most, such as {largest.key} ({gib(largest.size)})"
+    variants.sort(key=lambda other: -other.size)
+    return [replace(request, model=other, size=other.size) for other in variants]
+
+
+def too_large(fitting: Request | None, most: int, otherwise: str) -> str:
+    """The way out of too large weights: a variant that fits, else about how large it may be."""
+    if fitting is not None:
+        return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"
+    return f"Choose weights of about {gib(max(0, most))} at most, or {otherwise}"
+
+
+def _name(model: Model) -> str:
+    return model.title.removesuffix(model.quantization).strip()
 
 
 def gib(size: float) -> str:

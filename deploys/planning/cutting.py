@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploys.planning.choice import Request, context_too_long, count, gib, misplaced, smaller
+from deploys.planning.choice import Request, context_too_long, count, gib, misplaced, too_large
 from deploys.planning.islands import islands
 from deploys.planning.memory import VLLM_SHARE, CardLedger, Layout, stages_of
 from deploys.planning.model import Model
@@ -14,6 +14,8 @@ from deploys.planning.refusal import Refusal
 
 # Weights that share a scale in AWQ and GPTQ; a card's part of a matrix is a multiple of it.
 _GROUP = 128
+# Share of weights and cache below which a cache is worth a warning.
+_TIGHT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +103,8 @@ def divides(model: Model, tensor: int) -> bool:
     return all(width % (tensor * grouped) == 0 for width in widths)
 
 
-def does_not_fit(request: Request, attempt: Attempt) -> Refusal:
-    """Bytes that are missing on the fullest card, and what would fit."""
+def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) -> Refusal:
+    """Bytes that are missing on the fullest card, and the largest variant that would fit."""
     service, layout = request.service, attempt.layout
     cut = f"{layout.tensor_parallel} x {layout.pipeline_parallel}"
     if attempt.over and service.gpu_share is not None and _needs(request, attempt) <= 0:
@@ -125,7 +127,7 @@ def does_not_fit(request: Request, attempt: Attempt) -> Refusal:
     return Refusal(
         f"{request.name}: {request.model.key} with a cache for {context} tokens needs"
         f" {gib(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
-        smaller(request, request.size - missing * cards, "more or larger cards"),
+        too_large(fitting, request.size - missing * cards, "more or larger cards"),
     )
 
 
@@ -173,6 +175,11 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
         yield (
             f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
             " pipeline of pairs is faster"
+        )
+    if attempt.cache_share < _TIGHT:
+        yield (
+            f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
+            f" {min(attempt.tokens)} tokens of all requests together"
         )
     if request.model.vocabulary is None or request.model.intermediate is None:
         yield (

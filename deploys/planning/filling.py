@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from deploys.planning.choice import Placement, Request, refused
+from deploys.planning.choice import Placement, Request, refused, smaller
 from deploys.planning.cutting import (
     Attempt,
     divides,
@@ -45,18 +45,27 @@ def fill(request: Request) -> Placement:
     """The place of one service, or its refusals."""
     if wrong := wrong_settings(request):
         return refused(request, wrong)
+    attempt = _best(request)
+    if _fits(request, attempt):
+        return _placement(request, attempt)
+    fitting = next((other for other in smaller(request) if _fits(other, _best(other))), None)
+    refusal = does_not_fit(request, attempt, fitting)
+    return refused(request, [refusal], _placement(request, attempt))
+
+
+def _best(request: Request) -> Attempt:
+    """The first that has room for the cache, else the largest that fits, else the closest."""
     for share in _SHARES:
         attempts = []
         for tensor, pipeline in _shapes(request):
             attempt = _attempt(request, tensor, pipeline, share)
             attempts.append(attempt)
             if _fits(request, attempt) and attempt.cache_share >= request.comfort:
-                return _placement(request, attempt)
+                return attempt
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
-            return _placement(request, max(fitting, key=lambda attempt: len(attempt.groups[0])))
-    closest = max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
-    return refused(request, [does_not_fit(request, closest)], _placement(request, closest))
+            return max(fitting, key=lambda attempt: len(attempt.groups[0]))
+    return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
 
 
 def _shapes(request: Request) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,7 @@ from deploys.planning.choice import (
     misplaced,
     refused,
     smaller,
+    too_large,
 )
 from deploys.planning.memory import Card, Ledger
 from deploys.planning.network import kv_bytes
@@ -33,14 +34,26 @@ def layer(request: Request) -> Placement:
     """The place of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
+    placement = _best(request)
+    if _fits(request, placement):
+        return placement
+    fitting = next((other for other in smaller(request) if _fits(other, _best(other))), None)
+    return refused(request, [_does_not_fit(request, placement, fitting)], placement)
+
+
+def _best(request: Request) -> Placement:
+    """The first that fits, else the closest."""
     attempts = []
     for split, cards in _splits(request):
         attempt = _placement(request, split, cards)
-        if _over(attempt) <= 0 and _host_over(request, attempt) <= 0:
+        if _fits(request, attempt):
             return attempt
         attempts.append(attempt)
-    closest = min(attempts, key=lambda a: (max(0, _over(a)), _host_over(request, a)))
-    return refused(request, [_does_not_fit(request, closest)], closest)
+    return min(attempts, key=lambda a: (max(0, _over(a)), _host_over(request, a)))
+
+
+def _fits(request: Request, attempt: Placement) -> bool:
+    return _over(attempt) <= 0 and _host_over(request, attempt) <= 0
 
 
 def _wrong(request: Request) -> list[Refusal]:
@@ -208,7 +221,7 @@ def _warnings(request: Request, split: Split) -> Iterator[str]:
         )
 
 
-def _does_not_fit(request: Request, closest: Placement) -> Refusal:
+def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
     over, host = _over(closest), _host_over(request, closest)
     tokens = f"{closest.parallel} x {closest.context}"
     if over > 0:
@@ -226,5 +239,5 @@ def _does_not_fit(request: Request, closest: Placement) -> Refusal:
         )
     return Refusal(
         f"{request.name}: {request.model.key} is {gib(host)} too large for the host's memory",
-        smaller(request, request.size - host, "more memory"),
+        too_large(fitting, request.size - host, "more memory"),
     )
