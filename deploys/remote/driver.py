@@ -11,6 +11,8 @@ from .reading import ask, read
 
 # As the package manager writes it: an epoch and a revision around the driver's version.
 _VERSION = re.compile(r"(?:\d+:)?(\d+\.\d[\d.]*)")
+# With the branch in its name below 580; with another dash on RHEL.
+_FABRIC_MANAGER = re.compile(r"nvidia-fabric-?manager(?:-\d+)?")
 
 
 def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
@@ -19,21 +21,23 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     A tool is asked only where the bus shows a card of its vendor.
     """
     vendors = {gpu["pci_id"][:4] for gpu in gpus}
-    modules = {line.split(" ", 1)[0] for line in read("/proc/modules").splitlines()}
+    nouveau = kernels.is_loaded("nouveau")
+    running = platform.release()
     has_nvidia = "10de" in vendors
     driver, links = _driver(gpus, vendors)
     versions, held, broken = packages.installed()
     if gpus and not versions and packages.RPM.is_dir():
         versions, held = packages.rpm_installed()
-    fabric = next((name for name in versions if re.match(r"nvidia-fabric-?manager", name)), None)
+    fabric = next(filter(_FABRIC_MANAGER.fullmatch, versions), None)
     service, _ = ask("systemctl", "is-active", "nvidia-fabricmanager") if fabric else ("", "")
     return {
         "gpus": gpus,
         "links": links,
-        "kernels": kernels.installed(platform.release(), has_nvidia),
+        "kernels": kernels.installed(running, has_nvidia),
         "secure_boot": kernels.secure_boot(),
-        "nouveau": "nouveau" in modules,
-        "nouveau_in_initramfs": has_nvidia and kernels.nouveau_at_boot(read("/proc/cmdline")),
+        "nouveau": nouveau,
+        "nouveau_in_initramfs": has_nvidia
+        and kernels.nouveau_at_boot(running, nouveau, read("/proc/cmdline")),
         "xids": kernel_log.errors() if gpus else [],
         "broken_packages": broken,
         "driver": {

@@ -10,6 +10,7 @@ from typing import Any
 from .reading import ask, read
 
 MODULES = Path("/lib/modules")
+LOADED = Path("/sys/module")
 BOOT = Path("/boot")
 EFI = Path("/sys/firmware/efi")
 MODPROBE = tuple(
@@ -56,6 +57,11 @@ def installed(running: str, nvidia: bool, modules: Path = MODULES) -> list[dict[
     return kernels
 
 
+def is_loaded(module: str, loaded: Path = LOADED) -> bool:
+    """Whether the running kernel has it: loaded, or built in, which /proc/modules does not show."""
+    return (loaded / module).is_dir()
+
+
 def secure_boot(efi: Path = EFI) -> bool | None:
     """Whether the kernel was told to refuse unsigned modules; None without UEFI.
 
@@ -71,23 +77,25 @@ def secure_boot(efi: Path = EFI) -> bool | None:
 
 
 def nouveau_at_boot(
+    running: str,
+    loaded: bool,
     command_line: str,
     modules: Path = MODULES,
     boot: Path = BOOT,
     modprobe: tuple[Path, ...] = MODPROBE,
 ) -> bool:
-    """Whether some installed kernel would load nouveau at boot.
+    """Whether some installed kernel would load nouveau at boot; the running one may have it loaded.
 
     It would where it has that module and nothing forbids it, or where its initramfs is older than
     the file that does: then it was packed without that file. To unpack it would take seconds.
     """
     if _NO_NOUVEAU_AT_BOOT.search(command_line):
         return False
-    with_nouveau = [
+    with_nouveau = {
         folder.name
         for folder in modules.glob("*")
         if any((folder / "kernel/drivers/gpu/drm/nouveau").glob("nouveau.ko*"))
-    ]
+    } | ({running} if loaded else set())
     forbidding = [
         path
         for folder in modprobe

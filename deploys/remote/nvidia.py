@@ -29,6 +29,8 @@ _BUS = re.compile(r"([0-9A-Fa-f]{4,8}):([0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 # What stands in a field where the card does not answer for itself any more.
 _BROKEN = re.compile(r"requires reset|unknown error|GPU is lost|ERR!", re.IGNORECASE)
+# Characters of a complaint: enough for the sentence, not for a whole table.
+_MOST = 300
 # Where distributions, NVIDIA's repositories and its .run installer put the library.
 _LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
 
@@ -82,7 +84,7 @@ def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[
         rows[address] = _card(values)
         if broken := _BROKEN.search(line):
             complaints.append(f"{address}: {broken[0]}")
-    return rows, "; ".join(complaints)
+    return rows, "; ".join(complaints)[:_MOST]
 
 
 def _query(fields: tuple[str, ...]) -> tuple[str, str]:

@@ -53,11 +53,9 @@ def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]
     """The same of texts: a name and a version a line, and dnf's list of version locks."""
     pairs = (line.split(" ", 1) for line in text.splitlines() if " " in line)
     packages = {name: version for name, version in sorted(pairs) if _OURS.fullmatch(name)}
-    lines = (line.strip() for line in locks.splitlines())
-    # name-epoch:version-release.architecture, or a pattern of that; ! excludes a version.
-    patterns = [
-        re.sub(r"-\d+:[^-]+-[^-]+$", "", line) for line in lines if line and line[0] not in "#!"
-    ]
+    # name-epoch:version-release.architecture, or a pattern of that. No name is like a comment (#)
+    # or like what keeps a version out (!).
+    patterns = [re.sub(r"-\d+:[^-]+-[^-]+$", "", line.strip()) for line in locks.splitlines()]
     held = (
         name
         for name, version in packages.items()
