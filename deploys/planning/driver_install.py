@@ -136,7 +136,7 @@ def repository(
             url=url,
             key="D42D0685.pub",
             module=f"nvidia-driver:{stream}" if module else None,
-            needs=system.needs,
+            needs=tuple(need.replace("x86_64", case.machine.architecture) for need in system.needs),
         )
     lock = f"cuda-keyring-{system.directory}" + ("-sbsa" if architecture == "sbsa" else "")
     keyring = case.artifacts.get(lock)

@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deploys.facts import locks as lock_files
 from deploys.planning.driver import DriverPlan
@@ -682,3 +684,71 @@ def test_the_lanes_driver_does_for_its_own_lane() -> None:
                     assert lane.driver
                     there = driven(name, lane.driver, flavour=lane.flavour)
                     assert plan(there).action == "none"
+
+
+VERSIONS = st.sampled_from([None, OLD, "550.90.07", "580.65.06", WANTED, "595.91.07"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(["h800", "v100", "rtx5090", "a100"]),
+    there=st.sampled_from([{}, DEBIAN_12, DEBIAN_13, ROCKY_9]),
+    places=st.tuples(VERSIONS, VERSIONS, VERSIONS, VERSIONS),
+    flavour=st.sampled_from(["open", "proprietary"]),
+    flags=st.tuples(*[st.booleans()] * 8),
+    driver=st.sampled_from([None, WANTED, "595.91.07"]),
+)
+def test_whatever_is_found_the_plan_keeps_its_word(
+    name: str,
+    there: dict[str, str],
+    places: tuple[str | None, ...],
+    flavour: str,
+    flags: tuple[bool, ...],
+    driver: str | None,
+) -> None:
+    loaded, disk, userspace, fabric = places
+    nouveau, secure, active, packaged, held, busy, reboot, compiles = flags
+    bare = machine(name, **there)
+    packages = {"nvidia-dkms-580-open": "1", "nvidia-driver-pinning-580.178.04": "1"}
+    found = replace(
+        bare,
+        nouveau=nouveau,
+        secure_boot=secure,
+        holders=(HOLDER,) if busy else (),
+        kernels=(Kernel(release=bare.kernel, headers=True, module=disk),),
+        driver=Driver(
+            loaded=loaded,
+            flavour=flavour if loaded else None,
+            userspace=userspace,
+            fabric_manager=fabric,
+            fabric_manager_active=active,
+            packages=packages if packaged else {},
+            held=tuple(packages) if held and packaged else (),
+        ),
+    )
+    try:
+        made = plan(found, driver=driver, reboot=reboot, compiles=compiles)
+    except Refusal as refusal:
+        assert refusal.reason and refusal.way_out
+        return
+    # A driver changes only where nobody else works, and with leave to reboot.
+    if made.reboot:
+        assert reboot and not busy and made.action != "none"
+    if made.action == "none":
+        assert loaded == userspace and made.accepts(loaded) and loaded != OLD
+        assert not made.fabric_manager or (fabric == loaded and active)
+        assert {group.name for group in made.groups} <= {"toolkit"}
+    else:
+        assert made.reason
+    # Exactly the operator's version, and never one that does not drive the cards.
+    assert driver is None or made.version == driver
+    assert name != "v100" or made.version.split(".")[0] <= "580"
+    # Packages come from somewhere: NVIDIA's repository, or Canonical's own archive.
+    if made.repository is None and made.groups:
+        assert found.os == "ubuntu"
+    # Nothing unsigned is built where the firmware refuses it.
+    if secure and any(group.name == "driver" for group in made.groups):
+        assert made.repository is None or "toolkit" in groups(made)
+        assert not any(
+            "dkms" in package for package in groups(made)["driver"] if "no-dkms" not in package
+        )
