@@ -76,7 +76,8 @@ class Request:
     + size: bytes of the model's files
     + cards, host: cards that are not given to another service, bytes of host memory likewise
     + copies: replicas; None for as many as fit
-    + comfort: share of a card that should be left for the cache
+    + comfort: share of weights and cache together that should be the cache's
+    + cut: tensor and pipeline parallel sizes that were chosen before
     """
 
     service: Service
@@ -88,6 +89,7 @@ class Request:
     host: int
     copies: int | None
     comfort: float
+    cut: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -161,7 +163,7 @@ def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refu
     ]
 
 
-def smaller(request: Request, most: int) -> str:
+def smaller(request: Request, most: int, otherwise: str) -> str:
     """The way out of too large weights: the largest variant we know, of at most `most` bytes."""
     model = request.model
     variants = [
@@ -172,7 +174,7 @@ def smaller(request: Request, most: int) -> str:
         and other.size <= most
     ]
     if not variants:
-        return f"Choose weights of {gib(max(0, most))} at most, or more or larger cards"
+        return f"Choose weights of {gib(max(0, most))} at most, or {otherwise}"
     largest = max(variants, key=lambda other: other.size)
     return f"Choose weights of {gib(most)} at most, such as {largest.key} ({gib(largest.size)})"
 

@@ -30,8 +30,13 @@ class Attempt:
 
     @property
     def cache_share(self) -> float:
+        """The least that the cache is of weights and cache on a card."""
+        return min(self.cache / (self.cache + ledger.lines["weights"]) for ledger in self.ledgers)
+
+    @property
+    def cache(self) -> int:
         """The least that a card has for the cache."""
-        return min(ledger.lines.get("KV cache", 0) / ledger.total for ledger in self.ledgers)
+        return min(ledger.lines.get("KV cache", 0) for ledger in self.ledgers)
 
     @property
     def over(self) -> int:
@@ -77,7 +82,7 @@ def wrong_settings(request: Request) -> list[Refusal]:
     if tensor * pipeline * copies > cards:
         wrong.append(
             Refusal(
-                f"{request.name}: {count(copies, 'copy')} of {tensor} x {pipeline} cards are"
+                f"{request.name}: {copies} copies of {tensor} x {pipeline} cards are"
                 f" {tensor * pipeline * copies}, and there are {cards} for it",
                 "Lower replicas, tensor_parallel or pipeline_parallel, or leave them out",
             )
@@ -120,7 +125,7 @@ def does_not_fit(request: Request, attempt: Attempt) -> Refusal:
     return Refusal(
         f"{request.name}: {request.model.key} with a cache for {context} tokens needs"
         f" {gib(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
-        smaller(request, request.size - missing * cards),
+        smaller(request, request.size - missing * cards, "more or larger cards"),
     )
 
 
@@ -130,12 +135,11 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
     cards, copies = tensor * pipeline, len(attempt.groups)
     if service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
-        share = f"{attempt.cache_share:.0%} of each for the cache"
-        yield (
-            f"{count(cards, 'card')} a copy, the fewest that leave {share}"
-            if attempt.cache_share >= request.comfort
-            else f"{count(cards, 'card')} a copy, which leave {share}, the most that can be had"
+        room = f"room for the cache ({gib(attempt.cache)} each)"
+        few = (
+            f"the fewest with {room}" if attempt.cache_share >= request.comfort else f"with {room}"
         )
+        yield f"{count(cards, 'card')} a copy, {few}"
     if service.tensor_parallel is None and tensor > 1:
         yield (
             f"Tensor parallel {tensor}, as these cards have links of their own"

@@ -54,7 +54,7 @@ def fill(request: Request) -> Placement:
                 return _placement(request, attempt)
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
-            return _placement(request, max(fitting, key=lambda attempt: attempt.cache_share))
+            return _placement(request, max(fitting, key=lambda attempt: len(attempt.groups[0])))
     closest = max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
     return refused(request, [does_not_fit(request, closest)], _placement(request, closest))
 
@@ -67,6 +67,9 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
     a pipeline of two; substratus.ai). Source: vLLM, parallelism_scaling.md.
     """
     service, model = request.service, request.model
+    if request.cut is not None:
+        yield request.cut
+        return
     cards = len(request.cards) // (service.replicas or request.copies or 1)
     together = max(len(island) for island in islands(request.cards, request.links, request.gpu))
     sizes = [2**power for power in range(cards.bit_length())]
