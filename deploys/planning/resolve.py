@@ -57,7 +57,7 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
     placements = place_all(
         [(service, model_of(service), sizes[model_of(service).key]) for service in services],
         gpu,
-        cards_of(machine, gpu),
+        cards_of(machine, gpu, ours=[_unit(service) for service in services]),
         machine,
     )
     for placement in placements:
