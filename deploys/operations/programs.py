@@ -1,11 +1,13 @@
-"""The programs of deploys/remote/, as they travel: a zipapp, or one file for `python3 -c`."""
+"""The programs of deploys/remote/, as they travel: a zipapp, or the text of one `python3 -c`."""
 
 from __future__ import annotations
 
+import ast
 import atexit
 import base64
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
@@ -64,10 +66,34 @@ def inline(program: str, *words: object) -> StringCommand:
     )
 
 
-_UNPACK = "import base64, zlib; exec(zlib.decompress(base64.b64decode('%s')))"
+# What a program imports of its package is made and run before it, and itself runs as __main__.
+_UNPACK = """\
+import base64, json, sys, types, zlib
+package = sys.modules["modelrack_remote"] = types.ModuleType("modelrack_remote")
+package.__path__ = []
+sources = json.loads(zlib.decompress(base64.b64decode("%s")))
+for name, source in sources.items():
+    module = types.ModuleType("modelrack_remote." + name)
+    sys.modules[module.__name__] = module
+    setattr(package, name, module)
+    if name == list(sources)[-1]:
+        module.__name__ = "__main__"
+    module.__package__ = "modelrack_remote"
+    exec(compile(source, name + ".py", "exec"), module.__dict__)
+"""
 
 
 @cache
 def _packed(program: str) -> str:
-    source = (_SOURCE / f"{program}.py").read_bytes()
-    return base64.b64encode(zlib.compress(source, 9)).decode()
+    modules = {name: (_SOURCE / f"{name}.py").read_text() for name in _with_imports(program)}
+    return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
+
+
+def _with_imports(program: str) -> list[str]:
+    """The program and what it imports of its own package, each after what it imports itself."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse((_SOURCE / f"{program}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                names += _with_imports(name)
+    return list(dict.fromkeys([*names, program]))

@@ -15,9 +15,11 @@ class Gpu:
     + address: PCI address, 0000:18:00.0
     + pci_id: vendor:device, lower case hex, 10de:2330
     + numa: NUMA node it hangs on, None where the bus does not say
-    + lanes, lanes_max: PCIe lanes in use and possible; idle cards may lower their speed, not these
+    + lanes, lanes_max: PCIe lanes in use and possible; idle cards may lower their speed, not these.
+      A virtual machine shows what it likes
     + driver: kernel module that owns it: nvidia, nouveau, vfio-pci, amdgpu; "" for none
-    + index .. remap_pending: from the driver's own tool (nvidia-smi, amd-smi, npu-smi), if any
+    + index .. remap_pending: from the driver's own tool (nvidia-smi, amd-smi, npu-smi), if any;
+      a card without an index is one that this tool does not list: no driver, or a fallen card
     + memory, used: bytes, as the driver counts them
     + uncorrected: uncorrected ECC errors since the driver was loaded
     + remap_pending: rows are waiting for a reset to be remapped
@@ -46,7 +48,8 @@ class Gpu:
 class Link:
     """How two cards of a machine reach each other, by their driver's index.
 
-    + kind: as `nvidia-smi topo -m` writes it: NV18, NV4, PIX, PXB, PHB, NODE, SYS
+    + kind: as `nvidia-smi topo -m` writes it: NV18, NV4, PIX, PXB, PHB, NODE, SYS; XGMI or PCIE
+      from amd-smi, HCCS and the like from npu-smi
     """
 
     first: int
@@ -60,8 +63,9 @@ class Kernel:
 
     + release: as `uname -r` says it
     + headers: what a module is compiled against is there
-    + module: version of the NVIDIA module built for it, None where there is none
-    + signed: that module carries a signature
+    + module: version of the NVIDIA module built for it, None where there is none; looked for only
+      where the bus shows an NVIDIA card
+    + signed: that module carries a signature, by whomever
     """
 
     release: str
@@ -72,7 +76,9 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A process that has a GPU open.
+    """A process that has a GPU open; daemons of the driver itself (nvidia-persistenced) do, too.
+
+    Seen of other users' processes only as root.
 
     + unit: systemd unit it belongs to, "" for none
     """
@@ -89,11 +95,13 @@ class Driver:
     + loaded: version that the running kernel has loaded, None for none
     + flavour: of the loaded module: "open" or "proprietary"
     + userspace: version of the library that programs load (libnvidia-ml)
-    + fabric_manager: version of the installed fabric manager, None for none
+    + fabric_manager: version of the installed fabric manager without the package's epoch and
+      revision, so that it compares with `loaded`; None for none
     + fabric_manager_active: its service runs
     + packages: installed packages of the driver, the toolkit and what goes with them, with versions
-    + held: those of them that the package manager must not move
-    + error: what the driver's own tool said when it failed, "" when it answered
+    + held: those of them that the package manager must not move: dpkg's hold, dnf's versionlock
+    + error: what the driver's own tool said when it failed or of a card that is not well, "" when
+      it answered; "" also where there is no such tool
     """
 
     loaded: str | None = None
@@ -128,14 +136,18 @@ class Machine:
     + cores: physical cores this machine may use
     + memory, memory_available: all of it, and what a new process could take now
     + links: how the GPUs reach each other, from the driver
-    + nvswitches: NVSwitch bridges on the PCI bus, so known without a driver
+    + nvswitches: NVSwitch bridges on the PCI bus, so known without a driver; HGX B200 and later
+      show none there
     + kernels: installed ones, the running one among them
-    + secure_boot: the firmware refuses unsigned modules; None where there is no UEFI
-    + nouveau: the kernel's own NVIDIA driver is loaded; nouveau_in_initramfs: it would be at boot
-    + xids: lines of the kernel log since boot that report a GPU error
+    + secure_boot: the kernel refuses unsigned modules; None where there is no UEFI
+    + nouveau: the kernel's own NVIDIA driver is loaded
+    + nouveau_in_initramfs: it would be at the next boot: an installed kernel has it, and nothing
+      forbids it or its initramfs is older than what does
+    + xids: lines of the kernel log since boot that report a GPU error, 50 at most; empty, too,
+      where we may not read that log
     + holders: processes that have a GPU open
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
-    + broken_packages: left half installed by an interrupted package manager
+    + broken_packages: left half installed by an interrupted dpkg
     + stored: bytes that already lie in each model's folder below the data root
     + systemd: a booted machine, not a tree that is being made into an image
     """

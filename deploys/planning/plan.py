@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploys.planning.builds import Build
+from deploys.planning.driver import DriverPlan
+from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
+from deploys.planning.placement import Placement
 from deploys.planning.profile import HostProfile
+from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
 
 
@@ -71,6 +75,7 @@ class ServicePlan:
 
     + context: tokens of one request; the server is given context times parallel
     + threads: physical cores that compute
+    + placement: which cards it gets, how the model is spread over them, and what that takes
     """
 
     name: str
@@ -81,27 +86,43 @@ class ServicePlan:
     context: int
     parallel: int
     threads: int
+    placement: Placement
     weights: Weights
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "placement": self.placement.to_json(),
+            "weights": asdict(self.weights),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostPlan:
-    """All that is decided for one machine; stages read it and decide nothing."""
+    """All that is decided for one machine; stages read it and decide nothing.
+
+    + lane: versions that go together on this kind of GPU
+    + driver: what the GPUs need to work; None without GPUs, or where it is refused
+    + refusals: why it is not carried out; those of a service do not hold up the machine's stages
+    """
 
     hostname: str
     system: str
     profile: HostProfile
     site: Site
+    lane: Lane
+    driver: DriverPlan | None
     apt: Apt
     packages: tuple[str, ...]
     builds: tuple[Build, ...]
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
+    refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def uses(self, engine: str) -> bool:
@@ -119,11 +140,24 @@ class HostPlan:
         return tuple(weights.model for weights in self.weights if not weights.locked)
 
     def to_json(self) -> dict[str, Any]:
-        plan = asdict(self)
+        plan = asdict(replace(self, services=(), refusals=()))
         # The operator's own folders are not part of what a machine becomes.
         del plan["site"]["locks"], plan["site"]["builds"]
         plan["builds"] = [
             {**asdict(build), "digest": build.digest, "directory": build.directory}
             for build in self.builds
         ]
+        plan["services"] = [service.to_json() for service in self.services]
+        plan["refusals"] = [refusal.to_json() for refusal in self.refusals]
+        return plan
+
+    def deployed(self) -> dict[str, Any]:
+        """What is true of the machine once this is carried out; the same in every later run."""
+        plan = self.to_json()
+        del plan["refusals"], plan["warnings"], plan["lane"]
+        for service in plan["services"]:
+            chosen = service["placement"]
+            del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]
+        if self.driver:
+            plan["driver"] = {"version": self.driver.version, "flavour": self.driver.flavour}
         return plan

@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.resolve import size
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
@@ -50,7 +49,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     path = f"/etc/modelrack/services/{service.name}.env"
     decides = [
         unit.content,
-        _text("llama.cpp/service.env", **settings, digest=""),
+        text("llama.cpp/service.env", **settings, digest=""),
         build.directory,
         [file.sha256 for file in service.weights.files],
     ]
@@ -60,15 +59,10 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
 
 def state(plan: HostPlan) -> Rendered:
     """What is deployed, with the digest of the plan that it came from."""
-    decided = plan.to_json()
+    decided = plan.deployed()
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
     content = json.dumps({"schema": 1, "digest": digest, "plan": decided}, indent=2)
     return Rendered(path="/var/lib/modelrack/state.json", content=content + "\n", mode="644")
-
-
-def page(name: str, plan: HostPlan) -> str:
-    """The plan as a page for people."""
-    return _text("plan/page.txt", name=name, plan=plan, size=size)
 
 
 # Kernel settings of a machine that serves models: weights stay in memory rather than in swap, large
@@ -84,10 +78,11 @@ APT_SOURCES = "/etc/modelrack/apt.sources"
 
 
 def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:
-    return Rendered(path=path, content=_text(template, **values), mode=mode)
+    return Rendered(path=path, content=text(template, **values), mode=mode)
 
 
-def _text(template: str, **values: Any) -> str:
+def text(template: str, **values: Any) -> str:
+    """What a template becomes; a value that it asks for and is not given is an error."""
     return _environment().get_template(f"{template}.j2").render(**values)
 
 

@@ -3,8 +3,9 @@
     python3 machine.py modelrack-facts-machine DATA_ROOT
 
 The first argument only marks the command, so that a scripted host can answer it. Needs no driver,
-no root and no package: everything is read from /proc, /sys and /etc.
-Standard library only, and no import of ours: it runs as the text of `python3 -c`.
+no root and no package: what is not there, or not for us to see, stays empty. A machine without a
+GPU is described from /proc, /sys, /etc and dpkg's list alone, without starting any other program.
+It also runs as the text of `python3 -c`, with the modules of this folder that it imports.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import driver, pci
+from .processes import ports_and_holders
+from .reading import read
+
 # psABI levels: https://gitlab.com/x86-psABIs/x86-64-ABI. lahf_lm and abm are the kernel's names for
 # LAHF-SAHF and LZCNT.
 _LEVELS = {
@@ -25,9 +30,20 @@ _LEVELS = {
     "x86-64-v3": {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"},
     "x86-64-v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
 }
-# PCI classes of accelerators: VGA, 3D and processing accelerator.
-_GPU_CLASSES = ("0x0300", "0x0302", "0x1200")
-_GPU_VENDORS = ("10de", "1002", "19e5", "1d94")
+# What engines have faster kernels for, beyond the level; the kernel's names in /proc/cpuinfo.
+_FEATURES = (
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+)
 _REAL_FILE_SYSTEMS = {
     "ext4",
     "ext3",
@@ -40,50 +56,54 @@ _REAL_FILE_SYSTEMS = {
     "nfs4",
     "f2fs",
 }
-_UNIT = re.compile(r"[^/]+\.(?:service|scope)")
 
 
 def main() -> int:
     data_root = sys.argv[2]
     release = _os_release()
     flags, model = _cpu()
-    print(
-        json.dumps(
-            {
-                "hostname": socket.gethostname(),
-                "os": release.get("ID", "unknown"),
-                "os_version": release.get("VERSION_ID", ""),
-                "architecture": platform.machine(),
-                "kernel": platform.release(),
-                "cpu": model,
-                "isa": _isa(flags),
-                "cores": _cores(),
-                "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1,
-                "memory": _memory(),
-                "disks": _disks(),
-                "gpus": _gpus(),
-                "ports": _ports(),
-                "systemd": Path("/run/systemd/system").is_dir(),
-                "python": platform.python_version(),
-                "stored": _stored(Path(data_root, "models")),
-            }
-        )
-    )
+    memory = read("/proc/meminfo")
+    gpus = pci.gpus()
+    ports, holders = ports_and_holders(with_gpus=bool(gpus))
+    machine = {
+        "hostname": socket.gethostname(),
+        "os": release.get("ID", "unknown"),
+        "os_version": release.get("VERSION_ID", ""),
+        "architecture": platform.machine(),
+        "kernel": platform.release(),
+        "cpu": model,
+        "isa": _isa(flags),
+        "features": [feature for feature in _FEATURES if feature in flags],
+        "cores": _cores(),
+        "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1,
+        "memory": _bytes("MemTotal", memory) or 0,
+        "memory_available": _bytes("MemAvailable", memory),
+        "disks": _disks(),
+        "ports": ports,
+        "holders": holders,
+        "nvswitches": pci.nvswitches(),
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "python": platform.python_version(),
+        "stored": _stored(Path(data_root, "models")),
+    }
+    print(json.dumps({**machine, **driver.report(gpus)}))
     return 0
 
 
 def _os_release() -> dict[str, str]:
-    lines = _read("/etc/os-release").splitlines()
+    lines = read("/etc/os-release").splitlines()
     pairs = (line.split("=", 1) for line in lines if "=" in line)
     return {key: value.strip("\"'") for key, value in pairs}
 
 
 def _cpu() -> tuple[set[str], str]:
     values = {}
-    for line in _read("/proc/cpuinfo").split("\n\n", 1)[0].splitlines():
+    for line in read("/proc/cpuinfo").split("\n\n", 1)[0].splitlines():
         key, _, value = line.partition(":")
         values[key.strip()] = value.strip()
-    return set(values.get("flags", "").split()), values.get("model name", platform.machine())
+    # ARM says "Features", and says no name.
+    flags = values.get("flags", values.get("Features", ""))
+    return set(flags.split()), values.get("model name", platform.machine())
 
 
 def _isa(flags: set[str]) -> str:
@@ -103,20 +123,20 @@ def _cores() -> int:
     """Physical cores among those this process may run on."""
     usable = os.sched_getaffinity(0)
     siblings = {
-        _read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
+        read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
         for cpu in usable
     }
     return len(siblings)
 
 
-def _memory() -> int:
-    match = re.search(r"MemTotal:\s+(\d+) kB", _read("/proc/meminfo"))
-    return int(match[1]) * 1024 if match else 0
+def _bytes(name: str, memory: str) -> int | None:
+    match = re.search(rf"^{name}:\s+(\d+) kB", memory, re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
 
 
 def _disks() -> list[dict[str, Any]]:
     disks = {}
-    for line in _read("/proc/self/mounts").splitlines():
+    for line in read("/proc/self/mounts").splitlines():
         _, mount, kind, *_ = line.split(" ")
         mount = mount.replace("\\040", " ")
         if kind not in _REAL_FILE_SYSTEMS or mount.startswith(("/dev", "/run", "/proc", "/sys")):
@@ -130,46 +150,10 @@ def _disks() -> list[dict[str, Any]]:
             "kind": kind,
             "total": status.f_blocks * status.f_frsize,
             "free": status.f_bavail * status.f_frsize,
+            # btrfs and some network file systems count no files.
+            "inodes": status.f_favail if status.f_files else None,
         }
     return list(disks.values())
-
-
-def _gpus() -> list[dict[str, str]]:
-    gpus = []
-    for device in sorted(Path("/sys/bus/pci/devices").glob("*")):
-        vendor = _read(device / "vendor").strip().removeprefix("0x")
-        if vendor in _GPU_VENDORS and _read(device / "class").startswith(_GPU_CLASSES):
-            model = _read(device / "device").strip().removeprefix("0x")
-            gpus.append({"address": device.name, "pci_id": f"{vendor}:{model}"})
-    return gpus
-
-
-def _ports() -> dict[int, str]:
-    """Listening TCP ports and the unit or process that holds each; "" where that is hidden."""
-    inodes = {}
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _read(table).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A":
-                inodes[fields[9]] = int(fields[1].rsplit(":", 1)[1], 16)
-    owners = dict.fromkeys(inodes.values(), "")
-    for process in Path("/proc").glob("[0-9]*"):
-        if not inodes:
-            break
-        try:
-            for handle in (process / "fd").iterdir():
-                match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(handle))
-                if match and match[1] in inodes:
-                    owners[inodes.pop(match[1])] = _owner(process)
-        except OSError:
-            continue  # The process ended, or is not ours to look into.
-    return owners
-
-
-def _owner(process: Path) -> str:
-    units = _UNIT.findall(_read(process / "cgroup"))
-    # Inside a container the cgroup path begins outside of it: the innermost unit is the owner.
-    return units[-1] if units else _read(process / "comm").strip()
 
 
 def _stored(models: Path) -> dict[str, int]:
@@ -178,13 +162,6 @@ def _stored(models: Path) -> dict[str, int]:
         blocks = (path.lstat().st_blocks for path in model.rglob("*") if path.is_file())
         stored[model.name] = sum(blocks) * 512
     return stored
-
-
-def _read(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ def status(arguments: argparse.Namespace) -> None:
 
 def down(arguments: argparse.Namespace) -> None:
     """Remove the lab of this name, or with ``--all`` this checkout's labs and all leftovers."""
+    if not arguments.all and not _kept(arguments.name):
+        print(f"{arguments.name} is not up")
     for owner in removal.owners():
         mine = owner.kept and owner.project == str(PROJECT)
         if mine and (arguments.all or owner.name == arguments.name):

@@ -35,10 +35,33 @@ def test_vendor_and_pci_vendor_agree(gpu: Accelerator) -> None:
 
 @EVERY
 def test_figures_have_the_units_that_the_table_promises(gpu: Accelerator) -> None:
-    assert 20 << 30 < gpu.memory < 300 << 30
+    assert 15 << 30 < gpu.memory < 300 << 30
     assert 5e11 < gpu.bandwidth < 1e13
     assert gpu.link in {"nvswitch", "nvlink-pair", "pcie", "xgmi", "hccs"}
     assert gpu.source
+
+
+@EVERY
+def test_only_links_of_their_own_have_a_bandwidth(gpu: Accelerator) -> None:
+    assert (gpu.link_bandwidth is None) == (gpu.link == "pcie")
+    assert gpu.link_bandwidth is None or 1e11 < gpu.link_bandwidth < 2e12
+
+
+@EVERY
+def test_geforce_boards_cannot_copy_to_each_other_over_pcie(gpu: Accelerator) -> None:
+    assert gpu.p2p != bool(re.fullmatch(r"RTX \d0\d0( D)?", gpu.name))
+
+
+@EVERY
+def test_generation_and_low_precision_agree(gpu: Accelerator) -> None:
+    assert gpu.fp4 == (gpu.generation == "blackwell")
+    assert gpu.fp8 == (gpu.generation in {"ada", "hopper", "blackwell", "cdna3"})
+
+
+@EVERY
+def test_boards_in_pcie_form_have_no_nvswitch(gpu: Accelerator) -> None:
+    if "PCIe" in gpu.name or "NVL" in gpu.name:
+        assert gpu.link == "pcie"
 
 
 @EVERY
@@ -53,9 +76,13 @@ def test_fp4_implies_fp8(gpu: Accelerator) -> None:
         ("10de:2335", "H200", 143771),
         ("10de:2204", "RTX 3090", 24576),
         ("10de:2684", "RTX 4090", 24564),
+        ("10de:20b0", "A100-40", 40536),
+        ("10de:1db1", "V100-16", 16130),
+        ("10de:2321", "H100 NVL", 95830),
+        ("10de:233b", "H200 NVL", 143771),
     ],
 )
-def test_memory_is_what_recorded_machines_report(pci_id: str, name: str, mebibytes: int) -> None:
+def test_memory_is_what_machines_report(pci_id: str, name: str, mebibytes: int) -> None:
     gpu = by_pci_id(pci_id)
     assert gpu is named(name)
     assert gpu.memory == mebibytes * 2**20

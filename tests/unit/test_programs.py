@@ -61,6 +61,21 @@ def test_the_archive_knows_every_program_that_operations_call(words: list[str]) 
     assert "invalid choice" not in run.stderr
 
 
+def test_a_program_travels_with_what_it_imports_and_that_alone() -> None:
+    assert programs._with_imports("put") == ["put"]
+    names = programs._with_imports("machine")
+    assert names[-1] == "machine" and {"driver", "nvidia", "pci", "reading"} < set(names)
+    assert not {"put", "job", "__main__"} & set(names)
+    # A module that imports others comes after them.
+    assert names.index("reading") < names.index("pci") < names.index("amd") < names.index("driver")
+
+
+@pytest.mark.parametrize("program", ["machine", "put", "services", "lock", "apt_lock"])
+def test_a_program_fits_into_a_command(program: str) -> None:
+    # Linux takes 128 KiB a word, but what is sent to every host should be small.
+    assert len(programs.inline(program).get_raw_value()) < 32 << 10
+
+
 def test_a_value_is_one_word_whatever_is_in_it() -> None:
     assert (
         programs.command("job", "run", "/a b", "it's")

@@ -1,0 +1,182 @@
+"""What the packages of NVIDIA's driver are called, by distribution, branch and kind of module.
+
+Sources, read 2026-11-25: NVIDIA's driver installation guide and the scripts of gpu-driver-container
+for its own repository, packages.ubuntu.com for Canonical's. Marked where a name was not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from deploys.planning.compatibility import RHEL_LIKE
+from deploys.planning.lanes import parsed
+from deploys.planning.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One release of a distribution, as NVIDIA's repository and its own kernels know it.
+
+    + directory: in NVIDIA's repository; architectures: what it has there
+    + manager: "apt" or "dnf"
+    + kernel: version of the release's own kernel; a newer one there is called hwe (Ubuntu)
+    + toolkits: package of the toolkit for each CUDA release of a lane; one missing is not published
+    + monitoring: DCGM is published for it
+    + needs: repositories or components to enable first
+    """
+
+    directory: str
+    manager: str
+    architectures: tuple[str, ...] = ("x86_64", "sbsa")
+    kernel: tuple[int, ...] = ()
+    toolkits: dict[str, str] = field(
+        default_factory=lambda: {
+            "CUDA 13.0": "cuda-toolkit-13-0",
+            "CUDA 12.9": "cuda-toolkit-12-9",
+        }
+    )
+    monitoring: bool = True
+    needs: tuple[str, ...] = ()
+
+
+# Debian 13: the index was seen without 13.0 in May 2026; 13-1 was not seen, it follows the pattern.
+_SYSTEMS: dict[tuple[str, str], System] = {
+    ("ubuntu", "22.04"): System(directory="ubuntu2204", manager="apt", kernel=(5, 15)),
+    ("ubuntu", "24.04"): System(directory="ubuntu2404", manager="apt", kernel=(6, 8)),
+    ("debian", "12"): System(
+        directory="debian12", manager="apt", architectures=("x86_64",), needs=("contrib",)
+    ),
+    ("debian", "13"): System(
+        directory="debian13",
+        manager="apt",
+        architectures=("x86_64",),
+        toolkits={"CUDA 13.0": "cuda-toolkit-13-1"},
+        monitoring=False,
+        needs=("contrib",),
+    ),
+    ("rocky", "8"): System(directory="rhel8", manager="dnf", needs=("powertools",)),
+    ("rocky", "9"): System(directory="rhel9", manager="dnf", needs=("crb",)),
+    ("rhel", "8"): System(
+        directory="rhel8", manager="dnf", needs=("codeready-builder-for-rhel-8-x86_64-rpms",)
+    ),
+    ("rhel", "9"): System(
+        directory="rhel9", manager="dnf", needs=("codeready-builder-for-rhel-9-x86_64-rpms",)
+    ),
+}
+
+# Kernel flavours that have a package of headers, and of Canonical's signed modules, that follows
+# each new kernel. The newer line of a release is called hwe for the first three.
+_HWE = ("generic", "lowlatency", "nvidia")
+_UBUNTU_FLAVOURS = (*_HWE, "aws", "azure", "gcp", "oracle", "kvm")
+_DEBIAN_FLAVOURS = ("amd64", "cloud-amd64", "rt-amd64", "arm64", "cloud-arm64")
+
+
+def system_of(machine: Machine) -> System | None:
+    """The row of this machine's distribution, or None for one we do not know."""
+    if machine.os in RHEL_LIKE:
+        name = "rhel" if machine.os == "rhel" else "rocky"
+        return _SYSTEMS.get((name, machine.os_version.split(".")[0]))
+    return _SYSTEMS.get((machine.os, machine.os_version))
+
+
+def architecture(machine: Machine) -> str:
+    """The machine's architecture as NVIDIA's repository calls it."""
+    return {"aarch64": "sbsa"}.get(machine.architecture, machine.architecture)
+
+
+def flavour_of(machine: Machine) -> str | None:
+    """The kernel's flavour as the distribution's packages end, such as generic-hwe-22.04."""
+    if machine.os == "debian":
+        match = re.search(rf"-({'|'.join(_DEBIAN_FLAVOURS)})$", machine.kernel)
+        return match[1] if match else None
+    match = re.search(rf"-\d+-({'|'.join(_UBUNTU_FLAVOURS)})$", machine.kernel)
+    system = system_of(machine)
+    if match is None or system is None:
+        return None
+    newer = parsed(machine.kernel)[:2] > system.kernel
+    return f"{match[1]}-hwe-{machine.os_version}" if newer and match[1] in _HWE else match[1]
+
+
+def headers(system: System, machine: Machine, without: tuple[str, ...]) -> tuple[str, ...]:
+    """What brings headers of the kernels that lack them, and of each new one.
+
+    + without: kernels without headers
+    """
+    if system.manager == "dnf":
+        match_new = ("kernel-devel-matched",) if system.directory == "rhel9" else ()
+        return (*(f"kernel-devel-{release}" for release in without), "kernel-headers", *match_new)
+    flavour = flavour_of(machine)
+    following = (f"linux-headers-{flavour}",) if flavour else ()
+    return (*(f"linux-headers-{release}" for release in without), *following)
+
+
+def pinning(system: System, version: str) -> tuple[str, ...]:
+    """What keeps apt at one version; the package manager must know it before it sees the driver."""
+    return (f"nvidia-driver-pinning-{version}",) if system.manager == "apt" else ()
+
+
+def driver(system: System, version: str, flavour: str) -> tuple[str, ...]:
+    """Module, libraries, nvidia-smi and persistence daemon, without anything for a display."""
+    is_open = flavour == "open"
+    if system.manager == "dnf":
+        module = "kmod-nvidia-open-dkms" if is_open else "kmod-nvidia-latest-dkms"
+        return (module, "nvidia-driver-cuda", "nvidia-persistenced")
+    if system.directory.startswith("debian"):
+        module = "nvidia-kernel-open-dkms" if is_open else "nvidia-kernel-dkms"
+        return (module, "nvidia-driver-cuda", "nvidia-persistenced")
+    # Ubuntu's names lost the branch with 590.
+    branch = parsed(version)[0]
+    suffix = f"-{branch}" if branch < 590 else ""
+    return (
+        f"nvidia-dkms{suffix}-open" if is_open else f"nvidia-dkms{suffix}",
+        f"libnvidia-compute{suffix}",
+        f"nvidia-utils{suffix}",
+        "nvidia-persistenced",
+    )
+
+
+def fabric(version: str, nvlink5: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What NVSwitch takes: packages of the driver's version, and packages of their own.
+
+    + nvlink5: its switches speak InfiniBand management, which has a manager of its own (HGX B200)
+    """
+    branch = parsed(version)[0]
+    suffix = "" if branch >= 580 else f"-{branch}"
+    names = ("nvidia-fabricmanager", "libnvidia-nscq", "nvidia-imex")
+    same = tuple(f"{name}{suffix}" for name in names)
+    return (*same, f"libnvsdm{suffix}") if nvlink5 else same, (
+        ("nvlsm", "infiniband-diags") if nvlink5 else ()
+    )
+
+
+def canonical_modules(
+    flavour: str, branch: str, kernel_flavour: str, kernels: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Canonical's modules, which Secure Boot accepts, for these kernels and each new one."""
+    server = _server(flavour, branch)
+    return (
+        *(f"linux-modules-nvidia-{server}-{release}" for release in kernels),
+        f"linux-modules-nvidia-{server}-{kernel_flavour}",
+    )
+
+
+def canonical_userspace(flavour: str, branch: str) -> tuple[str, ...]:
+    """Libraries, nvidia-smi and persistence daemon of Canonical's build."""
+    return (f"nvidia-headless-no-dkms-{_server(flavour, branch)}", f"nvidia-utils-{branch}-server")
+
+
+def canonical_fabric(branch: str) -> tuple[str, ...]:
+    """The same for NVSwitch; the first depends on exactly the driver's version."""
+    return (f"nvidia-fabricmanager-{branch}", f"libnvidia-nscq-{branch}")
+
+
+def versioned(system: System, names: tuple[str, ...], version: str) -> tuple[str, ...]:
+    """Names as the package manager is asked for one version of them, whatever their revision."""
+    if system.manager == "dnf":
+        return tuple(f"{name}-{version}" for name in names)
+    return tuple(f"{name}={version}-*" for name in names)
+
+
+def _server(flavour: str, branch: str) -> str:
+    return f"{branch}-server-open" if flavour == "open" else f"{branch}-server"

@@ -1,0 +1,129 @@
+"""What a machine's GPUs and driver are like now, and what forbids to touch them."""
+
+from __future__ import annotations
+
+from deploys.planning.gpus import Accelerator, by_pci_id
+from deploys.planning.lanes import Lane, parsed
+from deploys.planning.machine import Holder, Kernel, Machine
+from deploys.planning.profile import HostProfile
+from deploys.planning.refusal import Refusal
+
+# Units that hold GPUs and are ours, or belong to the driver itself.
+_NOT_OTHERS = (
+    *("vllm@", "sglang@", "llama-server@", "ollama@", "ollama.service", "ktransformers@"),
+    *("nvidia-persistenced", "nvidia-fabricmanager", "nvidia-dcgm", "dcgm-exporter"),
+)
+# The same where a process is in no unit that was seen.
+_NOT_OTHERS_BY_NAME = ("nvidia-persiste", "nv-fabricmanage", "nv-hostengine")
+
+
+def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None:
+    """Refuse a machine that has not the GPUs of its profile, or where one has fallen off."""
+    known = [each for each in machine.gpus if by_pci_id(each.pci_id) is not None]
+    others = sorted({each.pci_id for each in known if each.pci_id not in gpu.pci_ids})
+    if others:
+        names = " and ".join(kind.name for other in others if (kind := by_pci_id(other)))
+        raise Refusal(
+            f"The profile says {profile.gpus} x {gpu.name}, and there is {names} on the PCI bus",
+            "Name what is there in the profile, or move the machine to the inventory of its class",
+        )
+    if len(known) < profile.gpus:
+        raise Refusal(
+            f"{profile.gpus - len(known)} of {profile.gpus} {gpu.name} are missing: the PCI bus"
+            f" shows {len(known)}",
+            "Look for them with lspci and in the log of the firmware, reseat or replace the cards,"
+            " or declare fewer in the profile",
+        )
+    unseen = [each.address for each in known if each.index is None]
+    if unseen and len(unseen) < len(known):
+        raise Refusal(
+            f"The driver does not see {len(unseen)} of {len(known)} {gpu.name}, at"
+            f" {', '.join(unseen)}, which are on the PCI bus",
+            "Read dmesg for Xid lines, power the machine off and on again, and replace a card that"
+            " stays away",
+        )
+
+
+def check_idle(machine: Machine, profile: HostProfile) -> None:
+    """Refuse to exchange a driver under something that is not ours."""
+    if profile.busy_gpus:
+        return
+    if holders := strangers(machine):
+        first, more = holders[0], len(holders) - 1
+        raise Refusal(
+            f"Something that is not ours uses the GPUs: {first.name} (pid {first.pid}"
+            + (f", {first.unit}" if first.unit else "")
+            + (f") and {more} more" if more else ")"),
+            "Stop it, or set busy_gpus=True in the profile to go on all the same",
+        )
+
+
+def strangers(machine: Machine) -> tuple[Holder, ...]:
+    """Processes on the GPUs that neither we nor the driver started."""
+    return tuple(
+        holder
+        for holder in machine.holders
+        if not holder.unit.startswith(_NOT_OTHERS)
+        and not holder.name.startswith(_NOT_OTHERS_BY_NAME)
+    )
+
+
+def kernels_to_serve(machine: Machine) -> tuple[Kernel, ...]:
+    """The running kernel and the newest one, which the next boot takes."""
+    running = next(
+        (each for each in machine.kernels if each.release == machine.kernel),
+        Kernel(release=machine.kernel, headers=False),
+    )
+    newest = max((running, *machine.kernels), key=lambda kernel: parsed(kernel.release))
+    return (running,) if newest == running else (running, newest)
+
+
+def on_disk(machine: Machine) -> str | None:
+    """Version of the module that the running kernel would load."""
+    return kernels_to_serve(machine)[0].module
+
+
+def usable(
+    version: str | None, flavour: str | None, gpu: Accelerator, lane: Lane, wanted: str | None
+) -> bool:
+    """Does a driver of that version and kind do for these cards and this profile?
+
+    + flavour: None where it is not known, as of a module that is not loaded
+    + wanted: the version that the profile names
+    """
+    if version is None or (wanted is not None and version != wanted):
+        return False
+    if lane.minimum and parsed(version) < parsed(lane.minimum):
+        return False
+    if lane.last_branch and parsed(version)[0] > lane.last_branch:
+        return False
+    # Blackwell works with open modules alone, Volta with proprietary ones, the others with both.
+    demanded = {"volta": "proprietary", "blackwell": "open"}.get(gpu.generation)
+    return flavour is None or demanded is None or flavour == demanded
+
+
+def health(machine: Machine, profile: HostProfile) -> tuple[str, ...]:
+    """What is to be known of cards that work, but not well or not all."""
+    found = []
+    if machine.xids:
+        found.append(f"The kernel log has GPU errors since boot, the last: {machine.xids[-1]}")
+    if len(machine.gpus) > profile.gpus:
+        found.append(f"The profile uses {profile.gpus} of {len(machine.gpus)} GPUs")
+    for each in machine.gpus:
+        if each.uncorrected:
+            found.append(f"GPU {each.address} has {each.uncorrected} uncorrected memory errors")
+        if each.remap_pending:
+            found.append(f"GPU {each.address} waits for a reset to take bad memory out of use")
+        if each.mig:
+            found.append(f"GPU {each.address} is split by MIG, which plans here do not use")
+    return tuple(found)
+
+
+def fabric_right(machine: Machine, version: str) -> bool:
+    """The fabric manager runs and is of exactly the driver's version."""
+    return machine.driver.fabric_manager == version and machine.driver.fabric_manager_active
+
+
+def has_nvswitch(machine: Machine, profile: HostProfile, gpu: Accelerator) -> bool:
+    """NVSwitch chips join the cards. Those of HGX B200 are not on the PCI bus."""
+    return machine.nvswitches > 0 or (gpu.link == "nvswitch" and profile.gpus == 8)

@@ -1,0 +1,207 @@
+"""What goes with what: GPU generation, driver branch, CUDA, torch and engine versions.
+
+One row is one lane: everything in it was released, or resolved, to be used together. Engines of one
+lane may want different versions of torch; that is no clash, as each has an environment of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deploys.planning.gpus import Accelerator, Generation, Vendor
+from deploys.planning.refusal import Refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One row of the table.
+
+    + generations: of the accelerators it is for; none for CPU only
+    + driver: exact version that is installed; branch: its release branch
+    + flavour: of the kernel module, "open" or "proprietary"
+    + minimum: oldest driver that may stay, None where no figure is known
+    + last_branch: newest branch that still drives these cards
+    + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
+    + torch: of each engine that uses it
+    + engines: those that this lane has, with the version we install
+    + missing: why other engines are not in it, a clause; instead: what to do then, a sentence
+    + dtype: numbers that unquantized weights are computed in
+    + confirmed: this lane ran on one of its generations
+    + source, date: where the row comes from and when that was read
+    """
+
+    name: str
+    vendor: Vendor | None
+    generations: tuple[Generation, ...]
+    driver: str | None = None
+    branch: str | None = None
+    flavour: str = ""
+    minimum: str | None = None
+    last_branch: int | None = None
+    platform: str
+    torch: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, str]
+    missing: str
+    instead: str
+    dtype: str
+    confirmed: bool
+    source: str
+    date: str
+
+
+def lane_of(gpu: Accelerator | None) -> Lane:
+    """The lane of machines with this accelerator; None is a machine without any."""
+    if gpu is None:
+        return _CPU
+    return next(lane for lane in LANES if gpu.generation in lane.generations)
+
+
+def parsed(version: str) -> tuple[int, ...]:
+    """A version as numbers that compare."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def check_driver(version: str, lane: Lane) -> None:
+    """Refuse a driver version that a profile names and this lane cannot have."""
+    if lane.vendor != "nvidia":
+        raise Refusal(
+            f"driver={version!r} is set, but this version installs drivers for NVIDIA alone",
+            "Leave driver out of the profile, and install this one as its vendor says",
+        )
+    if not re.fullmatch(r"\d{3}(\.\d{2,3}){1,2}", version):
+        raise Refusal(
+            f"driver={version!r} is not a driver version",
+            f"Write one such as {lane.driver!r}, or leave it out",
+        )
+    if lane.minimum and parsed(version) < parsed(lane.minimum):
+        raise Refusal(
+            f"Driver {version} is older than {lane.minimum}, which {lane.platform} needs",
+            f"Ask for {lane.minimum} or newer, or leave driver out and get {lane.driver}",
+        )
+    if lane.last_branch and parsed(version)[0] > lane.last_branch:
+        raise Refusal(
+            f"Driver {version} does not drive these cards; branch {lane.last_branch} was the last"
+            " that does",
+            f"Leave driver out of the profile and get {lane.driver}",
+        )
+
+
+_LLAMA_CPP = "0c1e57098"
+_OLLAMA = "0.35.0"
+
+_CPU = Lane(
+    name="cpu",
+    vendor=None,
+    generations=(),
+    platform="no GPU",
+    engines={"llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+    missing="its published packages need a GPU",
+    instead="Serve a GGUF model with llama.cpp or Ollama",
+    dtype="float32",
+    confirmed=True,
+    source="vLLM's CPU wheels are on its release page alone; SGLang, KTransformers: wheel metadata",
+    date="2026-11-22",
+)
+
+LANES: tuple[Lane, ...] = (
+    Lane(
+        name="cuda13",
+        vendor="nvidia",
+        generations=("ampere", "ada", "hopper", "blackwell"),
+        driver="580.178.04",
+        branch="580",
+        flavour="open",
+        minimum="580.65.06",
+        platform="CUDA 13.0",
+        torch={"vllm": "2.13.0", "sglang": "2.14.1", "ktransformers": "2.9.1"},
+        engines={
+            "vllm": "0.32.0",
+            "sglang": "0.5.23",
+            "ktransformers": "0.7.2",
+            "llama.cpp": _LLAMA_CPP,
+            "ollama": _OLLAMA,
+        },
+        missing="no version of it is known to run there",
+        instead="Choose another engine",
+        dtype="bfloat16",
+        confirmed=True,
+        source="driver: active branches in NVIDIA's gpu-driver-container; minimum: CUDA 13.0 came"
+        " with 580.65.06, and CUDA compatibility asks for 580; flavour: README of"
+        " open-gpu-kernel-modules; engines: package index and wheel metadata",
+        date="2026-11-22",
+    ),
+    Lane(
+        name="cuda12-volta",
+        vendor="nvidia",
+        generations=("volta",),
+        driver="580.178.04",
+        branch="580",
+        flavour="proprietary",
+        minimum="550.54.14",
+        last_branch=580,
+        platform="CUDA 12.9",
+        engines={"llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+        missing="it is built for CUDA 13, which has no code for Volta (compute capability 7.0)",
+        instead="Serve a GGUF variant with llama.cpp or Ollama, which CUDA 12.9 still builds",
+        dtype="float16",
+        confirmed=False,
+        source="last branch and toolkit with sm_70: CUDA 13.0 release notes; flavour: README of"
+        " open-gpu-kernel-modules, which begin with Turing; minimum: CUDA 12.4's, as Ollama's GPU"
+        " page asks for 550",
+        date="2026-11-22",
+    ),
+    Lane(
+        name="rocm",
+        vendor="amd",
+        generations=("cdna3",),
+        driver="30.30.3",
+        branch="30.30",
+        platform="ROCm 7.2.3",
+        engines={
+            "vllm": "0.32.0",
+            "sglang": "0.5.23",
+            "llama.cpp": _LLAMA_CPP,
+            "ollama": _OLLAMA,
+        },
+        missing="its kernels are written for NVIDIA",
+        instead="Serve the model with vLLM or SGLang",
+        dtype="bfloat16",
+        confirmed=False,
+        source="driver and ROCm: compatibility matrix of ROCm/amdgpu-docs; engines: their"
+        " installation pages for ROCm, versions as for CUDA",
+        date="2026-11-25",
+    ),
+    Lane(
+        name="cann",
+        vendor="huawei",
+        generations=("ascend",),
+        driver="25.5.2",
+        branch="25.5",
+        platform="CANN 9.0.0 with NNAL 9.0.0",
+        torch={"vllm": "2.10.0 with torch-npu 2.10.0"},
+        engines={"vllm": "0.20.2"},
+        missing="it is installed from source there, with kernels that nothing here pins",
+        instead="Serve the original weights with vLLM, whose plugin vllm-ascend runs them",
+        dtype="bfloat16",
+        confirmed=False,
+        source="installation page of vllm-ascend, which wants exactly these versions together; HDK:"
+        " SGLang's installation page for Ascend",
+        date="2026-11-25",
+    ),
+    Lane(
+        name="dtk",
+        vendor="hygon",
+        generations=("dcu",),
+        platform="DTK",
+        engines={},
+        missing="its builds for Hygon come from the vendor alone, and nothing here pins them",
+        instead="Use the vendor's images; this version reports the cards and goes no further",
+        dtype="bfloat16",
+        confirmed=False,
+        source="no public package repository of DTK was found",
+        date="2026-11-25",
+    ),
+    _CPU,
+)

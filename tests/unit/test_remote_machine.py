@@ -1,0 +1,450 @@
+"""What the facts program reads from the machine: the bus, processes, kernels, packages, its log."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploys.operations import programs
+from deploys.remote import kernel_log, kernels, packages, pci, processes, reading
+
+MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
+SIGNED = MODULE + b"~Module signature appended~\n"
+FORBIDDEN = "# ours\nblacklist nouveau\noptions nouveau modeset=0\n"
+
+
+def device(bus: Path, address: str, pci_id: str, pci_class: str, **more: str) -> None:
+    """One device of a PCI bus."""
+    vendor, model = pci_id.split(":")
+    files = {"vendor": f"0x{vendor}", "device": f"0x{model}", "class": f"0x{pci_class}", **more}
+    (bus / address).mkdir(parents=True)
+    driver = files.pop("driver", None)
+    for name, text in files.items():
+        (bus / address / name).write_text(f"{text}\n")
+    if driver:
+        (bus / address / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+
+
+def test_a_gpu_is_what_the_bus_says(tmp_path: Path) -> None:
+    width = {"current_link_width": "8", "max_link_width": "16"}
+    device(tmp_path, "0000:3a:00.0", "10de:2324", "030200", numa_node="1", driver="nvidia", **width)
+    device(tmp_path, "0000:18:00.0", "10de:2324", "030200", numa_node="-1")
+    device(tmp_path, "0000:3a:00.1", "10de:22ba", "040300")  # its sound
+    first, second = pci.gpus(tmp_path)
+    assert first == {
+        "address": "0000:18:00.0",
+        "pci_id": "10de:2324",
+        "numa": None,
+        "lanes": None,
+        "lanes_max": None,
+        "driver": "",
+    }
+    assert (second["numa"], second["driver"]) == (1, "nvidia")
+    assert (second["lanes"], second["lanes_max"]) == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("pci_id", "pci_class", "accelerator"),
+    [
+        ("10de:2684", "030000", True),
+        ("1002:74a1", "120000", True),
+        ("1002:740f", "038000", True),
+        ("19e5:d802", "120000", True),
+        ("1d94:6211", "0b4000", True),
+        ("19e5:1711", "030000", False),  # the console of a Huawei server
+        ("1a03:2000", "030000", False),
+        ("10de:22a3", "068000", False),
+    ],
+)
+def test_what_is_an_accelerator(
+    pci_id: str, pci_class: str, accelerator: bool, tmp_path: Path
+) -> None:
+    device(tmp_path, "0000:01:00.0", pci_id, pci_class)
+    assert bool(pci.gpus(tmp_path)) is accelerator
+
+
+def test_nvswitches_are_counted_without_a_driver(tmp_path: Path) -> None:
+    for number in range(4):
+        device(tmp_path, f"0000:0{number}:00.0", "10de:22a3", "068000")
+    device(tmp_path, "0000:18:00.0", "10de:2324", "030200")
+    assert (pci.nvswitches(tmp_path), len(pci.gpus(tmp_path))) == (4, 1)
+
+
+def test_a_machine_without_a_pci_bus_has_no_gpus(tmp_path: Path) -> None:
+    assert (pci.gpus(tmp_path / "none"), pci.nvswitches(tmp_path / "none")) == ([], 0)
+
+
+def process(proc: Path, pid: int, name: str, cgroup: str, *files: str) -> None:
+    """One process that has these files open."""
+    (proc / str(pid) / "fd").mkdir(parents=True)
+    (proc / str(pid) / "comm").write_text(f"{name}\n")
+    (proc / str(pid) / "cgroup").write_text(f"0::{cgroup}\n")
+    for number, file in enumerate(files):
+        (proc / str(pid) / "fd" / str(number)).symlink_to(file)
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """Two listening ports, one with an owner to be seen, and holders of a GPU."""
+    (tmp_path / "net").mkdir()
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid t inode"
+    socket = "   0: 0100007F:{:04X} 00000000:0000 {} 0:0 00:0 0     0        0 {} 1 0 100 0 0 10 0"
+    lines = [head, socket.format(8000, "0A", 501), socket.format(22, "0A", 502)]
+    (tmp_path / "net/tcp").write_text("\n".join([*lines, socket.format(9, "01", 503)]) + "\n")
+    vllm = "/system.slice/vllm@r1.service"
+    process(tmp_path, 900, "VLLM::Worker", vllm, "/dev/nvidiactl", "/dev/nvidia1", "socket:[501]")
+    session = "/machine.slice/box.service/user.slice/session-1.scope"
+    process(tmp_path, 30, "python3", session, "/dev/nvidia0", "/dev/null")
+    process(tmp_path, 31, "nvidia-smi", "/", "/dev/nvidiactl", "/dev/nvidia-uvm")
+    return tmp_path
+
+
+def test_holders_of_ports_and_gpus(proc: Path) -> None:
+    ports, holders = processes.ports_and_holders(True, proc)
+    assert ports == {8000: "vllm@r1.service", 22: ""}
+    assert holders == [
+        {"pid": 30, "name": "python3", "unit": "session-1.scope"},
+        {"pid": 900, "name": "VLLM::Worker", "unit": "vllm@r1.service"},
+    ]
+
+
+def test_without_a_gpu_nobody_is_its_holder(proc: Path) -> None:
+    assert processes.ports_and_holders(False, proc) == ({8000: "vllm@r1.service", 22: ""}, [])
+
+
+@pytest.mark.parametrize("file", ["/dev/kfd", "/dev/davinci3"])
+def test_cards_of_other_vendors_have_holders(file: str, tmp_path: Path) -> None:
+    process(tmp_path, 7, "a", "/", file)
+    assert processes.ports_and_holders(True, tmp_path)[1] == [{"pid": 7, "name": "a", "unit": ""}]
+
+
+def kernel(modules: Path, release: str, module: str = "", content: bytes = MODULE) -> Path:
+    """An installed kernel, perhaps with a module in some folder of it."""
+    (modules / release / "kernel").mkdir(parents=True)
+    if module:
+        (modules / release / module).parent.mkdir(parents=True, exist_ok=True)
+        (modules / release / module).write_bytes(content)
+    return modules / release
+
+
+def test_every_installed_kernel_and_the_running_one(tmp_path: Path) -> None:
+    headers = tmp_path / "usr/src/linux-headers-6.8.0-45"
+    headers.mkdir(parents=True)
+    modules = tmp_path / "modules"
+    kernel(modules, "6.8.0-45", "updates/dkms/nvidia.ko", SIGNED).joinpath("build").symlink_to(
+        headers
+    )
+    # Its headers were removed: the link leads nowhere.
+    kernel(modules, "6.8.0-50").joinpath("build").symlink_to(tmp_path / "usr/src/gone")
+    # A removed kernel that DKMS has left something of.
+    (modules / "5.15.0-1/updates/dkms").mkdir(parents=True)
+    assert kernels.installed("6.8.0-99", True, modules) == [
+        {"release": "6.8.0-45", "headers": True, "module": "580.159.04", "signed": True},
+        {"release": "6.8.0-50", "headers": False, "module": None, "signed": None},
+        {"release": "6.8.0-99", "headers": False, "module": None, "signed": None},
+    ]
+    # Without a card the modules are not walked through.
+    assert not any(found["module"] for found in kernels.installed("6.8.0-45", False, modules))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "updates/dkms/nvidia.ko",
+        "updates/dkms/nvidia-current.ko",
+        "updates/dkms/nvidia-current-open.ko",
+        "kernel/nvidia-580srv-open/nvidia.ko",
+        "extra/nvidia.ko",
+    ],
+)
+def test_the_module_under_every_name_it_has(path: str, tmp_path: Path) -> None:
+    kernel(tmp_path, "6.1.0", path)
+    kernel(tmp_path, "6.1.0-other", path.replace("nvidia", "nvidia-drm").replace("-current", ""))
+    first, other = kernels.installed("6.1.0", True, tmp_path)
+    assert (first["module"], first["signed"]) == ("580.159.04", False)
+    assert other["module"] is None
+
+
+def test_the_module_that_modprobe_takes(tmp_path: Path) -> None:
+    folder = kernel(tmp_path, "6.1.0", "updates/dkms/nvidia.ko")
+    older = MODULE.replace(b"580.159.04", b"535.261.03")
+    (folder / "kernel/nvidia.ko").write_bytes(older)
+    assert kernels.installed("6.1.0", True, tmp_path)[0]["module"] == "580.159.04"
+    (folder / "updates/dkms/nvidia.ko").unlink()
+    assert kernels.installed("6.1.0", True, tmp_path)[0]["module"] == "535.261.03"
+
+
+def test_a_packed_module_is_shown_by_modinfo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel(tmp_path, "6.1.0", "extra/nvidia.ko.xz", lzma.compress(MODULE))
+    answers = {str(tmp_path / "6.1.0/extra/nvidia.ko.xz"): "version:        550.90.12\n"}
+    monkeypatch.setattr(kernels, "ask", lambda tool, path: (answers[path], ""))
+    assert kernels.installed("6.1.0", True, tmp_path)[0]["module"] == "550.90.12"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("filename: x\nversion:        580.1.2\nsig_id:         PKCS#7\n", ("580.1.2", True)),
+        ("version:        580.1.2\nsrcversion:     01\n", ("580.1.2", False)),
+        ("modinfo: ERROR: could not get modinfo from 'nvidia'\n", (None, None)),
+        ("", (None, None)),
+    ],
+)
+def test_what_modinfo_says(text: str, found: tuple[str | None, bool | None]) -> None:
+    assert kernels.module_info(text) == found
+
+
+@pytest.mark.parametrize("content", [b"", b"no module", b"\0version=1"])
+def test_a_file_that_is_no_module_has_no_version(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "nvidia.ko").write_bytes(content)
+    assert kernels.plain_module(tmp_path / "nvidia.ko")[0] is None
+
+
+@pytest.mark.parametrize(
+    ("firmware", "shim", "on"),
+    [(1, None, True), (0, None, False), (None, None, False), (1, 1, False), (1, 0, True)],
+)
+def test_secure_boot(firmware: int | None, shim: int | None, on: bool, tmp_path: Path) -> None:
+    (tmp_path / "efivars").mkdir()
+    for name, value in (
+        ("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", firmware),
+        ("MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23", shim),
+    ):
+        if value is not None:
+            (tmp_path / "efivars" / name).write_bytes(bytes([6, 0, 0, 0, value]))
+    assert kernels.secure_boot(tmp_path) is on
+
+
+def test_without_uefi_there_is_no_secure_boot(tmp_path: Path) -> None:
+    assert kernels.secure_boot(tmp_path / "efi") is None
+
+
+NOUVEAU = "kernel/drivers/gpu/drm/nouveau/nouveau.ko.zst"
+
+
+@pytest.mark.parametrize("image", ["initrd.img-6.1.0", "initramfs-6.1.0.img"])
+@pytest.mark.parametrize(
+    ("settings", "age", "expected"),
+    [
+        ("", 0, True),
+        ("# blacklist nouveau\n", 0, True),
+        ("options nouveau modeset=0\n", 0, True),
+        (FORBIDDEN, 100, True),  # the image was packed before
+        (FORBIDDEN, -100, False),
+        ("install nouveau /bin/false\n", -100, False),
+        ("alias nouveau off\n", -100, False),
+    ],
+)
+def test_nouveau_at_boot(
+    image: str, settings: str, age: int, expected: bool, tmp_path: Path
+) -> None:
+    kernel(tmp_path / "modules", "6.1.0", NOUVEAU)
+    for folder, file, text in (("boot", image, ""), ("modprobe.d", "x.conf", settings)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text(text)
+    changed = (tmp_path / "modprobe.d/x.conf").stat().st_mtime
+    os.utime(tmp_path / "boot" / image, (changed - age, changed - age))
+    places = (tmp_path / "modules", tmp_path / "boot", (tmp_path / "modprobe.d",))
+    assert kernels.nouveau_at_boot("6.1.0", False, "quiet", *places) is expected
+    off = "quiet modprobe.blacklist=floppy,nouveau"
+    assert kernels.nouveau_at_boot("6.1.0", False, off, *places) is False
+
+
+def test_a_loaded_module(tmp_path: Path) -> None:
+    (tmp_path / "nouveau").mkdir()
+    assert kernels.is_loaded("nouveau", tmp_path) and not kernels.is_loaded("nvidia", tmp_path)
+
+
+def test_a_kernel_without_nouveau_does_not_load_it(tmp_path: Path) -> None:
+    kernel(tmp_path, "6.1.0")
+    places = (tmp_path, tmp_path, (tmp_path,))
+    assert kernels.nouveau_at_boot("6.1.0", False, "", *places) is False
+    # Unless it has, wherever from.
+    assert kernels.nouveau_at_boot("6.1.0", True, "", *places) is True
+
+
+STATUS = """\
+Package: {}
+Status: {}
+Priority: optional
+Architecture: amd64
+Version: {}
+Description: one
+ Status: of no package
+"""
+
+
+def dpkg(folder: Path, *entries: tuple[str, str, str]) -> Path:
+    """dpkg's list of packages."""
+    (folder / "updates").mkdir(exist_ok=True)
+    (folder / "status").write_text("\n".join(STATUS.format(*entry) for entry in entries))
+    return folder
+
+
+def test_packages_of_the_driver_and_which_are_held(tmp_path: Path) -> None:
+    folder = dpkg(
+        tmp_path,
+        ("nvidia-open", "hold ok installed", "580.159.04-1"),
+        ("bash", "hold ok installed", "5.2"),
+        ("libnvidia-compute", "install ok installed", "580.159.04-1"),
+        ("cuda-keyring", "install ok installed", "1.1-1"),
+        ("nvidia-driver-535", "deinstall ok config-files", "535.1-1"),
+        ("datacenter-gpu-manager-4-core", "install ok installed", "1:4.4.1-1"),
+        ("linux-modules-nvidia-580-generic", "install ok installed", "6.8.0-45.1"),
+    )
+    found, held, broken = packages.installed(folder)
+    assert found == {
+        "cuda-keyring": "1.1-1",
+        "datacenter-gpu-manager-4-core": "1:4.4.1-1",
+        "libnvidia-compute": "580.159.04-1",
+        "linux-modules-nvidia-580-generic": "6.8.0-45.1",
+        "nvidia-open": "580.159.04-1",
+    }
+    assert (held, broken) == (("nvidia-open",), ())
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "install ok half-configured",
+        "install ok unpacked",
+        "install ok triggers-pending",
+        "install reinstreq half-installed",
+        "deinstall ok half-installed",
+        "install reinstreq installed",
+    ],
+)
+def test_what_an_interrupted_dpkg_left(status: str, tmp_path: Path) -> None:
+    dpkg(tmp_path, ("bash", "install ok installed", "1"), ("tzdata", status, "2"))
+    assert packages.installed(tmp_path)[2] == ("tzdata",)
+
+
+def test_an_update_that_dpkg_has_not_merged_counts(tmp_path: Path) -> None:
+    dpkg(tmp_path, ("nvidia-open", "install ok installed", "580.1-1"))
+    entry = STATUS.format("nvidia-open", "install ok half-configured", "590.1-1")
+    (tmp_path / "updates/0001").write_text(entry)
+    assert packages.installed(tmp_path) == ({}, (), ("nvidia-open",))
+
+
+def test_a_system_without_dpkg(tmp_path: Path) -> None:
+    assert packages.installed(tmp_path / "none") == ({}, (), ())
+
+
+def test_this_machine_s_dpkg_agrees() -> None:
+    listed = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package} ${Version}\n"]
+    if not Path("/var/lib/dpkg/status").exists():
+        pytest.skip("this machine has no dpkg")
+    run = subprocess.run(listed, capture_output=True, text=True, check=True)
+    known = {tuple(line.split(" ")[1:]) for line in run.stdout.splitlines()}
+    assert {(name, version) for name, (_, version) in packages._dpkg(packages.DPKG).items()} == {
+        (name, version) for name, version in known
+    }
+
+
+def test_packages_of_rpm_and_their_locks() -> None:
+    text = (
+        "bash 5.1.8-9.el9\nnvidia-driver 580.95.05-1.el9\nkmod-nvidia-open-dkms 580.95.05-1.el9\n"
+    )
+    locks = "# by dnf\n\nnvidia-driver-3:580.95.05-1.el9.*\n!kmod-nvidia-open-dkms-3:590.1-1.*\n"
+    found, held = packages.rpm_packages(text, locks)
+    assert found == {
+        "kmod-nvidia-open-dkms": "580.95.05-1.el9",
+        "nvidia-driver": "580.95.05-1.el9",
+    }
+    assert held == ("nvidia-driver",)
+    assert packages.rpm_packages(text, "*nvidia*580*\n")[1] == tuple(found)
+    assert packages.rpm_packages("error: cannot open Packages database\n", "") == ({}, ())
+
+
+XID = "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
+LOST = "NVRM: GPU 0000:3b:00.0: GPU has fallen off the bus."
+
+
+def test_errors_of_gpus_in_the_kernel_log() -> None:
+    records = (
+        f"6,1,2,-;Linux version 6\n SUBSYSTEM=pci\n4,7,9,-;{XID}\n4,8,9,c;{LOST}\n4,9,9,-;{XID}\n"
+    )
+    assert kernel_log.error_lines(records) == [XID, LOST]
+    assert kernel_log.error_lines(f"{LOST}\nNVRM: loading NVIDIA UNIX Open Kernel Module\n") == [
+        LOST
+    ]
+    reset = "amdgpu 0000:c1:00.0: amdgpu: GPU reset begin!"
+    assert kernel_log.error_lines(reset) == [reset]
+    assert len(kernel_log.error_lines("\n".join(f"NVRM: Xid {n}" for n in range(999)))) == 50
+
+
+def test_the_journal_is_asked_where_the_log_is_not_for_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_log, "ask", lambda *command: (f"{LOST}\n", ""))
+    (tmp_path / "kmsg").write_text(f"4,7,9,-;{XID}\n")
+    assert kernel_log.errors(tmp_path / "kmsg") == [XID]
+    assert kernel_log.errors(tmp_path / "none") == [LOST]
+    os.mkfifo(tmp_path / "pipe")  # as in a container
+    assert kernel_log.errors(tmp_path / "pipe") == [LOST]
+
+
+def tool(folder: Path, name: str, text: str) -> None:
+    """A program that this shell script stands for."""
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_what_a_tool_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    tool(tmp_path, "well", 'echo "$1"')
+    tool(tmp_path, "ill", "echo out; echo err >&2; exit 9")
+    assert reading.ask("well", "a b") == ("a b\n", "")
+    assert reading.ask("ill") == ("out\nerr\n", "ill ended with code 9")
+    assert reading.ask("not-there") == ("", "")
+    (tmp_path / "broken").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "broken").chmod(0o755)
+    assert reading.ask("broken") == ("", "broken does not start: No such file or directory")
+
+
+def test_a_tool_that_hangs_is_left_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(reading, "LIMIT", 0.3)
+    tool(tmp_path, "hangs", "trap '' TERM; echo $$ > pid; sleep 60 & echo $! > child; wait")
+    monkeypatch.chdir(tmp_path)
+    assert reading.ask("hangs") == ("", "hangs did not answer within 0.3 seconds")
+    for file in ("pid", "child"):
+        deadline = time.monotonic() + 10  # The signal was sent, not waited for.
+        while _runs((tmp_path / file).read_text().strip()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def _runs(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_machine_without_gpus_starts_no_tool(tmp_path: Path) -> None:
+    if pci.gpus():
+        pytest.skip("this machine has a GPU")
+    for name in ("nvidia-smi", "amd-smi", "rocm-smi", "npu-smi", "rpm", "systemctl", "journalctl"):
+        tool(tmp_path, name, f"echo {name} >> {tmp_path}/asked")
+    tool(tmp_path, "modinfo", f"echo modinfo >> {tmp_path}/asked")
+    command = programs.inline("machine", "modelrack-facts-machine", "/none").get_raw_value()
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        ["sh", "-c", command],
+        **{"env": {**os.environ, "PATH": path}, "capture_output": True, "text": True},
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["driver"]["error"] == ""
+    assert not (tmp_path / "asked").exists()
