@@ -75,6 +75,7 @@ class Request:
 
     + size: bytes of the model's files
     + cards, host: cards that are not given to another service, bytes of host memory likewise
+    + mapped: bytes of the files that another server of the model has in that memory already
     + copies: replicas; None for as many as fit
     + comfort: share of weights and cache together that should be the cache's
     + cut: tensor and pipeline parallel sizes that were chosen before
@@ -89,6 +90,7 @@ class Request:
     host: int
     copies: int | None
     comfort: float
+    mapped: int = 0
     cut: tuple[int, int] | None = None
 
     @property

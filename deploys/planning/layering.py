@@ -177,7 +177,8 @@ def _over(attempt: Placement) -> int:
 
 
 def _host_over(request: Request, attempt: Placement) -> int:
-    return sum(attempt.ledger.host.values()) - request.host
+    shared = min(attempt.ledger.host.get("weights", 0), request.mapped)
+    return sum(attempt.ledger.host.values()) - shared - request.host
 
 
 def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[str]:

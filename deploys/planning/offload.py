@@ -20,8 +20,9 @@ from deploys.planning.profile import KvCache
 STEP = 512
 # What --fit leaves free on every card (--fit-target), and what our plans leave, too.
 MARGIN = 1024 * MIB
-# A CUDA context and its libraries, per process and card; not confirmed.
-_CONTEXT = 512 * MIB
+# A CUDA context and its libraries, per process and card. Seen on an H200: 610 to 630 MiB, and 720
+# to 740 with matrices in 16 bits or MLA.
+_CONTEXT = 640 * MIB
 # The process itself; its pages of a mapped file are counted as weights.
 _PROCESS = 256 * MIB
 # A context is made a multiple of this (llama-context.cpp, n_ctx_seq).
@@ -81,7 +82,9 @@ def server(
     host = {
         "weights": host_weights,
         "KV cache": host_cache,
-        "compute buffer": compute_buffer(model, split),
+        "compute buffer": _inputs(model, split)
+        if split.gpu_layers == everything(model)
+        else compute_buffer(model, split),
         "processes": _PROCESS,
     }
     copied = _copied_experts(pieces, split)
@@ -104,22 +107,32 @@ def server(
 def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
     """What the tensors of one step take on one device, in 4 bytes a number.
 
-    The widest part of a layer (gate, up and product of the feed-forward part or of the experts that
-    a token passes through; or its queries, with MLA as wide as the latent vector, and what
-    attention makes of them), four vectors of the hidden width, and the logits of the last token of
-    every request. The mask of flash attention has 2 bytes a token of the step and cell; where
-    several cards hold a whole model, inputs are kept four times (GGML_SCHED_MAX_COPIES).
+    A dense layer is widest in its feed-forward part: gate, up and product, and three vectors of the
+    hidden width. With MLA it is so in attention: queries as they are and as wide as the latent
+    vector, what they find there, and that unpacked. Both are exact for what an H200 showed
+    (tests/gpu/results). Experts without MLA are counted like the dense part, for each that a token
+    passes through; that is not confirmed. To that the mask of flash attention, 2 bytes for each
+    token of the step and cell. Where several cards hold a whole model, all inputs are kept four
+    times (GGML_SCHED_MAX_COPIES).
     """
-    wide = 3 * (model.intermediate or 4 * model.hidden)
+    wide = 3 * (model.intermediate or 4 * model.hidden) + 3 * model.hidden
     if model.experts:
-        wide = max(wide, model.experts_used * (3 * model.expert_intermediate + model.hidden))
-    queries = 2 * model.heads * model.head_dim
+        expert = 3 * model.expert_intermediate + model.hidden
+        wide = max(wide, model.experts_used * expert + 3 * model.hidden)
     if model.kv_lora_rank is not None and not model.legacy_cache:
-        queries = model.heads * (2 * model.kv_lora_rank + (model.rope_head_dim or 0))
+        rope = model.rope_head_dim or 0
+        query = (model.nope_head_dim or model.head_dim) + rope
+        found = model.kv_lora_rank + (model.v_head_dim or model.head_dim)
+        latent = model.heads * (query + model.kv_lora_rank + rope + found)
+        wide = max(wide, latent + 2 * model.hidden)
     copies = 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
-    inputs = copies * STEP * (2 * split.cells + 4 * model.hidden)
-    logits = 4 * split.parallel * (model.vocabulary or 0)
-    return 4 * STEP * (max(wide, queries) + 4 * model.hidden) + inputs + logits
+    inputs = _inputs(model, split) if copies > 1 else 2 * STEP * split.cells
+    return 4 * STEP * wide + copies * inputs
+
+
+def _inputs(model: Model, split: Split) -> int:
+    """What the host prepares for a step: the mask, and embeddings of its tokens, in and out."""
+    return STEP * (2 * split.cells + 2 * 4 * model.hidden)
 
 
 def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
@@ -140,5 +153,8 @@ def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[
 
 
 def _copied_experts(pieces: Parts, split: Split) -> int:
-    """Experts in host memory are copied to the card one layer at a time to read a long prompt."""
-    return max(pieces.experts[: split.cpu_experts], default=0)
+    """Experts in host memory are copied to the card to read a long prompt, a matrix at a time.
+
+    Each layer's are three: gate, up and down. An H200 showed 2016 MiB where this counts 2170.
+    """
+    return max(pieces.experts[: split.cpu_experts], default=0) // 3

@@ -76,18 +76,18 @@ def place_all(
 def _first(requests: Sequence[Request]) -> list[Placement]:
     """A place for each, from what those before it left."""
     placements: dict[int, Placement] = {}
-    # Servers of one model on the CPU map the same file, so it is in memory once.
+    # Servers of one model map the same file, so what they read of it is in memory once.
     mapped: dict[str, int] = {}
     left, host = requests[0].cards if requests else (), requests[0].host if requests else 0
     order = sorted(range(len(requests)), key=lambda at: -requests[at].size)
     for at in order:
         there = mapped.get(requests[at].model.key, 0)
-        placement = _place(replace(requests[at], cards=left, host=host + there))
+        placement = _place(replace(requests[at], cards=left, host=host, mapped=there))
         placements[at] = placement
         if not placement.refusals:
             left = tuple(card for card in left if card.index not in placement.cards)
-            host -= sum(placement.ledger.host.values()) - there
             weights = placement.ledger.host.get("weights", 0)
+            host -= sum(placement.ledger.host.values()) - min(weights, there)
             mapped[requests[at].model.key] = max(there, weights)
     return [placements[at] for at in range(len(requests))]
 
