@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deploys.planning import shares
 from deploys.planning.choice import Request, context_too_long, count, gib, misplaced, too_large
 from deploys.planning.islands import islands
-from deploys.planning.memory import VLLM_SHARE, CardLedger, Layout, stages_of
+from deploys.planning.memory import CardLedger, Layout, stages_of
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes
 from deploys.planning.refusal import Refusal
@@ -208,8 +209,8 @@ def _needs(request: Request, attempt: Attempt) -> int:
 def _share_of(request: Request, attempt: Attempt) -> str:
     if any("other processes" in ledger.lines for ledger in attempt.ledgers):
         return "what other processes leave"
-    if request.service.engine == "vllm" and attempt.layout.share > VLLM_SHARE:
-        return f"more than vLLM's own {VLLM_SHARE:.0%}, which does not hold it"
+    if request.service.engine == "vllm" and attempt.layout.share > shares.VLLM:
+        return f"more than vLLM's own {shares.VLLM:.0%}, which does not hold it"
     return "SGLang's own default" if request.service.engine == "sglang" else "vLLM's own default"
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from deploys.planning import shares
 from deploys.planning.choice import Placement, Request, refused, smaller
 from deploys.planning.cutting import (
     Attempt,
@@ -22,19 +23,17 @@ from deploys.planning.cutting import (
 )
 from deploys.planning.islands import deal, islands
 from deploys.planning.memory import (
-    VLLM_SHARE,
     Card,
     CardLedger,
     Layout,
     Ledger,
     copy_of,
-    sglang_share,
 )
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes
 
 # What vLLM is given of a card, and what where that does not hold it.
-_SHARES = (VLLM_SHARE, 0.95)
+_SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
 # Requests are admitted for a cache that each fills to a quarter, and 256 at most.
@@ -136,7 +135,7 @@ def _layout(
     service = request.service
     share = service.gpu_share
     if share is None and service.engine == "sglang":
-        own = min(sglang_share(request.model, tensor, pipeline, card) for card in cards)
+        own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
         share = max(0.0, round(own - _used(cards), 3))
     elif share is None:
         share = round(min(most, 1 - _used(cards)), 2)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploys.planning import shares
 from deploys.planning.catalogue import CATALOGUE, model
 from deploys.planning.memory import (
     GIB,
@@ -17,7 +18,6 @@ from deploys.planning.memory import (
     card_weights,
     copy_of,
     driver_reserve,
-    sglang_share,
     stages_of,
 )
 from deploys.planning.model import Model
@@ -190,8 +190,16 @@ def test_the_cards_of_a_copy_hold_all_weights(entry: Model, tensor: int, pipelin
     assert held <= 1.03 * (split.total - unread)
 
 
-def test_sglangs_share_leaves_ten_gibibytes_of_a_large_card() -> None:
-    entry = model("deepseek-r1")
-    card = Card(index=0, total=143_771 << 20)
-    kept = (1 - sglang_share(entry, 8, 1, card)) * card.visible
-    assert 10 * GIB <= kept < 16 * GIB
+@pytest.mark.parametrize(
+    ("key", "tensor", "mebibytes", "kept"),
+    [
+        # 512 + 1.5 x 8192 + 1024 + 2 x 512 + 1536 MiB
+        ("deepseek-r1", 8, 143_771, 16_384),
+        # 512 + 1.5 x 4096 + 128 + 2 x 48 + 8 x 50 MiB
+        ("deepseek-r1-distill-qwen-7b", 1, 24_564, 7280),
+    ],
+)
+def test_what_sglang_leaves_of_a_card(key: str, tensor: int, mebibytes: int, kept: int) -> None:
+    card = Card(index=0, total=mebibytes << 20)
+    share = shares.sglang(model(key), tensor, 1, card)
+    assert share == round((mebibytes - kept) / mebibytes, 3)
