@@ -47,7 +47,8 @@ def fill(request: Request) -> Placement:
     attempt = _best(request)
     if _fits(request, attempt):
         return _placement(request, attempt)
-    fitting = next((other for other in smaller(request) if _fits(other, _best(other))), None)
+    variants = [other for other in smaller(request) if not wrong_settings(other)]
+    fitting = next((other for other in variants if _fits(other, _best(other))), None)
     refusal = does_not_fit(request, attempt, fitting)
     return refused(request, [refusal], _placement(request, attempt))
 

@@ -37,7 +37,8 @@ def layer(request: Request) -> Placement:
     placement = _best(request)
     if _fits(request, placement):
         return placement
-    fitting = next((other for other in smaller(request) if _fits(other, _best(other))), None)
+    variants = [other for other in smaller(request) if not _wrong(other)]
+    fitting = next((other for other in variants if _fits(other, _best(other))), None)
     return refused(request, [_does_not_fit(request, placement, fitting)], placement)
 
 

@@ -20,9 +20,9 @@ from deploys.planning.profile import KvCache
 STEP = 512
 # What --fit leaves free on every card (--fit-target), and what our plans leave, too.
 MARGIN = 1024 * MIB
-# A CUDA context and its libraries, per process and card. Seen on an H200: 610 to 630 MiB, and 720
-# to 740 with matrices in 16 bits or MLA.
-_CONTEXT = 640 * MIB
+# A CUDA context and its libraries, per process and card; and cuBLAS, which multiplies matrices in
+# 16 bits and those of MLA. Seen on an H200 and on H100: 610 to 630 MiB without, 718 to 736 with.
+_CONTEXT, _CUBLAS = 625 * MIB, 105 * MIB
 # The process itself; its pages of a mapped file are counted as weights.
 _PROCESS = 256 * MIB
 # A context is made a multiple of this (llama-context.cpp, n_ctx_seq).
@@ -82,20 +82,22 @@ def server(
     host = {
         "weights": host_weights,
         "KV cache": host_cache,
-        "compute buffer": _inputs(model, split)
-        if split.gpu_layers == everything(model)
-        else compute_buffer(model, split),
+        "compute buffer": host_buffer(model, split, cards=len(cards)),
         "processes": _PROCESS,
     }
-    copied = _copied_experts(pieces, split)
+    plain = model.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
+    context = _CONTEXT if plain else _CONTEXT + _CUBLAS
+    buffers = [compute_buffer(model, split, cards=len(cards))] * len(cards)
+    if cards:
+        buffers[0] += _copied_experts(model, pieces, split)
     ledgers = tuple(
         ledger_of(
             card,
             {
                 "weights": weights[position],
                 "KV cache": caches[position],
-                "compute buffer": compute_buffer(model, split, cards=len(cards)) + copied,
-                "CUDA context": _CONTEXT,
+                "compute buffer": buffers[position],
+                "CUDA context": context,
                 "margin": MARGIN,
             },
         )
@@ -112,8 +114,7 @@ def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
     vector, what they find there, and that unpacked. Both are exact for what an H200 showed
     (tests/gpu/results). Experts without MLA are counted like the dense part, for each that a token
     passes through; that is not confirmed. To that the mask of flash attention, 2 bytes for each
-    token of the step and cell. Where several cards hold a whole model, all inputs are kept four
-    times (GGML_SCHED_MAX_COPIES).
+    token of the step and cell.
     """
     wide = 3 * (model.intermediate or 4 * model.hidden) + 3 * model.hidden
     if model.experts:
@@ -125,14 +126,30 @@ def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
         found = model.kv_lora_rank + (model.v_head_dim or model.head_dim)
         latent = model.heads * (query + model.kv_lora_rank + rope + found)
         wide = max(wide, latent + 2 * model.hidden)
-    copies = 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
-    inputs = _inputs(model, split) if copies > 1 else 2 * STEP * split.cells
-    return 4 * STEP * wide + copies * inputs
+    copies = _copies(model, split, cards)
+    inputs = copies * _mask(split) + (copies * _embeddings(model) if copies > 1 else 0)
+    return 4 * STEP * wide + inputs
 
 
-def _inputs(model: Model, split: Split) -> int:
-    """What the host prepares for a step: the mask, and embeddings of its tokens, in and out."""
-    return STEP * (2 * split.cells + 2 * 4 * model.hidden)
+def host_buffer(model: Model, split: Split, *, cards: int) -> int:
+    """What the host keeps for a step: inputs and outputs alone where all layers are on cards."""
+    if split.gpu_layers < everything(model):
+        return compute_buffer(model, split)
+    inputs = _copies(model, split, cards) * (_mask(split) + _embeddings(model))
+    return inputs + _embeddings(model)
+
+
+def _copies(model: Model, split: Split, cards: int) -> int:
+    """Several cards that hold a whole model work on several steps (GGML_SCHED_MAX_COPIES)."""
+    return 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
+
+
+def _mask(split: Split) -> int:
+    return 2 * STEP * split.cells
+
+
+def _embeddings(model: Model) -> int:
+    return 4 * STEP * model.hidden
 
 
 def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
@@ -152,9 +169,14 @@ def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[
     ]
 
 
-def _copied_experts(pieces: Parts, split: Split) -> int:
-    """Experts in host memory are copied to the card to read a long prompt, a matrix at a time.
+def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
+    """What the first card keeps free for experts in host memory, to read a long prompt with them.
 
-    Each layer's are three: gate, up and down. An H200 showed 2016 MiB where this counts 2170.
+    They are copied a matrix at a time, but for the last layer, which sees one token of a prompt. In
+    a mixed quantization matrices differ in width from layer to layer, and there is a place for each
+    width. DeepSeek-R1 in Q4_K_M on an H100 showed 2016 MiB for one layer and 4582 for more, of 2170
+    in an average matrix.
     """
-    return max(pieces.experts[: split.cpu_experts], default=0) // 3
+    read = pieces.experts[: min(split.cpu_experts, model.layers - 1)]
+    matrix = max(read, default=0) / 3
+    return int(matrix if sum(map(bool, read)) < 2 else 2.2 * matrix)
