@@ -89,7 +89,7 @@ def server(
     context = _CONTEXT if plain else _CONTEXT + _CUBLAS
     buffers = [compute_buffer(model, split, cards=len(cards))] * len(cards)
     if cards:
-        buffers[0] += _copied_experts(model, pieces, split)
+        buffers[0] = max(buffers[0], _copied_experts(model, pieces, split))
     ledgers = tuple(
         ledger_of(
             card,
@@ -170,13 +170,14 @@ def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[
 
 
 def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
-    """What the first card keeps free for experts in host memory, to read a long prompt with them.
+    """The first card's buffer where experts in host memory are copied to it for a long prompt.
 
-    They are copied a matrix at a time, but for the last layer, which sees one token of a prompt. In
-    a mixed quantization matrices differ in width from layer to layer, and there is a place for each
-    width. DeepSeek-R1 in Q4_K_M on an H100 showed 2016 MiB for one layer and 4582 for more, of 2170
-    in an average matrix.
+    They come a matrix at a time, in place of what a layer computes otherwise, but for the last
+    layer, which sees one token of a prompt. In a mixed quantization matrices differ in width from
+    layer to layer, and each width has a place. DeepSeek-R1 in Q4_K_M, of which an average matrix is
+    2170 MiB, showed 2228 on an H200 with one such layer, and 4970 on an H100 with more.
     """
     read = pieces.experts[: min(split.cpu_experts, model.layers - 1)]
     matrix = max(read, default=0) / 3
-    return int(matrix if sum(map(bool, read)) < 2 else 2.2 * matrix)
+    places = 1.0 if sum(map(bool, read)) < 2 else 2.28
+    return int(matrix * places) + _mask(split) + _embeddings(model)

@@ -140,5 +140,5 @@ def test_experts_in_host_memory_leave_the_card_and_cost_it_a_copy() -> None:
     assert moved > 0 and whole.experts[:3] == (0, 0, 0)
     assert at_home.lines["weights"] - away.lines["weights"] == moved
     assert host["weights"] == whole.embedding + moved
-    extra = away.lines["compute buffer"] - at_home.lines["compute buffer"]
-    assert max(whole.experts) / 3 < extra < max(whole.experts)
+    assert away.lines["compute buffer"] > at_home.lines["compute buffer"]
+    assert max(whole.experts) / 3 < away.lines["compute buffer"] < max(whole.experts)
