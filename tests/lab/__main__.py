@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.lab import removal
 from tests.lab.lab import Lab
@@ -59,7 +60,9 @@ def up(arguments: argparse.Namespace) -> None:
             from tests.lab import standins
 
             print("  starting the stand-in hub and source archive server", flush=True)
-            inventory |= standins.start(lab, arguments.hub_root)
+            inventory |= standins.start(lab, arguments.hub_root, cuda=bool(arguments.hardware))
+        if arguments.hardware:
+            _fit(lab, arguments.hardware, inventory)
         path = _inventory(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(inventory, indent=2) + "\n")
@@ -69,7 +72,7 @@ def up(arguments: argparse.Namespace) -> None:
     print(f"{name} is up after {time.monotonic() - begun:.1f} s")
     for machine in lab.machines:
         print(f"  {machine.name:12} root@{machine.address}")
-    for service in ("hub", "github"):
+    for service in ("hub", "github", "cuda"):
         if service in inventory:
             print(f"  {service:12} {inventory[service]}")
     print(f"  inventory    {path.relative_to(PROJECT)}")
@@ -164,6 +167,22 @@ def down(arguments: argparse.Namespace) -> None:
         shutil.rmtree(PROJECT / ".lab", ignore_errors=True)
 
 
+def _fit(lab: Lab, name: str, inventory: dict[str, Any]) -> None:
+    """Build a class's hardware into every machine, and let apt see the stand-in repositories."""
+    from tests.lab.classes import HARDWARE
+    from tests.lab.hardware import fit
+    from tests.lab.nvidia_repository import connect
+
+    if name not in HARDWARE:
+        raise LabError(f"no hardware {name}, only {', '.join(HARDWARE)}")
+    hardware = HARDWARE[name]
+    for machine in lab.machines:
+        if "cuda" in inventory:
+            system = hardware.system[0] if hardware.system else "debian"
+            connect(machine, inventory["cuda"], system, alone=False)
+        fit(machine, hardware)
+
+
 ACTIONS = {
     "on": "start",
     "off": "kill",
@@ -196,6 +215,7 @@ def _arguments() -> argparse.Namespace:
     verb.add_argument("--suite", default="bookworm", choices=("bookworm", "trixie"))
     verb.add_argument("--air-gapped", action="store_true", help="no way out of the lab's network")
     verb.add_argument("--no-hub", action="store_true", help="machines only, no stand-ins")
+    verb.add_argument("--hardware", metavar="CLASS", help="scripted GPUs of a class: h800, ...")
     verb.add_argument("--hub-root", type=Path, help="serve <owner>/<name>/ folders from here")
     verb.set_defaults(run=up)
 

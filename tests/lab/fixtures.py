@@ -12,6 +12,7 @@ from tests.lab import tiny_model
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 from tests.lab.lab import Lab
+from tests.lab.nvidia_repository import NvidiaRepository
 from tests.lab.requirements import missing
 
 
@@ -45,3 +46,10 @@ def lab_github() -> Iterator[GitHub]:
     """GitHub's downloads; llama.cpp's source archive is made on first request."""
     with GitHub() as github:
         yield github
+
+
+@pytest.fixture(scope="session")
+def lab_nvidia() -> Iterator[NvidiaRepository]:
+    """NVIDIA's package repository; ``lab_nvidia.listen(lab.host)`` is its URL for a lab."""
+    with NvidiaRepository() as repository:
+        yield repository

@@ -145,8 +145,16 @@ class Lab:
                 return machine
         raise LabError(f"no machine {name} here, only {', '.join(m.name for m in self.machines)}")
 
-    def add(self, *names: str, layer: Layer | None = None) -> list[Machine]:
-        """Boot further machines in parallel, from ``layer`` or the lab's own start."""
+    def add(
+        self,
+        *names: str,
+        layer: Layer | None = None,
+        prepare: Callable[[Machine], None] = lambda machine: None,
+    ) -> list[Machine]:
+        """Boot further machines in parallel, from ``layer`` or the lab's own start.
+
+        ``prepare`` is called with each machine when its tree is there, before it is switched on.
+        """
         layer = layer or self._layer or tree.base(self.suite, self._say)
         for name in names:
             if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or name in self._places:
@@ -157,7 +165,7 @@ class Lab:
         self.machines += added
         self._save()
         with ThreadPoolExecutor(max(len(added), 1)) as pool:
-            list(pool.map(self._boot, added))
+            list(pool.map(lambda machine: self._boot(machine, prepare), added))
         return added
 
     def snapshot(self, machine: Machine, to: Path | None = None) -> Layer:
@@ -204,10 +212,11 @@ class Lab:
             ]
         }
 
-    def _boot(self, machine: Machine) -> None:
+    def _boot(self, machine: Machine, prepare: Callable[[Machine], None]) -> None:
         tree.mount(machine.directory, self._places[machine.name].layer)
         network.attach(machine.network, machine.index)
         machine.personalise()
+        prepare(machine)
         machine.start()
 
     def _describe(self, name: str, index: int) -> Machine:

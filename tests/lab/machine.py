@@ -24,7 +24,7 @@ while :; do
     find "$CGROUP/boot" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null
     echo boot >> "$MACHINE/boots"
     (echo 0 > "$CGROUP/boot/cgroup.procs" && exec "$@")
-    [ $? -eq 133 ] || exit 0
+    [ $? -eq 133 ] && [ ! -e "$MACHINE/stays-off" ] || exit 0
 done
 """
 
@@ -151,6 +151,11 @@ class Machine:
                 raise LabError(f"{self.name} did not reboot within a minute")
             time.sleep(0.05)
         self.wait_ssh()
+
+    def stay_off(self, really: bool = True) -> None:
+        """From now on (or not any more) a reboot ends as a power-off: it never comes back."""
+        mark = self.directory / "stays-off"
+        mark.touch() if really else mark.unlink(missing_ok=True)
 
     def reap(self) -> None:
         """Take note that the supervisor is gone, so that it does not stay as a zombie."""

@@ -13,6 +13,8 @@ NEEDED = {
     "ssh-keygen": "openssh-client",
     "ip": "iproute2",
     "nft": "nftables",
+    "dpkg-deb": "dpkg",
+    "gpg": "gnupg",
 }
 
 

@@ -1,4 +1,4 @@
-"""Run the stand-in hub and GitHub in the background, beside a lab that stays."""
+"""Run the stand-in hub, GitHub and CUDA repository in the background, beside a lab that stays."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.lab.lab import Lab
 from tests.lab.process import LabError
 
 
-def start(lab: Lab, hub_root: Path | None = None) -> dict[str, str]:
-    """Start both on the lab's network; returns their URLs by name, ``hub`` and ``github``.
+def start(lab: Lab, hub_root: Path | None = None, *, cuda: bool = False) -> dict[str, str]:
+    """Start them on the lab's network; returns URLs by name: ``hub``, ``github`` and ``cuda``.
 
     Without ``hub_root`` the hub has the tiny models of ``tests.lab.tiny_model``.
     """
     file = lab.directory / "standins.json"
     root = hub_root.resolve() if hub_root else lab.directory / "hub"
     argv = [sys.executable, "-m", "tests.lab.standins", str(root), lab.host, str(file)]
-    lab.start_service("standins", argv)
+    lab.start_service("standins", [*argv, "cuda"] if cuda else argv)
     if hub_root is None:
         from tests.lab import tiny_model
 
@@ -36,14 +36,19 @@ def start(lab: Lab, hub_root: Path | None = None) -> dict[str, str]:
 
 
 def main() -> None:
-    """Serve until killed: arguments are the hub's root, an address and the file for the URLs."""
+    """Serve until killed: arguments are the hub's root, an address, the file for the URLs."""
     from tests.lab.github import GitHub
+    from tests.lab.http_server import StandIn
     from tests.lab.hub import Hub
 
     root, bind, file = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    hub, github = Hub(root, bind), GitHub(bind=bind)
+    servers: dict[str, StandIn] = {"hub": Hub(root, bind), "github": GitHub(bind=bind)}
+    if "cuda" in sys.argv[4:]:
+        from tests.lab.nvidia_repository import NvidiaRepository
+
+        servers["cuda"] = NvidiaRepository(bind=bind)
     temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps({"hub": hub.url, "github": github.url}))
+    temporary.write_text(json.dumps({name: server.url for name, server in servers.items()}))
     temporary.rename(file)
     threading.Event().wait()
 

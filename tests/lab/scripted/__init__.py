@@ -1,0 +1,1 @@
+"""Programs that stand for hardware and kernel on a lab machine; they run there, alone."""
