@@ -20,8 +20,9 @@ from deploys.planning.profile import KvCache
 STEP = 512
 # What --fit leaves free on every card (--fit-target), and what our plans leave, too.
 MARGIN = 1024 * MIB
-# A CUDA context and its libraries, per process and card; not confirmed.
-_CONTEXT = 512 * MIB
+# A CUDA context, its libraries and their workspaces, per process and card; the middle of 611 to 737
+# MiB on an H200 and two H100s, driver 580.159, CUDA 13.0. Source: tests/gpu/results, November 2026.
+_CONTEXT = 674 * MIB
 # The process itself; its pages of a mapped file are counted as weights.
 _PROCESS = 256 * MIB
 # A context is made a multiple of this (llama-context.cpp, n_ctx_seq).
@@ -84,14 +85,16 @@ def server(
         "compute buffer": compute_buffer(model, split),
         "processes": _PROCESS,
     }
-    copied = _copied_experts(pieces, split)
+    copied = _copied_experts(model, pieces, split)
     ledgers = tuple(
         ledger_of(
             card,
             {
                 "weights": weights[position],
                 "KV cache": caches[position],
-                "compute buffer": compute_buffer(model, split, cards=len(cards)) + copied,
+                "compute buffer": compute_buffer(
+                    model, split, cards=len(cards), copied=0 if position else copied
+                ),
                 "CUDA context": _CONTEXT,
                 "margin": MARGIN,
             },
@@ -101,25 +104,28 @@ def server(
     return ledgers, {purpose: size for purpose, size in host.items() if size}
 
 
-def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
+def compute_buffer(model: Model, split: Split, *, cards: int = 1, copied: int = 0) -> int:
     """What the tensors of one step take on one device, in 4 bytes a number.
 
     The widest part of a layer (gate, up and product of the feed-forward part or of the experts that
-    a token passes through; or its queries, with MLA as wide as the latent vector, and what
-    attention makes of them), four vectors of the hidden width, and the logits of the last token of
-    every request. The mask of flash attention has 2 bytes a token of the step and cell; where
-    several cards hold a whole model, inputs are kept four times (GGML_SCHED_MAX_COPIES).
+    a token passes through, beside `copied` bytes of them; or its queries, with MLA also as wide as
+    the latent vector, and what attention makes of them), four vectors of the hidden width, and the
+    logits of the last token of every request. The mask of flash attention has 2 bytes a token of
+    the step and cell; where several cards hold a whole model, inputs are kept four times
+    (GGML_SCHED_MAX_COPIES).
     """
     wide = 3 * (model.intermediate or 4 * model.hidden)
     if model.experts:
         wide = max(wide, model.experts_used * (3 * model.expert_intermediate + model.hidden))
     queries = 2 * model.heads * model.head_dim
     if model.kv_lora_rank is not None and not model.legacy_cache:
-        queries = model.heads * (2 * model.kv_lora_rank + (model.rope_head_dim or 0))
+        rope = model.rope_head_dim or 0
+        queries = model.heads * (2 * model.kv_lora_rank + model.head_dim + 2 * rope)
     copies = 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
     inputs = copies * STEP * (2 * split.cells + 4 * model.hidden)
     logits = 4 * split.parallel * (model.vocabulary or 0)
-    return 4 * STEP * (max(wide, queries) + 4 * model.hidden) + inputs + logits
+    widest = max(4 * STEP * wide + copied, 4 * STEP * queries)
+    return widest + 4 * STEP * 4 * model.hidden + inputs + logits
 
 
 def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
@@ -139,6 +145,14 @@ def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[
     ]
 
 
-def _copied_experts(pieces: Parts, split: Split) -> int:
-    """Experts in host memory are copied to the card one layer at a time to read a long prompt."""
-    return max(pieces.experts[: split.cpu_experts], default=0)
+def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
+    """Experts in host memory are copied to the first card, matrix by matrix, to read a prompt.
+
+    A layer has three such matrices. Where several layers are copied, the place of one is too small
+    for the next, as quantizations give one of the three more bits in some layers: two are held. The
+    last layer reads only the last token of a prompt, on the host. Source: tests/gpu/results.
+    """
+    layers = [size for size in pieces.experts[: min(split.cpu_experts, model.layers - 1)] if size]
+    if len(layers) < 2:
+        return sum(layers) // 3
+    return max(layers) * 3 // 4
