@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +11,11 @@ import yaml
 from deploys.planning.catalogue import model
 from deploys.planning.memory import MIB, Card
 from deploys.planning.model import Model
-from deploys.planning.network import kv_bytes, parts, weights
+from deploys.planning.network import kv_bytes, parts
 from deploys.planning.offload import Split, everything, server
 
 HERE = Path(__file__).parent
 TABLES = yaml.safe_load((HERE / "data" / "memory.yaml").read_text())
-RUNS = [
-    (result["models"][run["case"]["model"]], run)
-    for path in sorted((HERE.parent / "gpu" / "results").glob("*.json"))
-    for result in [json.loads(path.read_text())]
-    for run in result.get("runs", ())
-    if run["case"].get("ubatch") == 512
-]
 
 
 def split(entry: Model, **settings: Any) -> Split:
@@ -42,63 +33,6 @@ def test_compute_buffers_are_those_that_were_reported(row: dict[str, Any]) -> No
     ledgers, host = server(entry, entry.size, split(entry, context=row["cells"]), cards(1))
     assert ledgers[0].lines["compute buffer"] / MIB == pytest.approx(row["card"], abs=0.05)
     assert host["compute buffer"] / MIB == pytest.approx(row["host"], abs=0.05)
-
-
-@pytest.mark.parametrize(("shape", "run"), RUNS)
-def test_a_run_on_a_gpu_took_what_is_planned(shape: dict[str, Any], run: dict[str, Any]) -> None:
-    """Weights and cache within 2 %, all of it within 5 %."""
-    case, reported = run["case"], run["buffers_mib"]
-    entry = measured(shape, run["file"])
-    settings = {name: case[name] for name in ("context", "parallel", "cpu_experts")}
-    settings["kv_cache"] = "auto" if case["kv_cache"] == "f16" else case["kv_cache"]
-    if case["gpu_layers"] is not None:
-        settings["gpu_layers"] = case["gpu_layers"]
-    used = run["driver_mib"]["used"]
-    used = used if isinstance(used, list) else [used]
-    ledgers, _ = server(entry, run["file"], split(entry, **settings), cards(len(used), 140))
-    for ledger, taken in zip(ledgers, used, strict=True):
-        card = f"CUDA{ledger.index}"
-        lines = {purpose: size / MIB for purpose, size in ledger.lines.items()}
-        kept = lines["weights"] + lines["KV cache"]
-        # How wide what is not an expert is kept, is an estimate; alone on a card it shows.
-        spread = 80 if case["cpu_experts"] else 0
-        taken_up = reported["model"][card] + reported["kv"][card]
-        assert kept == pytest.approx(taken_up, rel=0.02, abs=spread)
-        total = kept + lines["compute buffer"] + lines["CUDA context"]
-        assert total == pytest.approx(taken, rel=0.05)
-
-
-def measured(shape: dict[str, Any], size: int) -> Model:
-    """The model of a result: its shape by the names that tests/gpu gives them."""
-    entry = Model(
-        key="measured",
-        title="",
-        format="gguf",
-        quantization=shape["quantization"],
-        files=(),
-        size=size,
-        parameters=1,
-        layers=shape["layers"],
-        hidden=shape["hidden"],
-        heads=shape["heads"],
-        kv_heads=shape["kv_heads"],
-        head_dim=shape["head_dim"],
-        kv_lora_rank=shape["kv_lora_rank"],
-        rope_head_dim=shape["rope_head_dim"],
-        q_lora_rank=shape["q_lora_rank"],
-        vocabulary=shape["vocabulary"],
-        tied_embeddings=shape["tied"],
-        intermediate=shape["feed_forward"],
-        experts=shape["experts"],
-        experts_used=shape["active_experts"],
-        shared_experts=1 if shape["experts"] else 0,
-        expert_intermediate=shape["expert_feed_forward"],
-        dense_layers=shape["dense_layers"],
-        context=163_840,
-        licence="",
-        source="",
-    )
-    return replace(entry, parameters=weights(entry))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
