@@ -56,6 +56,8 @@ def _kept(case: Case) -> DriverPlan:
     """The loaded driver stays; what may be missing around it is added."""
     version = case.machine.driver.loaded or ""
     plan = case.plan(action="none", version=version)
+    if not case.built_here:
+        plan = replace(plan, kernels=())  # Its module is not ours to look for.
     reasons = []
     if case.built_here and case.without_module:
         plan = repair_kernels(case, plan)
