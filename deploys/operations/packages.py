@@ -26,6 +26,8 @@ from deploys.planning.render import APT_SOURCES, APT_SOURCES_FOLDER
 _SAY_EVERY = 15
 # Seconds that finishing somebody's interrupted installation may take: a module may be compiled.
 _REPAIR_LIMIT = 900
+_HOLD = {"apt": ("apt-mark", "hold"), "dnf": ("dnf", "-q", "versionlock", "add")}
+_RELEASE = {"apt": ("apt-mark", "unhold"), "dnf": ("dnf", "-q", "versionlock", "delete")}
 # Of a module that does not compile the package manager says no more than that.
 _EXPLAINED = (
     *("sh", "-c"),
@@ -40,6 +42,7 @@ def installed(
     manager: PackageManager,
     job: str = "",
     systemd: bool = True,
+    exchange: Sequence[str] = (),
     hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
     """
@@ -49,12 +52,15 @@ def installed(
     + manager: how they are installed here
     + job: its name, for packages that take minutes; "" installs them while the connection waits
     + systemd: False in a tree that is being made into an image
+    + exchange: how names begin of what is held and gives way, to an older version even
     + hint: what the operator can do where they cannot be installed, in whole sentences
 
     pyinfra 3.10's apt operations fail at once when the lock is held, and refresh the package lists
     whether or not anything is missing.
     """
-    commands = list(installing(packages, manager, job=job, systemd=systemd, hint=hint))
+    commands = list(
+        installing(packages, manager, job=job, systemd=systemd, exchange=exchange, hint=hint)
+    )
     if not commands:
         host.noop("all packages are installed")
         return
@@ -67,6 +73,7 @@ def installing(
     *,
     job: str = "",
     systemd: bool = True,
+    exchange: Sequence[str] = (),
     hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
     """The commands that install what is missing of the packages; none when nothing is."""
@@ -74,15 +81,16 @@ def installing(
     if not missing:
         return
     yield HostCommand(_wait_for_lock, manager.lock_wait)
+    if isinstance(manager, Apt):
+        yield HostCommand(_finish_what_was_interrupted)
+    held = host.get_fact(Held, manager=_kind(manager)) if exchange else set()
+    if in_the_way := sorted(name for name in held if name.startswith(tuple(exchange))):
+        yield _command([*_RELEASE[_kind(manager)], *in_the_way])
     if isinstance(manager, Dnf):
         install = ["dnf", "-y", "install", *missing]
     else:
-        yield HostCommand(_finish_what_was_interrupted)
         yield _command(_apt_get(manager, "update"))
-        options = ["--no-install-recommends"]
-        if any("=" in package for package in missing):
-            # A version that is named is wanted, even if we held another or a newer one is there.
-            options += ["--allow-downgrades", "--allow-change-held-packages"]
+        options = ["--no-install-recommends", *(["--allow-downgrades"] if exchange else [])]
         install = _apt_get(manager, "install", *options, *missing)
     if job:
         digest = hashlib.sha256(" ".join(missing).encode()).hexdigest()[:12]
@@ -102,14 +110,16 @@ def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraC
     + packages: names
     + manager: who is told
     """
-    kind = "dnf" if isinstance(manager, Dnf) else "apt"
-    there = host.get_fact(Held, manager=kind) if packages else set()
+    there = host.get_fact(Held, manager=_kind(manager)) if packages else set()
     missing = [package for package in packages if package not in there]
     if not missing:
         host.noop("all of them are held")
         return
-    words = ["dnf", "-q", "versionlock", "add"] if kind == "dnf" else ["apt-mark", "hold"]
-    yield _command([*words, *missing])
+    yield _command([*_HOLD[_kind(manager)], *missing])
+
+
+def _kind(manager: Apt | Dnf) -> str:
+    return "dnf" if isinstance(manager, Dnf) else "apt"
 
 
 def _missing(packages: Sequence[str], manager: PackageManager) -> Iterator[str]:

@@ -11,6 +11,11 @@ from deploys.planning import render
 from deploys.planning.driver import DriverPlan, Repository
 from deploys.planning.plan import HostPlan
 
+# How the names of what gives way begin, to another version or kind of it: all of a driver, or of
+# it what NVSwitch takes.
+_DRIVER = ("nvidia-", "libnvidia-", "libnvsdm", "kmod-nvidia-", "linux-modules-nvidia-")
+_FABRIC = ("nvidia-fabricmanager", "libnvidia-nscq", "nvidia-imex", "libnvsdm")
+
 
 @deploy("NVIDIA")
 def install() -> None:
@@ -78,6 +83,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         name="Pin the driver's version",
         packages=_group(wanted, "pinning"),
         manager=plan.package_manager,
+        exchange=_DRIVER,
     )
     packages.installed(
         name="Install the driver",
@@ -85,11 +91,13 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         manager=plan.package_manager,
         job="install-driver",
         systemd=plan.systemd,
+        exchange=_DRIVER,
     )
     packages.installed(
         name="Install the fabric manager",
         packages=_group(wanted, "fabric manager"),
         manager=plan.package_manager,
+        exchange=_FABRIC,
     )
     packages.installed(
         name="Install the monitoring",

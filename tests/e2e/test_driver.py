@@ -211,6 +211,17 @@ def _state(machine: Machine) -> dict[str, object]:
     return {**digest(machine), "active": active, "loaded": machine.ssh(LOADED).stdout}
 
 
+def test_another_version_takes_the_place_of_the_one_we_held(bench: Bench, done: Done) -> None:
+    """An older one at that: pin, holds, modules and fabric manager go back together."""
+    run = bench.deploy(done.machine, f"{H800}, driver={OLD!r}")
+    assert run.code == 0, run.output
+    assert f"  {OLD}  " in done.machine.ssh(LOADED).stdout
+    held = done.machine.ssh("apt-mark showhold").stdout.split()
+    assert [name for name in held if "pinning" in name] == [f"nvidia-driver-pinning-{OLD}"]
+    again = bench.deploy(done.machine, f"{H800}, driver={OLD!r}", "--json")
+    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
+
+
 def test_volta_gets_the_proprietary_module_and_needs_no_reboot(bench: Bench) -> None:
     machine = bench.machine("v100", HARDWARE["v100"])
     run = bench.deploy(machine, f"gpu='V100', gpus={len(HARDWARE['v100'].boards)}")
@@ -299,10 +310,11 @@ def test_a_fabric_manager_of_another_version(bench: Bench, used: Machine) -> Non
     options = "--allow-downgrades --allow-change-held-packages"
     _apt(used, "nvidia-fabricmanager", version=OLD, options=options)
     used.ssh("systemctl restart nvidia-fabricmanager", check=False)
-    boots = used.boots()
+    boots, held = used.boots(), used.ssh("apt-mark showhold").stdout
     run = bench.deploy(used, H800)
     assert run.code == 0, run.output
     assert used.boots() == boots
+    assert used.ssh("apt-mark showhold").stdout == held
     assert used.ssh("systemctl is-active nvidia-fabricmanager").stdout == "active\n"
     assert bench.deploy(used, H800, "--json").code == 0
 
