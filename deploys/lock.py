@@ -9,7 +9,7 @@ and written into weights.yaml in the locks folder of the site: keep it in git.
 import click
 from pyinfra import host
 
-from deploys.facts.plan import current_plan
+from deploys.facts.plan import pinned
 
-for weights in current_plan().weights:
+for weights in pinned().weights:
     click.echo(f"{host.name}: {weights.model} is pinned, {len(weights.files)} files")

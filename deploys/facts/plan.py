@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import Sequence
+from typing import NoReturn
+from weakref import WeakKeyDictionary, WeakSet
 
 from pyinfra import host, logger, state
 from pyinfra.api import Host
@@ -17,55 +16,71 @@ from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
-from deploys.planning.resolve import model_of, resolve
+from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
+from deploys.planning.weights import model_of
 
-# Of one host: with what its services need, and without.
-_plans: WeakKeyDictionary[Host, dict[bool, HostPlan]] = WeakKeyDictionary()
-T = TypeVar("T")
+_seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
+_warned: WeakSet[Host] = WeakSet()
 
 
-def current_plan(*, pin: bool = True, services: bool = True) -> HostPlan:
-    """What is decided for this host; read once a run.
+def planned() -> tuple[Machine, HostPlan]:
+    """This host as it is, and what is decided for it; read once a run, refusals and all."""
+    this = state.inventory.get_host(host.name)
+    if this not in _seen:
+        transport.tune(this)
+        report.begin(this.state)
+        try:
+            _seen[this] = _resolved()
+        except Refusal as refusal:
+            _stop(this, [refusal])
+    return _seen[this]
 
-    + pin: have models that no lock names yet listed by a hub, and written into the locks
-    + services: False for a stage that serves nothing: what forbids a service does not stop it
+
+def current_plan(*, services: bool = True) -> HostPlan:
+    """What is decided for this host, to be carried out.
+
+    + services: False for a stage that services do not matter to; what speaks against them does not
+      hold it up, and their models are not pinned
 
     A refusal is printed and stops this host here, before anything was changed; the others go on.
     """
     this = state.inventory.get_host(host.name)
-    plans = _plans.setdefault(this, {})
-    # The whole plan, where there is one, says the same and more.
-    known = plans.get(True) or plans.get(services)
-    if known is None:
-        transport.tune(this)
-        report.begin(this.state)
-        known = plans[services] = _or_stop(this, lambda: _resolved(pin, services))
-    return known
+    _, plan = planned()
+    against = [refusal for refusal in plan.refusals if services or not refusal.service]
+    if against:
+        _stop(this, against)
+    if this not in _warned:
+        _warned.add(this)
+        for warning in plan.warnings:
+            logger.warning(f"{this.print_prefix}{warning}")
+    return pinned() if services and not transport.is_simulated(this) else plan
 
 
-def _or_stop(this: Host, decide: Callable[[], T]) -> T:
-    try:
-        return decide()
-    except Refusal as refusal:
+def pinned() -> HostPlan:
+    """The plan once more, with the files that it lacked listed by a hub and pinned."""
+    this = state.inventory.get_host(host.name)
+    machine, plan = planned()
+    if plan.unlocked:
+        try:
+            _seen[this] = machine, _pinned(machine, plan)
+        except Refusal as refusal:
+            _stop(this, [refusal])
+    return _seen[this][1]
+
+
+def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
+    for refusal in refusals:
         logger.error(f"{this.print_prefix}refused: {refusal}")
-        transport.stop(this)
+    transport.stop(this)
 
 
-def _resolved(pin: bool, services: bool) -> HostPlan:
+def _resolved() -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
-    if not services:
-        profile = replace(profile, services=())
     machine = host.get_fact(Hardware, data_root=site.data_root)
     if machine is None:
         raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")
-    pins = locks.read(site.locks)
-    plan = resolve(profile, site, machine, pins)
-    for warning in plan.warnings:
-        logger.warning(f"{host.print_prefix}{warning}")
-    if pin and plan.unlocked and not transport.is_simulated(host):
-        plan = _pinned(profile, site, machine, plan)
-    return plan
+    return machine, resolve(profile, site, machine, locks.read(site.locks))
 
 
 def _wanted() -> tuple[HostProfile, Site]:
@@ -80,8 +95,8 @@ def _wanted() -> tuple[HostProfile, Site]:
     return profile, site
 
 
-def _pinned(profile: HostProfile, site: Site, machine: Machine, plan: HostPlan) -> HostPlan:
-    """The plan once more, with the files that it lacked listed by a hub and pinned."""
+def _pinned(machine: Machine, plan: HostPlan) -> HostPlan:
+    profile, site = plan.profile, plan.site
     models = {model.key: model for model in map(model_of, profile.services)}
     for weights in plan.weights:
         if weights.locked:
@@ -96,4 +111,10 @@ def _pinned(profile: HostProfile, site: Site, machine: Machine, plan: HostPlan) 
                 f"{host.print_prefix}pinned {weights.model} in {site.locks / 'weights.yaml'}:"
                 f" {len(lock.files)} files of {lock.hub}:{lock.repository} at {lock.revision}"
             )
-    return resolve(profile, site, machine, locks.read(site.locks))
+    again = resolve(profile, site, machine, locks.read(site.locks))
+    # What the hub listed may be larger than what was published, or in shards that do not belong
+    # together.
+    for refusal in again.refusals:
+        if str(refusal) not in map(str, plan.refusals):
+            raise refusal
+    return again

@@ -19,7 +19,7 @@ from deploys.facts.packages import Held, Installed, InstalledRpms, LockHolder
 from deploys.operations import job as jobs
 from deploys.operations import transport
 from deploys.operations.transport import HostCommand, pause
-from deploys.planning.plan import Apt, Dnf
+from deploys.planning.package_manager import Apt, Dnf, PackageManager
 from deploys.planning.render import APT_SOURCES, APT_SOURCES_FOLDER
 
 # Seconds between two lines that say who is being waited for.
@@ -39,7 +39,7 @@ _EXPLAINED = (
 @operation()
 def installed(
     packages: Sequence[str],
-    manager: Apt | Dnf,
+    manager: PackageManager,
     job: str = "",
     systemd: bool = True,
     exchange: Sequence[str] = (),
@@ -69,7 +69,7 @@ def installed(
 
 def installing(
     packages: Sequence[str],
-    manager: Apt | Dnf,
+    manager: PackageManager,
     *,
     job: str = "",
     systemd: bool = True,
@@ -103,7 +103,7 @@ def installing(
 
 
 @operation()
-def held(packages: Sequence[str], manager: Apt | Dnf) -> Generator[PyinfraCommand, None, None]:
+def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraCommand, None, None]:
     """
     Have packages stay as they are when the system is upgraded; what others hold is left.
 
@@ -122,7 +122,7 @@ def _kind(manager: Apt | Dnf) -> str:
     return "dnf" if isinstance(manager, Dnf) else "apt"
 
 
-def _missing(packages: Sequence[str], manager: Apt | Dnf) -> Iterator[str]:
+def _missing(packages: Sequence[str], manager: PackageManager) -> Iterator[str]:
     if not packages:
         return
     if isinstance(manager, Dnf):

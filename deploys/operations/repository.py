@@ -12,7 +12,7 @@ from deploys.facts.files import Entries
 from deploys.facts.packages import Components, Modules, Naming, Repositories
 from deploys.operations import files
 from deploys.operations.files import File
-from deploys.planning.plan import Apt, Dnf
+from deploys.planning.package_manager import Apt, Dnf, PackageManager
 
 _LISTS = "/etc/apt/sources.list.d"
 
@@ -66,7 +66,7 @@ def named(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None, 
 
 @operation()
 def prerequisites(
-    needs: Sequence[str], module: str | None, manager: Apt | Dnf
+    needs: Sequence[str], module: str | None, manager: PackageManager
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have the parts of the distribution enabled that a repository's packages depend on.

@@ -145,7 +145,7 @@ _ALL = (
     _original(QWEN_14B, "BF16", 29_500_000_000, _NOMINAL),
     _gguf(QWEN_14B, "Q4_K_M", 9_000_000_000, _Q4),
     _safetensors(
-        QWEN_14B, "AWQ", 9_300_000_000, _AWQ, "casperhansen/deepseek-r1-distill-qwen-14b-awq"
+        QWEN_14B, "AWQ", 10_100_000_000, _AWQ, "casperhansen/deepseek-r1-distill-qwen-14b-awq"
     ),
     _original(QWEN_32B, "BF16", 65_500_000_000, _NOMINAL),
     _gguf(QWEN_32B, "Q4_K_M", 19_900_000_000, _Q4),

@@ -75,8 +75,10 @@ class Request:
 
     + size: bytes of the model's files
     + cards, host: cards that are not given to another service, bytes of host memory likewise
+    + mapped: bytes of the files that another server of the model has in that memory already
     + copies: replicas; None for as many as fit
-    + comfort: share of a card that should be left for the cache
+    + comfort: share of weights and cache together that should be the cache's
+    + cut: tensor and pipeline parallel sizes that were chosen before
     """
 
     service: Service
@@ -88,6 +90,8 @@ class Request:
     host: int
     copies: int | None
     comfort: float
+    mapped: int = 0
+    cut: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -161,20 +165,26 @@ def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refu
     ]
 
 
-def smaller(request: Request, most: int) -> str:
-    """The way out of too large weights: the largest variant we know, of at most `most` bytes."""
+def smaller(request: Request) -> list[Request]:
+    """The same request for the model's smaller variants that the catalogue has, largest first."""
     model = request.model
+    same = [other for other in CATALOGUE.values() if _name(other) == _name(model)]
     variants = [
-        other
-        for other in CATALOGUE.values()
-        if (other.format, other.layers, other.hidden, other.experts)
-        == (model.format, model.layers, model.hidden, model.experts)
-        and other.size <= most
+        other for other in same if other.format == model.format and other.size < request.size
     ]
-    if not variants:
-        return f"Choose weights of {gib(max(0, most))} at most, or more or larger cards"
-    largest = max(variants, key=lambda other: other.size)
-    return f"Choose weights of {gib(most)} at most, such as {largest.key} ({gib(largest.size)})"
+    variants.sort(key=lambda other: -other.size)
+    return [replace(request, model=other, size=other.size) for other in variants]
+
+
+def too_large(fitting: Request | None, most: int, otherwise: str) -> str:
+    """The way out of too large weights: a variant that fits, else about how large it may be."""
+    if fitting is not None:
+        return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"
+    return f"Choose weights of about {gib(max(0, most))} at most, or {otherwise}"
+
+
+def _name(model: Model) -> str:
+    return model.title.removesuffix(model.quantization).strip()
 
 
 def gib(size: float) -> str:

@@ -21,9 +21,10 @@ def refusals(
     """Why this service cannot run on such a machine; empty when nothing speaks against it."""
     found = []
     if service.engine not in lane.engines:
-        found.append(_refusal(service, model, gpu, lane.missing, lane.instead))
+        where = f" on a {gpu.name}" if gpu else " without a GPU"
+        found.append(_refusal(service, model, where, lane.missing, lane.instead))
     found += [
-        _refusal(service, model, gpu, rule.what, rule.way_out)
+        _refusal(service, model, _where(rule, gpu), rule.what, rule.way_out)
         for rule in RULES
         if rule.verdict == "refuse" and _fits(rule, service, model, gpu, machine)
     ]
@@ -129,12 +130,15 @@ def _fits(
     )
 
 
-def _refusal(
-    service: Service, model: Model, gpu: Accelerator | None, why: str, way_out: str
-) -> Refusal:
-    where = f"on a {gpu.name}" if gpu else "without a GPU"
+def _where(rule: Rule, gpu: Accelerator | None) -> str:
+    """On which card, where that matters."""
+    by_gpu = rule.generations or rule.computes or rule.beyond
+    return f" on a {gpu.name}" if gpu and by_gpu else ""
+
+
+def _refusal(service: Service, model: Model, where: str, why: str, way_out: str) -> Refusal:
     return Refusal(
-        f"Service {service.name}: {service.engine} cannot serve {model.key} {where}: {why}", way_out
+        f"Service {service.name}: {service.engine} cannot serve {model.key}{where}: {why}", way_out
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploys.planning.choice import Request, context_too_long, count, gib, misplaced, smaller
+from deploys.planning import shares
+from deploys.planning.choice import Request, context_too_long, count, gib, misplaced, too_large
 from deploys.planning.islands import islands
-from deploys.planning.memory import VLLM_SHARE, CardLedger, Layout, stages_of
+from deploys.planning.memory import CardLedger, Layout, stages_of
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes
 from deploys.planning.refusal import Refusal
 
 # Weights that share a scale in AWQ and GPTQ; a card's part of a matrix is a multiple of it.
 _GROUP = 128
+# Share of weights and cache below which a cache is worth a warning.
+_TIGHT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +33,13 @@ class Attempt:
 
     @property
     def cache_share(self) -> float:
+        """The least that the cache is of weights and cache on a card."""
+        return min(self.cache / (self.cache + ledger.lines["weights"]) for ledger in self.ledgers)
+
+    @property
+    def cache(self) -> int:
         """The least that a card has for the cache."""
-        return min(ledger.lines.get("KV cache", 0) / ledger.total for ledger in self.ledgers)
+        return min(ledger.lines.get("KV cache", 0) for ledger in self.ledgers)
 
     @property
     def over(self) -> int:
@@ -77,7 +85,7 @@ def wrong_settings(request: Request) -> list[Refusal]:
     if tensor * pipeline * copies > cards:
         wrong.append(
             Refusal(
-                f"{request.name}: {count(copies, 'copy')} of {tensor} x {pipeline} cards are"
+                f"{request.name}: {copies} copies of {tensor} x {pipeline} cards are"
                 f" {tensor * pipeline * copies}, and there are {cards} for it",
                 "Lower replicas, tensor_parallel or pipeline_parallel, or leave them out",
             )
@@ -96,8 +104,8 @@ def divides(model: Model, tensor: int) -> bool:
     return all(width % (tensor * grouped) == 0 for width in widths)
 
 
-def does_not_fit(request: Request, attempt: Attempt) -> Refusal:
-    """Bytes that are missing on the fullest card, and what would fit."""
+def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) -> Refusal:
+    """Bytes that are missing on the fullest card, and the largest variant that would fit."""
     service, layout = request.service, attempt.layout
     cut = f"{layout.tensor_parallel} x {layout.pipeline_parallel}"
     if attempt.over and service.gpu_share is not None and _needs(request, attempt) <= 0:
@@ -120,7 +128,7 @@ def does_not_fit(request: Request, attempt: Attempt) -> Refusal:
     return Refusal(
         f"{request.name}: {request.model.key} with a cache for {context} tokens needs"
         f" {gib(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
-        smaller(request, request.size - missing * cards),
+        too_large(fitting, request.size - missing * cards, "more or larger cards"),
     )
 
 
@@ -130,12 +138,11 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
     cards, copies = tensor * pipeline, len(attempt.groups)
     if service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
-        share = f"{attempt.cache_share:.0%} of each for the cache"
-        yield (
-            f"{count(cards, 'card')} a copy, the fewest that leave {share}"
-            if attempt.cache_share >= request.comfort
-            else f"{count(cards, 'card')} a copy, which leave {share}, the most that can be had"
+        room = f"room for the cache ({gib(attempt.cache)} each)"
+        few = (
+            f"the fewest with {room}" if attempt.cache_share >= request.comfort else f"with {room}"
         )
+        yield f"{count(cards, 'card')} a copy, {few}"
     if service.tensor_parallel is None and tensor > 1:
         yield (
             f"Tensor parallel {tensor}, as these cards have links of their own"
@@ -170,6 +177,11 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
             f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
             " pipeline of pairs is faster"
         )
+    if attempt.cache_share < _TIGHT:
+        yield (
+            f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
+            f" {min(attempt.tokens)} tokens of all requests together"
+        )
     if request.model.vocabulary is None or request.model.intermediate is None:
         yield (
             f"{request.name}: the shape of {request.model.key} is not known whole, so its memory is"
@@ -197,8 +209,8 @@ def _needs(request: Request, attempt: Attempt) -> int:
 def _share_of(request: Request, attempt: Attempt) -> str:
     if any("other processes" in ledger.lines for ledger in attempt.ledgers):
         return "what other processes leave"
-    if request.service.engine == "vllm" and attempt.layout.share > VLLM_SHARE:
-        return f"more than vLLM's own {VLLM_SHARE:.0%}, which does not hold it"
+    if request.service.engine == "vllm" and attempt.layout.share > shares.VLLM:
+        return f"more than vLLM's own {shares.VLLM:.0%}, which does not hold it"
     return "SGLang's own default" if request.service.engine == "sglang" else "vLLM's own default"
 
 

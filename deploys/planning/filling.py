@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from deploys.planning.choice import Placement, Request, refused
+from deploys.planning import shares
+from deploys.planning.choice import Placement, Request, refused, smaller
 from deploys.planning.cutting import (
     Attempt,
     divides,
@@ -22,19 +23,17 @@ from deploys.planning.cutting import (
 )
 from deploys.planning.islands import deal, islands
 from deploys.planning.memory import (
-    VLLM_SHARE,
     Card,
     CardLedger,
     Layout,
     Ledger,
     copy_of,
-    sglang_share,
 )
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes
 
 # What vLLM is given of a card, and what where that does not hold it.
-_SHARES = (VLLM_SHARE, 0.95)
+_SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
 # Requests are admitted for a cache that each fills to a quarter, and 256 at most.
@@ -45,18 +44,28 @@ def fill(request: Request) -> Placement:
     """The place of one service, or its refusals."""
     if wrong := wrong_settings(request):
         return refused(request, wrong)
+    attempt = _best(request)
+    if _fits(request, attempt):
+        return _placement(request, attempt)
+    variants = [other for other in smaller(request) if not wrong_settings(other)]
+    fitting = next((other for other in variants if _fits(other, _best(other))), None)
+    refusal = does_not_fit(request, attempt, fitting)
+    return refused(request, [refusal], _placement(request, attempt))
+
+
+def _best(request: Request) -> Attempt:
+    """The first that has room for the cache, else the largest that fits, else the closest."""
     for share in _SHARES:
         attempts = []
         for tensor, pipeline in _shapes(request):
             attempt = _attempt(request, tensor, pipeline, share)
             attempts.append(attempt)
             if _fits(request, attempt) and attempt.cache_share >= request.comfort:
-                return _placement(request, attempt)
+                return attempt
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
-            return _placement(request, max(fitting, key=lambda attempt: attempt.cache_share))
-    closest = max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
-    return refused(request, [does_not_fit(request, closest)], _placement(request, closest))
+            return max(fitting, key=lambda attempt: len(attempt.groups[0]))
+    return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
 
 
 def _shapes(request: Request) -> Iterator[tuple[int, int]]:
@@ -67,6 +76,9 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
     a pipeline of two; substratus.ai). Source: vLLM, parallelism_scaling.md.
     """
     service, model = request.service, request.model
+    if request.cut is not None:
+        yield request.cut
+        return
     cards = len(request.cards) // (service.replicas or request.copies or 1)
     together = max(len(island) for island in islands(request.cards, request.links, request.gpu))
     sizes = [2**power for power in range(cards.bit_length())]
@@ -124,7 +136,7 @@ def _layout(
     service = request.service
     share = service.gpu_share
     if share is None and service.engine == "sglang":
-        own = min(sglang_share(request.model, tensor, pipeline, card) for card in cards)
+        own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
         share = max(0.0, round(own - _used(cards), 3))
     elif share is None:
         share = round(min(most, 1 - _used(cards)), 2)

@@ -12,10 +12,12 @@ from deploys.planning.choice import (
     Placement,
     Request,
     context_too_long,
+    count,
     gib,
     misplaced,
     refused,
     smaller,
+    too_large,
 )
 from deploys.planning.memory import Card, Ledger
 from deploys.planning.network import kv_bytes
@@ -32,14 +34,27 @@ def layer(request: Request) -> Placement:
     """The place of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
+    placement = _best(request)
+    if _fits(request, placement):
+        return placement
+    variants = [other for other in smaller(request) if not _wrong(other)]
+    fitting = next((other for other in variants if _fits(other, _best(other))), None)
+    return refused(request, [_does_not_fit(request, placement, fitting)], placement)
+
+
+def _best(request: Request) -> Placement:
+    """The first that fits, else the closest."""
     attempts = []
     for split, cards in _splits(request):
         attempt = _placement(request, split, cards)
-        if _over(attempt) <= 0 and _host_over(request, attempt) <= 0:
+        if _fits(request, attempt):
             return attempt
         attempts.append(attempt)
-    closest = min(attempts, key=lambda a: max(0, _over(a)) + max(0, _host_over(request, a)))
-    return refused(request, [_does_not_fit(request, closest)], closest)
+    return min(attempts, key=lambda a: (max(0, _over(a)), _host_over(request, a)))
+
+
+def _fits(request: Request, attempt: Placement) -> bool:
+    return _over(attempt) <= 0 and _host_over(request, attempt) <= 0
 
 
 def _wrong(request: Request) -> list[Refusal]:
@@ -100,8 +115,8 @@ def _splits(request: Request) -> Iterator[tuple[Split, Sequence[Card]]]:
     experts = service.cpu_experts or 0
     if service.cpu_experts is not None or not experts_at_home:
         for size in sizes:
-            for count in counts:
-                yield split(size, layers, experts), _by_index(freest[:count])
+            for most in counts:
+                yield split(size, layers, experts), _by_index(freest[:most])
     modest = next((size for size in reversed(sizes) if size[0] >= _MODEST), sizes[-1])
     cards = _by_index(freest[: counts[-1]])
     if service.cpu_experts is None and model.experts:
@@ -163,37 +178,35 @@ def _over(attempt: Placement) -> int:
 
 
 def _host_over(request: Request, attempt: Placement) -> int:
-    return sum(attempt.ledger.host.values()) - request.host
+    shared = min(attempt.ledger.host.get("weights", 0), request.mapped)
+    return sum(attempt.ledger.host.values()) - shared - request.host
 
 
 def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[str]:
     service, model = request.service, request.model
     whole = split.gpu_layers == everything(model)
+    where = f"on {count(len(cards), 'card')}"
     if not cards:
         yield "All layers in host memory, as there is no card"
     elif whole and not split.cpu_experts:
-        yield f"All {model.layers} layers on {_cards(cards)}, the fewest that hold them"
+        yield f"All {model.layers} layers {where}, the fewest that hold them"
     elif whole:
         yield (
-            f"All layers on {_cards(cards)}, but the experts of the first {split.cpu_experts} in"
-            " host memory, as a token passes through few of them"
+            f"All layers {where}, but the experts of the first {split.cpu_experts} in host"
+            " memory, as a token passes through few of them"
         )
     else:
-        yield f"{split.gpu_layers} of {everything(model)} layers on {_cards(cards)}, all they hold"
+        yield f"{split.gpu_layers} of {everything(model)} layers {where}, all they hold"
     if service.context is None or service.parallel is None:
         yield (
-            f"{split.parallel} requests of {split.context} tokens, the most of what we try that"
-            " fits, since each has its cache to itself"
+            f"{count(split.parallel, 'request')} of {split.context} tokens, the most of what we try"
+            " that fits, since each has its cache to itself"
         )
     if model.legacy_cache:
         yield (
             "A large cache: these files are from before llama.cpp could keep MLA's one vector"
             " instead of the keys and values of all heads"
         )
-
-
-def _cards(cards: Sequence[Card]) -> str:
-    return "one card" if len(cards) == 1 else f"{len(cards)} cards"
 
 
 def _warnings(request: Request, split: Split) -> Iterator[str]:
@@ -210,7 +223,7 @@ def _warnings(request: Request, split: Split) -> Iterator[str]:
         )
 
 
-def _does_not_fit(request: Request, closest: Placement) -> Refusal:
+def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
     over, host = _over(closest), _host_over(request, closest)
     tokens = f"{closest.parallel} x {closest.context}"
     if over > 0:
@@ -228,5 +241,5 @@ def _does_not_fit(request: Request, closest: Placement) -> Refusal:
         )
     return Refusal(
         f"{request.name}: {request.model.key} is {gib(host)} too large for the host's memory",
-        smaller(request, request.size - host),
+        too_large(fitting, request.size - host, "more memory"),
     )

@@ -16,9 +16,6 @@ from deploys.planning.profile import KvCache
 MIB = 1 << 20
 GIB = 1 << 30
 
-# vLLM's own default of --gpu-memory-utilization (0.33, vllm/config/cache.py).
-VLLM_SHARE = 0.92
-
 # What CUDA programs see is less than nvidia-smi's total. Seen: 143771 and 143155 MiB on an H200,
 # 24564 and 24064 on an RTX 4090, 46068 and 45465 on an L40S.
 _DRIVER, _DRIVER_LARGE = 500 * MIB, 620 * MIB
@@ -182,23 +179,6 @@ def card_weights(model: Model, split: Parts, stage: range, tensor_parallel: int)
         whole += split.head
     uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
     return (whole - uncut) // tensor_parallel + uncut
-
-
-def sglang_share(model: Model, tensor_parallel: int, pipeline_parallel: int, card: Card) -> float:
-    """SGLang's own default of --mem-fraction-static, rounded down to three digits.
-
-    What it keeps free: 512 MiB, 1.5 MiB for each token of a prefill chunk, 1 GiB for every eight
-    cards of a copy, the graphs; 10 GiB at least on cards above 60 GiB. Source: sglang 0.5.23,
-    server_args.py.
-    """
-    chunk, _ = _step(card)
-    cards = tensor_parallel * pipeline_parallel
-    reserved = (
-        512 * MIB + chunk * 3 * MIB // 2 + cards * GIB // 8 + _graphs(model, tensor_parallel, card)
-    )
-    if card.total > 60 * GIB:
-        reserved = max(reserved, 10 * GIB)
-    return int((1 - reserved / card.visible) * 1000) / 1000
 
 
 def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:

@@ -13,6 +13,8 @@ from deploys.planning.profile import KvCache
 # 256 weights; llama-quant.cpp, llama_tensor_get_type.
 _GGUF_EMBEDDING_BITS = 4.5
 _GGUF_HEAD_BITS = 6.5625
+# It leaves the matrix that chooses among experts in F32. Source: llama-quant.cpp, ffn_gate_inp.
+_GGUF_ROUTER_BITS = 32
 # Unsloth's dynamic quantizations keep all but the routed experts at 4 to 6 bits; the middle of it.
 # Source: their description of the DeepSeek-R1 files, January 2025; not confirmed on the files.
 _DYNAMIC_REST_BITS = 5.0
@@ -57,12 +59,17 @@ def parts(model: Model, size: int) -> Parts:
     count = model.layers + model.mtp_layers
     rest = [_without_experts(model, layer) for layer in range(count)]
     routed = [_routed(model, layer) for layer in range(count)]
-    inner = size - embedding - head
+    routers = [_router(model, layer) for layer in range(count)]
+    router_width = (_GGUF_ROUTER_BITS if model.format == "gguf" else average) / 8
+    inner = size - embedding - head - sum(routers) * router_width
     width = inner / max(1, sum(rest) + sum(routed))
     rest_width = _DYNAMIC_REST_BITS / 8 if model.quantization.startswith("UD-") else width
     routed_width = (inner - sum(rest) * rest_width) / max(1, sum(routed))
     experts = [int(weights * routed_width) for weights in routed]
-    layers = [int(weights * rest_width) + own for weights, own in zip(rest, experts, strict=True)]
+    layers = [
+        int(weights * rest_width + router * router_width) + own
+        for weights, router, own in zip(rest, routers, experts, strict=True)
+    ]
     return Parts(embedding=embedding, head=head, layers=tuple(layers), experts=tuple(experts))
 
 
@@ -70,7 +77,9 @@ def weights(model: Model) -> int:
     """Weights of the network without multi-token prediction, from its shape; norms left out."""
     matrices = (model.vocabulary or 0) * model.hidden * (1 if model.tied_embeddings else 2)
     layers = range(model.layers)
-    return matrices + sum(_without_experts(model, n) + _routed(model, n) for n in layers)
+    return matrices + sum(
+        _without_experts(model, n) + _router(model, n) + _routed(model, n) for n in layers
+    )
 
 
 def latent_weights(model: Model) -> int:
@@ -118,10 +127,15 @@ def _without_experts(model: Model, layer: int) -> int:
 
 
 def _routed(model: Model, layer: int) -> int:
-    """The routed experts and the matrix that chooses among them."""
+    """The routed experts."""
     if model.intermediate is None or not _has_experts(model, layer):
         return 0
-    return model.experts * model.hidden * (3 * model.expert_intermediate + 1)
+    return model.experts * model.hidden * 3 * model.expert_intermediate
+
+
+def _router(model: Model, layer: int) -> int:
+    """The matrix that chooses among them; llama.cpp keeps it where the layer is."""
+    return model.experts * model.hidden if _routed(model, layer) else 0
 
 
 def _has_experts(model: Model, layer: int) -> bool:

@@ -20,8 +20,9 @@ from deploys.planning.profile import KvCache
 STEP = 512
 # What --fit leaves free on every card (--fit-target), and what our plans leave, too.
 MARGIN = 1024 * MIB
-# A CUDA context and its libraries, per process and card; not confirmed.
-_CONTEXT = 512 * MIB
+# A CUDA context and its libraries, per process and card; and cuBLAS, which multiplies matrices in
+# 16 bits and those of MLA. Seen on an H200 and on H100: 610 to 630 MiB without, 718 to 736 with.
+_CONTEXT, _CUBLAS = 625 * MIB, 105 * MIB
 # The process itself; its pages of a mapped file are counted as weights.
 _PROCESS = 256 * MIB
 # A context is made a multiple of this (llama-context.cpp, n_ctx_seq).
@@ -81,18 +82,22 @@ def server(
     host = {
         "weights": host_weights,
         "KV cache": host_cache,
-        "compute buffer": compute_buffer(model, split),
+        "compute buffer": host_buffer(model, split, cards=len(cards)),
         "processes": _PROCESS,
     }
-    copied = _copied_experts(pieces, split)
+    plain = model.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
+    context = _CONTEXT if plain else _CONTEXT + _CUBLAS
+    buffers = [compute_buffer(model, split, cards=len(cards))] * len(cards)
+    if cards:
+        buffers[0] = max(buffers[0], _copied_experts(model, pieces, split))
     ledgers = tuple(
         ledger_of(
             card,
             {
                 "weights": weights[position],
                 "KV cache": caches[position],
-                "compute buffer": compute_buffer(model, split, cards=len(cards)) + copied,
-                "CUDA context": _CONTEXT,
+                "compute buffer": buffers[position],
+                "CUDA context": context,
                 "margin": MARGIN,
             },
         )
@@ -104,22 +109,47 @@ def server(
 def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
     """What the tensors of one step take on one device, in 4 bytes a number.
 
-    The widest part of a layer (gate, up and product of the feed-forward part or of the experts that
-    a token passes through; or its queries, with MLA as wide as the latent vector, and what
-    attention makes of them), four vectors of the hidden width, and the logits of the last token of
-    every request. The mask of flash attention has 2 bytes a token of the step and cell; where
-    several cards hold a whole model, inputs are kept four times (GGML_SCHED_MAX_COPIES).
+    A dense layer is widest in its feed-forward part: gate, up and product, and three vectors of the
+    hidden width. With MLA it is so in attention: queries as they are and as wide as the latent
+    vector, what they find there, and that unpacked. Both are exact for what an H200 showed
+    (tests/gpu/results). Experts without MLA are counted like the dense part, for each that a token
+    passes through; that is not confirmed. To that the mask of flash attention, 2 bytes for each
+    token of the step and cell.
     """
-    wide = 3 * (model.intermediate or 4 * model.hidden)
+    wide = 3 * (model.intermediate or 4 * model.hidden) + 3 * model.hidden
     if model.experts:
-        wide = max(wide, model.experts_used * (3 * model.expert_intermediate + model.hidden))
-    queries = 2 * model.heads * model.head_dim
+        expert = 3 * model.expert_intermediate + model.hidden
+        wide = max(wide, model.experts_used * expert + 3 * model.hidden)
     if model.kv_lora_rank is not None and not model.legacy_cache:
-        queries = model.heads * (2 * model.kv_lora_rank + (model.rope_head_dim or 0))
-    copies = 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
-    inputs = copies * STEP * (2 * split.cells + 4 * model.hidden)
-    logits = 4 * split.parallel * (model.vocabulary or 0)
-    return 4 * STEP * (max(wide, queries) + 4 * model.hidden) + inputs + logits
+        rope = model.rope_head_dim or 0
+        query = (model.nope_head_dim or model.head_dim) + rope
+        found = model.kv_lora_rank + (model.v_head_dim or model.head_dim)
+        latent = model.heads * (query + model.kv_lora_rank + rope + found)
+        wide = max(wide, latent + 2 * model.hidden)
+    copies = _copies(model, split, cards)
+    inputs = copies * _mask(split) + (copies * _embeddings(model) if copies > 1 else 0)
+    return 4 * STEP * wide + inputs
+
+
+def host_buffer(model: Model, split: Split, *, cards: int) -> int:
+    """What the host keeps for a step: inputs and outputs alone where all layers are on cards."""
+    if split.gpu_layers < everything(model):
+        return compute_buffer(model, split)
+    inputs = _copies(model, split, cards) * (_mask(split) + _embeddings(model))
+    return inputs + _embeddings(model)
+
+
+def _copies(model: Model, split: Split, cards: int) -> int:
+    """Several cards that hold a whole model work on several steps (GGML_SCHED_MAX_COPIES)."""
+    return 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
+
+
+def _mask(split: Split) -> int:
+    return 2 * STEP * split.cells
+
+
+def _embeddings(model: Model) -> int:
+    return 4 * STEP * model.hidden
 
 
 def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
@@ -139,6 +169,15 @@ def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[
     ]
 
 
-def _copied_experts(pieces: Parts, split: Split) -> int:
-    """Experts in host memory are copied to the card one layer at a time to read a long prompt."""
-    return max(pieces.experts[: split.cpu_experts], default=0)
+def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
+    """The first card's buffer where experts in host memory are copied to it for a long prompt.
+
+    They come a matrix at a time, in place of what a layer computes otherwise, but for the last
+    layer, which sees one token of a prompt. In a mixed quantization matrices differ in width from
+    layer to layer, and each width has a place. DeepSeek-R1 in Q4_K_M, of which an average matrix is
+    2170 MiB, showed 2228 on an H200 with one such layer, and 4970 on an H100 with more.
+    """
+    read = pieces.experts[: min(split.cpu_experts, model.layers - 1)]
+    matrix = max(read, default=0) / 3
+    places = 1.0 if sum(map(bool, read)) < 2 else 2.28
+    return int(matrix * places) + _mask(split) + _embeddings(model)

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from deploys.planning.builds import Build
 from deploys.planning.driver import DriverPlan
+from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
+from deploys.planning.package_manager import PackageManager
+from deploys.planning.placement import Placement
 from deploys.planning.profile import HostProfile
+from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
-
-
-@dataclass(frozen=True, kw_only=True)
-class Apt:
-    """How packages are installed on this machine.
-
-    + lock_wait: seconds to wait while somebody else holds the package manager
-    + mirror, security: archives of this site for this distribution; None leaves apt's own
-    + suite: release name in these archives
-    """
-
-    lock_wait: int
-    mirror: str | None = None
-    security: str | None = None
-    suite: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dnf:
-    """How packages are installed on a machine of the Red Hat family.
-
-    + kind: tells it from Apt where both are data
-    + lock_wait: seconds to wait while somebody else holds the package manager
-    """
-
-    kind: Literal["dnf"]
-    lock_wait: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +61,7 @@ class ServicePlan:
 
     + context: tokens of one request; the server is given context times parallel
     + threads: physical cores that compute
+    + placement: which cards it gets, how the model is spread over them, and what that takes
     """
 
     name: str
@@ -94,31 +72,43 @@ class ServicePlan:
     context: int
     parallel: int
     threads: int
+    placement: Placement
     weights: Weights
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "placement": self.placement.to_json(),
+            "weights": asdict(self.weights),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostPlan:
     """All that is decided for one machine; stages read it and decide nothing.
 
-    + driver: of its GPUs; None on a machine without
+    + lane: versions that go together on this kind of GPU
+    + driver: what the GPUs need to work; None without GPUs, or where it is refused
+    + refusals: why it is not carried out; those of a service do not hold up the machine's stages
     """
 
     hostname: str
     system: str
     profile: HostProfile
     site: Site
-    apt: Apt
+    lane: Lane
+    driver: DriverPlan | None
+    package_manager: PackageManager
     packages: tuple[str, ...]
     builds: tuple[Build, ...]
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
-    driver: DriverPlan | None = None
+    refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def uses(self, engine: str) -> bool:
@@ -136,11 +126,24 @@ class HostPlan:
         return tuple(weights.model for weights in self.weights if not weights.locked)
 
     def to_json(self) -> dict[str, Any]:
-        plan = asdict(self)
+        plan = asdict(replace(self, services=(), refusals=()))
         # The operator's own folders are not part of what a machine becomes.
         del plan["site"]["locks"], plan["site"]["builds"]
         plan["builds"] = [
             {**asdict(build), "digest": build.digest, "directory": build.directory}
             for build in self.builds
         ]
+        plan["services"] = [service.to_json() for service in self.services]
+        plan["refusals"] = [refusal.to_json() for refusal in self.refusals]
+        return plan
+
+    def deployed(self) -> dict[str, Any]:
+        """What is true of the machine once this is carried out; the same in every later run."""
+        plan = self.to_json()
+        del plan["refusals"], plan["warnings"], plan["lane"]
+        for service in plan["services"]:
+            chosen = service["placement"]
+            del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]
+        if self.driver:
+            plan["driver"] = {"version": self.driver.version, "flavour": self.driver.flavour}
         return plan

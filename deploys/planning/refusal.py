@@ -10,12 +10,17 @@ class Refusal(ValueError):
 
     + reason: what is wrong, one sentence without a full stop
     + way_out: what the operator can do about it, one sentence without a full stop
+    + service: the service that cannot be had, "" where it is the machine itself
     """
 
-    def __init__(self, reason: str, way_out: str) -> None:
+    def __init__(self, reason: str, way_out: str, service: str = "") -> None:
         super().__init__(f"{reason}. {way_out}.")
         self.reason = reason
         self.way_out = way_out
+        self.service = service
+
+    def to_json(self) -> dict[str, str]:
+        return {"reason": self.reason, "way_out": self.way_out, "service": self.service}
 
     # pyinfra prints an exception raised by an inventory or group data file with the traceback it
     # stored here. The reader of a refusal wants the file's name and the sentence, not our frames.

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploys.planning.driver import DriverPlan, Repository
+from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.resolve import size
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
@@ -32,20 +32,24 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
     files = [
         _file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
         _file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
-        _file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=plan.apt),
     ]
-    if plan.apt.mirror:
-        files.append(_file("base/apt.sources", APT_SOURCES, apt=plan.apt, system=plan.system))
+    manager = plan.package_manager
+    if isinstance(manager, Apt):
+        files.append(_file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
+        if manager.mirror:
+            files.append(_file("base/apt.sources", APT_SOURCES, apt=manager, system=plan.system))
     return tuple(files)
 
 
 def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
     """What tells the package manager of a vendor's repository, and which key signs it."""
     name = repository.name
-    values: dict[str, Any] = {"repository": repository, "apt": plan.apt}
-    if repository.keyring is None:
-        return (_file("nvidia/repository.repo", f"/etc/yum.repos.d/{name}.repo", **values),)
-    folder = APT_SOURCES_FOLDER if plan.apt.mirror else "/etc/apt/sources.list.d"
+    manager = plan.package_manager
+    if not isinstance(manager, Apt):
+        path = f"/etc/yum.repos.d/{name}.repo"
+        return (_file("nvidia/repository.repo", path, repository=repository),)
+    folder = APT_SOURCES_FOLDER if manager.mirror else "/etc/apt/sources.list.d"
+    values: dict[str, Any] = {"repository": repository, "apt": manager}
     values["keyring"] = keyring(repository)
     return (
         _file("nvidia/repository.list", f"{folder}/{name}.list", **values),
@@ -88,7 +92,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     path = f"/etc/modelrack/services/{service.name}.env"
     decides = [
         unit.content,
-        _text("llama.cpp/service.env", **settings, digest=""),
+        text("llama.cpp/service.env", **settings, digest=""),
         build.directory,
         [file.sha256 for file in service.weights.files],
     ]
@@ -98,19 +102,10 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
 
 def state(plan: HostPlan) -> Rendered:
     """What is deployed, with the digest of the plan that it came from."""
-    decided = plan.to_json()
-    # What was done on the way there is not part of what is there; the next run finds nothing to do.
-    del decided["warnings"]
-    if plan.driver:
-        decided["driver"] = {"version": plan.driver.version, "flavour": plan.driver.flavour}
+    decided = plan.deployed()
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
     content = json.dumps({"schema": 1, "digest": digest, "plan": decided}, indent=2)
     return Rendered(path="/var/lib/modelrack/state.json", content=content + "\n", mode="644")
-
-
-def page(name: str, plan: HostPlan) -> str:
-    """The plan as a page for people."""
-    return _text("plan/page.txt", name=name, plan=plan, size=size)
 
 
 # Kernel settings of a machine that serves models: weights stay in memory rather than in swap, large
@@ -127,10 +122,11 @@ APT_SOURCES_FOLDER = "/etc/modelrack/apt.sources.d"
 
 
 def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:
-    return Rendered(path=path, content=_text(template, **values), mode=mode)
+    return Rendered(path=path, content=text(template, **values), mode=mode)
 
 
-def _text(template: str, **values: Any) -> str:
+def text(template: str, **values: Any) -> str:
+    """What a template becomes; a value that it asks for and is not given is an error."""
     return _environment().get_template(f"{template}.j2").render(**values)
 
 

@@ -48,7 +48,7 @@ def install() -> None:
     packages.installed(
         name="Install the runtime libraries",
         packages=("ca-certificates", *plan.packages),
-        manager=plan.apt,
+        manager=plan.package_manager,
     )
     users.present(
         name="Create the user that services run as",

@@ -9,7 +9,7 @@ from deploys.operations import artifact, driver, files, packages, reboot, reposi
 from deploys.operations.files import File
 from deploys.planning import render
 from deploys.planning.driver import DriverPlan, Repository
-from deploys.planning.plan import Apt, Dnf, HostPlan
+from deploys.planning.plan import HostPlan
 
 # How the names of what gives way begin, to another version or kind of it: all of a driver, or of
 # it what NVSwitch takes.
@@ -30,7 +30,7 @@ def install() -> None:
         packages.installed(
             name="Install the toolkit",
             packages=_group(wanted, "toolkit"),
-            manager=_manager(plan, wanted),
+            manager=plan.package_manager,
             job="install-toolkit",
             systemd=plan.systemd,
         )
@@ -41,7 +41,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
     packages.installed(
         name="Install what adds repositories",
         packages=_group(wanted, "prerequisites"),
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
     )
     if source.keyring is not None:
         package = f"/var/lib/modelrack/{source.keyring.path.replace('/', '-')}"
@@ -61,7 +61,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
         name="Enable what NVIDIA's packages need",
         needs=source.needs,
         module=source.module,
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
     )
     repository.named(
         name="Name NVIDIA's repository",
@@ -75,20 +75,20 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     packages.installed(
         name="Install the kernel headers",
         packages=_group(wanted, "headers"),
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
         hint="Without the headers no driver can be compiled. Add the archive of this kernel to the"
         " system, or boot a kernel that the archive has headers for, then run this again.",
     )
     packages.installed(
         name="Pin the driver's version",
         packages=_group(wanted, "pinning"),
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
         exchange=_DRIVER,
     )
     packages.installed(
         name="Install the driver",
         packages=_group(wanted, "driver"),
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
         job="install-driver",
         systemd=plan.systemd,
         exchange=_DRIVER,
@@ -96,13 +96,13 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     packages.installed(
         name="Install the fabric manager",
         packages=_group(wanted, "fabric manager"),
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
         exchange=_FABRIC,
     )
     packages.installed(
         name="Install the monitoring",
         packages=_group(wanted, "monitoring"),
-        manager=_manager(plan, wanted),
+        manager=plan.package_manager,
     )
     driver.built(
         name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
@@ -121,7 +121,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     driver.enabled(name="Start its services at boot", units=wanted.services)
     # What is held was brought to its end: by this the next plan tells a run that was stopped.
     packages.held(
-        name="Hold the driver's packages", packages=wanted.holds, manager=_manager(plan, wanted)
+        name="Hold the driver's packages", packages=wanted.holds, manager=plan.package_manager
     )
     reboot.into_the_driver(
         name="Reboot into the driver",
@@ -140,12 +140,6 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         gpus=plan.profile.gpus,
         data_root=plan.site.data_root,
     )
-
-
-def _manager(plan: HostPlan, wanted: DriverPlan) -> Apt | Dnf:
-    if wanted.package_manager == "dnf":
-        return Dnf(kind="dnf", lock_wait=plan.site.apt_lock_wait)
-    return plan.apt
 
 
 def _group(wanted: DriverPlan, name: str) -> tuple[str, ...]:

@@ -13,8 +13,6 @@ profile = HostProfile(
             port=8000,
             context=32_768,
             parallel=32,
-            tensor_parallel=4,
-            replicas=2,
         ),
     ),
 )

@@ -13,7 +13,6 @@ profile = HostProfile(
             port=8000,
             context=16_384,
             parallel=8,
-            tensor_parallel=2,
         ),
     ),
 )

@@ -13,8 +13,6 @@ profile = HostProfile(
             port=8000,
             context=16_384,
             parallel=16,
-            tensor_parallel=2,
-            replicas=4,
         ),
     ),
 )

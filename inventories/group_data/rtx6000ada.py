@@ -13,7 +13,6 @@ profile = HostProfile(
             port=8000,
             context=32_768,
             parallel=16,
-            tensor_parallel=4,
         ),
     ),
 )

@@ -8,7 +8,7 @@ from pyinfra.operations import systemd
 from deploys.operations import files, packages, transport, users
 from deploys.operations.files import Directory, File
 from deploys.operations.users import User
-from deploys.planning.plan import Apt
+from deploys.planning.package_manager import Apt
 from tests.bench import content, rendering
 
 transport.tune(state.inventory.get_host(host.name))

@@ -16,8 +16,8 @@ from typing import Any
 
 ALIGNMENT = 32
 
-U16, U32, I32, F32, STRING, ARRAY = 2, 4, 5, 6, 8, 9
-_NUMBERS = {U16: "<H", U32: "<I", I32: "<i", F32: "<f"}
+U16, U32, I32, F32, BOOL, STRING, ARRAY = 2, 4, 5, 6, 7, 8, 9
+_NUMBERS = {U16: "<H", U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,23 @@ class Tensor:
 
 def write(path: Path, keys: Sequence[Key], tensors: Sequence[Tensor]) -> None:
     """Write one file with everything in it."""
-    head = [struct.pack("<4sIqq", b"GGUF", 3, len(tensors), len(keys))]
-    head += [_string(key.name) + struct.pack("<I", key.kind) + _value(key) for key in keys]
-    offset = 0
-    for tensor in tensors:
-        dims = struct.pack(f"<I{len(tensor.shape)}q", len(tensor.shape), *tensor.shape)
-        head.append(_string(tensor.name) + dims + struct.pack("<IQ", tensor.kind, offset))
-        offset += len(_padded(tensor.data))
+    sizes = [(tensor.name, tensor.shape, tensor.kind, len(tensor.data)) for tensor in tensors]
     with path.open("wb") as file:
-        file.write(_padded(b"".join(head)))
+        file.write(head(keys, sizes))
         for tensor in tensors:
             file.write(_padded(tensor.data))
+
+
+def head(keys: Sequence[Key], tensors: Sequence[tuple[str, tuple[int, ...], int, int]]) -> bytes:
+    """All that comes before the data; a tensor is its name, shape, kind and bytes of data."""
+    parts = [struct.pack("<4sIqq", b"GGUF", 3, len(tensors), len(keys))]
+    parts += [_string(key.name) + struct.pack("<I", key.kind) + _value(key) for key in keys]
+    offset = 0
+    for name, shape, kind, size in tensors:
+        dims = struct.pack(f"<I{len(shape)}q", len(shape), *shape)
+        parts.append(_string(name) + dims + struct.pack("<IQ", kind, offset))
+        offset += size + -size % ALIGNMENT
+    return _padded(b"".join(parts))
 
 
 def write_split(

@@ -1,11 +1,13 @@
 """One machine of every host class, as the facts program would print it.
 
-PCI addresses of h800 and rtx4090 and the NVLink pair of rtx3090 are those of recorded machines; the
-rest is what such a machine usually has.
+PCI addresses of h800 and rtx4090, the NVLink pair of rtx3090, and the drivers of rtx3090, rtx4090
+and h200 are those of recorded machines; the rest is what such a machine usually has. The others are
+bare: no driver was ever installed.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 _GIB = 1 << 30
@@ -23,12 +25,40 @@ def _machine(
     data: int,
     gpu: str = "",
     slots: str = "",
+    nvswitches: int = 0,
+    driver: str = "",
+    flavour: str = "proprietary",
+    link: str = "",
+    card: tuple[str, int, str] = ("", 0, ""),
     isa: str = "x86-64-v4",
     architecture: str = "x86_64",
     system: tuple[str, str, str, str] = ("ubuntu", "22.04", "5.15.0-161-generic", "3.10.12"),
 ) -> dict[str, Any]:
-    """The printed JSON; `slots` are PCI buses, `root` and `data` sizes of ext4 and XFS."""
+    """The printed JSON; `slots` are PCI buses, `root` and `data` sizes of ext4 and XFS.
+
+    + driver, flavour: version of the loaded NVIDIA driver and kind of its module, "" for none
+    + link: how the driver says that each two cards are linked
+    + card: name, MiB and compute capability that the driver reports
+    """
     os, os_version, kernel, python = system
+    gpus = [
+        _gpu(gpu, slot, index, len(slots.split()), numa_nodes)
+        for index, slot in enumerate(slots.split())
+    ]
+    if driver:
+        for index, each in enumerate(gpus):
+            title, mebibytes, compute = card
+            each |= {
+                "index": index,
+                "name": title,
+                "uuid": f"GPU-{index:08x}",
+                "memory": mebibytes << 20,
+                "used": 0,
+                "compute": compute,
+                "persistence": False,
+                "driver": "nvidia",
+            }
+    pairs = combinations(range(len(gpus)), 2) if link else ()
     disks = [{"mount": "/", "kind": "ext4", "total": root, "free": root * 9 // 10}]
     if data:
         disks.append({"mount": "/data", "kind": "xfs", "total": data, "free": data * 97 // 100})
@@ -44,10 +74,40 @@ def _machine(
         "numa_nodes": numa_nodes,
         "memory": memory,
         "disks": disks,
-        "gpus": [{"address": f"0000:{slot}:00.0", "pci_id": gpu} for slot in slots.split()],
+        "gpus": gpus,
+        "links": [{"first": one, "second": two, "kind": link} for one, two in pairs],
+        "nvswitches": nvswitches,
+        "kernels": [{"release": kernel, "headers": bool(driver), "module": driver or None}],
+        "secure_boot": False,
+        "driver": _driver(driver, flavour, bool(nvswitches)) if driver else {},
         "ports": {"22": "ssh.service"},
         "systemd": True,
         "python": python,
+    }
+
+
+def _gpu(pci_id: str, slot: str, index: int, count: int, numa_nodes: int) -> dict[str, Any]:
+    numa = index * numa_nodes // count
+    return {
+        "address": f"0000:{slot}:00.0",
+        "pci_id": pci_id,
+        "numa": numa,
+        "lanes": 16,
+        "lanes_max": 16,
+    }
+
+
+def _driver(version: str, flavour: str, fabric: bool) -> dict[str, Any]:
+    return {
+        "loaded": version,
+        "flavour": flavour,
+        "userspace": version,
+        "fabric_manager": version if fabric else None,
+        "fabric_manager_active": fabric,
+        "packages": {
+            name.format(version.split(".")[0]): f"{version}-0ubuntu1"
+            for name in ("nvidia-dkms-{}", "libnvidia-compute-{}", "nvidia-utils-{}")
+        },
     }
 
 
@@ -65,6 +125,7 @@ _ALL = (
         data=14 * _TIB,
         gpu="10de:2324",
         slots="18 3a 4b 5c 84 ac b3 b9",
+        nvswitches=4,
     ),
     _machine(
         "h20",
@@ -76,6 +137,7 @@ _ALL = (
         data=14 * _TIB,
         gpu="10de:2329",
         slots="0f 34 48 5a 87 ae c2 d7",
+        nvswitches=4,
     ),
     _machine(
         "h200",
@@ -87,6 +149,11 @@ _ALL = (
         data=28 * _TIB,
         gpu="10de:2335",
         slots="19 3b 4c 5d 9b bb cb db",
+        nvswitches=4,
+        driver="580.159.04",
+        flavour="open",
+        link="NV18",
+        card=("NVIDIA H200", 143_771, "9.0"),
         system=_NOBLE,
     ),
     _machine(
@@ -122,6 +189,8 @@ _ALL = (
         data=7 * _TIB,
         gpu="10de:2684",
         slots="1a 1b 1c 1d 9a 9b 9c 9d",
+        driver="550.78",
+        card=("NVIDIA GeForce RTX 4090", 24_564, "8.9"),
     ),
     _machine(
         "rtx5090",
@@ -145,6 +214,9 @@ _ALL = (
         data=0,
         gpu="10de:2204",
         slots="09 0a",
+        driver="560.35.05",
+        link="NV4",
+        card=("NVIDIA GeForce RTX 3090", 24_576, "8.6"),
         isa="x86-64-v3",
     ),
     _machine(

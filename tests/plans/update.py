@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploys.facts import locks
+from deploys.planning import page
 from deploys.planning.machine import Machine
-from deploys.planning.refusal import Refusal
+from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from tests.plans.simulated import MACHINES
 
@@ -36,7 +35,7 @@ class Planned:
 
     code: int
     order: list[dict[str, Any]]
-    refusals: dict[str, str]
+    refusals: dict[str, list[str]]
 
     def operations(self, name: str) -> list[str]:
         """Those of one class, in their order."""
@@ -64,29 +63,25 @@ def planned() -> Planned:
         order = json.loads(run.stdout)["op_order"]
     except ValueError as error:
         raise RuntimeError(f"pyinfra printed no plan: {run.stderr}") from error
-    return Planned(run.returncode, order, dict(_REFUSED.findall(run.stderr)))
+    refusals: dict[str, list[str]] = {}
+    for name, refusal in _REFUSED.findall(run.stderr):
+        refusals.setdefault(name, []).append(refusal)
+    return Planned(run.returncode, order, refusals)
 
 
 def golden(name: str, run: Planned) -> str:
-    """The text of one class: why it is refused, or what it becomes and in which order."""
-    if name in run.refusals:
-        return f"refused: {run.refusals[name]}\n"
+    """The text of one class: the page of its plan, and what is done in which order."""
+    machine, plan = plan_of(name)
+    steps = "\n".join(f"  {step}" for step in run.operations(name)) or "  none, as it is refused"
+    return f"{page.of(f'{name}-01', machine, plan)}\noperations:\n{steps}\n"
+
+
+def plan_of(name: str) -> tuple[Machine, HostPlan]:
+    """The simulated machine of a class, and what planning alone makes of it."""
     site = runpy.run_path(str(GROUP_DATA / "all.py"))["site"]
     profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
     machine = Machine.from_json(json.loads(json.dumps(MACHINES[name])))
-    plan = json.loads(json.dumps(resolve(profile, site, machine, locks.read(site.locks)).to_json()))
-    text = yaml.safe_dump(plan, sort_keys=False, allow_unicode=True, width=100)
-    steps = "\n".join(f"  {step}" for step in run.operations(name))
-    return f"{text}\noperations:\n{steps}\n"
-
-
-def refusal(name: str) -> str | None:
-    """What planning alone says against a class; pyinfra must say the same."""
-    try:
-        golden(name, Planned(0, [], {}))
-    except Refusal as refused:
-        return str(refused)
-    return None
+    return machine, resolve(profile, site, machine, locks.read(site.locks))
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from deploys.planning.locks import ArtifactLock, File, Locks, WeightsLock
 from deploys.planning.machine import Disk, Machine
 from deploys.planning.model import Model
+from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile, Service
-from deploys.planning.resolve import HostPlan, resolve
+from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
 from tests.plans.simulated import MACHINES
 
@@ -41,6 +42,8 @@ def model(**fields: Any) -> Model:
             "heads": 1,
             "kv_heads": 1,
             "head_dim": 1,
+            "vocabulary": 1000,
+            "intermediate": 1,
             "context": 32_768,
             "licence": "MIT",
             "source": "made up",
@@ -67,11 +70,20 @@ def locks(files: Sequence[str] = SHARDS, **fields: Any) -> Locks:
     return Locks(artifacts={"llama.cpp": replace(source, **fields)}, weights={"tiny": lock})
 
 
-def plan(
+def attempt(
     wanted: HostProfile | None = None,
     *,
     site: Site | None = None,
     machine: Machine = MACHINE,
     pins: Locks | None = None,
 ) -> HostPlan:
+    """A plan, whatever speaks against it."""
     return resolve(wanted or profile(), site or Site(), machine, pins or locks())
+
+
+def plan(wanted: HostProfile | None = None, **given: Any) -> HostPlan:
+    """A plan that can be carried out; the first of its refusals is raised."""
+    made = attempt(wanted, **given)
+    for refusal in made.refusals:
+        raise refusal
+    return made

@@ -176,7 +176,7 @@ def test_no_fabric_manager_without_nvswitch() -> None:
         made = plan(machine(name))
         assert not made.fabric_manager and "fabric manager" not in groups(made)
     # One H200 of eight, as clouds lend them.
-    one = replace(machine("h200"), gpus=machine("h200").gpus[:1])
+    one = replace(machine("h200"), gpus=machine("h200").gpus[:1], nvswitches=0)
     assert not plan(one, gpus=1).fabric_manager
     assert plan(replace(one, nvswitches=4), gpus=1).fabric_manager
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deploys.facts import hub
+from deploys.planning.plan import Source
 from deploys.planning.refusal import Refusal
-from deploys.planning.resolve import Source
 from tests.unit.plan_examples import model
 
 DIGEST = "ab" * 32

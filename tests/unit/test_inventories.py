@@ -14,8 +14,8 @@ import pytest
 from deploys.planning.gpus import by_pci_id, named
 from deploys.planning.machine import Machine
 from deploys.planning.profile import HostProfile
-from deploys.planning.resolve import model_of
 from deploys.planning.site import Site
+from deploys.planning.weights import model_of
 from tests.plans.simulated import MACHINES
 
 REPOSITORY = Path(__file__).resolve().parents[2]

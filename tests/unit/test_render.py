@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
-from deploys.planning import render
+from deploys.planning import page, render
 from deploys.planning.driver import DriverPlan
 from deploys.planning.locks import ArtifactLock, Locks
 from deploys.planning.machine import Machine
+from deploys.planning.package_manager import Dnf
+from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
 from deploys.planning.render import Rendered
-from deploys.planning.resolve import HostPlan
 from deploys.planning.site import CN, GLOBAL, Mirrors, Site
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, locks, model, plan, profile, service
@@ -100,23 +101,25 @@ def test_no_template_is_left_out() -> None:
     templates = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
     rendered: set[str] = set()
     with pytest.MonkeyPatch.context() as patch:
-        text = render._text
-        patch.setattr(
-            render, "_text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
-        )
+        text = render.text
+        for module in (render, page):
+            patch.setattr(
+                module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
+            )
         for made in PLANS.values():
             files(made)
-            render.page("machine-01", made)
+            page.of("machine-01", MACHINE, made)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
         driver_files(DRIVER)
-        render.repository(DRIVER, replace(DRIVER.driver.repository, keyring=None))
+        with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
+        render.repository(with_dnf, DRIVER.driver.repository)
     assert rendered == templates
 
 
 @pytest.mark.parametrize("template", ["llama.cpp/service.env", "base/sysctl.conf"])
 def test_a_name_that_is_not_given_is_an_error(template: str) -> None:
     with pytest.raises(UndefinedError):
-        render._text(template)
+        render.text(template)
 
 
 @EVERY_PLAN
@@ -266,13 +269,17 @@ def test_what_a_process_does_not_see_leaves_its_digest(same: HostPlan) -> None:
 
 @EVERY_PLAN
 def test_the_page_of_a_plan_names_what_is_served(made: HostPlan) -> None:
-    page = render.page("machine-01", made)
-    assert page.startswith("machine-01: ")
+    text = page.of("machine-01", MACHINE, made)
+    assert text.startswith("machine-01: ")
     for planned in made.services:
-        assert f"{planned.name}: llama.cpp serves {planned.model} on {planned.url}" in page
-    assert ("not pinned yet" in page) == bool(made.unlocked)
-    assert ("merged to tiny.gguf" in page) == (made.weights[0].merge is not None)
-    assert all(warning in page for warning in made.warnings)
+        served = (
+            f"{planned.name}: llama.cpp {made.lane.engines['llama.cpp']} serves {planned.model}"
+        )
+        assert f"{served} on {planned.url}" in text
+        assert all(reason in text for reason in planned.placement.reasons)
+    assert ("not pinned yet" in text) == bool(made.unlocked)
+    assert ("merged to tiny.gguf" in text) == any(weights.merge for weights in made.weights)
+    assert all(warning in text for warning in made.warnings)
 
 
 def test_kernel_settings_in_the_file_are_those_applied() -> None:

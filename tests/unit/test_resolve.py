@@ -14,12 +14,22 @@ from hypothesis import strategies as st
 from deploys.planning.catalogue import CATALOGUE
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Disk
-from deploys.planning.plan import Apt
+from deploys.planning.package_manager import Apt
+from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
-from deploys.planning.resolve import HostPlan
 from deploys.planning.site import CN, GLOBAL, Site
-from tests.unit.plan_examples import GIB, MACHINE, SHARDS, locks, model, plan, profile, service
+from tests.unit.plan_examples import (
+    GIB,
+    MACHINE,
+    SHARDS,
+    attempt,
+    locks,
+    model,
+    plan,
+    profile,
+    service,
+)
 
 
 def machine(**fields: Any) -> Any:
@@ -34,7 +44,7 @@ NO_HUBS = Site(mirrors=replace(GLOBAL, modelscope=None, huggingface=None))
 
 REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "unknown gpu": (
-        lambda: plan(profile(gpu="H8000", gpus=8)),
+        lambda: attempt(profile(gpu="H8000", gpus=8)),
         "no GPU 'H8000' in the hardware table, did you mean 'H800'",
         "deploys/planning/gpus.py",
     ),
@@ -80,67 +90,72 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "no replicas": (lambda: service(replicas=0), "replicas is 0", "from 1 up"),
     "spread over no gpu": (lambda: service(tensor_parallel=0), "tensor_parallel is 0", "from 1 up"),
     "safetensors of the catalogue on llama.cpp": (
-        lambda: plan(profile(service(model="deepseek-r1-distill-qwen-7b"))),
-        "llama.cpp cannot read deepseek-r1-distill-qwen-7b, which is safetensors",
+        lambda: attempt(profile(service(model="deepseek-r1-distill-qwen-7b"))),
+        "llama.cpp cannot serve deepseek-r1-distill-qwen-7b: it reads GGUF, and these are",
         "Choose a GGUF variant",
     ),
     "model that is not in the catalogue": (
-        lambda: plan(profile(service(model="deepseek-r1-awk"))),
+        lambda: attempt(profile(service(model="deepseek-r1-awk"))),
         "There is no model 'deepseek-r1-awk' in the catalogue, did you mean deepseek-r1-awq",
         "deploys/planning/catalogue.py",
     ),
     "engine that is not deployed yet": (
-        lambda: plan(profile(service(engine="vllm"))),
+        lambda: attempt(profile(service(engine="vllm"))),
         "Service tiny: this version does not deploy vllm yet",
         "llama.cpp",
     ),
+    "engine that needs a gpu": (
+        lambda: attempt(profile(service(engine="vllm", model=model(format="safetensors")))),
+        "Service tiny: vllm cannot serve tiny without a GPU",
+        "llama.cpp or Ollama",
+    ),
     "llama.cpp beside a gpu": (
-        lambda: plan(profile(gpu="V100", gpus=2)),
+        lambda: attempt(profile(gpu="V100", gpus=2)),
         "a V100 would stand idle",
         "profile without a GPU",
     ),
     "safetensors on llama.cpp": (
-        lambda: plan(profile(service(model=model(format="safetensors")))),
-        "Service tiny: llama.cpp cannot read tiny, which is safetensors",
+        lambda: attempt(profile(service(model=model(format="safetensors")))),
+        "Service tiny: llama.cpp cannot serve tiny: it reads GGUF, and these are safetensors",
         "Choose a GGUF variant",
     ),
     "port of another process": (
-        lambda: plan(machine=machine(ports={8080: "nginx.service"})),
+        lambda: attempt(machine=machine(ports={8080: "nginx.service"})),
         "Service tiny: port 8080 is taken by nginx.service",
         "Stop that process, or give the service another port",
     ),
     "port of a process that hides": (
-        lambda: plan(machine=machine(ports={8080: ""})),
+        lambda: attempt(machine=machine(ports={8080: ""})),
         "port 8080 is taken by a process",
         "another port",
     ),
     "port of another service of ours": (
-        lambda: plan(machine=machine(ports={8080: "llama-server@other.service"})),
+        lambda: attempt(machine=machine(ports={8080: "llama-server@other.service"})),
         "port 8080 is taken by llama-server@other.service",
         "another port",
     ),
     "port of a unit of ours that another engine made": (
-        lambda: plan(machine=machine(ports={8080: "vllm@tiny.service"})),
+        lambda: attempt(machine=machine(ports={8080: "vllm@tiny.service"})),
         "port 8080 is taken by vllm@tiny.service",
         "another port",
     ),
     "replicas on llama.cpp": (
-        lambda: plan(profile(service(replicas=2))),
-        "Service tiny: llama.cpp on a CPU runs as one copy on all cores",
-        "Leave replicas and tensor_parallel out, and set parallel instead",
+        lambda: attempt(profile(service(replicas=2))),
+        "Service tiny: replicas is 2, but one server is one copy",
+        "Set replicas to 1 or less, or leave it out",
     ),
     "tensor parallel on llama.cpp": (
-        lambda: plan(profile(service(tensor_parallel=1))),
-        "Service tiny: llama.cpp on a CPU runs as one copy on all cores",
-        "set parallel instead",
+        lambda: attempt(profile(service(tensor_parallel=1))),
+        "Service tiny: llama.cpp has no tensor_parallel, that is a setting of vLLM and SGLang",
+        "Leave tensor_parallel out",
     ),
     "two different models with one key": (
-        lambda: plan(profile(service(), service(name="b", port=8081, model=model(size=GIB)))),
+        lambda: attempt(profile(service(), service(name="b", port=8081, model=model(size=GIB)))),
         "Two different models are called tiny",
         "Give one of them another key",
     ),
     "model of one's own that is called like one of the catalogue": (
-        lambda: plan(
+        lambda: attempt(
             profile(
                 service(model="deepseek-r1-distill-qwen-1.5b-q4_k_m"),
                 service(
@@ -152,32 +167,32 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "another key",
     ),
     "release that the mirror of the site may call anything": (
-        lambda: plan(machine=machine(os="ubuntu", os_version="25.10"), site=Site(mirrors=CN)),
+        lambda: attempt(machine=machine(os="ubuntu", os_version="25.10"), site=Site(mirrors=CN)),
         "The mirror of this site has ubuntu 25.10 under a name that we do not know",
         "Set mirrors.ubuntu of the site to None",
     ),
     "Debian that the mirror of the site may call anything": (
-        lambda: plan(machine=machine(os="debian", os_version="14"), site=Site(mirrors=CN)),
+        lambda: attempt(machine=machine(os="debian", os_version="14"), site=Site(mirrors=CN)),
         "The mirror of this site has debian 14 under a name that we do not know",
         "Set mirrors.debian of the site to None, so that apt's own archive is used",
     ),
     "source that the site has no way to": (
-        lambda: plan(site=Site(mirrors=replace(GLOBAL, github=None))),
+        lambda: attempt(site=Site(mirrors=replace(GLOBAL, github=None))),
         "This site has no way to github, which o/l/b1.tar.gz comes from",
         "Set mirrors.github",
     ),
     "disk too small": (
-        lambda: plan(machine=machine(disks=(disk(3 * GIB),))),
+        lambda: attempt(machine=machine(disks=(disk(3 * GIB),))),
         "The weights need 3.1 GiB on /, which has 3.0 GiB free",
         "Free 153.6 MiB there, or set data_root",
     ),
     "data disk too small though the root is large": (
-        lambda: plan(machine=machine(disks=(disk(900 * GIB), disk(GIB, "/data")))),
+        lambda: attempt(machine=machine(disks=(disk(900 * GIB), disk(GIB, "/data")))),
         "The weights need 3.1 GiB on /data",
         "Free 2.2 GiB",
     ),
     "two models that fit one by one": (
-        lambda: plan(
+        lambda: attempt(
             profile(service(), service(name="b", port=8081, model=model(key="b"))),
             machine=machine(disks=(disk(4 * GIB),)),
         ),
@@ -185,52 +200,57 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "larger file system",
     ),
     "not enough memory": (
-        lambda: plan(machine=machine(memory=3 * GIB)),
-        "The models need 3.3 GiB of memory, the machine has 3.0 GiB",
-        "smaller model or quantization",
+        lambda: attempt(machine=machine(memory=3 * GIB)),
+        "Service tiny: tiny is 0.4 GiB too large for the host's memory",
+        "Choose weights of about 2.6 GiB at most",
+    ),
+    "context that the model was not trained for": (
+        lambda: attempt(profile(service(context=1_000_000))),
+        "a context of 1000000 tokens is beyond the 32768 that tiny was trained for",
+        "Set context to 32768 or less",
     ),
     "locked profile without pins": (
-        lambda: plan(profile(locked=True), pins=replace(locks(), weights={})),
+        lambda: attempt(profile(locked=True), pins=replace(locks(), weights={})),
         "tiny is not pinned in",
         "deploys/lock.py, or set locked=False",
     ),
     "unknown system": (
-        lambda: plan(machine=machine(os="centos", os_version="7")),
+        lambda: attempt(machine=machine(os="centos", os_version="7")),
         "centos 7 is not a system we know",
         "Debian 12 or newer, or Ubuntu 22.04 or newer",
     ),
     "too old a Debian": (
-        lambda: plan(machine=machine(os="debian", os_version="11")),
+        lambda: attempt(machine=machine(os="debian", os_version="11")),
         "debian 11 is not a system we know",
         "Debian 12 or newer",
     ),
     "too old an Ubuntu": (
-        lambda: plan(machine=machine(os="ubuntu", os_version="20.04")),
+        lambda: attempt(machine=machine(os="ubuntu", os_version="20.04")),
         "ubuntu 20.04 is not a system we know",
         "Ubuntu 22.04 or newer",
     ),
     "Debian without a number": (
-        lambda: plan(machine=machine(os="debian", os_version="")),
+        lambda: attempt(machine=machine(os="debian", os_version="")),
         "is not a system we know",
         "Debian 12 or newer",
     ),
     "too old a processor": (
-        lambda: plan(machine=machine(isa="x86-64-v1", cpu="Pentium 4")),
+        lambda: attempt(machine=machine(isa="x86-64-v1", cpu="Pentium 4")),
         "not built for a x86-64-v1 processor (Pentium 4)",
         "x86-64-v2 or newer",
     ),
     "no hub has the model": (
-        lambda: plan(profile(service(model=model(modelscope=None, huggingface=None)))),
+        lambda: attempt(profile(service(model=model(modelscope=None, huggingface=None)))),
         "tiny is on none of the hubs of this site (modelscope, huggingface)",
         "Add a hub to the site",
     ),
     "the site reaches no hub": (
-        lambda: plan(site=NO_HUBS),
+        lambda: attempt(site=NO_HUBS),
         "tiny is on none of the hubs of this site",
         "inventories/group_data",
     ),
     "several split models as one file": (
-        lambda: plan(
+        lambda: attempt(
             profile(service(merge=True)),
             pins=locks(("q4/a-00001-of-00001.gguf", "q8/b-00001-of-00001.gguf")),
         ),
@@ -250,15 +270,25 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("attempt", "reason", "way_out"), REFUSED.values(), ids=REFUSED.keys())
-def test_is_refused(attempt: Callable[[], object], reason: str, way_out: str) -> None:
-    with pytest.raises(Refusal) as refusal:
-        attempt()
-    assert reason in refusal.value.reason
-    assert way_out in refusal.value.way_out
+@pytest.mark.parametrize(("ask", "reason", "way_out"), REFUSED.values(), ids=REFUSED.keys())
+def test_is_refused(ask: Callable[[], object], reason: str, way_out: str) -> None:
+    refusals = refusals_of(ask)
+    refusal = next((each for each in refusals if reason in each.reason), None)
+    assert refusal is not None, f"not among {list(map(str, refusals))}"
+    assert way_out in refusal.way_out
     # Two sentences, and no more than an operator reads.
-    assert str(refusal.value) == f"{refusal.value.reason}. {refusal.value.way_out}."
-    assert "\n" not in str(refusal.value)
+    assert str(refusal) == f"{refusal.reason}. {refusal.way_out}."
+    assert "\n" not in str(refusal)
+
+
+def refusals_of(ask: Callable[[], object]) -> list[Refusal]:
+    """Those of a plan, or the one that made a profile or a site impossible."""
+    try:
+        made = ask()
+    except Refusal as refusal:
+        return [refusal]
+    assert isinstance(made, HostPlan)
+    return list(made.refusals)
 
 
 ACCEPTED: dict[str, Callable[[], HostPlan]] = {
@@ -337,8 +367,7 @@ def test_sources_are_asked_in_the_order_of_the_site_at_the_pinned_revision() -> 
 
 
 def test_context_is_bounded_by_the_model() -> None:
-    assert plan(profile(service(context=1_000_000))).services[0].context == model().context
-    assert plan(profile(service(context=None))).services[0].context == 8192
+    assert plan(profile(service(context=None))).services[0].context <= model().context
     assert plan(profile(service(context=4096))).services[0].context == 4096
 
 
@@ -372,7 +401,7 @@ UBUNTU = machine(os="ubuntu", os_version="24.04")
 def test_apt_reads_the_mirror_of_its_distribution_or_its_own_lists(
     made: HostPlan, apt: Apt
 ) -> None:
-    assert made.apt == apt
+    assert made.package_manager == apt
 
 
 def test_threads_are_the_physical_cores() -> None:
@@ -472,7 +501,7 @@ SERVICES = st.builds(
         st.builds(model),
     ),
     context=st.none() | st.integers(0, 1 << 20),
-    parallel=st.integers(0, 8),
+    parallel=st.none() | st.integers(0, 8),
     merge=st.booleans(),
 )
 MOUNTS = st.dictionaries(

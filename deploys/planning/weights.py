@@ -1,0 +1,139 @@
+"""Which files a machine's services need, where they come from, where they go, and if they fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from deploys.planning import catalogue
+from deploys.planning.locks import Locks, WeightsLock
+from deploys.planning.machine import Machine
+from deploys.planning.model import Model
+from deploys.planning.plan import Source, Weights
+from deploys.planning.profile import Service
+from deploys.planning.quantity import size
+from deploys.planning.refusal import Refusal
+from deploys.planning.site import Hub, Site
+
+_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+
+# What a file system must keep free beyond the weights, as a share of them.
+_DISK_MARGIN = 1.05
+
+
+def model_of(service: Service) -> Model:
+    """The model that a service names, or brings along."""
+    if isinstance(service.model, Model):
+        return service.model
+    return catalogue.model(service.model)
+
+
+def weights_of(
+    services: Sequence[Service], site: Site, locks: Locks, *, locked: bool
+) -> tuple[Weights, ...]:
+    """One entry a model, whatever the number of services that share it."""
+    plans: dict[str, Weights] = {}
+    models: dict[str, Model] = {}
+    for service in services:
+        model = model_of(service)
+        if models.setdefault(model.key, model) != model:
+            raise Refusal(
+                f"Two different models are called {model.key}", "Give one of them another key"
+            )
+        merged_before = plans[model.key].merge if model.key in plans else None
+        lock = locks.weights.get(model.key)
+        sources = _sources(model, site, lock)
+        if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
+            raise Refusal(
+                f"{model.key} is pinned to {lock.repository}, which is not where the model is now",
+                f"Give the model another key, or remove the entry from {site.locks}/weights.yaml",
+            )
+        if lock is None and locked:
+            raise Refusal(
+                f"{model.key} is not pinned in {site.locks / 'weights.yaml'}, and the profile is"
+                " locked",
+                "Pin it with deploys/lock.py, or set locked=False",
+            )
+        plans[model.key] = Weights(
+            model=model.key,
+            directory=f"{site.data_root}/models/{model.key}",
+            sources=sources,
+            files=lock.files if lock else (),
+            size=lock.size if lock else model.size,
+            merge=merged_before or _merged_name(service, lock),
+        )
+    return tuple(plans.values())
+
+
+def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
+    """Where the model can come from, the operator's first hub first."""
+    repositories: dict[Hub, str | None] = {
+        "modelscope": model.modelscope,
+        "huggingface": model.huggingface,
+    }
+    sources = tuple(
+        Source(
+            kind=hub,
+            endpoint=site.url(hub),
+            repository=repository,
+            # A commit is the name of one hub's history; on the other the hashes must agree.
+            revision=lock.revision if lock and lock.hub == hub else _default_revision(model, hub),
+        )
+        for hub in site.hubs
+        if (repository := repositories[hub]) and getattr(site.mirrors, hub)
+    )
+    if not sources:
+        raise Refusal(
+            f"{model.key} is on none of the hubs of this site ({', '.join(site.hubs)})",
+            "Add a hub to the site in inventories/group_data, or choose another model",
+        )
+    return sources
+
+
+def _default_revision(model: Model, hub: Hub) -> str:
+    if model.revision != "master":
+        return model.revision
+    return "main" if hub == "huggingface" else "master"
+
+
+def _merged_name(service: Service, lock: WeightsLock | None) -> str | None:
+    """A split GGUF stays split unless the service asks for one file: llama.cpp reads shards."""
+    if not service.merge or lock is None:
+        return None
+    prefixes = {
+        match["prefix"].rsplit("/", 1)[-1]
+        for file in lock.files
+        if (match := _SHARD.fullmatch(file.path))
+    }
+    if len(prefixes) > 1:
+        raise Refusal(
+            f"Service {service.name}: its files belong to several split models: "
+            + ", ".join(sorted(prefixes)),
+            "Narrow the model's file patterns to one of them",
+        )
+    return f"{prefixes.pop()}.gguf" if prefixes else None
+
+
+def missing_of(weights: Weights, machine: Machine) -> int:
+    """Bytes that are still to be fetched."""
+    return max(0, weights.size - machine.stored.get(weights.model, 0))
+
+
+def check_disk(weights: Sequence[Weights], machine: Machine) -> Iterator[Refusal]:
+    """What does not fit on the file systems that it would lie on."""
+    missing: dict[str, int] = {}
+    free: dict[str, int] = {}
+    for plan in weights:
+        disk = machine.disk_of(plan.directory)
+        if disk is None:
+            continue
+        free[disk.mount] = disk.free
+        remaining = missing_of(plan, machine)
+        missing[disk.mount] = missing.get(disk.mount, 0) + int(remaining * _DISK_MARGIN)
+    for mount, needed in missing.items():
+        if needed > free[mount]:
+            yield Refusal(
+                f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
+                f"Free {size(needed - free[mount], up=True)} there, or set data_root of the site to"
+                " a larger file system",
+            )

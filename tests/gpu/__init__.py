@@ -1,0 +1,17 @@
+"""What llama.cpp really takes of a GPU, to hold the memory ledger against it.
+
+On a machine with NVIDIA GPUs, their CUDA toolkit, cmake, ninja and Python 3.10 (nothing else of
+ours), from the project's folder:
+
+    python -m tests.gpu build llama.cpp.tar.gz /tmp/llama --architecture 90
+    python -m tests.gpu run --server /tmp/llama/build/bin/llama-server --folder /dev/shm/models \
+        --logs /tmp/logs --output tests/gpu/results/h200-llama.cpp.json
+
+The archive is what tests/lab/llama_cpp_source.py makes. The models are written on the spot from
+random bytes, one at a time, so `--folder` needs room for the largest: 93 GB, or with `--models`
+that of the largest named. A case that does not fit is reported and left out. About four minutes on
+an H200 once it is built, which takes as long again on 16 cores.
+
+tests/unit/test_gpu_results.py reads everything in results/. Those of 2xh100 are of three cases, in
+which layers are dealt to two cards.
+"""

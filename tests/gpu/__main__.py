@@ -1,0 +1,169 @@
+"""`python -m tests.gpu build SOURCE INTO` and `python -m tests.gpu run --server PROGRAM`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from http.client import HTTPException
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tests.gpu import building, measure, synthetic
+from tests.gpu.measure import Case, ServerError
+from tests.gpu.shapes import SHAPES, Shape
+
+RESULTS = Path(__file__).parent / "results"
+_SMALL, _LARGE = "deepseek-r1-5-layers-q4_k_m", "deepseek-r1-16-layers-q4_k_m"
+# Those of one model follow each other: its file is there only while it is measured.
+CASES = (
+    Case(model="qwen2.5-1.5b-q8_0", context=8192, parallel=1, fill=8000),
+    Case(model="qwen2.5-1.5b-q8_0", context=32768, parallel=4),
+    Case(model="qwen2.5-7b-f16", context=8192, parallel=1, fill=8000),
+    Case(model="qwen2.5-7b-f16", context=32768, parallel=4),
+    Case(model="qwen2.5-7b-f16", context=32768, parallel=1, kv_cache="q8_0", fill=32000),
+    Case(model="qwen2.5-7b-f16", context=8192, parallel=4, ubatch=2048),
+    Case(model=_SMALL, context=8192, parallel=1, fill=8000),
+    Case(model=_SMALL, context=32768, parallel=4),
+    Case(model=_SMALL, context=8192, parallel=1, cpu_experts=5, fill=512),
+    Case(model=_SMALL, context=8192, parallel=1, gpu_layers=3, fill=512),
+    Case(model=_SMALL, context=32768, parallel=1, kv_cache="q8_0", fill=8000),
+    Case(model="qwen2.5-32b-q4_k_m", context=8192, parallel=1, fill=8000),
+    Case(model="qwen2.5-32b-q4_k_m", context=32768, parallel=4),
+    Case(model="qwen2.5-32b-q4_k_m", context=8192, parallel=1, gpu_layers=33, fill=512),
+    Case(model="llama-70b-q4_k_m", context=8192, parallel=1, fill=8000),
+    Case(model="llama-70b-q4_k_m", context=32768, parallel=4),
+    Case(model=_LARGE, context=8192, parallel=1, fill=8000),
+    Case(model=_LARGE, context=32768, parallel=4),
+    Case(model=_LARGE, context=8192, parallel=1, cpu_experts=16, fill=512),
+)
+
+
+def main() -> int:
+    arguments = _arguments()
+    if arguments.task == "build":
+        print(building.build(arguments.source, arguments.into, arguments.architecture))
+        return 0
+    if arguments.task == "write":
+        for name in arguments.models:
+            _write(SHAPES[name], arguments.folder)
+        return 0
+    cases = [case for case in CASES if not arguments.models or case.model in arguments.models]
+    return _run(cases, arguments)
+
+
+def _run(cases: Sequence[Case], arguments: argparse.Namespace) -> int:
+    """Every case in turn; the result is written after each, so an end before time loses one."""
+    result = _surroundings(arguments.server)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    arguments.logs.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for name, group in groupby(cases, key=lambda case: case.model):
+        shape = SHAPES[name]
+        model = _write(shape, arguments.folder)
+        result["models"][name] = _described(shape)
+        for case in group:
+            number = len(result["runs"]) + failed + 1
+            log = arguments.logs / f"{number:02d}-{name}.log"
+            try:
+                run = measure.measure(arguments.server, model, case, log)
+            except (ServerError, OSError, HTTPException) as error:
+                print(f"{case}: {error}", file=sys.stderr, flush=True)
+                failed += 1
+                continue
+            print(f"{case}\n  {run['driver_mib']} {run['tokens_per_second']}", flush=True)
+            result["engine"]["system"] = run.pop("system")
+            result["runs"].append(run)
+            arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+        model.unlink()
+    return 1 if failed else 0
+
+
+def _write(shape: Shape, folder: Path) -> Path:
+    """The model's file, unless it is there."""
+    path = folder / f"{shape.name}.gguf"
+    if not path.is_file():
+        begun, partial = time.monotonic(), path.with_suffix(".partial")
+        size = synthetic.write(shape, partial)
+        partial.rename(path)
+        seconds = time.monotonic() - begun
+        print(f"{path.name}: {size / 1e9:.1f} GB in {seconds:.1f} s", flush=True)
+    return path
+
+
+def _described(shape: Shape) -> dict[str, Any]:
+    """The shape in numbers, and the bytes of its tensors by kind."""
+    kinds: dict[str, int] = {}
+    for weight in shape.weights():
+        kind = weight.name.removesuffix(".weight")
+        if weight.name.startswith("blk."):
+            kind = "experts" if "_exps." in weight.name else "rest of the layers"
+        kinds[kind] = kinds.get(kind, 0) + weight.size
+    return {**asdict(shape), "tensor_bytes": kinds}
+
+
+def _surroundings(server: Path) -> dict[str, Any]:
+    """The machine and the versions."""
+    fields = (
+        "name,driver_version,memory.total,memory.reserved,"
+        "compute_cap,pci.device_id,ecc.mode.current"
+    )
+    cards = subprocess.run(
+        ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"],
+        **{"capture_output": True, "text": True, "check": True},
+    ).stdout.splitlines()
+    said = subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout
+    cuda = next((word for word in said.split("CUDA Version:")[1:]), "").split()
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    version = subprocess.run([server, "--version"], capture_output=True, text=True)
+    return {
+        "date": date.today().isoformat(),
+        "machine": {
+            **dict(zip(fields.split(","), cards[0].split(", "), strict=True)),
+            "cards": len(cards),
+            "driver_cuda": cuda[0] if cuda else None,
+            "cpu": cpu,
+            "kernel": Path("/proc/sys/kernel/osrelease").read_text().strip(),
+        },
+        "engine": {
+            "name": "llama.cpp",
+            "commit": building.COMMIT,
+            "options": list(building.OPTIONS),
+            "toolkit": building.toolkit(),
+            "version": (version.stdout + version.stderr).strip().splitlines(),
+        },
+        "models": {},
+        "runs": [],
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu")
+    tasks = parser.add_subparsers(dest="task", required=True)
+    build = tasks.add_parser("build", help="compile llama-server for this machine's GPU")
+    build.add_argument("source", type=Path, help="source archive of llama.cpp, .tar.gz or .tar.xz")
+    build.add_argument("into", type=Path)
+    build.add_argument("--architecture", default="90", help="compute capability without its dot")
+    write = tasks.add_parser("write", help="only write the models' files")
+    run = tasks.add_parser("run", help="measure every case")
+    for task in (write, run):
+        task.add_argument("--folder", type=Path, required=True, help="room for the largest model")
+        task.add_argument("--models", nargs="*", choices=SHAPES, default=[])
+    run.add_argument("--server", type=Path, required=True, help="llama-server with CUDA in it")
+    run.add_argument("--logs", type=Path, required=True, help="folder for the server's logs")
+    run.add_argument("--output", type=Path, required=True, help=f"JSON, such as one in {RESULTS}")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""What llama.cpp keeps where, against what it reported on a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploys.planning.catalogue import model
+from deploys.planning.memory import MIB, Card
+from deploys.planning.model import Model
+from deploys.planning.network import kv_bytes, parts
+from deploys.planning.offload import Split, everything, server
+
+HERE = Path(__file__).parent
+TABLES = yaml.safe_load((HERE / "data" / "memory.yaml").read_text())
+
+
+def split(entry: Model, **settings: Any) -> Split:
+    usual = {"context": 8192, "parallel": 1, "kv_cache": "auto", "cpu_experts": 0}
+    return Split(**{**usual, "gpu_layers": everything(entry), **settings})
+
+
+def cards(count: int, gibibytes: int = 80) -> list[Card]:
+    return [Card(index=index, total=gibibytes << 30) for index in range(count)]
+
+
+@pytest.mark.parametrize("row", TABLES["buffers"], ids=lambda row: f"{row['model']} {row['cells']}")
+def test_compute_buffers_are_those_that_were_reported(row: dict[str, Any]) -> None:
+    entry = model(row["model"])
+    ledgers, host = server(entry, entry.size, split(entry, context=row["cells"]), cards(1))
+    assert ledgers[0].lines["compute buffer"] / MIB == pytest.approx(row["card"], abs=0.05)
+    assert host["compute buffer"] / MIB == pytest.approx(row["host"], abs=0.05)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_cards_and_host_together_hold_all_weights_once(count: int) -> None:
+    entry = model("deepseek-r1-distill-llama-70b-q4_k_m")
+    whole = parts(entry, entry.size)
+    for gpu_layers in (0, 1, 40, everything(entry)):
+        ledgers, host = server(entry, entry.size, split(entry, gpu_layers=gpu_layers), cards(count))
+        held = sum(ledger.lines.get("weights", 0) for ledger in ledgers) + host["weights"]
+        assert held == whole.total
+        cached = sum(ledger.lines.get("KV cache", 0) for ledger in ledgers)
+        cached += host.get("KV cache", 0)
+        assert cached == kv_bytes(entry) * entry.layers * 8192
+
+
+def test_layers_are_dealt_out_by_free_memory() -> None:
+    entry = model("deepseek-r1-distill-llama-70b-q4_k_m")
+    uneven = [Card(index=0, total=24 << 30), Card(index=1, total=48 << 30)]
+    small, large = server(entry, entry.size, split(entry), uneven)[0]
+    # 81 layers by 23.5 and 47.4 GiB: 27 and 54, the head among the latter.
+    a_layer = parts(entry, entry.size).layers[0]
+    assert small.lines["weights"] == 27 * a_layer
+    assert large.lines["weights"] == 53 * a_layer + parts(entry, entry.size).head
+
+
+def test_a_context_is_kept_in_whole_blocks_for_each_request() -> None:
+    entry = model("deepseek-r1-distill-qwen-7b-q4_k_m")
+    assert split(entry, context=1000, parallel=3).cells == 1024
+    _, host = server(entry, entry.size, split(entry, context=1000, parallel=3, gpu_layers=0), [])
+    assert host["KV cache"] == kv_bytes(entry) * entry.layers * 1024 * 3
+
+
+def test_experts_in_host_memory_leave_the_card_and_cost_it_a_copy() -> None:
+    entry = model("deepseek-r1-q4_k_m")
+    whole = parts(entry, entry.size)
+    (at_home,), _ = server(entry, entry.size, split(entry), cards(1))
+    (away,), host = server(entry, entry.size, split(entry, cpu_experts=10), cards(1))
+    moved = sum(whole.experts[:10])
+    assert moved > 0 and whole.experts[:3] == (0, 0, 0)
+    assert at_home.lines["weights"] - away.lines["weights"] == moved
+    assert host["weights"] == whole.embedding + moved
+    assert away.lines["compute buffer"] > at_home.lines["compute buffer"]
+    assert max(whole.experts) / 3 < away.lines["compute buffer"] < max(whole.experts)
