@@ -14,8 +14,8 @@ from deploys.facts.services import Standings
 from deploys.operations import files, transport
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
-from deploys.planning import invariants
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver import invariants
+from deploys.planning.driver.plan import DriverPlan
 
 _MAKE_LOG = "/var/lib/dkms/nvidia*/{version}*/build/make.log"
 

@@ -13,8 +13,8 @@ from pyinfra.api.command import PyinfraCommand
 from deploys.facts.machine import Hardware
 from deploys.operations import host_lock, transport
 from deploys.operations.transport import HostCommand
-from deploys.planning.driver import DriverPlan
-from deploys.planning.driver_state import strangers
+from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.driver.state import strangers
 
 # Seconds between two looks, and between two lines about how long it has been.
 _LOOK_EVERY = 1.0

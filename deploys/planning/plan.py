@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploys.planning.builds import Build
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
 from deploys.planning.package_manager import PackageManager
-from deploys.planning.placement import Placement
+from deploys.planning.placement.choice import Placement
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploys.planning.driver import DriverPlan, Repository
+from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, ServicePlan
 

@@ -8,14 +8,16 @@ from typing import ParamSpec, TypeVar
 
 from deploys.planning import builds, compatibility, gpus, health, lanes
 from deploys.planning.builds import Build
-from deploys.planning.driver import DriverPlan
-from deploys.planning.driver_choice import driver_plan
+from deploys.planning.driver.choice import driver_plan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
 from deploys.planning.package_manager import Apt, package_manager_of
-from deploys.planning.placement import Placement, cards_of, place_all
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.deal import place_all
+from deploys.planning.placement.islands import cards_of
 from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
@@ -161,7 +163,7 @@ def _refusals(
         )
     elif gpu is not None:
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for the CPU only, and a"
+            f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
             f" {gpu.name} would stand idle",
             "Use a profile without a GPU, or wait for the CUDA build",
         )

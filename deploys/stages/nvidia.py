@@ -8,7 +8,7 @@ from deploys.facts.plan import current_plan
 from deploys.operations import artifact, driver, files, packages, reboot, repository
 from deploys.operations.files import File
 from deploys.planning import render
-from deploys.planning.driver import DriverPlan, Repository
+from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.plan import HostPlan
 
 # How the names of what gives way begin, to another version or kind of it: all of a driver, or of

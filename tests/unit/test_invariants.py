@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deploys.planning import invariants
-from deploys.planning.driver import DriverPlan, PackageGroup
+from deploys.planning.driver import invariants
+from deploys.planning.driver.plan import DriverPlan, PackageGroup
 from deploys.planning.machine import Driver, Gpu, Kernel, Link, Machine
 from tests.unit.plan_examples import MACHINE
 

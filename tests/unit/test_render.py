@@ -15,7 +15,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from deploys.planning import page, render
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.locks import ArtifactLock, Locks
 from deploys.planning.machine import Machine
 from deploys.planning.package_manager import Dnf

@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "llama.cpp beside a gpu": (
         lambda: attempt(profile(gpu="V100", gpus=2)),
-        "a V100 would stand idle",
+        "the V100 would stand idle",
         "profile without a GPU",
     ),
     "safetensors on llama.cpp": (

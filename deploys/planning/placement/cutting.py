@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploys.planning import shares
-from deploys.planning.choice import Request, context_too_long, count, gib, misplaced, too_large
-from deploys.planning.islands import islands
 from deploys.planning.memory import CardLedger, Layout, stages_of
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes
+from deploys.planning.placement.choice import (
+    Request,
+    context_too_long,
+    count,
+    gib,
+    misplaced,
+    too_large,
+)
+from deploys.planning.placement.islands import islands
 from deploys.planning.refusal import Refusal
 
 # Weights that share a scale in AWQ and GPTQ; a card's part of a matrix is a multiple of it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.machine import Machine
 from deploys.planning.refusal import Refusal
 
