@@ -31,7 +31,7 @@ _FOLDERS = (
 @deploy("Base")
 def install() -> None:
     """Everything that later stages stand on."""
-    plan = current_plan()
+    plan = current_plan(services=False)
     data_root = plan.site.data_root
 
     files.put(
