@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploys.facts import locks as lock_files
-from deploys.planning.driver import DriverPlan
-from deploys.planning.driver_choice import driver_plan
+from deploys.planning.driver.choice import driver_plan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import named
 from deploys.planning.lanes import LANES, lane_of
 from deploys.planning.locks import ArtifactLock

@@ -9,8 +9,6 @@ import pytest
 import yaml
 
 from deploys.planning.catalogue import model
-from deploys.planning.choice import Placement
-from deploys.planning.cutting import divides
 from deploys.planning.gpus import named
 from deploys.planning.memory import (
     GIB,
@@ -24,7 +22,9 @@ from deploys.planning.memory import (
 from deploys.planning.model import Model
 from deploys.planning.network import growing, kv_bytes, request_bytes
 from deploys.planning.offload import Split, cache_of, everything, server
-from deploys.planning.placement import place
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.cutting import divides
+from deploys.planning.placement.deal import place
 from deploys.planning.profile import Engine, Service
 from tests.unit.machines import machine
 

@@ -15,9 +15,15 @@ import pytest
 from jinja2 import UndefinedError
 
 from deploys.planning import page, render
+from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.locks import ArtifactLock, Locks
+from deploys.planning.machine import Machine
+from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
+from deploys.planning.profile import HostProfile
 from deploys.planning.render import Rendered
-from deploys.planning.site import CN, Mirrors, Site
+from deploys.planning.site import CN, GLOBAL, Mirrors, Site
+from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, locks, model, plan, profile, service
 
 HERE = Path(__file__).parent
@@ -33,6 +39,17 @@ PLANS = {
     "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
     "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
 }
+DRIVER = plan(
+    HostProfile(gpu="H800", gpus=8),
+    machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
+    pins=Locks(
+        artifacts={
+            "cuda-keyring-ubuntu2204": ArtifactLock(
+                version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32
+            )
+        }
+    ),
+)
 EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
 
 
@@ -41,6 +58,14 @@ def files(made: HostPlan) -> dict[str, Rendered]:
     for planned in made.services:
         rendered += render.service(made, planned)[0]
     return {file.path: file for file in rendered}
+
+
+def driver_files(made: HostPlan) -> dict[str, str]:
+    """What the driver's stage writes."""
+    driver = made.driver
+    assert driver is not None and driver.repository is not None
+    rendered = [*render.repository(made, driver.repository), *render.driver(driver)]
+    return {file.path: file.content for file in (*rendered, render.blacklist(driver))}
 
 
 def settings(text: str) -> dict[str, str]:
@@ -84,6 +109,10 @@ def test_no_template_is_left_out() -> None:
         for made in PLANS.values():
             files(made)
             page.of("machine-01", MACHINE, made)
+        assert DRIVER.driver is not None and DRIVER.driver.repository is not None
+        driver_files(DRIVER)
+        with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
+        render.repository(with_dnf, DRIVER.driver.repository)
     assert rendered == templates
 
 
@@ -316,3 +345,47 @@ def test_a_newer_system_is_planned_and_rendered_with_its_own_sources(
     os_, release = system
     made = plan(machine=replace(MACHINE, os=os_, os_version=release))
     assert "/etc/modelrack/apt.sources" not in files(made)
+
+
+def test_the_driver_comes_from_a_repository_whose_key_is_named() -> None:
+    url = GLOBAL.cuda
+    assert driver_files(DRIVER) == {
+        "/etc/apt/sources.list.d/cuda-ubuntu2204.list": "# Written by modelrack.\n"
+        "deb [signed-by=/etc/apt/keyrings/cuda-ubuntu2204-d9d9d9d9d9d9.gpg]"
+        f" {url}/ubuntu2204/x86_64 /\n",
+        "/etc/apt/preferences.d/cuda-ubuntu2204": "# Written by modelrack. Above 500 this"
+        " repository wins over the distribution's own packages.\n"
+        "Package: *\nPin: release l=NVIDIA CUDA\nPin-Priority: 600\n",
+        "/etc/modules-load.d/modelrack-gpu.conf": "# Written by modelrack. With the modules come"
+        " the device nodes, before any service wants them.\nnvidia\nnvidia_uvm\n",
+        "/etc/apt/apt.conf.d/60modelrack-gpu": "// Written by modelrack. A driver that is upgraded"
+        " under a running model server stops it.\nUnattended-Upgrade::Package-Blacklist {\n"
+        + "".join(f'    "{pattern}";\n' for pattern in _driver().blocklist)
+        + "};\n",
+        "/etc/modprobe.d/modelrack-gpu.conf": "# Written by modelrack. These would take the GPUs"
+        " before the driver does.\nblacklist nouveau\noptions nouveau modeset=0\n"
+        + "".join(f"blacklist {module}\n" for module in _driver().blacklist[1:]),
+    }
+
+
+def test_mirrors_of_a_site_are_read_together_with_the_repository() -> None:
+    site = Site(mirrors=replace(CN, debian="http://127.0.0.1/debian"))
+    machine = Machine.from_json({**MACHINES["h800"], "os": "debian", "os_version": "12"})
+    files = driver_files(plan(HostProfile(gpu="H800", gpus=8), machine=machine, site=site))
+    text = files["/etc/modelrack/apt.sources.d/cuda-debian12.list"]
+    assert f" {CN.cuda}/debian12/x86_64 /\n" in text
+    assert text.endswith("deb http://127.0.0.1/debian bookworm contrib\n")
+
+
+def test_what_is_not_wanted_is_no_file() -> None:
+    assert render.driver(replace(_driver(), modules=(), blocklist=())) == ()
+
+
+def test_the_state_is_what_is_there_not_how_it_came_there() -> None:
+    done = replace(_driver(), action="none", groups=(), repository=None, reason="")
+    assert render.state(DRIVER) == render.state(replace(DRIVER, driver=done, warnings=("x",)))
+
+
+def _driver() -> DriverPlan:
+    assert DRIVER.driver is not None
+    return DRIVER.driver

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from deploys.planning.catalogue import CATALOGUE
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Disk
-from deploys.planning.plan import Apt, HostPlan
+from deploys.planning.package_manager import Apt
+from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import CN, GLOBAL, Site
@@ -110,7 +111,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "llama.cpp beside a gpu": (
         lambda: attempt(profile(gpu="V100", gpus=2)),
-        "a V100 would stand idle",
+        "the V100 would stand idle",
         "profile without a GPU",
     ),
     "safetensors on llama.cpp": (
@@ -400,7 +401,7 @@ UBUNTU = machine(os="ubuntu", os_version="24.04")
 def test_apt_reads_the_mirror_of_its_distribution_or_its_own_lists(
     made: HostPlan, apt: Apt
 ) -> None:
-    assert made.apt == apt
+    assert made.package_manager == apt
 
 
 def test_threads_are_the_physical_cores() -> None:

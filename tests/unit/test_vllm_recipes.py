@@ -11,7 +11,7 @@ import yaml
 from deploys.planning.catalogue import model
 from deploys.planning.gpus import named
 from deploys.planning.memory import Card
-from deploys.planning.placement import place
+from deploys.planning.placement.deal import place
 from deploys.planning.profile import Service
 from tests.unit.machines import machine
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploys.planning import driver_packages as names
-from deploys.planning import driver_state as state
-from deploys.planning.driver import DriverPlan, PackageGroup, Repository
-from deploys.planning.driver_case import Case
-from deploys.planning.driver_packages import System
+from deploys.planning.driver import packages as names
+from deploys.planning.driver import state
+from deploys.planning.driver.case import Case
+from deploys.planning.driver.packages import System
+from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.refusal import Refusal
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deploys.planning.choice import (
+from deploys.planning.memory import Card, Ledger
+from deploys.planning.network import growing, kv_bytes
+from deploys.planning.offload import Split, everything, server
+from deploys.planning.placement.choice import (
     Placement,
     Request,
     context_too_long,
@@ -20,9 +23,6 @@ from deploys.planning.choice import (
     smaller,
     too_large,
 )
-from deploys.planning.memory import Card, Ledger
-from deploys.planning.network import growing, kv_bytes
-from deploys.planning.offload import Split, everything, server
 from deploys.planning.refusal import Refusal
 
 # Where the operator names none: requests at a time, the longest context (a long prompt takes a
@@ -188,7 +188,8 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
     whole = split.gpu_layers == everything(model)
     where = f"on {count(len(cards), 'card')}"
     if not cards:
-        yield "All layers in host memory, as there is no card"
+        why = "the cards are given to other services" if request.gpu else "there is no card"
+        yield f"All layers in host memory, as {why}"
     elif whole and not split.cpu_experts:
         yield f"All {model.layers} layers {where}, the fewest that hold them"
     elif whole:

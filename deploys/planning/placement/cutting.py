@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploys.planning import shares
-from deploys.planning.choice import (
+from deploys.planning.memory import CardLedger, Layout, fixed_tokens, stages_of, token_bytes
+from deploys.planning.model import Model
+from deploys.planning.placement.choice import (
     Request,
     context_too_long,
     count,
@@ -15,9 +17,7 @@ from deploys.planning.choice import (
     rough,
     too_large,
 )
-from deploys.planning.islands import islands
-from deploys.planning.memory import CardLedger, Layout, fixed_tokens, stages_of, token_bytes
-from deploys.planning.model import Model
+from deploys.planning.placement.islands import islands
 from deploys.planning.refusal import Refusal
 
 # Weights that share a scale in AWQ and GPTQ; a card's part of a matrix is a multiple of it.

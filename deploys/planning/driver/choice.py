@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deploys.planning import driver_state as state
 from deploys.planning.compatibility import RHEL_LIKE
-from deploys.planning.driver import DriverPlan
-from deploys.planning.driver_case import Case
-from deploys.planning.driver_install import (
+from deploys.planning.driver import state
+from deploys.planning.driver.case import Case
+from deploys.planning.driver.install import (
     install,
     repair_kernels,
     repository,
@@ -17,6 +16,7 @@ from deploys.planning.driver_install import (
     with_fabric,
     with_toolkit,
 )
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane, check_driver
 from deploys.planning.locks import ArtifactLock
@@ -56,6 +56,8 @@ def _kept(case: Case) -> DriverPlan:
     """The loaded driver stays; what may be missing around it is added."""
     version = case.machine.driver.loaded or ""
     plan = case.plan(action="none", version=version)
+    if not case.built_here:
+        plan = replace(plan, kernels=())  # Its module is not ours to look for.
     reasons = []
     if case.built_here and case.without_module:
         plan = repair_kernels(case, plan)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deploys.planning.choice import Placement as Placement
-from deploys.planning.choice import Request
-from deploys.planning.filling import fill
 from deploys.planning.gpus import Accelerator
-from deploys.planning.islands import cards_of as cards_of
-from deploys.planning.layering import layer
 from deploys.planning.machine import Machine
 from deploys.planning.memory import Card
 from deploys.planning.model import Model
+from deploys.planning.placement.choice import Placement, Request
+from deploys.planning.placement.filling import fill
+from deploys.planning.placement.layering import layer
 from deploys.planning.profile import Service
 
 Wanted = tuple[Service, Model, int]

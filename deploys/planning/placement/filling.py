@@ -12,16 +12,6 @@ import math
 from collections.abc import Iterator, Sequence
 
 from deploys.planning import shares
-from deploys.planning.choice import Placement, Request, refused, smaller
-from deploys.planning.cutting import (
-    Attempt,
-    divides,
-    does_not_fit,
-    reasons,
-    warnings,
-    wrong_settings,
-)
-from deploys.planning.islands import deal, islands
 from deploys.planning.memory import (
     Card,
     CardLedger,
@@ -32,6 +22,16 @@ from deploys.planning.memory import (
 )
 from deploys.planning.model import Model
 from deploys.planning.network import growing, kv_bytes
+from deploys.planning.placement.choice import Placement, Request, refused, smaller
+from deploys.planning.placement.cutting import (
+    Attempt,
+    divides,
+    does_not_fit,
+    reasons,
+    warnings,
+    wrong_settings,
+)
+from deploys.planning.placement.islands import deal, islands
 
 # What vLLM is given of a card, and what where that does not hold it.
 _SHARES = (shares.VLLM, 0.95)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploys.planning import driver_packages as names
-from deploys.planning import driver_state as state
 from deploys.planning.compatibility import RHEL_LIKE
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver import packages as names
+from deploys.planning.driver import state
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import ArtifactLock
