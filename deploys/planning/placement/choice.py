@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from deploys.planning.gpus import Accelerator
 from deploys.planning.machine import Link
 from deploys.planning.memory import GIB, Card, Ledger, ledger_of
 from deploys.planning.model import Model
-from deploys.planning.network import kv_bytes
+from deploys.planning.network import growing, kv_bytes
 from deploys.planning.profile import KvCache, Service
 from deploys.planning.refusal import Refusal
 
@@ -131,7 +131,7 @@ def refused(
             cards=tuple(ledger_of(card, {}) for card in request.cards),
             host={},
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * model.layers,
+            kv_bytes=kv_bytes(model, service.kv_cache) * growing(model),
             kv_tokens=0,
         ),
         refusals=tuple(refusals),
@@ -163,6 +163,23 @@ def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refu
         for field in fields
         if getattr(request.service, field) is not None
     ]
+
+
+def rough(request: Request) -> Iterator[str]:
+    """Where the memory that is planned is less sure than usual."""
+    model = request.model
+    if model.vocabulary is None or model.intermediate is None:
+        yield (
+            f"{request.name}: the shape of {model.key} is not known whole, so its memory is a rough"
+            " estimate"
+        )
+    if growing(model) < model.layers:
+        kept = "a window" if model.sliding_window is not None else "a state"
+        yield (
+            f"{request.name}: {growing(model)} of {model.layers} layers of {model.key} keep every"
+            f" token, the others {kept}; what that takes was computed, so compare it with the log"
+            " of the first start"
+        )
 
 
 def smaller(request: Request) -> list[Request]:

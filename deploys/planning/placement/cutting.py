@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploys.planning import shares
-from deploys.planning.memory import CardLedger, Layout, stages_of
+from deploys.planning.memory import CardLedger, Layout, fixed_tokens, stages_of, token_bytes
 from deploys.planning.model import Model
-from deploys.planning.network import kv_bytes
 from deploys.planning.placement.choice import (
     Request,
     context_too_long,
     count,
     gib,
     misplaced,
+    rough,
     too_large,
 )
 from deploys.planning.placement.islands import islands
@@ -106,6 +106,8 @@ def divides(model: Model, tensor: int) -> bool:
         return False
     if model.kv_lora_rank is None and model.kv_heads % tensor and tensor % model.kv_heads:
         return False
+    if model.linear_key_heads % tensor or model.linear_value_heads % tensor:
+        return False
     widths = [width for width in (model.intermediate, model.expert_intermediate) if width]
     grouped = _GROUP if model.quantization in ("AWQ", "GPTQ") else 1
     return all(width % (tensor * grouped) == 0 for width in widths)
@@ -122,7 +124,8 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
             f" than other processes, which hold {gib(used)}, leave of it",
             "Stop them, lower gpu_share, or leave it out",
         )
-    tokens, context = min(attempt.tokens), request.contexts[-1]
+    tokens = min(attempt.tokens) - fixed_tokens(request.model, layout)
+    context = request.contexts[-1]
     if 0 < tokens < context:
         fp8 = "" if layout.kv_cache == "fp8" else ", or kv_cache to fp8 for twice as many"
         return Refusal(
@@ -163,7 +166,7 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     tokens, total = min(attempt.tokens), sum(attempt.tokens)
     if service.context is None:
         yield f"Context {context}: the cache of a copy holds {tokens} tokens"
-    full = total // context
+    full = total // (context + fixed_tokens(request.model, layout))
     held = f"the cache holds {count(full, 'request')} of full length"
     if service.parallel is None:
         yield f"{parallel} requests at a time: {held}, or more shorter ones"
@@ -189,19 +192,15 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
             f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
             f" {min(attempt.tokens)} tokens of all requests together"
         )
-    if request.model.vocabulary is None or request.model.intermediate is None:
-        yield (
-            f"{request.name}: the shape of {request.model.key} is not known whole, so its memory is"
-            " a rough estimate"
-        )
+    yield from rough(request)
 
 
 def _needs(request: Request, attempt: Attempt) -> int:
     """Bytes that the fullest card lacks for weights and one request of full length."""
     layout, model = attempt.layout, request.model
-    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    longest = max(len(stage) for stage in stages_of(model, layout.pipeline_parallel))
-    cache = a_layer * longest * request.contexts[-1]
+    stages = stages_of(model, layout.pipeline_parallel)
+    a_token = max(token_bytes(model, layout, stage) for stage in stages)
+    cache = a_token * (request.contexts[-1] + fixed_tokens(model, layout))
     lacking = []
     for ledger in attempt.ledgers:
         own = dict(ledger.lines)

@@ -18,9 +18,10 @@ from deploys.planning.memory import (
     Layout,
     Ledger,
     copy_of,
+    fixed_tokens,
 )
 from deploys.planning.model import Model
-from deploys.planning.network import kv_bytes
+from deploys.planning.network import growing, kv_bytes
 from deploys.planning.placement.choice import Placement, Request, refused, smaller
 from deploys.planning.placement.cutting import (
     Attempt,
@@ -155,20 +156,19 @@ def _used(cards: Sequence[Card]) -> float:
 
 
 def _fits(request: Request, attempt: Attempt) -> bool:
-    return attempt.over == 0 and min(attempt.tokens) >= request.contexts[-1]
+    longest = request.contexts[-1] + fixed_tokens(request.model, attempt.layout)
+    return attempt.over == 0 and min(attempt.tokens) >= longest
 
 
 def _placement(request: Request, attempt: Attempt) -> Placement:
     service, model, layout = request.service, request.model, attempt.layout
     tokens, total = min(attempt.tokens), sum(attempt.tokens)
-    context = next(
-        (steps for steps in request.contexts if tokens >= _FULL_REQUESTS * steps),
-        next((steps for steps in request.contexts if tokens >= steps), request.contexts[-1]),
-    )
-    full = total // context
-    parallel = service.parallel or 1 << (
-        min(_MOST_REQUESTS, max(1, full * _SHORTER)).bit_length() - 1
-    )
+    fixed = fixed_tokens(model, layout)
+    held = [steps for steps in request.contexts if tokens >= steps + fixed]
+    roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
+    context = next(iter(roomy or held), request.contexts[-1])
+    shorter = total * _SHORTER // (context + _SHORTER * fixed) if held else 1
+    parallel = service.parallel or 1 << (min(_MOST_REQUESTS, shorter).bit_length() - 1)
     return Placement(
         service=service.name,
         engine=service.engine,
@@ -198,4 +198,4 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
 def _kv_of_copy(model: Model, layout: Layout) -> int:
     """One token in all cards of a copy; with MLA, and with few heads, some hold the same."""
     a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    return a_card * model.layers * layout.tensor_parallel
+    return a_card * growing(model) * layout.tensor_parallel

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deploys.planning.memory import Card, Ledger
-from deploys.planning.network import kv_bytes
+from deploys.planning.network import growing, kv_bytes
 from deploys.planning.offload import Split, everything, server
 from deploys.planning.placement.choice import (
     Placement,
@@ -19,6 +19,7 @@ from deploys.planning.placement.choice import (
     gib,
     misplaced,
     refused,
+    rough,
     smaller,
     too_large,
 )
@@ -165,7 +166,7 @@ def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placeme
             cards=ledgers,
             host=host,
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * model.layers,
+            kv_bytes=kv_bytes(model, service.kv_cache) * growing(model),
             kv_tokens=split.cells * split.parallel,
         ),
         reasons=tuple(_reasons(request, split, cards)),
@@ -217,11 +218,7 @@ def _warnings(request: Request, split: Split) -> Iterator[str]:
             f"{request.name}: {everything(model) - split.gpu_layers} layers run on the CPU, which"
             " sets the pace"
         )
-    if model.vocabulary is None or model.intermediate is None:
-        yield (
-            f"{request.name}: the shape of {model.key} is not known whole, so its memory is a rough"
-            " estimate"
-        )
+    yield from rough(request)
 
 
 def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
