@@ -37,9 +37,9 @@ def check(directory: Path, paths: Sequence[str], claimed: str) -> str:
         headers = {path: safetensors.read(directory / path) for path in weights}
         for folder in sorted({path.rpartition("/")[0] for path in weights}):
             _check_folder(directory, folder, paths, headers)
-        tensors = {
-            name: tensor for header in headers.values() for name, tensor in header.tensors.items()
-        }
+        # Some repositories hold the weights once more in a folder, as their maker had them.
+        main = [path for path in weights if "/" not in path] or weights
+        tensors = {name: found for path in main for name, found in headers[path].tensors.items()}
         configs = {name: _json(directory / name) for name in CONFIGS if name in paths}
         found = quantization.quantization_of(configs, tensors)
     except Failure as failure:
