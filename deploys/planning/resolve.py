@@ -89,7 +89,11 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         ),
         systemd=machine.systemd,
         refusals=tuple(against.refusals),
-        warnings=_warnings(services, weights, placements, gpu, lane, machine, driver),
+        warnings=tuple(
+            warning
+            for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
+            if warning not in {refusal.reason for refusal in against.refusals}
+        ),
     )
 
 

@@ -117,10 +117,7 @@ def _reason(case: Case, target: str) -> str:
 
 def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
     machine = case.machine
-    found = list(state.health(machine, case.profile))
-    if machine.broken_packages:
-        names = ", ".join(machine.broken_packages)
-        found.append(f"Packages were left half installed, and are repaired first: {names}")
+    found = list(state.ailments(machine, case.profile))
     if plan.repository and plan.repository.keyring and plan.repository.keyring.sha256 is None:
         found.append(f"{plan.repository.keyring.path} is not pinned yet: it is on its first use")
     if plan.action != "none" and machine.os == "rhel":
@@ -155,5 +152,5 @@ def _left_to_the_vendor(machine: Machine, profile: HostProfile, lane: Lane) -> D
         system="",
         package_manager="dnf" if machine.os in RHEL_LIKE else "apt",
         confirmed=False,
-        warnings=(*doubts, *state.health(machine, profile)),
+        warnings=(*doubts, *state.ailments(machine, profile)),
     )
