@@ -38,8 +38,6 @@ PROFILES = {
     "rtx3090": ("RTX 3090", 2),
     "rtx6000ada": ("RTX 6000 Ada", 4),
     "l40s": ("L40S", 8),
-    "mi300x": ("MI300X", 8),
-    "ascend910b": ("Ascend 910B", 8),
 }
 UBUNTU_RELEASES = {"22.04": "5.15.0-161-generic", "24.04": "6.8.0-87-generic"}
 
@@ -562,16 +560,6 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "cuda-keyring-ubuntu2204 is not pinned",
         "locked=False",
     ),
-    "AMD without a driver": (
-        lambda: plan(machine("mi300x")),
-        "No driver is loaded for 8 x MI300X",
-        "ROCm 7.2.3 and driver 30.30.3",
-    ),
-    "Ascend without a driver": (
-        lambda: plan(machine("ascend910b")),
-        "No driver is loaded for 8 x Ascend 910B",
-        "CANN 9.0.0 with NNAL 9.0.0 and driver 25.5.2",
-    ),
 }
 
 
@@ -644,18 +632,7 @@ def test_a_key_that_no_source_states_is_pinned_on_first_use() -> None:
     assert "not pinned" in made.warnings[0]
 
 
-@pytest.mark.parametrize("name", ["mi300x", "ascend910b"])
-def test_other_vendors_are_left_as_they_are_and_marked(name: str) -> None:
-    made = plan(driven(name, version="25.5.2", flavour=""))
-    assert made.action == "none" and not made.confirmed and made.groups == ()
-    assert "not run by us" in made.warnings[0]
-    other = plan(driven(name, version="24.1.rc2", flavour=""))
-    assert ("and no other" in " ".join(other.warnings)) == (name == "ascend910b")
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in PROFILES if name not in {"mi300x", "ascend910b"}]
-)
+@pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize(
     "there",
     [
