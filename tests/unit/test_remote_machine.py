@@ -181,6 +181,16 @@ def test_the_module_that_modprobe_takes(tmp_path: Path) -> None:
     assert kernels.installed("6.1.0", "nvidia", tmp_path)[0]["module"] == "535.261.03"
 
 
+def test_amds_module_is_the_one_of_dkms_and_not_the_kernels_own(tmp_path: Path) -> None:
+    folder = kernel(tmp_path, "6.8.0", "kernel/drivers/gpu/drm/amd/amdgpu/amdgpu.ko", b"no version")
+    assert kernels.installed("6.8.0", "amdgpu", tmp_path)[0]["module"] is None
+    (folder / "updates/dkms").mkdir(parents=True)
+    (folder / "updates/dkms/amdgpu.ko").write_bytes(MODULE.replace(b"580.159.04", b"6.16.13"))
+    (folder / "updates/dkms/amdkcl.ko").write_bytes(MODULE)
+    assert kernels.installed("6.8.0", "amdgpu", tmp_path)[0]["module"] == "6.16.13"
+    assert kernels.installed("6.8.0", "nvidia", tmp_path)[0]["module"] is None
+
+
 def test_a_packed_module_is_shown_by_modinfo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
