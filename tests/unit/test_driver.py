@@ -535,6 +535,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "driver packages on ubuntu 26.04 are not known",
         "Ubuntu 22.04 or 24.04",
     ),
+    "key that no source states": (
+        lambda: plan(machine("rtx4090", architecture="aarch64")),
+        "cuda-keyring-ubuntu2204-sbsa, which signs",
+        "Pin it there",
+    ),
     "no packages for the architecture": (
         lambda: plan(machine("rtx4090", architecture="aarch64", **DEBIAN_13)),
         "no packages for debian 13 on aarch64",
@@ -556,9 +561,9 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "mirrors.cuda",
     ),
     "key that is not pinned": (
-        lambda: plan(machine(), artifacts={}, locked=True),
-        "cuda-keyring-ubuntu2204 is not pinned",
-        "locked=False",
+        lambda: plan(machine(), artifacts={}),
+        "cuda-keyring-ubuntu2204, which signs the driver's packages, is not pinned",
+        "sha256",
     ),
 }
 
@@ -623,13 +628,6 @@ def test_packages_that_nobody_holds_are_said() -> None:
 
 def test_fewer_declared_than_there_are_is_said() -> None:
     assert "uses 4 of 8" in plan(driven("rtx4090"), gpus=4).warnings[0]
-
-
-def test_a_key_that_no_source_states_is_pinned_on_first_use() -> None:
-    made = plan(machine(), artifacts={})
-    assert made.repository and made.repository.keyring
-    assert made.repository.keyring.sha256 is None
-    assert "not pinned" in made.warnings[0]
 
 
 @pytest.mark.parametrize("name", PROFILES)

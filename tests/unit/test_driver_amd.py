@@ -176,6 +176,18 @@ def test_a_driver_that_does_is_left_alone(module: str) -> None:
     assert made.repository is None and made.device_groups == ("render", "video")
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"broken_packages": ("linux-firmware",)}, "half installed.*linux-firmware"),
+        ({"driver": replace(driven().driver, held=())}, "No package of the driver is held"),
+    ],
+)
+def test_what_is_not_well_is_said(fields: dict[str, Any], words: str) -> None:
+    made = plan(driven(**fields))
+    assert made.action == "none" and re.search(words, " ".join(made.warnings))
+
+
 def test_a_driver_that_came_without_packages_is_believed() -> None:
     """In a container the module is that of the computer around it."""
     made = plan(driven(disk=None, packages={}))
@@ -239,7 +251,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "a key that is not pinned": (
         lambda: plan(bare(), artifacts={}),
-        "rocm-key, AMD's signing key, is not pinned",
+        "rocm-key, which signs the driver's packages, is not pinned",
         "sha256",
     ),
     "a version of one's own": (

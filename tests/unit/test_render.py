@@ -39,16 +39,12 @@ PLANS = {
     "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
     "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
 }
+KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
+KEYS = Locks(artifacts={f"cuda-keyring-{name}": KEYRING for name in ("ubuntu2204", "debian12")})
 DRIVER = plan(
     HostProfile(gpu="H800", gpus=8),
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
-    pins=Locks(
-        artifacts={
-            "cuda-keyring-ubuntu2204": ArtifactLock(
-                version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32
-            )
-        }
-    ),
+    pins=KEYS,
 )
 EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
 
@@ -371,7 +367,9 @@ def test_the_driver_comes_from_a_repository_whose_key_is_named() -> None:
 def test_mirrors_of_a_site_are_read_together_with_the_repository() -> None:
     site = Site(mirrors=replace(CN, debian="http://127.0.0.1/debian"))
     machine = Machine.from_json({**MACHINES["h800"], "os": "debian", "os_version": "12"})
-    files = driver_files(plan(HostProfile(gpu="H800", gpus=8), machine=machine, site=site))
+    files = driver_files(
+        plan(HostProfile(gpu="H800", gpus=8), machine=machine, site=site, pins=KEYS)
+    )
     text = files["/etc/modelrack/apt.sources.d/cuda-debian12.list"]
     assert f" {CN.cuda}/debian12/x86_64 /\n" in text
     assert text.endswith("deb http://127.0.0.1/debian bookworm contrib\n")

@@ -78,7 +78,6 @@ def _plan(case: Case, **fields: object) -> DriverPlan:
             "warnings": (
                 f"AMD's driver and {lane.platform} are planned from documents of {lane.date}, and"
                 " were not run by us on such hardware",
-                *state.health(case.machine, case.profile),
             ),
             **fields,
         }  # type: ignore[arg-type]
@@ -137,19 +136,11 @@ def _suite(case: Case) -> str:
 
 def _repository(case: Case, name: str, folder: str, suite: str) -> Repository:
     """One of AMD's, named as its guide names it, so that an older release's gives way to it."""
-    key = case.artifacts.get("rocm-key")
-    if key is None or key.sha256 is None:
-        raise Refusal(
-            "rocm-key, AMD's signing key, is not pinned in deploys/locks/artifacts.yaml",
-            "Pin it there with its sha256",
-        )
-    # Asked for now, so that a site without a way to it is refused now and not half way.
-    case.site.url(key.origin, key.path)
     return Repository(
         name=name,
         url=case.site.url("rocm", folder),
         suite=f"{suite} main",
-        keyring=key,
+        keyring=case.key("rocm-key"),
         key="",
         release="o=repo.radeon.com",
     )

@@ -44,12 +44,13 @@ def driver_plan(
         check_driver(profile.driver, lane)
     state.check_gpus(machine, profile, gpu)
     case = Case(machine, profile, gpu, lane, site, artifacts)
-    if lane.vendor == "amd":
-        return amd_plan(case)
-    if lane.vendor != "nvidia":
+    if lane.vendor not in ("nvidia", "amd"):
         return found_plan(case)
-    plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
-    if compiles:
+    if lane.vendor == "amd":
+        plan = amd_plan(case)
+    else:
+        plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
+    if compiles and lane.vendor == "nvidia":
         plan = with_toolkit(case, plan)
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
 
@@ -119,8 +120,6 @@ def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
     if machine.broken_packages:
         names = ", ".join(machine.broken_packages)
         found.append(f"Packages were left half installed, and are repaired first: {names}")
-    if plan.repository and plan.repository.keyring and plan.repository.keyring.sha256 is None:
-        found.append(f"{plan.repository.keyring.path} is not pinned yet: it is on its first use")
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
     if plan.action == "none" and machine.driver.packages and not machine.driver.held:

@@ -32,7 +32,7 @@ class Repository:
     + name: of the files that describe it on the machine
     + url: its address as this site reaches it; baseurl for dnf
     + suite: what follows it in apt's list: "/" where it is flat, else suite and component
-    + keyring: package (apt) that holds the signing key; its sha256 is None where no lock has it yet
+    + keyring: package (apt) that holds the signing key
     + key: path of the key inside that package (apt), or below `url` (dnf); "" where `keyring` is
       the key itself, in ASCII armour
     + priority: of apt's pin on the repository: 600 prefers it over the distribution, 100
