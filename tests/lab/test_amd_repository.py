@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,8 @@ from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
 from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
-from tests.lab.debian_package import Package, build, throw_away_key
+from tests.lab.amd_repository import armoured, publish
+from tests.lab.debian_package import Package, throw_away_key
 from tests.lab.process import LabError, run
 from tests.plans.simulated import MACHINES
 
@@ -55,8 +54,8 @@ def apt(tmp_path: Path, made: tuple[HostPlan, DriverPlan]) -> Apt:
     plan, driver = made
     assert driver.repository is not None
     signed, other = tmp_path / "signed", tmp_path / "other"
-    key = publish(signed, PUBLISHED, "repo.radeon.com", tmp_path)
-    publish(other, DISTRIBUTION, "Debian", tmp_path)
+    key = _published(signed, PUBLISHED, "repo.radeon.com", tmp_path)
+    _published(other, DISTRIBUTION, "Debian", tmp_path)
     source = replace(driver.repository, url=f"file://{signed}")
     listed, preferred = render.repository(plan, source)
     lists, preferences = tmp_path / "lists.d", tmp_path / "preferences.d"
@@ -86,30 +85,6 @@ def apt(tmp_path: Path, made: tuple[HostPlan, DriverPlan]) -> Apt:
     return lambda *command: run([command[0], *words, *command[1:]])
 
 
-def publish(place: Path, packages: tuple[Package, ...], origin: str, shared: Path) -> str:
-    """A signed repository with a suite, as AMD has it; its key in ASCII armour."""
-    build(packages, place / "pool", shared / "shared")
-    stanzas = [
-        f"{package.control}Filename: pool/{package.filename}\n"
-        f"Size: {(place / 'pool' / package.filename).stat().st_size}\n"
-        f"SHA256: {hashlib.sha256((place / 'pool' / package.filename).read_bytes()).hexdigest()}\n"
-        for package in packages
-    ]
-    index = place / "dists/jammy/main/binary-amd64/Packages"
-    index.parent.mkdir(parents=True)
-    index.write_text("\n".join(stanzas))
-    content = index.read_bytes()
-    release = place / "dists/jammy/Release"
-    release.write_text(
-        f"Origin: {origin}\nSuite: jammy\nCodename: jammy\nComponents: main\nArchitectures: amd64\n"
-        f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S UTC', time.gmtime())}\nSHA256:\n"
-        f" {hashlib.sha256(content).hexdigest()} {len(content)} main/binary-amd64/Packages\n"
-    )
-    with throw_away_key(origin) as key:
-        key.sign(release)
-        return run(["gpg", "--homedir", str(key.home), "--batch", "--armor", "--export"])
-
-
 def test_apt_takes_the_planned_release_and_amds_own_tools(
     apt: Apt, made: tuple[HostPlan, DriverPlan]
 ) -> None:
@@ -123,6 +98,12 @@ def test_apt_takes_the_planned_release_and_amds_own_tools(
 
 def test_apt_takes_nothing_that_another_key_has_signed(apt: Apt, tmp_path: Path) -> None:
     (key,) = tmp_path.glob("*.asc")
-    key.write_text(publish(tmp_path / "third", DISTRIBUTION, "Debian", tmp_path))
+    key.write_text(_published(tmp_path / "third", DISTRIBUTION, "Debian", tmp_path))
     with pytest.raises(LabError, match=r"NO_PUBKEY|not signed"):
         apt("apt-get", "--error-on=any", "update")
+
+
+def _published(place: Path, packages: tuple[Package, ...], origin: str, shared: Path) -> str:
+    with throw_away_key(origin) as key:
+        publish(place, packages, origin, shared / "shared", key)
+        return armoured(key)

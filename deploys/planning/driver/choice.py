@@ -50,8 +50,8 @@ def driver_plan(
         plan = amd_plan(case)
     else:
         plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
-    if compiles and lane.vendor == "nvidia":
-        plan = with_toolkit(case, plan)
+        if compiles:
+            plan = with_toolkit(case, plan)
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
 
 
