@@ -60,6 +60,10 @@ def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
 def keyring(repository: Repository) -> str:
     """Where the key of a repository lies; another key is another file."""
     digest = (repository.keyring.sha256 or "") if repository.keyring else ""
+    if repository.keyring and not repository.key:
+        # apt tells the armoured form from the other by this ending.
+        name = Path(repository.keyring.path).name.partition(".")[0]
+        return f"/etc/apt/keyrings/{name}-{digest[:12]}.asc"
     return f"/etc/apt/keyrings/{repository.name}-{digest[:12]}.gpg"
 
 
