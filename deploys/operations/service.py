@@ -17,6 +17,8 @@ from deploys.facts.files import Entries
 from deploys.operations import files, programs, transport
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
+from deploys.planning import render
+from deploys.planning.plan import HostPlan, ServicePlan
 
 _WANTS = "/etc/systemd/system/multi-user.target.wants"
 # Seconds between two looks at a service that is starting, and between two lines about it.
@@ -44,6 +46,19 @@ class Unit:
     model: str
     stable: float = 3.0
     patience: float = 1800.0
+
+    @classmethod
+    def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
+        """A service of the plan."""
+        rendered, digest = render.service(plan, planned)
+        return cls(
+            name=planned.unit,
+            files=tuple(map(File.of, rendered)),
+            digest=digest,
+            url=planned.url,
+            model=planned.name,
+            patience=planned.patience,
+        )
 
 
 @operation()

@@ -10,7 +10,7 @@ from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
 from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
-from deploys.planning.profile import HostProfile
+from deploys.planning.profile import HostProfile, Performance
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
 from deploys.planning.software import Software
@@ -66,7 +66,9 @@ class ServicePlan:
     """One unit that answers on one port of the loopback address.
 
     + context: tokens of one request; the server is given context times parallel
-    + threads: physical cores that compute
+    + performance: what its settings favour
+    + threads: physical cores that compute; numa_nodes: that these are on
+    + patience: seconds it may take until it answers
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
 
@@ -77,7 +79,10 @@ class ServicePlan:
     port: int
     context: int
     parallel: int
+    performance: Performance
     threads: int
+    numa_nodes: int
+    patience: int
     placement: Placement
     weights: Weights
 

@@ -10,10 +10,15 @@ from typing import Any
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.serving import llama_cpp
+from deploys.planning.serving import ktransformers, llama_cpp, sglang, vllm
 from deploys.planning.templates import Rendered, file
 
-_SERVING = {"llama.cpp": llama_cpp}
+_SERVING = {
+    "llama.cpp": llama_cpp,
+    "vllm": vllm,
+    "sglang": sglang,
+    "ktransformers": ktransformers,
+}
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:

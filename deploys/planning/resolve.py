@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, gpus, health, lanes
+from deploys.planning import builds, compatibility, environments, gpus, health, lanes
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -21,13 +21,15 @@ from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
-from deploys.planning.software import Software
+from deploys.planning.software import Environment, Software
 from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
 # Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
 _RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
+# Engines that are Python packages.
+_ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -36,6 +38,9 @@ _UNITS = {
     "llama.cpp": "llama-server@{}.service",
     "ollama": "ollama.service",
 }
+# Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
+# from a disk that is no fast one.
+_TO_START, _TO_READ = 1800, 1 / 300e6
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -66,6 +71,7 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         against.all_of(placement.refusals, placement.service)
     engines = sorted({service.engine for service in services})
     driver = _driver(profile, site, machine, locks, gpu, lane, against)
+    software = _software(services, site, machine, locks, gpu, lane, against)
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -78,10 +84,13 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         ),
         packages=tuple(
             dict.fromkeys(
-                package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
+                [
+                    *(package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())),
+                    *(name for each in software for name in _packages(each)),
+                ]
             )
         ),
-        software=_software(engines, site, machine, locks, gpu, against),
+        software=software,
         weights=weights,
         services=tuple(
             _service(service, placement, weights, machine)
@@ -160,12 +169,12 @@ def _refusals(
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
-    if service.engine != "llama.cpp":
+    if service.engine == "ollama":
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
             "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
         )
-    elif gpu is not None:
+    elif service.engine == "llama.cpp" and gpu is not None:
         yield Refusal(
             f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
             f" {gpu.name} would stand idle",
@@ -191,29 +200,40 @@ def _driver(
 
 
 def _software(
-    engines: Sequence[str],
+    services: Sequence[Service],
     site: Site,
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
+    lane: Lane,
     against: _Against,
 ) -> tuple[Software, ...]:
-    if "llama.cpp" not in engines or gpu is not None:
-        return ()
-    source = locks.artifacts["llama.cpp"]
-    try:
-        # Asked for now, so that a site without a way to it is refused now and not half way.
-        site.url(source.origin, source.path)
-        return (builds.llama_cpp(machine, source),)
-    except Refusal as refusal:
-        against.all_of([refusal], "llama.cpp")
-        return ()
+    found: list[Software] = []
+    for engine in sorted({service.engine for service in services}):
+        named = next(service.name for service in services if service.engine == engine)
+        try:
+            if engine == "llama.cpp" and gpu is None:
+                source = locks.artifacts["llama.cpp"]
+                # Asked for now, so that a site without a way to it is refused now, not half way.
+                site.url(source.origin, source.path)
+                found.append(builds.llama_cpp(machine, source))
+            elif engine in lane.engines and engine in _ENVIRONMENTS:
+                found.append(environments.environment(engine, lane, machine, site, locks))
+        except Refusal as refusal:
+            against.all_of([refusal], named)
+    return tuple(found)
+
+
+def _packages(software: Software) -> tuple[str, ...]:
+    """What the distribution must bring along; what compiling takes is installed where it is done."""
+    return software.packages if isinstance(software, Environment) else ()
 
 
 def _service(
     service: Service, placement: Placement, weights: Sequence[Weights], machine: Machine
 ) -> ServicePlan:
     key = model_of(service).key
+    weight = next(plan for plan in weights if plan.model == key)
     return ServicePlan(
         name=service.name,
         engine=service.engine,
@@ -222,9 +242,12 @@ def _service(
         port=service.port,
         context=placement.context,
         parallel=placement.parallel,
+        performance=service.performance,
         threads=machine.cores,
+        numa_nodes=machine.numa_nodes,
+        patience=int(_TO_START + weight.size * _TO_READ),
         placement=placement,
-        weights=next(plan for plan in weights if plan.model == key),
+        weights=weight,
     )
 
 

@@ -174,6 +174,8 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
         yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
     if service.gpu_share is None:
         yield f"{layout.share:.0%} of a card: {_share_of(request, attempt)}"
+    if layout.mtp:
+        yield "The layer that predicts one token more drafts, as latency is asked for"
     if request.model.kv_lora_rank is not None and tensor > 1:
         yield f"MLA keeps one vector for all heads, so each of {tensor} cards holds the whole cache"
 

@@ -11,6 +11,7 @@ from deploys.planning.memory import Card
 from deploys.planning.model import Model
 from deploys.planning.placement.choice import Placement, Request
 from deploys.planning.placement.filling import fill
+from deploys.planning.placement.host import hold
 from deploys.planning.placement.layering import layer
 from deploys.planning.profile import Service
 
@@ -119,6 +120,8 @@ def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list
 
 
 def _place(request: Request) -> Placement:
+    if request.service.engine == "vllm" and request.gpu is None:
+        return hold(request)
     return fill(request) if request.service.engine in _FILLING else layer(request)
 
 

@@ -37,8 +37,10 @@ from deploys.planning.placement.islands import deal, islands
 _SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
-# Requests are admitted for a cache that each fills to a quarter, and 256 at most.
-_SHORTER, _MOST_REQUESTS = 4, 256
+# Requests are admitted for a cache that each fills to a quarter, and so many at most: for latency
+# those for which vLLM has a graph of every size, for throughput its default on large cards.
+_SHORTER = 4
+_MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
 
 
 def fill(request: Request) -> Placement:
@@ -147,6 +149,9 @@ def _layout(
         pipeline_parallel=pipeline,
         kv_cache=service.kv_cache,
         share=share,
+        performance=service.performance,
+        # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
+        mtp=service.performance == "latency" and request.model.mtp_layers > 0,
     )
 
 
@@ -168,7 +173,8 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
     roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
     context = next(iter(roomy or held), request.contexts[-1])
     shorter = total * _SHORTER // (context + _SHORTER * fixed) if held else 1
-    parallel = service.parallel or 1 << (min(_MOST_REQUESTS, shorter).bit_length() - 1)
+    most = _MOST_REQUESTS[service.performance]
+    parallel = service.parallel or 1 << (min(most, shorter).bit_length() - 1)
     return Placement(
         service=service.name,
         engine=service.engine,
@@ -190,6 +196,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
             kv_bytes=_kv_of_copy(model, layout),
             kv_tokens=total,
         ),
+        mtp=layout.mtp,
         reasons=tuple(reasons(request, attempt, context, parallel)),
         warnings=tuple(warnings(request, attempt)),
     )

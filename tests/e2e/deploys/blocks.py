@@ -8,6 +8,7 @@ from deploys.facts.plan import current_plan
 from deploys.operations import artifact, files, host_lock, job, venv
 from deploys.operations.files import Directory, File, Link
 from deploys.planning.locks import ArtifactLock
+from deploys.planning.software import Environment
 from deploys.stages import base
 
 plan = current_plan()
@@ -33,12 +34,16 @@ artifact.unpacked(
     directory="/opt/modelrack/stub-1",
     site=plan.site,
 )
-venv.venv(
+venv.installed(
     name="Make an environment",
-    root="/opt/modelrack/engines/blocks",
-    version="1",
-    lock=Path(host.data.requirements),
-    python="/usr/bin/python3",
-    imports=["idna"],
+    environment=Environment(
+        name="blocks",
+        version="1",
+        # A lock of the test's own, by its whole path.
+        lock=host.data.requirements.removesuffix(".txt"),
+        digest="0123456789ab",
+        python="/usr/bin/python3",
+        imports=("idna",),
+    ),
     site=plan.site,
 )
