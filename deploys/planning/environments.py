@@ -1,4 +1,4 @@
-"""Which lock an engine's Python packages come from, which Python takes it, and what it needs beside.
+"""Which lock an engine's Python packages come from, which Python takes it, and what else it needs.
 
 An engine starts other programs when it first runs: Triton and PyTorch compile kernels for the model
 at hand, with the distribution's compiler and the headers of the Python they run in.
@@ -50,9 +50,7 @@ _RECIPES = {
 }
 
 
-def environment(
-    engine: str, lane: Lane, machine: Machine, site: Site, locks: Locks
-) -> Environment:
+def environment(engine: str, lane: Lane, machine: Machine, site: Site, locks: Locks) -> Environment:
     """The environment of an engine on such a machine; a Refusal where it cannot be had there."""
     name = lane.locks.get(engine, "")
     if name not in _RECIPES or name not in locks.environments:
@@ -60,6 +58,11 @@ def environment(
             f"{engine} has no lock for {lane.platform} yet, so it is planned there and not"
             " installed",
             "Use the vendor's images on this machine, or add a lock as CONTRIBUTING.md says",
+        )
+    if machine.architecture != "x86_64":
+        raise Refusal(
+            f"{engine} is locked for x86_64, and {machine.hostname} is {machine.architecture}",
+            "Serve a GGUF model with llama.cpp, which is compiled for it",
         )
     recipe, lock = _RECIPES[name], locks.environments[name]
     own = ".".join(machine.python.split(".")[:2])

@@ -84,10 +84,12 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         ),
         packages=tuple(
             dict.fromkeys(
-                [
-                    *(package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())),
-                    *(name for each in software for name in _packages(each)),
-                ]
+                package
+                for needed in (
+                    *(_RUNTIME_PACKAGES.get(engine, ()) for engine in engines),
+                    *map(_packages, software),
+                )
+                for package in needed
             )
         ),
         software=software,
@@ -225,7 +227,7 @@ def _software(
 
 
 def _packages(software: Software) -> tuple[str, ...]:
-    """What the distribution must bring along; what compiling takes is installed where it is done."""
+    """What the distribution brings along; what compiling takes is installed where it is done."""
     return software.packages if isinstance(software, Environment) else ()
 
 

@@ -30,6 +30,7 @@ _PROPERTIES = {
     "NRestarts": "restarts",
     "ExecMainStartTimestampMonotonic": "started",
 }
+_SAID = ("content", "reasoning_content", "reasoning")
 # Seconds; a busy server answers a short question within this.
 _TIMEOUT = 60
 
@@ -100,7 +101,8 @@ def _answer(entry: dict[str, Any]) -> str:
             }
             reply = _call(connection, "POST", "/v1/chat/completions", question)
             message = reply["choices"][0]["message"]
-            if not message.get("content") and not message.get("reasoning_content"):
+            # vLLM and SGLang put what is thought apart, each under a name of its own.
+            if not any(message.get(part) for part in _SAID):
                 return "it answers a question with nothing"
     except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as error:
         return f"no answer: {error}"

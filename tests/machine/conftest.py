@@ -15,6 +15,7 @@ import testinfra
 from testinfra.host import Host
 
 PROJECT = Path(__file__).resolve().parents[2]
+UNITS = {"llama.cpp": "llama-server@{}.service", "ollama": "ollama.service"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,7 +69,7 @@ def journal_of_what_failed(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.session.testsfailed > failed_before and "service" in request.fixturenames:
         machine = request.getfixturevalue("machine")
-        unit = f"llama-server@{request.getfixturevalue('service')['name']}.service"
+        unit = unit_of(request.getfixturevalue("service"))
         print(machine.run("journalctl --no-pager --lines=20 --unit %s", unit).stdout)
 
 
@@ -95,3 +96,8 @@ def _hosts(config: pytest.Config) -> list[dict[str, Any]]:
     if not hosts:
         raise pytest.UsageError(f"no host of {inventory} is called {limit}")
     return hosts
+
+
+def unit_of(service: dict[str, Any]) -> str:
+    """The unit of a service; most engines have one that is called like them."""
+    return UNITS.get(service["engine"], f"{service['engine']}@{{}}.service").format(service["name"])

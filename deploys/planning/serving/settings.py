@@ -11,7 +11,7 @@ from deploys.planning.templates import Rendered, file
 
 
 def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
-    """The unit of every instance of an engine: the link that is switched to a new version is in it."""
+    """The unit of every instance of an engine; it starts what the link `current` points to."""
     return file(
         f"{engine}/{engine}@.service",
         f"/etc/systemd/system/{engine}@.service",
@@ -29,7 +29,7 @@ def parallel_of_a_copy(service: ServicePlan) -> int:
 
 
 def cuda_home(plan: HostPlan, engine: str) -> str:
-    """Where the compiler is that comes with the packages for CUDA 13, for kernels made at run time."""
+    """Where the packages for CUDA 13 have their compiler, for kernels that are made at run time."""
     software = plan.software_of(engine)
     assert isinstance(software, Environment)
     packages = f"lib/python{software.python}/site-packages"

@@ -1,4 +1,4 @@
-"""SGLang: one process that listens, with a scheduler for each card, and copies side by side in it."""
+"""SGLang: one process that listens, with a scheduler for each card, and copies side by side."""
 
 from __future__ import annotations
 

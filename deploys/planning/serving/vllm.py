@@ -11,8 +11,9 @@ from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.serving import settings
 from deploys.planning.templates import Rendered, file
 
-# What it calls what a service is set up for. Interactivity captures a graph for every batch size up
-# to 32; throughput takes twice as many tokens into a step (vLLM 0.32, config/vllm.py, arg_utils.py).
+# What it calls that a service is set up for. Interactivity has a graph for every batch size up to
+# 32; throughput takes twice as many tokens into a step. Source: vLLM 0.32, config/vllm.py and
+# engine/arg_utils.py.
 _MODES = {"latency": "interactivity", "throughput": "throughput"}
 # Cards on which its recipe of DeepSeek-V3.2 has DeepGEMM switched off.
 _WITHOUT_DEEP_GEMM = ("H20",)
