@@ -13,8 +13,8 @@ from tests.lab import surroundings, tiny_folder
 from tests.lab.tiny_model import ANSWER
 from tests.lab.tree import cache_root
 
-# The tiny model twice, on two engines. PyTorch's wheels for CPUs are on no package index: a folder of
-# them that pip knows of here is one that the machine knows of, too.
+# The tiny model twice, on two engines. PyTorch's wheels for CPUs are on no package index: a folder
+# of them that pip knows of here is one that the machine knows of, too.
 EXTRA = """
 from dataclasses import replace as _with
 _wheels = {wheels!r}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deploys.facts import locks as lock_files
 from deploys.planning import render
 from deploys.planning.locks import ArtifactLock, Locks
 from deploys.planning.machine import Machine
@@ -19,7 +22,18 @@ from tests.unit.plan_examples import MACHINE, locks, plan, profile, service
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE.parents[1] / "templates"
+GROUP_DATA = HERE.parents[1] / "inventories" / "group_data"
 CN_SITE = Site(mirrors=CN)
+
+
+def on(name: str, **fields: Any) -> HostPlan:
+    """The plan of a host class, its service other where `fields` say so."""
+    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
+    (served,) = profile.services
+    wanted = replace(profile, services=(replace(served, **fields),))
+    machine = Machine.from_json(MACHINES[name])
+    return plan(wanted, machine=machine, pins=lock_files.read(Site().locks))
+
 
 PLANS = {
     "cpu": plan(profile(service(name="deepseek-r1-7b"))),
@@ -37,6 +51,30 @@ DRIVER = plan(
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
     pins=KEYS,
 )
+# Python engines on the machines of host classes, with the settings that change something.
+PYTHON_ENGINES = {
+    "vllm on cards": on("l40s"),
+    "vllm for latency": on("h200", engine="vllm", performance="latency"),
+    "vllm for throughput": on("h800", performance="throughput", kv_cache="fp8"),
+    "vllm without cards": on("cpu", engine="vllm", model="deepseek-r1-distill-qwen-7b"),
+    "sglang on cards": on("h200"),
+    "sglang for latency": on("h200", performance="latency"),
+    "sglang for throughput": on(
+        "rtx3090",
+        engine="sglang",
+        model="qwen3.6-27b-awq",
+        performance="throughput",
+        context=8192,
+    ),
+    "sglang, two copies": on("l40s", engine="sglang", kv_cache="fp8"),
+    "ktransformers": on(
+        "rtx6000ada",
+        engine="ktransformers",
+        model="qwen3-235b-a22b-instruct-2507-fp8",
+        context=32_768,
+        parallel=2,
+    ),
+}
 EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
 
 

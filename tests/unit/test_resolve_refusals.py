@@ -82,14 +82,19 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "deploys/planning/catalogue.py",
     ),
     "engine that is not deployed yet": (
-        lambda: attempt(profile(service(engine="vllm"))),
-        "Service tiny: this version does not deploy vllm yet",
+        lambda: attempt(profile(service(engine="ollama"))),
+        "Service tiny: this version does not deploy ollama yet",
         "llama.cpp",
     ),
     "engine that needs a gpu": (
-        lambda: attempt(profile(service(engine="vllm", model=model(format="safetensors")))),
-        "Service tiny: vllm cannot serve tiny without a GPU",
+        lambda: attempt(profile(service(engine="sglang", model=model(format="safetensors")))),
+        "Service tiny: sglang cannot serve tiny without a GPU",
         "llama.cpp or Ollama",
+    ),
+    "unknown performance": (
+        lambda: service(performance="fast"),
+        "Service tiny: there is no performance 'fast'",
+        "balanced, latency, throughput",
     ),
     "llama.cpp beside a gpu": (
         lambda: attempt(profile(gpu="V100", gpus=2)),
