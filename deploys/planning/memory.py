@@ -111,6 +111,7 @@ class Layout:
     + share: of a card's visible memory, for everything (vLLM) or for weights and cache (SGLang)
     + performance: what the service's settings favour; for throughput vLLM takes twice the tokens
       into a step
+    + sequences: requests at the same time in one copy; None for the engine's own number
     + mtp: the layers that predict further tokens are read, too
     """
 
@@ -120,6 +121,7 @@ class Layout:
     kv_cache: KvCache
     share: float
     performance: Performance = "balanced"
+    sequences: int | None = None
     mtp: bool = False
 
 
@@ -231,6 +233,7 @@ def _activations(model: Model, layout: Layout, card: Card) -> int:
     """
     tensor_parallel = layout.tensor_parallel
     step, sequences = _step(card)
+    sequences = min(sequences, layout.sequences or sequences)
     if layout.engine == "vllm" and layout.performance == "throughput":
         step *= 2
     heads = model.heads / tensor_parallel

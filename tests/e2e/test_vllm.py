@@ -34,6 +34,8 @@ _folder = _with(
 )
 _vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model=_folder, merge=False)
 profile = _with(profile, services=(_gguf, _vllm))
+# What is left here is data of the host, and printed.
+del _wheels, _gguf, _folder, _vllm
 """
 
 

@@ -114,7 +114,7 @@ def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Atte
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
-        layout = _layout(request, tensor, pipeline, share, chosen)
+        layout = _layout(request, tensor, pipeline, share, chosen, copies)
         groups = deal(chosen, together, tensor=tensor, pipeline=pipeline, copies=copies)
         by_index = {card.index: card for card in chosen}
         ledgers: list[CardLedger] = []
@@ -134,9 +134,10 @@ def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Atte
 
 
 def _layout(
-    request: Request, tensor: int, pipeline: int, most: float, cards: Sequence[Card]
+    request: Request, tensor: int, pipeline: int, most: float, cards: Sequence[Card], copies: int
 ) -> Layout:
     service = request.service
+    requests = service.parallel or _MOST_REQUESTS[service.performance]
     share = service.gpu_share
     if share is None and service.engine == "sglang":
         own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
@@ -150,6 +151,7 @@ def _layout(
         kv_cache=service.kv_cache,
         share=share,
         performance=service.performance,
+        sequences=math.ceil(requests / copies),
         # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
         mtp=service.performance == "latency" and request.model.mtp_layers > 0,
     )
