@@ -24,6 +24,7 @@ from deploys.planning.model import Model
 from deploys.planning.network import growing, kv_bytes
 from deploys.planning.placement.choice import Placement, Request, refused, smaller
 from deploys.planning.placement.cutting import (
+    TIGHT,
     Attempt,
     divides,
     does_not_fit,
@@ -33,7 +34,7 @@ from deploys.planning.placement.cutting import (
 )
 from deploys.planning.placement.islands import deal, islands
 
-# What vLLM is given of a card, and what where that does not hold it.
+# What vLLM is given of a card, and what where that leaves hardly any cache.
 _SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
@@ -67,7 +68,9 @@ def _best(request: Request) -> Attempt:
                 return attempt
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
-            return max(fitting, key=lambda attempt: len(attempt.groups[0]))
+            largest = max(fitting, key=lambda attempt: len(attempt.groups[0]))
+            if largest.cache_share >= TIGHT or share == _SHARES[-1]:
+                return largest
     return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
 
 
