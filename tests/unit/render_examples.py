@@ -12,8 +12,8 @@ from deploys.planning.locks import ArtifactLock, Locks
 from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
-from deploys.planning.render import Rendered
 from deploys.planning.site import CN, Site
+from deploys.planning.templates import Rendered
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, locks, plan, profile, service
 
