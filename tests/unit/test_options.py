@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploys.facts import locks as lock_files
-from deploys.planning import render
+from deploys.planning import render, templates
 from deploys.planning.gpus import named
 from deploys.planning.lanes import LANES, lane_of
 from deploys.planning.machine import Machine
@@ -71,9 +71,9 @@ def test_the_examples_are_rendered_with_options_that_exist(made: HostPlan) -> No
 def test_an_option_that_does_not_exist_is_found_in_a_rendered_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = render.text
+    text = templates.text
     monkeypatch.setattr(
-        render, "text", lambda name, /, **values: text(name, **values) + "LLAMA_ARG_NO_MMAP=1\n"
+        templates, "text", lambda name, /, **values: text(name, **values) + "LLAMA_ARG_NO_MMAP=1\n"
     )
     (problem,) = problems(PLANS["cpu"])
     assert problem.endswith("does not know LLAMA_ARG_NO_MMAP; use LLAMA_ARG_LOAD_MODE")
