@@ -8,7 +8,7 @@ PACKAGES := gnupg iproute2 mmdebstrap nftables openssh-client python3-venv syste
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-down test torture plan bench lock-operator lock-engines FORCE
+.PHONY: help setup packages demo demo-down test torture plan bench lock-operator lock-engines audit FORCE
 
 help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
@@ -20,6 +20,7 @@ help:
 	@echo 'make setup                only the environment, in .venv'
 	@echo 'make lock-operator        pin that environment anew'
 	@echo 'make lock-engines         pin what engines are installed from, UPGRADE=1: at newer versions'
+	@echo 'make audit                ask what is known to be vulnerable in what is pinned'
 
 setup: $(BIN)/.complete
 
@@ -85,3 +86,7 @@ $(ENGINES)/%.txt: $(ENGINES)/%.in FORCE
 	$(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --python-version $(PYTHON_OF_LOCK) \
 	  --python-platform x86_64-manylinux_2_35 --only-binary :all: $(EXCLUDES) \
 	  --exclude-newer '1 week' --generate-hashes --no-header $< -o $@
+
+# Needs a way to the database, which a machine with package registries alone has not: so in no tier.
+audit: setup
+	$(BIN)/python -m tests.audit
