@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from deploys.facts import locks as lock_files
 from deploys.planning import render
+from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.profile import Service
+from deploys.planning.site import Site
+from tests.plans.simulated import MACHINES
+from tests.unit.plan_examples import plan
 from tests.unit.render_examples import PYTHON_ENGINES, files, on, settings, unit
 
 EVERY_PLAN = pytest.mark.parametrize("made", PYTHON_ENGINES.values(), ids=PYTHON_ENGINES.keys())
@@ -30,6 +37,12 @@ def told(made: HostPlan) -> dict[str, Any]:
     text = files(made)[f"/etc/modelrack/services/{service.name}.yaml"].content
     read: dict[str, Any] = yaml.safe_load(text)
     return read
+
+
+def with_services(made: HostPlan, *services: Service) -> HostPlan:
+    machine = Machine.from_json(MACHINES["h800"])
+    wanted = replace(made.profile, services=services)
+    return plan(wanted, machine=machine, pins=lock_files.read(Site().locks))
 
 
 def environment(made: HostPlan) -> dict[str, str]:
@@ -176,6 +189,15 @@ def test_ktransformers_keeps_the_experts_of_all_layers_in_host_memory() -> None:
 
 def _digest(made: HostPlan) -> str:
     return render.service(made, served(made))[1]
+
+
+def test_a_further_service_leaves_the_first_alone() -> None:
+    made = on("h800", model="deepseek-r1-distill-qwen-32b-awq", replicas=2)
+    first = made.profile.services[0]
+    further = replace(first, name="further", port=8001, model="qwen2.5-72b-instruct", context=8192)
+    both = with_services(made, first, further)
+    digests = {service.name: render.service(both, service)[1] for service in both.services}
+    assert digests[served(made).name] == _digest(made) != digests["further"]
 
 
 def test_a_change_of_settings_cards_or_engine_restarts() -> None:

@@ -18,7 +18,6 @@ def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
         directory=f"{ENGINES}/{engine}/current",
         data_root=plan.site.data_root,
         gpus=plan.profile.gpu is not None,
-        patience=max(service.patience for service in plan.services_of(engine)),
         **values,
     )
 
