@@ -194,7 +194,9 @@ def _digest(made: HostPlan) -> str:
 def test_a_further_service_leaves_the_first_alone() -> None:
     made = on("h800", model="deepseek-r1-distill-qwen-32b-awq", replicas=2)
     first = made.profile.services[0]
-    further = replace(first, name="further", port=8001, model="qwen2.5-72b-instruct", context=8192)
+    further = replace(
+        first, name="further", port=8001, model="deepseek-r1-distill-qwen-7b-awq", context=8192
+    )
     both = with_services(made, first, further)
     digests = {service.name: render.service(both, service)[1] for service in both.services}
     assert digests[served(made).name] == _digest(made) != digests["further"]
