@@ -53,6 +53,8 @@ def main(argv: list[str]) -> int:
         if subprocess.run(step, env=environment, stdin=subprocess.DEVNULL).returncode:
             print(f"{' '.join(step[:3])} ... failed, see the lines above", file=sys.stderr)
             return 1
+    # uv's own, for others who would write here at the same time; anybody could write to it.
+    (directory / ".lock").unlink(missing_ok=True)
     stamp = directory / ".modelrack.json"
     arriving = stamp.with_suffix(".arriving")
     arriving.write_text(json.dumps(spec["stamp"], indent=2, sort_keys=True) + "\n")
