@@ -225,11 +225,12 @@ def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
 
 
 def _activations(model: Model, layout: Layout, card: Card) -> int:
-    """The peak of one full step, in bf16 but for the logits.
+    """The peak of one full step, in bf16 but for the logits, and what is kept beside it.
 
-    Logits of all sequences, which every card gathers. Gate, up and product of the feed-forward
-    part, or of a token's routed experts and their outputs, before and after they are weighed. With
-    MLA the unpacked queries, keys and values of the step, and the workspace of chunked prefill.
+    Of its phases the widest counts: logits of all requests, which every card gathers; gate, up and
+    product of the feed-forward part and what goes in and out, or a token's routed experts and their
+    outputs before and after they are weighed; with MLA the unpacked queries, keys and values. The
+    workspace of MLA's chunked prefill is kept all the time.
     """
     tensor_parallel = layout.tensor_parallel
     step, sequences = _step(card)
@@ -237,16 +238,18 @@ def _activations(model: Model, layout: Layout, card: Card) -> int:
     if layout.engine == "vllm" and layout.performance == "throughput":
         step *= 2
     heads = model.heads / tensor_parallel
-    wide = 3 * (model.intermediate or 4 * model.hidden) / tensor_parallel
+    wide = 3 * (model.intermediate or 4 * model.hidden) / tensor_parallel + 2 * model.hidden
     if model.experts:
         expert = 3 * model.expert_intermediate / tensor_parallel + 2 * model.hidden
         wide = max(wide, model.experts_used * expert)
-    total = sequences * (model.vocabulary or 0) * _LOGITS + step * wide * 2
+    phases = [sequences * (model.vocabulary or 0) * _LOGITS, step * wide * 2]
+    kept = 0.0
     if model.kv_lora_rank is not None:
         unpacked = (model.nope_head_dim or model.head_dim) + (model.v_head_dim or model.head_dim)
         queries = unpacked + 2 * (model.rope_head_dim or 0) + model.head_dim
-        total += (_MLA_WORKSPACE * unpacked + step * queries) * heads * 2
-    return int(total)
+        phases.append(step * queries * heads * 2)
+        kept = _MLA_WORKSPACE * unpacked * heads * 2
+    return int(kept + max(phases))
 
 
 def _graphs(model: Model, tensor_parallel: int, card: Card) -> int:
