@@ -29,6 +29,7 @@ from tests.unit.plan_examples import (
     profile,
     service,
 )
+from tests.unit.render_examples import PLANS, V100
 
 ACCEPTED: dict[str, Callable[[], HostPlan]] = {
     "our own unit holds the port": lambda: plan(
@@ -196,6 +197,26 @@ def test_machines_of_one_kind_share_a_build(same: HostPlan) -> None:
 def test_packages_that_compile_do_not_make_another_build() -> None:
     build = llama_cpp(plan())
     assert replace(build, packages=("clang",)).digest == build.digest
+
+
+ON_CARDS = llama_cpp(PLANS["on cards"])
+
+
+def test_on_cards_it_is_compiled_for_them_with_the_toolkit_of_the_lane() -> None:
+    assert ON_CARDS.toolchain == "ubuntu-22.04-x86_64-cuda-12.9"
+    assert {
+        "GGML_CUDA=ON",
+        "CMAKE_CUDA_ARCHITECTURES=70-real",
+        "CMAKE_CUDA_COMPILER=/usr/local/cuda-12.9/bin/nvcc",
+    } <= set(ON_CARDS.options)
+    # For the processor it is what it is without cards.
+    alone = llama_cpp(plan(machine=replace(V100, gpus=())))
+    assert set(alone.options) < set(ON_CARDS.options) and alone.digest != ON_CARDS.digest
+    # The toolkit is installed where something is compiled, and nowhere else.
+    assert {"cuda-minimal-build-12-9", "libcublas-dev-12-9"} <= set(ON_CARDS.packages)
+    assert not any("cuda" in package for package in alone.packages)
+    driver = PLANS["on cards"].driver
+    assert driver and driver.group("CUDA libraries") == ("cuda-cudart-12-9", "libcublas-12-9")
 
 
 def test_an_older_processor_gets_no_instruction_it_lacks() -> None:
