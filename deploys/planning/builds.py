@@ -123,5 +123,7 @@ def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
         # Found, it would be linked; only tensor parallelism uses it.
         "GGML_CUDA_NCCL=OFF",
         f"CMAKE_CUDA_ARCHITECTURES={gpu.compute.replace('.', '')}-real",
+        # CMake looks for libraries and for the compiler apart.
+        f"CUDAToolkit_ROOT=/usr/local/cuda-{cuda}",
         f"CMAKE_CUDA_COMPILER=/usr/local/cuda-{cuda}/bin/nvcc",
     )
