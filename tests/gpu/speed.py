@@ -45,19 +45,15 @@ def measure(settings_file: Path, programs: Path, output: Path) -> None:
     stamp = json.loads((programs.parent / "build.json").read_text())
     model = Path(settings["LLAMA_ARG_MODEL"])
     result = surroundings.of(programs / "llama-server", stamp["options"])
-    result |= {"toolchain": stamp["toolchain"], "file": model.stat().st_size}
-    result["settings"] = {
-        key: value
-        for key, value in settings.items()
-        if key.startswith(("LLAMA_ARG_", "CUDA_")) and key not in ("LLAMA_ARG_MODEL",)
-    }
+    result |= {"toolchain": stamp["toolchain"], "model": model.stem, "file": model.stat().st_size}
+    result |= {"settings": settings, "server": {}, "bench": {}}
 
-    def note(key: str, value: Any) -> None:
-        print(key, json.dumps(value), flush=True)
-        result[key] = value
+    def note(program: str, who: str, value: Any) -> None:
+        print(program, who, json.dumps(value), flush=True)
+        result[program][who] = value
         output.write_text(json.dumps(result, indent=1) + "\n")
 
-    note("server, as planned", _requests(int(settings["LLAMA_ARG_PORT"])))
+    note("server", "planned", _requests(int(settings["LLAMA_ARG_PORT"])))
     unit = f"llama-server@{settings_file.stem}.service"
     subprocess.run(["systemctl", "stop", unit], check=True)
     log = output.with_suffix(".log")
@@ -66,7 +62,7 @@ def measure(settings_file: Path, programs: Path, output: Path) -> None:
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
         servers.wait(process, log)
-        note("server, upstream", _requests(servers.PORT))
+        note("server", "upstream", _requests(servers.PORT))
     finally:
         servers.stop(process)
     bench = programs / "llama-bench"
@@ -74,10 +70,10 @@ def measure(settings_file: Path, programs: Path, output: Path) -> None:
     for _ in range(_TURNS):
         upstream += _bench(bench, model, (), {})
         planned += _bench(bench, model, options(settings), settings)
-    note("bench, as planned", planned)
-    note("bench, upstream", upstream)
+    note("bench", "planned", planned)
+    note("bench", "upstream", upstream)
     few = ("--n-prompt", "512", "--n-gen", "16", "--repetitions", "1")
-    note("bench, how-to", _run(bench, model, (*HOW_TO, *few), {}))
+    note("bench", "how-to", _run(bench, model, (*HOW_TO, *few), {}))
 
 
 def read(text: str) -> dict[str, str]:
