@@ -148,6 +148,22 @@ def test_threads_are_the_physical_cores() -> None:
     assert plan(machine=machine(cores=7)).services[0].threads == 7
 
 
+def prompts(made: HostPlan) -> list[int]:
+    """What each service may keep of answered prompts."""
+    return [each.placement.ledger.host.get("prompt cache", 0) for each in made.services]
+
+
+def test_answered_prompts_take_what_nobody_needs_and_no_other_service_changes_that() -> None:
+    two = profile(service(), service(name="b", port=8081))
+    assert prompts(plan(machine=machine(memory=256 * GIB))) == [8 * GIB]
+    assert prompts(plan()) == [2 * GIB]
+    assert prompts(plan(two)) == [2 * GIB, 2 * GIB]
+    # Whole steps, as one kernel counts a little less memory than another.
+    assert prompts(plan(machine=machine(memory=33 * GIB))) == [2 * GIB]
+    short = plan(two, machine=machine(memory=4 * GIB))
+    assert prompts(short) == [0, 0]
+
+
 def test_a_service_answers_on_the_loopback_address_alone() -> None:
     assert plan().services[0].url == "http://127.0.0.1:8080"
 
