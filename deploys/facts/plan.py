@@ -52,7 +52,7 @@ def current_plan(*, services: bool = True) -> HostPlan:
         _stop(this, against)
     if this not in _warned:
         _warned.add(this)
-        for warning in plan.warnings:
+        for warning in plan.warnings if services else plan.driver.warnings if plan.driver else ():
             logger.warning(f"{this.print_prefix}{warning}")
     return pinned() if services and not transport.is_simulated(this) else plan
 

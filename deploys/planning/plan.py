@@ -6,28 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploys.planning.builds import Build
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
-from deploys.planning.placement import Placement
+from deploys.planning.package_manager import PackageManager
+from deploys.planning.placement.choice import Placement
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
-
-
-@dataclass(frozen=True, kw_only=True)
-class Apt:
-    """How packages are installed on this machine.
-
-    + lock_wait: seconds to wait while somebody else holds the package manager
-    + mirror, security: archives of this site for this distribution; None leaves apt's own
-    + suite: release name in these archives
-    """
-
-    lock_wait: int
-    mirror: str | None = None
-    security: str | None = None
-    suite: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +102,7 @@ class HostPlan:
     site: Site
     lane: Lane
     driver: DriverPlan | None
-    apt: Apt
+    package_manager: PackageManager
     packages: tuple[str, ...]
     builds: tuple[Build, ...]
     weights: tuple[Weights, ...]

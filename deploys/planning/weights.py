@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deploys.planning import catalogue
 from deploys.planning.locks import Locks, WeightsLock
@@ -119,8 +119,8 @@ def missing_of(weights: Weights, machine: Machine) -> int:
     return max(0, weights.size - machine.stored.get(weights.model, 0))
 
 
-def check_disk(weights: Sequence[Weights], machine: Machine) -> None:
-    """Refuse what does not fit on the file systems that it would lie on."""
+def check_disk(weights: Sequence[Weights], machine: Machine) -> Iterator[Refusal]:
+    """What does not fit on the file systems that it would lie on."""
     missing: dict[str, int] = {}
     free: dict[str, int] = {}
     for plan in weights:
@@ -132,7 +132,7 @@ def check_disk(weights: Sequence[Weights], machine: Machine) -> None:
         missing[disk.mount] = missing.get(disk.mount, 0) + int(remaining * _DISK_MARGIN)
     for mount, needed in missing.items():
         if needed > free[mount]:
-            raise Refusal(
+            yield Refusal(
                 f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
                 f"Free {size(needed - free[mount], up=True)} there, or set data_root of the site to"
                 " a larger file system",

@@ -112,9 +112,7 @@ def _check_numbers(
             f"missing: number {parts}; fetch what is missing into the same folder"
         )
     if len(numbers) > count:
-        raise Failure(
-            f"{own[-1].name} is one part too many, there should be {count}: remove it"
-        )
+        raise Failure(f"{own[-1].name} is one part too many, there should be {count}: remove it")
     if first.name != own[0].name:
         raise Failure(f"{first.name} is not the first part: name {own[0].name}")
 

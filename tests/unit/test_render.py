@@ -15,51 +15,22 @@ import pytest
 from jinja2 import UndefinedError
 
 from deploys.planning import page, render
+from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.planning.render import Rendered
-from deploys.planning.site import CN, Mirrors, Site
+from deploys.planning.site import Site
 from tests.unit.plan_examples import MACHINE, locks, model, plan, profile, service
-
-HERE = Path(__file__).parent
-TEMPLATES = HERE.parents[1] / "templates"
-CN_SITE = Site(mirrors=CN)
-
-PLANS = {
-    "cpu": plan(profile(service(name="deepseek-r1-7b"))),
-    # Like inventories/group_data/sandbox.py: several requests, and one file made of shards.
-    "merged": plan(profile(service(parallel=2, context=512, merge=True)), site=CN_SITE),
-    "not pinned yet": plan(pins=replace(locks(), weights={})),
-    "two services": plan(profile(service(), service(name="b", port=8081)), site=CN_SITE),
-    "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
-    "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
-}
-EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
-
-
-def files(made: HostPlan) -> dict[str, Rendered]:
-    rendered = list(render.base(made))
-    for planned in made.services:
-        rendered += render.service(made, planned)[0]
-    return {file.path: file for file in rendered}
-
-
-def settings(text: str) -> dict[str, str]:
-    """KEY=VALUE or key = value lines, as systemd's environment files and sysctl have them."""
-    plain = [line for line in text.splitlines() if line and not line.startswith("#")]
-    pairs = [line.split("=", 1) for line in plain]
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def unit(text: str) -> dict[str, dict[str, list[str]]]:
-    """Sections, and in each the values of every key in their order, as systemd collects them."""
-    sections: dict[str, dict[str, list[str]]] = {}
-    for line in text.splitlines():
-        if line.startswith("["):
-            section = sections.setdefault(line.strip("[]"), {})
-        elif line and not line.startswith("#"):
-            key, value = line.split("=", 1)
-            section.setdefault(key, []).append(value)
-    return sections
+from tests.unit.render_examples import (
+    CN_SITE,
+    DRIVER,
+    EVERY_PLAN,
+    HERE,
+    PLANS,
+    TEMPLATES,
+    driver_files,
+    files,
+    settings,
+    unit,
+)
 
 
 @EVERY_PLAN
@@ -84,6 +55,10 @@ def test_no_template_is_left_out() -> None:
         for made in PLANS.values():
             files(made)
             page.of("machine-01", MACHINE, made)
+        assert DRIVER.driver is not None and DRIVER.driver.repository is not None
+        driver_files(DRIVER)
+        with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
+        render.repository(with_dnf, DRIVER.driver.repository)
     assert rendered == templates
 
 
@@ -256,63 +231,3 @@ def test_the_page_of_a_plan_names_what_is_served(made: HostPlan) -> None:
 def test_kernel_settings_in_the_file_are_those_applied() -> None:
     text = files(PLANS["cpu"])["/etc/sysctl.d/60-modelrack.conf"].content
     assert settings(text) == {key: str(value) for key, value in render.SYSCTL.items()}
-
-
-def test_a_site_without_mirrors_leaves_apt_at_its_own_sources() -> None:
-    assert "/etc/modelrack/apt.sources" not in files(PLANS["cpu"])
-
-
-@pytest.mark.parametrize(
-    ("system", "mirrors"),
-    [
-        (("debian", "12"), replace(CN, debian=None, debian_security=None)),
-        (("ubuntu", "24.04"), replace(CN, ubuntu=None)),
-    ],
-    ids=["debian", "ubuntu"],
-)
-def test_mirrors_of_the_other_distribution_leave_apt_at_its_own_sources(
-    system: tuple[str, str], mirrors: Mirrors
-) -> None:
-    os_, release = system
-    there = replace(MACHINE, os=os_, os_version=release)
-    made = plan(machine=there, site=Site(mirrors=mirrors))
-    assert "/etc/modelrack/apt.sources" not in files(made)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        (
-            "merged",
-            [
-                f"deb {CN.debian} bookworm main",
-                f"deb {CN.debian} bookworm-updates main",
-                f"deb {CN.debian_security} bookworm-security main",
-            ],
-        ),
-        (
-            "ubuntu",
-            [
-                f"deb {CN.ubuntu} noble{each} main universe"
-                for each in ("", "-updates", "-security")
-            ],
-        ),
-    ],
-)
-def test_a_site_with_mirrors_names_them(name: str, expected: list[str]) -> None:
-    text = files(PLANS[name])["/etc/modelrack/apt.sources"].content
-    assert [line for line in text.splitlines() if not line.startswith("#")] == expected
-
-
-def test_apt_waits_as_long_as_the_site_says() -> None:
-    made = plan(site=Site(apt_lock_wait=42))
-    assert 'DPkg::Lock::Timeout "42";' in files(made)["/etc/apt/apt.conf.d/60modelrack"].content
-
-
-@pytest.mark.parametrize("system", [("debian", "14"), ("ubuntu", "25.10"), ("ubuntu", "26.04")])
-def test_a_newer_system_is_planned_and_rendered_with_its_own_sources(
-    system: tuple[str, str],
-) -> None:
-    os_, release = system
-    made = plan(machine=replace(MACHINE, os=os_, os_version=release))
-    assert "/etc/modelrack/apt.sources" not in files(made)
