@@ -97,9 +97,10 @@ def save(state: Path, work: Begun) -> None:
     replace(state / RECORD, json.dumps(record, indent=1).encode(), mode=0o600)
 
 
-def load(state: Path, output: Path) -> Begun | None:
+def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
     """The unfinished merge into `output`, as far as its parts are still what they were.
 
+    `digests` are what is known now, they outdo what was known then.
     None: there is none, or it has to begin anew. Failure: it can neither go on nor begin anew.
     """
     work = _read(state)
@@ -112,6 +113,7 @@ def load(state: Path, output: Path) -> Begun | None:
         )
     if not work.part.exists() and not output.exists():
         return None
+    work = altered(work, digests={**work.digests, **digests})
     if (state / manifest.NAME).exists():
         return work  # all is proven, only names are missing
     reached = _lines(state / REACHED)

@@ -47,7 +47,8 @@ def join(
         if manifest.holds(output.parent, output.name):
             return None
         # Before anything is written: what cannot become one file is refused here.
-        work = begun.load(state, output) or begun.begin(first, output, digests or {}, free=free)
+        known = digests or {}
+        work = begun.load(state, output, known) or begun.begin(first, output, known, free=free)
         publish.make_directories(output.parent, (-1, -1))
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):

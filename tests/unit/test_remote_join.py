@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.remote import begun, manifest, pipe, space
+from deploys.remote import begun, fetch, manifest, pipe, space, spec
 from deploys.remote import join as program
 from deploys.remote.failure import Failure
 from deploys.remote.join import join
@@ -113,8 +113,6 @@ def test_the_manifest_beside_the_shards_says_what_they_must_be(
     value = support.request(shards, {**SHARDS, "config.json": b"{}"})
     (shards / "config.json").write_bytes(b"{}")
     value["sources"] = [{"kind": "directory", "endpoint": str(shards)}]
-    from deploys.remote import fetch, spec
-
     fetch.fetch(spec.parse(value))
     damaged = bytearray(SHARDS["tiny-00002-of-00003.gguf"])
     damaged[-40] ^= 1
@@ -291,6 +289,6 @@ def test_an_unfinished_merge_is_finished_first(
     with pytest.raises(Failure, match="is missing"):
         join(shards / FIRST, output, free=True)
     (tmp_path / "aside").rename(gone)
-    assert begun.load(output.parent / ".fetch", output)
+    assert begun.load(output.parent / ".fetch", output, {})
     join(shards / FIRST, output, free=True)
     assert_made(output, MERGED, SHARDS)
