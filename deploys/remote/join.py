@@ -42,16 +42,19 @@ def join(
     and safe on disk: there is never more than the output and one part.
     """
     first, output = first.absolute(), output.absolute()
-    state = output.parent / ".fetch"
+    state, known = output.parent / ".fetch", digests or {}
     try:
-        if manifest.holds(output.parent, output.name):
-            return None
-        # Before anything is written: what cannot become one file is refused here.
-        known = digests or {}
-        work = begun.load(state, output, known) or begun.begin(first, output, known, free=free)
+        # What cannot become one file is refused before anything is written.
+        work = None if state.is_dir() else begun.begin(first, output, known, free=free)
         publish.make_directories(output.parent, (-1, -1))
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
+            if manifest.holds(output.parent, output.name):
+                return None
+            if not work:
+                work = begun.load(state, output, known)
+            if not work:
+                work = begun.begin(first, output, known, free=free)
             if not publish.resume(_pending(work, state)):
                 _check_room(work, free)
                 begun.save(state, work)
