@@ -1,4 +1,4 @@
-"""The programs by name: weights, artifact, build, venv, job, lock.
+"""The programs by name: weights, ollama, artifact, build, venv, job, lock.
 
 Exit 0: done. Exit 1: failed, the last line on standard error says why and what to do. Exit 75:
 another process has the lock. Exit 143: stopped by a signal.
@@ -35,6 +35,10 @@ def _run(arguments: list[str]) -> int:
         from . import weights
 
         return weights.run(arguments[1:], "modelrack.pyz weights")
+    if arguments[:1] == ["ollama"]:
+        from . import ollama
+
+        return ollama.run(arguments[1:])
     options = _parser().parse_args(arguments)
     program: Callable[[Any], int] = options.program
     return program(options)
@@ -45,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     programs = parser.add_subparsers(required=True)
 
     programs.add_parser("weights", help="fetch, merge, verify, ls: models on the disk")
+    programs.add_parser("ollama", help="register SPEC, unregister SPEC, or registered")
 
     command = programs.add_parser("artifact")
     command.add_argument("spec", help="a JSON file, - for standard input, or: tree-digest DIR")

@@ -24,7 +24,9 @@ def test_every_engine_says_how_it_reads_shards() -> None:
 def test_the_engine_decides_unless_the_operator_does(engine: str, word: bool | None) -> None:
     services = [service(engine=engine, merge=word)]
     if word is False and engine not in READS_SHARDS:
-        with pytest.raises(Refusal, match=f"{engine} needs a split GGUF as one file: (it opens|its)"):
+        with pytest.raises(
+            Refusal, match=f"{engine} needs a split GGUF as one file: (it opens|its)"
+        ):
             merged(services)
     else:
         assert merged(services) == (engine not in READS_SHARDS if word is None else word)
