@@ -172,7 +172,7 @@ def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun:
                     f"{part.path} has another size or header than when the merge began, and parts "
                     f"before it are freed already: bring that file back, or fetch the model anew"
                 )
-            part = altered(part, changed=found.st_mtime_ns)
+            part = altered(part, mtime_ns=found.st_mtime_ns)
         renewed.append(part)
     work = altered(work, whole=altered(work.whole, parts=tuple(renewed)))
     save(state, work)
@@ -188,7 +188,7 @@ def _is_changed(part: Part) -> bool:
         found = part.path.stat()
     except FileNotFoundError:
         return False
-    return (found.st_size, found.st_mtime_ns) != (part.size, part.changed)
+    return (found.st_size, found.st_mtime_ns) != (part.size, part.mtime_ns)
 
 
 def _read(state: Path) -> Begun | None:

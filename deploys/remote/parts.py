@@ -30,12 +30,12 @@ KEPT_BACK = 4096
 class Part:
     """One file: `header`, its first bytes, nowhere; the rest to byte `place` of the whole.
 
-    `padding` zero bytes follow it. `changed` is its modification time in ns.
+    `padding` zero bytes follow it.
     """
 
     path: Path
     size: int
-    changed: int
+    mtime_ns: int
     header: bytes
     place: int
     padding: int
