@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploys.remote import space
 from deploys.remote.failure import Failure
 from deploys.remote.join import join
 from tests.unit import remote_support as support
-from tests.unit.test_remote_join import FIRST, GROUPS, SHARDS, WHOLE, cut, written
+from tests.unit.test_remote_join import (
+    FIRST,
+    GROUPS,
+    MERGED,
+    SHARDS,
+    WHOLE,
+    assert_made,
+    cut,
+    written,
+)
 
 NAMES = list(SHARDS)
 OTHER = support.split([[("other.a", b"1" * 40)], [("other.b", b"2" * 40)], [("other.c", b"3")]])
@@ -122,3 +135,46 @@ def assert_refused(first: Path, said: str) -> None:
     with pytest.raises(Failure, match=said):
         join(first, new / "t.gguf", free=True)
     assert not new.exists()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system that is too small for the model, and can grow."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path: Path, small: Path) -> None:
+    folder = written(tmp_path / "old", SHARDS)
+    for free in (False, True):  # what is freed elsewhere makes no room here
+        with pytest.raises(Failure, match=r"no space on .*small: 3.* kB needed"):
+            join(folder / FIRST, small / "m" / "t.gguf", free=free)
+    assert not list(small.rglob("*.part"))
+
+
+def test_a_disk_that_fills_up_meanwhile(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = written(tmp_path / "old", SHARDS), small / "m" / "t.gguf"
+    with monkeypatch.context() as patch:
+        patch.setattr(space, "require", lambda *_: None)
+        for free in (False, True):
+            with pytest.raises(Failure, match=r"no space left on .*what is there is kept"):
+                join(folder / FIRST, output, free=free)
+            assert not output.exists()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small)], check=True)
+    join(folder / FIRST, output, free=True)
+    assert_made(output, MERGED, SHARDS)
+
+
+def test_a_file_system_that_cannot_be_written(tmp_path: Path, small: Path) -> None:
+    folder = written(tmp_path / "old", SHARDS)
+    (small / "m").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    with pytest.raises(Failure, match=r"small is read-only"):
+        join(folder / FIRST, small / "m" / "t.gguf")
