@@ -128,17 +128,26 @@ def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
         )
     if not changed:
         return work
-    if not gone:
-        return None
-    return _with_new(state, work, changed)
+    renewed = _with_new(state, work, changed)
+    if not renewed and gone:
+        raise Failure(
+            f"{changed[0].path} has another size or header than when the merge began, and parts "
+            "before it are freed already: bring that file back, or fetch the model anew"
+        )
+    return renewed
+
+
+def forget(state: Path) -> None:
+    """Nothing is known to be in the file: what is there is of other parts, or of none."""
+    (state / REACHED).unlink(missing_ok=True)
 
 
 class Reached:
     """How many bytes of each part, by name, are proven or at least safe on disk."""
 
-    def __init__(self, state: Path, *, begun: bool) -> None:
+    def __init__(self, state: Path) -> None:
         path = state / REACHED
-        self._known = _lines(path) if begun else {}
+        self._known = _lines(path)
         self._lock = threading.Lock()
         replace(path, b"".join(_line(*each) for each in self._known.items()), mode=0o600)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -159,27 +168,23 @@ class Reached:
         os.close(self._fd)
 
 
-def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun:
-    """`work` with parts that were fetched again, while parts before them are freed already."""
-    renewed = []
-    for part in work.whole.parts:
-        if part in changed:
-            found = part.path.stat()
-            with part.path.open("rb") as file:
-                header = file.read(len(part.header))
-            if (found.st_size, header) != (part.size, part.header):
-                raise Failure(
-                    f"{part.path} has another size or header than when the merge began, and parts "
-                    f"before it are freed already: bring that file back, or fetch the model anew"
-                )
-            part = altered(part, mtime_ns=found.st_mtime_ns)
-        renewed.append(part)
-    work = altered(work, whole=altered(work.whole, parts=tuple(renewed)))
-    save(state, work)
-    with_lines = Reached(state, begun=True)
+def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun | None:
+    """`work` with parts that were fetched again; None if they do not go where the old ones went."""
+    renewed = {}
     for part in changed:
-        with_lines.put(part.path.name, 0)
-    with_lines.close()
+        found = part.path.stat()
+        with part.path.open("rb") as file:
+            header = file.read(len(part.header))
+        if (found.st_size, header) != (part.size, part.header):
+            return None
+        renewed[part] = altered(part, mtime_ns=found.st_mtime_ns)
+    reached = Reached(state)
+    for part in changed:
+        reached.put(part.path.name, 0)
+    reached.close()
+    parts = tuple(renewed.get(part, part) for part in work.whole.parts)
+    work = altered(work, whole=altered(work.whole, parts=parts))
+    save(state, work)
     return work
 
 

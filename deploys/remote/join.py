@@ -55,9 +55,12 @@ def join(
                 work = begun.load(state, output, known)
             if not work:
                 work = begun.begin(first, output, known, free=free)
+                begun.forget(state)
             if not publish.resume(_pending(work, state)):
                 _check_room(work, free)
                 begun.save(state, work)
+                if not work.part.exists():
+                    begun.forget(state)
                 if free:
                     _withdraw(work)
                 records = _Joining(work, state, free, stop or threading.Event(), sync_bytes).run()
@@ -76,11 +79,11 @@ class _Joining:
     def __init__(
         self, work: Begun, state: Path, free: bool, stop: threading.Event, sync_bytes: int
     ) -> None:
-        self._work, self._whole, self._state = work, work.whole, state
+        self._work, self._whole = work, work.whole
         self._free, self._stop, self._sync_bytes = free, stop, sync_bytes
         self._progress = Progress("merge", sum(part.size for part in self._whole.parts))
         self._found: list[str] = []
-        self._there = begun.Reached(state, begun=bool(space.allocated(work.part)))
+        self._there = begun.Reached(state)
 
     def run(self) -> tuple[Spec, list[Record]]:
         """The file is whole and synced under its `.part` name."""

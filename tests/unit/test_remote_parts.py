@@ -20,8 +20,10 @@ from tests.unit.test_remote_join import (
     MERGED,
     SHARDS,
     WHOLE,
+    Killed,
     assert_made,
     cut,
+    dying,
     written,
 )
 
@@ -178,3 +180,37 @@ def test_a_file_system_that_cannot_be_written(tmp_path: Path, small: Path) -> No
     subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
     with pytest.raises(Failure, match=r"small is read-only"):
         join(folder / FIRST, small / "m" / "t.gguf")
+
+
+@pytest.mark.parametrize("where", ["in its data", "in its header", "in its length"])
+def test_a_part_that_is_replaced_meanwhile(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = written(tmp_path / "old", SHARDS), tmp_path / "new" / "t.gguf"
+    with pytest.raises(Killed), dying(200_000, monkeypatch):
+        join(folder / FIRST, output, sync_bytes=100)
+    name, tensors = {
+        "in its data": ("token_embd", GROUPS[0][0][1][::-1]),
+        "in its header": ("other_embd", GROUPS[0][0][1]),
+        "in its length": ("token_embd", GROUPS[0][0][1] * 2),
+    }[where]
+    groups = [[(name, tensors), GROUPS[0][1]], *GROUPS[1:]]
+    files = support.split(groups)
+    (folder / FIRST).write_bytes(files[FIRST])
+    join(folder / FIRST, output)
+    assert_made(output, support.merged(groups), files)
+
+
+def test_a_part_that_is_replaced_when_others_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = written(tmp_path / "old", SHARDS), tmp_path / "new" / "t.gguf"
+    with pytest.raises(Killed), dying(100_000, monkeypatch):
+        join(folder / FIRST, output, sync_bytes=100, free=True)
+    assert not (folder / FIRST).exists()
+    (folder / NAMES[1]).write_bytes(OTHER[list(OTHER)[1]])
+    with pytest.raises(Failure, match=r"another size or header .* bring that file back"):
+        join(folder / FIRST, output, free=True)
+    (folder / NAMES[1]).write_bytes(SHARDS[NAMES[1]])
+    join(folder / FIRST, output, free=True)
+    assert_made(output, MERGED, SHARDS)
