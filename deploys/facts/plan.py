@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 from weakref import WeakKeyDictionary, WeakSet
 
 from pyinfra import host, logger, state
 from pyinfra.api import Host
 
-from deploys.facts import hub, locks
+from deploys.facts import locks, pins, tokens
 from deploys.facts.machine import Hardware
 from deploys.operations import report, transport
 from deploys.planning.machine import Machine
@@ -18,7 +19,6 @@ from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
-from deploys.planning.weights import model_of
 
 _seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
 _warned: WeakSet[Host] = WeakSet()
@@ -62,11 +62,39 @@ def pinned() -> HostPlan:
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
     if plan.unlocked:
-        try:
-            _seen[this] = machine, _pinned(machine, plan)
-        except Refusal as refusal:
-            _stop(this, [refusal])
+        lines, against = pins.made(plan)
+        for line in lines:
+            logger.info(f"{this.print_prefix}{line}")
+        again = resolve(plan.profile, plan.site, machine, locks.read(plan.site.locks))
+        # What the hub listed may be larger than what was published.
+        before = set(map(str, plan.refusals))
+        against += [refusal for refusal in again.refusals if str(refusal) not in before]
+        if against:
+            _stop(this, against)
+        _seen[this] = machine, again
     return _seen[this][1]
+
+
+def locked() -> list[str]:
+    """A line for each model of this host, pinned now or found to be what was pinned.
+
+    A model that no hub has, or has in another form, stops this host, after the others are done.
+    """
+    this = state.inventory.get_host(host.name)
+    machine, plan = planned()
+    # What a locked profile refuses is what this is for.
+    profile, site = replace(plan.profile, locked=False), plan.site
+    plan = resolve(profile, site, machine, locks.read(site.locks))
+    lines, against = pins.made(plan)
+    more, also_against = pins.checked(plan)
+    served = {service.name for service in plan.services}
+    against += also_against
+    against += [each for each in plan.refusals if each.service and each.service not in served]
+    for line in lines + more if against else ():
+        logger.info(f"{this.print_prefix}{line}")
+    if against:
+        _stop(this, against)
+    return lines + more
 
 
 def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
@@ -77,6 +105,7 @@ def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
 
 def _resolved() -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
+    tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
     machine = host.get_fact(Hardware, data_root=site.data_root)
     if machine is None:
         raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")
@@ -93,28 +122,3 @@ def _wanted() -> tuple[HostProfile, Site]:
             " like the inventory or like a group in it",
         )
     return profile, site
-
-
-def _pinned(machine: Machine, plan: HostPlan) -> HostPlan:
-    profile, site = plan.profile, plan.site
-    models = {model.key: model for model in map(model_of, profile.services)}
-    for weights in plan.weights:
-        if weights.locked:
-            continue
-        # Machines of one class ask for the same model: one listing serves them all.
-        with transport.turn(f"pin {weights.model}"):
-            if weights.model in locks.read(site.locks).weights:
-                continue
-            lock = hub.listed(models[weights.model], weights.sources)
-            locks.write(site.locks, {weights.model: lock})
-            logger.info(
-                f"{host.print_prefix}pinned {weights.model} in {site.locks / 'weights.yaml'}:"
-                f" {len(lock.files)} files of {lock.hub}:{lock.repository} at {lock.revision}"
-            )
-    again = resolve(profile, site, machine, locks.read(site.locks))
-    # What the hub listed may be larger than what was published, or in shards that do not belong
-    # together.
-    for refusal in again.refusals:
-        if str(refusal) not in map(str, plan.refusals):
-            raise refusal
-    return again

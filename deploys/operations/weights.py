@@ -14,7 +14,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.weights import Manifests
 from deploys.operations import job
-from deploys.planning.plan import Weights
+from deploys.planning.plan import Source, Weights
 
 
 @operation()
@@ -48,11 +48,16 @@ def present(
 
 def _spec(model: Weights) -> dict[str, Any]:
     """What remote/fetch.py is told."""
-    return {
+    told: dict[str, Any] = {
         "model": model.model,
         "directory": model.directory,
-        "sources": [asdict(source) for source in model.sources],
+        "sources": [_source(source) for source in model.sources],
         "files": [asdict(file) for file in model.files],
         "merge": {"output": model.merge} if model.merge else None,
         "owner": None,
     }
+    return {**told, "quantization": model.quantization} if model.quantization else told
+
+
+def _source(source: Source) -> dict[str, str]:
+    return {name: value for name, value in asdict(source).items() if value is not None}

@@ -18,12 +18,16 @@ from deploys.planning.site import Hub, Site
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One place that a model's files can be fetched from."""
+    """One place that a model's files can be fetched from.
+
+    + token_file: file on the machine with the access token of this hub, None where it needs none
+    """
 
     kind: Hub
     endpoint: str
     repository: str
     revision: str
+    token_file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,7 @@ class Weights:
     + files: what is fetched; empty while no lock names them
     + size: bytes that are fetched
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
+    + quantization: what safetensors are said to be, and are checked against; None for a GGUF
     """
 
     model: str
@@ -41,6 +46,7 @@ class Weights:
     files: tuple[File, ...]
     size: int
     merge: str | None
+    quantization: str | None = None
 
     @property
     def locked(self) -> bool:
@@ -128,7 +134,7 @@ class HostPlan:
     def to_json(self) -> dict[str, Any]:
         plan = asdict(replace(self, services=(), refusals=()))
         # The operator's own folders are not part of what a machine becomes.
-        del plan["site"]["locks"], plan["site"]["builds"]
+        del plan["site"]["locks"], plan["site"]["builds"], plan["site"]["tokens"]
         plan["builds"] = [
             {**asdict(build), "digest": build.digest, "directory": build.directory}
             for build in self.builds

@@ -5,9 +5,10 @@ Every address that a machine opens goes through `Site.url`; there is no URL anyw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from deploys.planning.refusal import Refusal
 
@@ -69,6 +70,8 @@ class Site:
     + hubs: which hub is asked first
     + locks: folder with the machine-written pins, on the operator's computer
     + builds: folder with packed builds for reuse, on the operator's computer
+    + tokens: by hub, the file on the operator's computer that holds its access token, for
+      repositories that are gated
     + apt_lock_wait: seconds to wait while somebody else holds the package manager
     """
 
@@ -77,6 +80,7 @@ class Site:
     hubs: tuple[Hub, ...] = ("modelscope", "huggingface")
     locks: Path = field(default=Path(__file__).resolve().parents[1] / "locks")
     builds: Path = field(default=Path.home() / ".cache" / "modelrack" / "builds")
+    tokens: Mapping[Hub, Path] = field(default_factory=dict)
     apt_lock_wait: int = 600
 
     def __post_init__(self) -> None:
@@ -84,6 +88,11 @@ class Site:
             raise Refusal(
                 f"data_root {self.data_root!r} is not a folder below /",
                 "Give an absolute path such as /data",
+            )
+        if unknown := set(self.tokens) - set(get_args(Hub)):
+            raise Refusal(
+                f"tokens of the site name {', '.join(sorted(unknown))}, which is no hub",
+                f"Write one of {', '.join(get_args(Hub))}",
             )
 
     def url(self, origin: Origin, path: str = "") -> str:

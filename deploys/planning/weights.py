@@ -61,15 +61,21 @@ def weights_of(
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
             merge=_merged_name(sharing, lock),
+            quantization=model.quantization if model.format == "safetensors" else None,
         )
     return tuple(plans.values())
 
 
 def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
-    """Where the model can come from, the operator's first hub first."""
+    """Where the model can come from: the operator's first hub first."""
     repositories: dict[Hub, str | None] = {
         "modelscope": model.modelscope,
         "huggingface": model.huggingface,
+    }
+    pinned = {
+        place.hub: place.revision
+        for place in (lock.places if lock else ())
+        if place.repository == repositories[place.hub]
     }
     sources = tuple(
         Source(
@@ -77,7 +83,8 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
             endpoint=site.url(hub),
             repository=repository,
             # A commit is the name of one hub's history; on the other the hashes must agree.
-            revision=lock.revision if lock and lock.hub == hub else _default_revision(model, hub),
+            revision=pinned.get(hub) or _default_revision(model, hub),
+            token_file=token_file(hub) if hub in site.tokens else None,
         )
         for hub in site.hubs
         if (repository := repositories[hub]) and getattr(site.mirrors, hub)
@@ -88,6 +95,11 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
             "Add a hub to the site in inventories/group_data, or choose another model",
         )
     return sources
+
+
+def token_file(hub: Hub) -> str:
+    """Where a machine has the access token of a hub."""
+    return f"/etc/modelrack/secrets/{hub}.token"
 
 
 def _default_revision(model: Model, hub: Hub) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace as altered
 from pathlib import Path
 
-from . import manifest, publish, space, workers
+from . import checkpoint, manifest, publish, space, workers
 from .content import sha256_of
 from .durable import rename
 from .failure import Failure
@@ -59,6 +59,8 @@ def fetch(
                 finally:
                     progress.tick(last=True)
                     journal.close()
+                if spec.quantization:
+                    _check_tree(spec, spec.quantization)
                 publish.publish(spec, records)
     except Taken:
         raise Failure(
@@ -67,6 +69,12 @@ def fetch(
     except OSError as error:
         raise space.explain(error, place) or error from error
     return True
+
+
+def _check_tree(spec: Spec, claimed: str) -> None:
+    """What was proven file by file is a model, too; else it never gets a manifest."""
+    found = checkpoint.check(spec.directory, [file.path for file in spec.files], claimed)
+    print(f"{spec.model}: complete by its headers, quantization {found}", flush=True)
 
 
 def _fetch(spec: Spec, run: Run) -> list[Record]:

@@ -40,7 +40,10 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """The files of one model and where they go; `output`: the file that GGUF shards become."""
+    """The files of one model and where they go; `output`: the file that GGUF shards become.
+
+    `quantization` is what safetensors are said to be and are checked against; None for a GGUF.
+    """
 
     model: str
     directory: Path
@@ -49,6 +52,7 @@ class Spec:
     output: str | None = None
     owner: str | None = None
     workers: int = WORKERS
+    quantization: str | None = None
 
 
 def read_json(argument: str) -> dict[str, Any]:
@@ -83,6 +87,7 @@ def parse(value: dict[str, Any]) -> Spec:
             output=str(merge["output"]) if merge else None,
             owner=value.get("owner"),
             workers=max(1, int(value.get("workers") or WORKERS)),
+            quantization=str(value["quantization"]) if value.get("quantization") else None,
         )
     except KeyError as error:
         raise Failure(f"the spec lacks the field {error}") from error
