@@ -23,7 +23,7 @@ from .merge import shards_of
 from .progress import Progress
 from .shards import HeaderChanged, Merging, part_of, state_name
 from .source import Directory, Patience, Source, open_source
-from .spec import File, SourceSpec, Spec, owner_ids, take_ownership
+from .spec import File, Spec, owner_ids, take_ownership
 from .transfer import SYNC_BYTES, Run, Target, transfer
 
 LAYOUTS = 3
@@ -69,18 +69,6 @@ def fetch(
     except OSError as error:
         raise space.explain(error, place) or error from error
     return True
-
-
-def merge(spec: Spec, *, stop: threading.Event | None = None) -> bool:
-    """The one GGUF file of shards on this machine, by default in the directory itself."""
-    if spec.output is None:
-        raise Failure("the spec has no merge.output: say which file the shards should become")
-    if any(source.kind != "directory" for source in spec.sources):
-        raise Failure(
-            "merge reads shards from this machine only: use weights fetch for other sources"
-        )
-    here = SourceSpec("directory", str(spec.directory))
-    return fetch(altered(spec, sources=spec.sources or (here,)), stop=stop)
 
 
 def _check_tree(spec: Spec, claimed: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import struct
@@ -81,15 +80,6 @@ def test_other_files_come_along(tmp_path: Path) -> None:
         fetch(request(tmp_path, files, hub, merge=OUTPUT))
     assert_merged(tmp_path, MERGED, files)
     assert (tmp_path / "config.json").read_bytes() == b"{}"
-
-
-def test_merge_of_shards_on_disk(tmp_path: Path) -> None:
-    for path, data in SHARDS.items():
-        (tmp_path / path).write_bytes(data)
-    value = request(tmp_path, SHARDS, merge=OUTPUT)
-    assert program.merge(spec.parse(value))
-    assert_merged(tmp_path, MERGED, SHARDS)
-    assert all((tmp_path / path).exists() for path in SHARDS)
 
 
 def test_shards_fetched_earlier_are_not_fetched_again(tmp_path: Path) -> None:
@@ -341,13 +331,3 @@ def test_the_follower_begins_a_span_anew(tmp_path: Path) -> None:
     follower.reached(1, 50)
     assert follower.result() == hashlib.sha256(b"HEAD" + b"c" * 100).hexdigest()
     os.close(fd)
-
-
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from deploys.remote.__main__ import main
-
-    (tmp_path / "spec.json").write_text(json.dumps(request(tmp_path / "m", SHARDS, merge=OUTPUT)))
-    assert main(["weights", "merge", str(tmp_path / "spec.json")]) == 1
-    assert NAMES[0] in capsys.readouterr().err.splitlines()[-1]
-    assert main(["weights", "fetch", str(tmp_path / "nothing.json")]) == 1
-    assert "cannot read" in capsys.readouterr().err
