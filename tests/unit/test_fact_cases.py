@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from deploys.facts import files, jobs, machine, packages, services, sysctl, users, weights
+from deploys.facts import files, hub, jobs, machine, packages, services, sysctl, users, weights
 from tests.unit import case_commands
 
 CASES = Path(__file__).parent / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
     files.Entries: {},
+    hub.Listings: [],
     jobs.Job: jobs.Status(state="none"),
     machine.Hardware: None,
     packages.Components: {},
