@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from deploys.facts import files, hub, jobs, machine, packages, services, sysctl, users, weights
+from deploys.facts import files, jobs, machine, packages, pins, services, sysctl, users, weights
 from tests.unit import case_commands
 
 CASES = Path(__file__).parent / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
     files.Entries: {},
-    hub.Listings: [],
     jobs.Job: jobs.Status(state="none"),
     machine.Hardware: None,
     packages.Components: {},
@@ -25,6 +24,7 @@ DEFAULTS = {
     packages.Modules: set(),
     packages.Naming: set(),
     packages.Repositories: set(),
+    pins.Listings: [],
     services.Standings: {},
     services.Units: {},
     sysctl.Settings: {},
