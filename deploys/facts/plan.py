@@ -11,6 +11,7 @@ from pyinfra.api import Host
 
 from deploys.facts import hub, locks
 from deploys.facts.machine import Hardware
+from deploys.facts.neighbours import neighbours
 from deploys.operations import report, transport
 from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
@@ -21,6 +22,7 @@ from deploys.planning.site import Site
 from deploys.planning.weights import model_of
 
 _seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
+_machines: WeakKeyDictionary[Host, Machine | None] = WeakKeyDictionary()
 _warned: WeakSet[Host] = WeakSet()
 
 
@@ -77,10 +79,25 @@ def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
 
 def _resolved() -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
-    machine = host.get_fact(Hardware, data_root=site.data_root)
+    this = state.inventory.get_host(host.name)
+    machine = _machine(this, site)
     if machine is None:
         raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")
-    return machine, resolve(profile, site, machine, locks.read(site.locks))
+    return machine, _plan(this, profile, site, machine)
+
+
+def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
+    others = neighbours(this, site, _machine)
+    return resolve(profile, site, machine, locks.read(site.locks), others)
+
+
+def _machine(of: Host, site: Site) -> Machine | None:
+    """A machine of this run as it is; read once, whoever asks first."""
+    with transport.turn(f"look at {of.name}"):
+        if of not in _machines:
+            transport.tune(of)
+            _machines[of] = of.get_fact(Hardware, data_root=site.data_root)
+    return _machines[of]
 
 
 def _wanted() -> tuple[HostProfile, Site]:
@@ -111,7 +128,7 @@ def _pinned(machine: Machine, plan: HostPlan) -> HostPlan:
                 f"{host.print_prefix}pinned {weights.model} in {site.locks / 'weights.yaml'}:"
                 f" {len(lock.files)} files of {lock.hub}:{lock.repository} at {lock.revision}"
             )
-    again = resolve(profile, site, machine, locks.read(site.locks))
+    again = _plan(state.inventory.get_host(host.name), profile, site, machine)
     # What the hub listed may be larger than what was published, or in shards that do not belong
     # together.
     for refusal in again.refusals:

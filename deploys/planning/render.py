@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.plan import HostPlan, Peer, ServicePlan
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
@@ -57,6 +57,17 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     return (unit, _file("llama.cpp/service.env", path, **settings, digest=digest)), digest
 
 
+def peer(plan: HostPlan, peer: Peer) -> tuple[tuple[Rendered, ...], str]:
+    """What gives the weights to other machines, and the digest it must have been started with."""
+    listen = peer.url.partition("//")[2]
+    configuration = _file("peer/peer.conf", PEER_FILES[1], peer=peer, listen=listen)
+    settings: dict[str, Any] = {"peer": peer, "data_root": plan.site.data_root}
+    decides = [configuration.content, text("peer/modelrack-peer.service", **settings, digest="")]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    unit = _file("peer/modelrack-peer.service", PEER_FILES[0], **settings, digest=digest)
+    return (unit, configuration), digest
+
+
 def state(plan: HostPlan) -> Rendered:
     """What is deployed, with the digest of the plan that it came from."""
     decided = plan.deployed()
@@ -72,6 +83,8 @@ SYSCTL: dict[str, int] = {
     "vm.max_map_count": 1048576,
     "vm.swappiness": 1,
 }
+
+PEER_FILES = ("/etc/systemd/system/modelrack-peer.service", "/etc/modelrack/peer.conf")
 
 # apt reads this instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, gpus, health, lanes
+from deploys.planning import builds, compatibility, gpus, health, lanes, peers
 from deploys.planning.apt import apt_of
 from deploys.planning.builds import Build
 from deploys.planning.driver import DriverPlan
@@ -15,6 +15,7 @@ from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
+from deploys.planning.peers import Neighbour
 from deploys.planning.placement import Placement, cards_of, place_all
 from deploys.planning.plan import Apt, HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
@@ -38,8 +39,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> HostPlan:
+def resolve(
+    profile: HostProfile,
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    neighbours: Sequence[Neighbour] = (),
+) -> HostPlan:
     """The plan of one machine, as far as one can be made.
+
+    + neighbours: the other machines that weights may be shared with
 
     Everything that speaks against it is collected, so that an operator sees it at once; a plan with
     refusals is printed and not carried out.
@@ -50,6 +59,8 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
     against.unless(None, _check_system, machine)
     against.all_of(health.refusals(machine))
     services, weights = _with_weights(profile, site, locks, against)
+    peer = against.unless(None, peers.peer_of, site, machine)
+    weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
         against.all_of(_refusals(service, gpu, lane, machine), service.name)
     against.unless(None, check_disk, weights, machine)
@@ -84,8 +95,12 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        peer=peer,
         refusals=tuple(against.refusals),
-        warnings=_warnings(services, weights, placements, gpu, lane, machine, driver),
+        warnings=(
+            *_warnings(services, weights, placements, gpu, lane, machine, driver),
+            *peers.unreachable(peer, weights, neighbours),
+        ),
     )
 
 
