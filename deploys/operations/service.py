@@ -31,7 +31,8 @@ class Unit:
     + name: of the unit, with its instance
     + files: unit file and configuration; the same File may belong to several services
     + digest: of all that a running process must have been started with; it finds it in its
-      environment as MODELRACK_DIGEST
+      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
+      then only the age of its files counts
     + url, model: where it answers, and which model must; None for a server without models
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
@@ -39,7 +40,7 @@ class Unit:
 
     name: str
     files: tuple[File, ...]
-    digest: str
+    digest: str | None
     url: str
     model: str | None
     stable: float = 3.0
@@ -147,7 +148,8 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
 
 
 def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
-    return state.active != "active" or state.digest != unit.digest or state.stale
+    other = unit.digest is not None and state.digest != unit.digest
+    return state.active != "active" or other or state.stale
 
 
 def _questions(units: Sequence[Unit], *, chat: bool) -> str:

@@ -57,15 +57,14 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     return (unit, _file("llama.cpp/service.env", path, **settings, digest=digest)), digest
 
 
-def peer(plan: HostPlan, peer: Peer) -> tuple[tuple[Rendered, ...], str]:
-    """What gives the weights to other machines, and the digest it must have been started with."""
+def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
+    """What gives the weights to other machines: a unit and its configuration."""
+    unit, configuration = PEER_FILES
     listen = peer.url.partition("//")[2]
-    configuration = _file("peer/peer.conf", PEER_FILES[1], peer=peer, listen=listen)
-    settings: dict[str, Any] = {"peer": peer, "data_root": plan.site.data_root}
-    decides = [configuration.content, text("peer/modelrack-peer.service", **settings, digest="")]
-    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
-    unit = _file("peer/modelrack-peer.service", PEER_FILES[0], **settings, digest=digest)
-    return (unit, configuration), digest
+    return (
+        _file("peer/modelrack-peer.service", unit, peer=peer, data_root=plan.site.data_root),
+        _file("peer/peer.conf", configuration, peer=peer, listen=listen),
+    )
 
 
 def state(plan: HostPlan) -> Rendered:

@@ -17,7 +17,6 @@ def share() -> None:
     plan = current_plan()
 
     if plan.peer:
-        rendered, digest = render.peer(plan, plan.peer)
         webserver.installed(
             name="Install nginx, which gives the weights", apt=plan.apt, systemd=plan.systemd
         )
@@ -27,8 +26,8 @@ def share() -> None:
             units=[
                 Unit(
                     name=peers.UNIT,
-                    files=tuple(map(File.of, rendered)),
-                    digest=digest,
+                    files=tuple(map(File.of, render.peer(plan, plan.peer))),
+                    digest=None,
                     url=plan.peer.url,
                     model=None,
                     stable=1.0,
