@@ -106,7 +106,10 @@ def absent(
         host.noop(f"there is no {unit}")
         return
     now = ["--now"] if systemd else []
-    yield StringCommand("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>&1", "||:")
+    yield StringCommand(
+        # Half of it may be gone; what is left is removed next.
+        *("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>/dev/null", "||", "true")
+    )
     there = [path for path in (*paths, f"{_WANTS}/{unit}") if path in found]
     yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
     if systemd:

@@ -60,8 +60,7 @@ def folder_of(site: Site) -> str:
 
 def address_in(network: str, addresses: Sequence[str]) -> str | None:
     """The first of the addresses that is in the network."""
-    wanted = ip_network(network)
-    return next((each for each in addresses if _ip_or_none(each) in wanted), None)
+    return next((each for each in addresses if _is_in(each, network)), None)
 
 
 def with_peers(
@@ -98,8 +97,8 @@ def unreachable(
             )
 
 
-def _ip_or_none(text: str) -> object:
+def _is_in(address: str, network: str) -> bool:
     try:
-        return ip_address(text)
+        return ip_address(address) in ip_network(network)
     except ValueError:
-        return None
+        return False

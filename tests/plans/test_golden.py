@@ -79,6 +79,10 @@ def test_the_cpu_class_alone_succeeds_and_would_change_the_machine() -> None:
     assert alone.returncode == 0, alone.stderr
     plan = json.loads(alone.stdout)["plan"]
     changing = [each["name"] for each in plan if each["hosts_with_change"] == ["@fake/cpu-01"]]
-    # Taking the lock is no change, and a @fake machine has no kernel settings.
-    unchanged = {"Keep other runs away from this machine", "Base | Apply the kernel settings"}
+    # Taking the lock is no change, a @fake machine has no kernel settings and shares no weights.
+    unchanged = {
+        "Keep other runs away from this machine",
+        "Base | Apply the kernel settings",
+        "Peers | Give the weights to nobody else",
+    }
     assert {each["name"] for each in plan} - set(changing) == unchanged
