@@ -10,32 +10,39 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
 
 from .failure import SourceFailure
-from .http import Body, Interrupted, Session
-from .ranges import Ranges
+from .http import Interrupted, Session
+from .ranges import Range, Ranges
 from .share import listing_id
-from .source import Patience, chained
-from .spec import File
+from .spec import File, Sharing
 
+# What one machine asks the hub for at a time, and the least that is taken from another machine
+# while that machine is still getting more.
+PIECE = 8 << 20
+LEAST = 1 << 20
 # Seconds between two looks at a machine that fetches, and at one that does not.
 LOOK_EVERY = 0.3
 LOOK_AGAIN = 2.0
 # Seconds without a sign of life after which a machine is not counted on.
 LIFE = 6.0
-# For how long machines that begin at the same time may be apart: as long as this many bytes a
-# second take, so that a small model is not waited for, and never longer than so many seconds.
+# How far apart machines may begin that are told to at the same time: as long as this many bytes a
+# second take, so that a small model is not waited for, and never more than so many seconds.
 START_RATE = 25e6
 LONGEST_START = 10.0
-# Seconds for which a machine that did not give what it said is not asked.
-REST = 5.0
+# Seconds without one new byte after which a machine asks the hub for what is not its own; so many
+# more for each machine before it, so that they do not all do that at once.
+STANDSTILL = 20.0
+STAGGER = 5.0
 
 
 @dataclass
 class Offer:
-    """What another machine says it has of one file; as in Held of share.py."""
+    """What another machine says it has of one file; `head` and `place` as in share.py."""
 
     head: int
     place: int
@@ -44,140 +51,125 @@ class Offer:
 
 @dataclass
 class Peer:
-    """One other machine, as it was when last looked at; `name` is its address."""
+    """One other machine as it was when last looked at; `name` is its address.
+
+    `life`: when it last showed that it is fetching.
+    """
 
     name: str
     offers: dict[str, Offer] = field(default_factory=dict)
     life: float | None = None
     complete: bool = False
-    rests_until: float = 0.0
     dropped: bool = False
-    _sign: tuple[object, object] = (None, None)
+    sign: tuple[object, object] = (None, None)
 
-    def hears(self, report: dict[str, object], sizes: dict[str, int], now: float) -> None:
-        """A report of that machine has been read."""
-        sign = report.get("pid"), report.get("beat")
-        if sign != self._sign:
-            self._sign, self.life = sign, now
-        files = report["files"]
-        assert isinstance(files, dict)
-        self.offers = {
-            sha256: Offer(
-                int(each["head"]),
-                int(each["place"]),
-                Ranges((int(start), int(stop)) for start, stop in each["have"]),
-            )
-            for sha256, each in files.items()
-            if sha256 in sizes
-        }
-        self.complete = all(
-            sha256 in self.offers and self.offers[sha256].have.until(0) >= size
-            for sha256, size in sizes.items()
-        )
-
-    def gives(self, file: File, start: int) -> int:
-        """Up to which byte, from `start` on, this machine has the file now."""
+    def gives(self, file: File, start: int, stop: int) -> Range | None:
+        """The first bytes between `start` and `stop` that may be taken from it now."""
         offer = self.offers.get(file.sha256)
-        if self.dropped or offer is None or time.monotonic() < self.rests_until:
-            return start
-        return min(offer.have.until(start), file.size)
+        found = offer.have.part(start, stop) if offer and not self.dropped else None
+        if found is None:
+            return None
+        first, last = found[0], min(found[1], found[0] + PIECE)
+        ends = last == stop or last % PIECE == 0 or last == file.size
+        return (first, last) if ends or last - first >= LEAST else None
 
 
 class Peers:
-    """All others, looked at in threads of their own until `stop` is set."""
+    """All others, each looked at by a thread of its own until `stop` is set."""
 
     def __init__(
-        self, me: str, others: Sequence[str], files: Sequence[File], stop: threading.Event
+        self,
+        sharing: Sharing,
+        files: Sequence[File],
+        stop: threading.Event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._me, self._stop = me, stop
-        self._names = sorted({me, *others})
-        self.all = [Peer(name) for name in self._names if name != me]
+        self._me, self._stop, self._clock = sharing.me, stop, clock
+        self._names = sorted({sharing.me, *sharing.others})
+        self.all = [Peer(name) for name in self._names if name != sharing.me]
         self._sizes = {file.sha256: file.size for file in files}
+        pieces = [-(-file.size // PIECE) for file in files]
+        self._first = dict(zip([file.path for file in files], accumulate([0, *pieces])))
         self._report = f"{listing_id(files)}.json"
-        size = sum(file.size for file in files)
-        self._started = time.monotonic()
-        self._start = min(LONGEST_START, size / START_RATE)
-        self.news = threading.Condition()
+        self._began = self._moved = clock()
+        self._start = min(LONGEST_START, sum(self._sizes.values()) / START_RATE)
+        self._came = 0
+
+    def watch(self, news: Callable[[], None]) -> None:
+        """Look at all of them from now on; `news` is called when one has something new."""
         for peer in self.all:
-            threading.Thread(target=self._look, args=(peer,), daemon=True).start()
+            threading.Thread(target=self._look, args=(peer, news), daemon=True).start()
 
-    def givers(self, file: File, start: int) -> list[Peer]:
-        """Who has the byte at `start` of `file`."""
-        return [peer for peer in self.all if peer.gives(file, start) > start]
+    def turn(self, file: File, start: int, stop: int) -> Range | None:
+        """The first bytes between `start` and `stop` that this machine asks the hub for now."""
+        now, position = self._clock(), start
+        counted = sorted({peer.name for peer in self.all if self._counts(peer, now)} | {self._me})
+        stands = now - self._moved > STANDSTILL + STAGGER * self._names.index(self._me)
+        while position < stop:
+            end = min(stop, (position // PIECE + 1) * PIECE)
+            mine = self._owner(self._first[file.path] + position // PIECE, counted) == self._me
+            if mine or stands:
+                given = [part for peer in self.all if (part := peer.gives(file, position, end))]
+                first = min((part[0] for part in given), default=end)
+                if first > position:
+                    return position, first
+            position = end
+        return None
 
-    def is_mine(self, piece: int) -> bool:
-        """Whether this machine asks the hub for piece number `piece`, counted over all files."""
-        now = time.monotonic()
-        counted = {peer.name for peer in self.all if self._counts(peer, now)} | {self._me}
+    def came(self, count: int) -> None:
+        """So many bytes are here by now: whether anything moves at all is seen by that."""
+        if count != self._came:
+            self._came, self._moved = count, self._clock()
+
+    def drop(self, name: str) -> None:
+        """Nothing more is taken from this machine."""
+        for peer in self.all:
+            peer.dropped = peer.dropped or peer.name == name
+
+    def hears(self, peer: Peer, report: Any) -> bool:
+        """Take in what a machine says; whether that is anything new."""
+        sign = report["fetch"], report["beat"]
+        if sign == peer.sign:
+            return False
+        peer.offers = {
+            sha256: Offer(int(each["head"]), int(each["place"]), _ranges(each["have"]))
+            for sha256, each in report["files"].items()
+            if sha256 in self._sizes
+        }
+        peer.complete = bool(report["last"])
+        peer.sign, peer.life = sign, self._clock()
+        return True
+
+    def _owner(self, piece: int, counted: Sequence[str]) -> str:
         owner = self._names[piece % len(self._names)]
-        if owner not in counted:
-            owner = sorted(counted)[piece // len(self._names) % len(counted)]
-        return owner == self._me
-
-    def wait(self, seconds: float) -> None:
-        """Until a machine says something new, or for so long."""
-        with self.news:
-            self.news.wait(seconds)
-
-    def drop(self, peer: Peer, why: str) -> None:
-        """It gave wrong content: nothing more is taken from it."""
-        if not peer.dropped:
-            peer.dropped = True
-            print(f"{peer.name} {why}: nothing more is taken from it", flush=True)
-
-    def rest(self, peer: Peer) -> None:
-        """It did not give what it said that it had: it is left alone for a while."""
-        peer.rests_until = time.monotonic() + REST
+        return owner if owner in counted else counted[piece // len(self._names) % len(counted)]
 
     def _counts(self, peer: Peer, now: float) -> bool:
-        """Whether that machine will ask the hub for its pieces."""
+        """Whether that machine is going to ask the hub for its pieces."""
         if peer.dropped or peer.complete:
             return False
         if peer.life is None:
-            return now - self._started < self._start
+            return now - self._began < self._start
         return now - peer.life < LIFE
 
-    def _look(self, peer: Peer) -> None:
+    def _look(self, peer: Peer, news: Callable[[], None]) -> None:
         session = Session(timeout=LIFE / 2)
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not peer.dropped:
             try:
                 body = session.get(f"{peer.name}/{self._report}")
-                report = json.loads(b"".join(body.chunks))
-                peer.hears(report, self._sizes, time.monotonic())
-                with self.news:
-                    self.news.notify_all()
+                if self.hears(peer, json.loads(b"".join(body.chunks))):
+                    news()
             except (SourceFailure, Interrupted):
-                peer.offers = {}
-            except (ValueError, KeyError, TypeError, AssertionError):
-                self.drop(peer, "does not say what it has in a way that we understand")
-                return
-            seen = peer.life is not None and time.monotonic() - peer.life < LIFE
-            starting = time.monotonic() - self._started < 2 * self._start
-            self._stop.wait(LOOK_EVERY if seen or starting else LOOK_AGAIN)
+                peer.offers, peer.sign = {}, (None, None)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                print(f"{peer.name} does not say what it has in a way that we know", flush=True)
+                peer.dropped = True
+            now = self._clock()
+            fetches = not peer.complete and self._counts(peer, now)
+            self._stop.wait(LOOK_EVERY if fetches else LOOK_AGAIN)
         session.close()
 
 
-class PeerSource:
-    """One other machine as a source, with connections of one thread."""
-
-    def __init__(self, peer: Peer, files: Sequence[File], patience: Patience) -> None:
-        self.peer, self.name = peer, peer.name
-        self._files = {file.path: file for file in files}
-        self._session = Session(timeout=min(patience.silence, LIFE))
-
-    def open(self, path: str, start: int, end: int | None) -> Body:
-        file = self._files[path]
-        offer = self.peer.offers.get(file.sha256)
-        if offer is None:
-            raise SourceFailure(f"{self.name} has nothing of {path} any more")
-        stop = file.size if end is None else end
-        bodies = []
-        if start < offer.head:
-            url = f"{self.name}/{file.sha256}.head"
-            bodies.append(self._session.get(url, start, min(stop, offer.head)))
-        if stop > offer.head:
-            shift = offer.place - offer.head
-            first = max(start, offer.head)
-            url = f"{self.name}/{file.sha256}"
-            bodies.append(self._session.get(url, first + shift, stop + shift))
-        return Body(start, stop, file.size, chained(bodies))
+def _ranges(value: Any) -> Ranges:
+    return Ranges((int(start), int(stop)) for start, stop in value)

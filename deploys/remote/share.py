@@ -1,8 +1,8 @@
 """What this machine gives to other machines while it fetches a model, and from then on.
 
 In the folder that the machine's web server gives: `<sha256>` leads to the file that holds the
-content, `<sha256>.head` to the bytes before it (the header of a shard that is being merged), and
-`<id>.json` says what of a model is here. `id` is derived from the listing, so machines that fetch
+content, `<sha256>.head` to the bytes before it (the header of a shard that was merged), and
+`<id>.json` says what of a model is here. `id` is derived from the listing, so machines that want
 the same files find each other by it.
 """
 
@@ -14,103 +14,103 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from . import gguf
 from .durable import replace
-from .spec import File
+from .merge import lay_out, shards_of
+from .ranges import Range
+from .spec import File, Spec, state_name
 
-# Seconds between two reports; one without news shows that this fetch is alive.
+# Seconds between two reports with news, and between two that only show that this fetch is alive.
 NEWS_EVERY = 0.25
 SIGN_EVERY = 1.0
-
-Range = tuple[int, int]
 
 
 @dataclass
 class Held:
-    """One file: from byte `head` on it lies in another file, from byte `place` of that on.
+    """One file: its first `head` bytes lie by themselves, the rest from byte `place` of another.
 
-    `have` are the byte ranges (first, behind the last) that are here, ascending and apart.
+    `have` are the byte ranges (first, behind the last) that are here.
     """
 
-    file: File
     head: int = 0
     place: int = 0
-    have: list[Range] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, object]:
-        return {"head": self.head, "place": self.place, "have": self.have}
+    have: tuple[Range, ...] = ()
 
 
 class Share:
-    """The part of the folder that is about one model; safe to use from several threads."""
+    """What the folder says of one model; safe to use from several threads."""
 
-    def __init__(self, folder: Path, files: Sequence[File]) -> None:
-        self._folder = folder
-        self._report = folder / f"{listing_id(files)}.json"
-        self._held = {file.sha256: Held(file) for file in files}
+    def __init__(self, spec: Spec, folder: Path) -> None:
+        self._spec, self._folder = spec, folder
+        self._report = folder / f"{listing_id(spec.files)}.json"
+        self._held = {file.sha256: Held() for file in spec.files}
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
-        self._beat = 0
-        self._news, self._written = True, 0.0
+        self._beat, self._due = 0, 0.0
+        self._said: dict[str, Held] = {}
+        # The web server is another user; nothing in there is secret.
+        with contextlib.suppress(OSError):
+            (spec.directory / ".fetch").chmod(0o711)
 
-    def lies_in(self, file: File, body: Path, *, place: int = 0, head: Path | None = None) -> None:
-        """The content of `file` is, or will be, in `body`; its first bytes, if given, in `head`."""
+    def lies_in(self, file: File, body: Path, *, head: int = 0, place: int = 0) -> None:
+        """From byte `head` on, `file` is or will be in `body`, from byte `place` of it on."""
         with self._lock:
             held = self._held[file.sha256]
-            held.place, held.head = place, 0
-            if head is not None:
-                held.head = min(place_of_body(head), file.size)
-                _link(head, self._folder / f"{file.sha256}.head")
-                held.have = joined([*held.have, (0, held.head)])
-            _link(body, self._folder / file.sha256)
-            self._news = True
+            held.head, held.place = head, place
+        if head:
+            _link(head_of(self._spec, file), self._folder / f"{file.sha256}.head")
+        _link(body, self._folder / file.sha256)
 
-    def has(self, file: File, start: int, stop: int) -> None:
-        """These bytes are there to be read."""
+    def holds(self, file: File, have: Iterable[Range]) -> None:
+        """These bytes of it are here now, and no others."""
         with self._lock:
-            held = self._held[file.sha256]
-            held.have = joined([*held.have, (start, stop)])
-            self._news = True
+            self._held[file.sha256].have = tuple(have)
 
-    def lost(self, file: File) -> None:
-        """What was there of `file` has turned out to be wrong."""
+    def holds_all(self) -> None:
+        """The model is complete and every file has its final name."""
+        place, spec = self._spec.directory, self._spec
+        shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
+        for file in plain:
+            self.lies_in(file, place / file.path)
+        # Without the headers, shards cannot be given: the merged file has another one.
+        with contextlib.suppress(OSError, gguf.NotGguf, gguf.Short):
+            heads = [gguf.scan(head_of(spec, file).read_bytes(), file.path) for file in shards]
+            places = lay_out(list(zip(shards, heads))).places if shards else ()
+            for file, head, at in zip(shards, heads, places):
+                body = place / (spec.output or "")
+                self.lies_in(file, body, head=min(head.data_offset, file.size), place=at)
+            plain += shards
+        for file in plain:
+            self.holds(file, ((0, file.size),) if file.size else ())
+        self.tell(last=True)
+
+    def tell(self, *, last: bool = False) -> None:
+        """The report is as fresh as its readers expect; called by one thread, again and again."""
+        now = time.monotonic()
         with self._lock:
-            held = self._held[file.sha256]
-            held.have = [(0, held.head)] if held.head else []
-            self._news = True
-        self.tell(now=True)
-
-    def tell(self, *, now: bool = False) -> None:
-        """The report is as fresh as its readers expect; to be called often."""
-        due = NEWS_EVERY if self._news else SIGN_EVERY
-        if not now and time.monotonic() - self._written < due:
+            held = {sha256: Held(**vars(each)) for sha256, each in self._held.items()}
+        if not last and now < self._due - (SIGN_EVERY - NEWS_EVERY) * (held != self._said):
             return
-        with self._writing:
-            with self._lock:
-                self._beat += 1
-                self._news, self._written = False, time.monotonic()
-                files = {sha256: held.to_json() for sha256, held in self._held.items()}
-                report = {"beat": self._beat, "pid": os.getpid(), "files": files}
-            # That others cannot take from here is no reason to stop fetching.
-            with contextlib.suppress(OSError):
-                replace(self._report, json.dumps(report).encode() + b"\n", sync=False)
+        self._beat, self._due, self._said = self._beat + 1, now + SIGN_EVERY, held
+        files = {sha256: vars(each) for sha256, each in held.items()}
+        report = {"beat": self._beat, "fetch": os.getpid(), "last": last, "files": files}
+        # That others cannot take from here is no reason to stop.
+        with contextlib.suppress(OSError):
+            replace(self._report, json.dumps(report).encode() + b"\n", sync=False)
 
 
-def is_told(folder: Path, files: Sequence[File]) -> bool:
-    """Whether all of `files` are said to be here, and lie where that leads to."""
+def is_told(spec: Spec, folder: Path) -> bool:
+    """Whether the folder says all there is to say about the complete model."""
     try:
-        report = json.loads((folder / f"{listing_id(files)}.json").read_bytes())
-        told = {sha256: held["have"] for sha256, held in report["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+        report: dict[str, Any] = json.loads((folder / f"{listing_id(spec.files)}.json").read_bytes())
+        given = [sha256 for sha256, each in report["files"].items() if each["have"]]
+        return bool(report["last"]) and all((folder / sha256).is_file() for sha256 in given)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return all(
-        told.get(file.sha256) == ([[0, file.size]] if file.size else [])
-        and (folder / file.sha256).is_file()
-        for file in files
-    )
 
 
 def listing_id(files: Sequence[File]) -> str:
@@ -119,22 +119,9 @@ def listing_id(files: Sequence[File]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def joined(ranges: Sequence[Range]) -> list[Range]:
-    """The same bytes in as few ranges as possible, ascending."""
-    found: list[Range] = []
-    for start, stop in sorted(ranges):
-        if start >= stop:
-            continue
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(stop, found[-1][1])
-        else:
-            found.append((start, stop))
-    return found
-
-
-def place_of_body(head: Path) -> int:
-    """How many bytes lie before the body; the head holds these and no more."""
-    return head.stat().st_size
+def head_of(spec: Spec, file: File) -> Path:
+    """Where the first bytes of a shard are kept."""
+    return spec.directory / ".fetch" / f"{state_name(file)}.head"
 
 
 def _link(target: Path, link: Path) -> None:
