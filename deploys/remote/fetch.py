@@ -12,19 +12,22 @@ from collections.abc import Sequence
 from dataclasses import replace as altered
 from pathlib import Path
 
-from . import manifest, publish, space, workers
+from . import manifest, publish, space, standing, workers
 from .content import sha256_of
 from .durable import rename
+from .exchange import Exchange
 from .failure import Failure
 from .journal import Entry, Journal
 from .lock import Taken, held
 from .manifest import Record
 from .merge import shards_of
+from .peers import PIECE
 from .progress import Progress
 from .shards import HeaderChanged, Merging, part_of, state_name
+from .share import Share, is_told
 from .source import Directory, Patience, Source, open_source
 from .spec import File, SourceSpec, Spec, owner_ids, take_ownership
-from .transfer import SYNC_BYTES, Run, Target, transfer
+from .transfer import SYNC_BYTES, Item, Run, Target
 
 LAYOUTS = 3
 
@@ -38,7 +41,7 @@ def fetch(
 ) -> bool:
     """The directory is complete and its manifest holds; whether anything had to be done for it."""
     if publish.complete(spec):
-        return False
+        return _shared(spec)
     if not spec.sources:
         raise Failure("the spec has no sources")
     place, state = spec.directory, spec.directory / ".fetch"
@@ -60,6 +63,7 @@ def fetch(
                     progress.tick(last=True)
                     journal.close()
                 publish.publish(spec, records)
+            _shared(spec)
     except Taken:
         raise Failure(
             f"another fetch is writing to {place}: wait for it to end, then run again"
@@ -81,6 +85,14 @@ def merge(spec: Spec, *, stop: threading.Event | None = None) -> bool:
     return fetch(altered(spec, sources=spec.sources or (here,)), stop=stop)
 
 
+def _shared(spec: Spec) -> bool:
+    """The other machines are told of the complete model, if they should be; whether that was news."""
+    if spec.sharing is None or is_told(spec, spec.sharing.folder):
+        return False
+    Share(spec, spec.sharing.folder).holds_all()
+    return True
+
+
 def _fetch(spec: Spec, run: Run) -> list[Record]:
     for _ in range(LAYOUTS):
         # A stop that the workers set among themselves is not the operator's.
@@ -95,27 +107,46 @@ def _fetch(spec: Spec, run: Run) -> list[Record]:
 
 def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
     """Every file is in place and proven, a merged one still under its `.part` name."""
+    exchange = Exchange(spec, spec.sharing, inner.stop) if spec.sharing else None
+    if exchange:
+        inner = altered(inner, piece_bytes=PIECE, peers=exchange.names)
 
-    def work(tasks: Sequence[workers.Task]) -> None:
+    def sources() -> list[Source]:
+        return (exchange.sources(run.patience) if exchange else []) + _sources(spec, run.patience)
+
+    def work(items: Sequence[Item]) -> None:
         def tick() -> None:
             run.progress.tick()
             if run.stop.is_set():
                 inner.stop.set()
 
-        workers.run(tasks, spec.workers, lambda: _sources(spec, run.patience), inner.stop, tick)
+        opened = _sources(spec, run.patience)
+        specs = [SourceSpec("directory", "")] * (len(opened) - len(spec.sources))
+        hubs = [
+            standing.of(each, source.name, spec.workers)
+            for each, source in zip([*specs, *spec.sources], opened)
+        ]
+        turned = [hub for hub, each in zip(hubs, opened) if not isinstance(each, Directory)]
+        others = exchange.standings(turned) if exchange else []
+        workers.run(
+            items, [*others, *hubs], sources, inner, tick, lanes=spec.workers, exchange=exchange
+        )
 
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     records: list[Record] = []
-    tasks = [_plain_task(spec, inner, file, records) for file in plain]
+    items: list[Item] = [_Plain(spec, inner, file, records, exchange) for file in plain]
     known = _known_output(spec)
     if known:
         records.append(known)
         run.progress.add(sum(file.size for file in shards))
     if known or not shards:
-        work(tasks)
+        work(items)
         return records
-    with Merging(spec, run, shards, _sources(spec, run.patience)) as merging:
-        work([*merging.tasks(inner), *tasks])
+    with Merging(spec, inner, shards, sources) as merging:
+        if exchange:
+            for file, head, place in merging.places():
+                exchange.share.lies_in(file, part_of(spec), head=head, place=place)
+        work([*merging.items(), *items])
         return [*records, merging.finish()]
 
 
@@ -127,40 +158,53 @@ def _sources(spec: Spec, patience: Patience) -> list[Source]:
     return sources
 
 
-def _plain_task(spec: Spec, run: Run, file: File, records: list[Record]) -> workers.Task:
-    final = spec.directory / file.path
-    part = spec.directory / ".fetch" / f"{state_name(file)}.part"
-    key = Target(file, -1).key
-    ids = owner_ids(spec.owner)
+class _Plain:
+    """A file that keeps its name; under `.fetch/` until it is proven."""
 
-    def work(sources: Sequence[Source]) -> None:
-        if not _already_there(run, file, final, key):
-            _fetch_part(run, file, part, key, sources)
-            publish.make_directories(final.parent, ids)
-            rename(part, final)
-        take_ownership(final, ids)
-        found = manifest.record(spec.directory, file.path, file.sha256)
-        run.journal.put(key, Entry(file.size, True, (found.size, found.mtime_ns, found.inode or 0)))
-        records.append(found)
+    def __init__(
+        self, spec: Spec, run: Run, file: File, records: list[Record], exchange: Exchange | None
+    ) -> None:
+        self.file, self._spec, self._run, self._records = file, spec, run, records
+        self._exchange = exchange
+        self._final = spec.directory / file.path
+        self._part = spec.directory / ".fetch" / f"{state_name(file)}.part"
+        self._fd = -1
 
-    return work
+    def begin(self) -> Target | None:
+        key = Target(self.file, -1).key
+        if _already_there(self._run, self.file, self._final, key):
+            self._record()
+            return None
+        if not self._part.exists():
+            self._run.journal.forget(key)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self._part, flags, 0o644)
+        space.allocate(self._fd, self.file.size)
+        if self._exchange:
+            self._exchange.share.lies_in(self.file, self._part)
+        return Target(self.file, self._fd)
 
+    def finish(self) -> None:
+        os.fchmod(self._fd, 0o644)
+        os.fsync(self._fd)
+        publish.make_directories(self._final.parent, owner_ids(self._spec.owner))
+        rename(self._part, self._final)
+        self._record()
 
-def _fetch_part(run: Run, file: File, part: Path, key: str, sources: Sequence[Source]) -> None:
-    if not part.exists():
-        run.journal.forget(key)
-    fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        space.allocate(fd, file.size)
-        transfer(run, Target(file, fd), sources)
-        os.fchmod(fd, 0o644)
-        os.fsync(fd)
-    except Failure:
-        if not run.journal.get(key).at:
-            part.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _record(self) -> None:
+        if self._exchange:
+            self._exchange.share.lies_in(self.file, self._final)
+        take_ownership(self._final, owner_ids(self._spec.owner))
+        found = manifest.record(self._spec.directory, self.file.path, self.file.sha256)
+        stat = (found.size, found.mtime_ns, found.inode or 0)
+        entry = Entry(((0, self.file.size),), True, stat)
+        self._run.journal.put({Target(self.file, -1).key: entry})
+        self._records.append(found)
 
 
 def _already_there(run: Run, file: File, final: Path, key: str) -> bool:

@@ -91,7 +91,7 @@ class Peers:
         self._sizes = {file.sha256: file.size for file in files}
         pieces = [-(-file.size // PIECE) for file in files]
         self._first = dict(zip([file.path for file in files], accumulate([0, *pieces])))
-        self._report = f"{listing_id(files)}.json"
+        self._id = listing_id(files)
         self._began = self._moved = clock()
         self._start = min(LONGEST_START, sum(self._sizes.values()) / START_RATE)
         self._came = 0
@@ -157,11 +157,11 @@ class Peers:
         session = Session(timeout=LIFE / 2)
         while not self._stop.is_set() and not peer.dropped:
             try:
-                body = session.get(f"{peer.name}/{self._report}")
-                if self.hears(peer, json.loads(b"".join(body.chunks))):
+                if self.hears(peer, self._report(session, peer)):
                     news()
             except (SourceFailure, Interrupted):
-                peer.offers, peer.sign = {}, (None, None)
+                # What it has is not to be had now; it may still be about to begin.
+                peer.offers, peer.complete, peer.sign = {}, False, (None, None)
             except (ValueError, KeyError, TypeError, AttributeError):
                 print(f"{peer.name} does not say what it has in a way that we know", flush=True)
                 peer.dropped = True
@@ -169,6 +169,14 @@ class Peers:
             fetches = not peer.complete and self._counts(peer, now)
             self._stop.wait(LOOK_EVERY if fetches else LOOK_AGAIN)
         session.close()
+
+    def _report(self, session: Session, peer: Peer) -> Any:
+        kinds = ("json", "now") if peer.complete else ("now", "json")
+        try:
+            body = session.get(f"{peer.name}/{self._id}.{kinds[0]}")
+        except SourceFailure:
+            body = session.get(f"{peer.name}/{self._id}.{kinds[1]}")
+        return json.loads(b"".join(body.chunks))
 
 
 def _ranges(value: Any) -> Ranges:

@@ -61,7 +61,8 @@ def resume(spec: Spec) -> bool:
         return False
     rename(pending, spec.directory / manifest.NAME)
     for each in pending.parent.iterdir():
-        if each.name != "lock":
+        # With the headers of its shards a merged file can be given to other machines.
+        if each.name != "lock" and each.suffix != ".head":
             each.unlink()
     return True
 

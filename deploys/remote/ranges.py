@@ -18,7 +18,7 @@ class Ranges:
             self.add(start, stop)
 
     def __iter__(self) -> Iterator[Range]:
-        return iter(list(zip(self._starts, self._stops)))  # noqa: B905, Python 3.9 has no strict
+        return iter(list(zip(self._starts, self._stops)))
 
     @property
     def total(self) -> int:

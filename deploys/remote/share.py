@@ -1,9 +1,10 @@
 """What this machine gives to other machines while it fetches a model, and from then on.
 
 In the folder that the machine's web server gives: `<sha256>` leads to the file that holds the
-content, `<sha256>.head` to the bytes before it (the header of a shard that was merged), and
-`<id>.json` says what of a model is here. `id` is derived from the listing, so machines that want
-the same files find each other by it.
+content, `<sha256>.head` to the bytes before it (the header of a shard that was merged). What of a
+model is here is said in `<id>.now` while it is fetched and in `<id>.json` once it is complete; `id`
+is derived from the listing, so machines that want the same files find each other by it. The web
+server removes every `.now` when it starts: after a power cut less may be here than it says.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from . import gguf
 from .durable import replace
 from .merge import lay_out, shards_of
 from .ranges import Range
-from .spec import File, Spec, state_name
+from .shards import state_name
+from .spec import File, Spec
 
 # Seconds between two reports with news, and between two that only show that this fetch is alive.
 NEWS_EVERY = 0.25
@@ -47,7 +49,7 @@ class Share:
 
     def __init__(self, spec: Spec, folder: Path) -> None:
         self._spec, self._folder = spec, folder
-        self._report = folder / f"{listing_id(spec.files)}.json"
+        self._now, self._complete = reports(folder, spec.files)
         self._held = {file.sha256: Held() for file in spec.files}
         self._lock = threading.Lock()
         self._beat, self._due = 0, 0.0
@@ -100,17 +102,25 @@ class Share:
         report = {"beat": self._beat, "fetch": os.getpid(), "last": last, "files": files}
         # That others cannot take from here is no reason to stop.
         with contextlib.suppress(OSError):
-            replace(self._report, json.dumps(report).encode() + b"\n", sync=False)
+            text = json.dumps(report).encode() + b"\n"
+            replace(self._complete if last else self._now, text, sync=last)
+            (self._now if last else self._complete).unlink(missing_ok=True)
 
 
 def is_told(spec: Spec, folder: Path) -> bool:
     """Whether the folder says all there is to say about the complete model."""
     try:
-        report: dict[str, Any] = json.loads((folder / f"{listing_id(spec.files)}.json").read_bytes())
+        report: dict[str, Any] = json.loads(reports(folder, spec.files)[1].read_bytes())
         given = [sha256 for sha256, each in report["files"].items() if each["have"]]
-        return bool(report["last"]) and all((folder / sha256).is_file() for sha256 in given)
+        return all((folder / sha256).is_file() for sha256 in given)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def reports(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
+    """What is said of an incomplete model, and of a complete one; never both are there."""
+    name = listing_id(files)
+    return folder / f"{name}.now", folder / f"{name}.json"
 
 
 def listing_id(files: Sequence[File]) -> str:

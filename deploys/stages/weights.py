@@ -14,5 +14,8 @@ def fetch() -> None:
     plan = current_plan()
 
     weights.present(
-        name="Fetch the models and prove every byte", models=plan.weights, systemd=plan.systemd
+        name="Fetch the models and prove every byte",
+        models=plan.weights,
+        peer=plan.peer,
+        systemd=plan.systemd,
     )

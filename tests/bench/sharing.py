@@ -105,9 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sharing", description=__doc__)
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--mib", type=int, default=384, help="size of the model")
-    parser.add_argument(
-        "--way-out", default="160mbit", help="what they share, as tc has it"
-    )
+    parser.add_argument("--way-out", default="160mbit", help="what they share, as tc has it")
     parser.add_argument("--repetitions", type=int, default=3)
     return parser.parse_args()
 

@@ -1,0 +1,70 @@
+"""One fetch among those of the other machines: what it gives to them, and what it takes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from .peer_source import PeerSource
+from .peers import Peer, Peers
+from .ranges import Range
+from .share import Share
+from .source import Patience, Source
+from .spec import File, Sharing, Spec
+from .standing import Standing
+from .transfer import Transfer
+
+# Streams from each other machine.
+STREAMS = 2
+
+
+class Exchange:
+    """Ends when `stop` is set; what is here is given on all the same."""
+
+    def __init__(self, spec: Spec, sharing: Sharing, stop: threading.Event) -> None:
+        self._files = spec.files
+        self._peers = Peers(sharing, spec.files, stop)
+        self.share = Share(spec, sharing.folder)
+        self.share.tell()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the sources that are other machines."""
+        return frozenset(peer.name for peer in self._peers.all)
+
+    def sources(self, patience: Patience) -> list[Source]:
+        """The other machines, for one thread."""
+        return [PeerSource(peer, self._files, patience) for peer in self._peers.all]
+
+    def standings(self, hubs: Sequence[Standing]) -> list[Standing]:
+        """Those of the other machines; `hubs` are asked for what nobody has and in turn only."""
+        for hub in hubs:
+            hub.part = self._turn
+        rank = min((hub.rank for hub in hubs), default=0)
+        return [
+            Standing(peer.name, rank, STREAMS, part=_part(peer), peer=True)
+            for peer in self._peers.all
+        ]
+
+    def begin(self, news: Callable[[], None]) -> None:
+        """Look at the others from now on; `news` is called when they have something new."""
+        self._peers.watch(news)
+
+    def tell(self, held: Iterable[tuple[File, Sequence[Range]]], came: int) -> None:
+        """What is here now, and how many bytes have come."""
+        for file, have in held:
+            self.share.holds(file, have)
+        self.share.tell()
+        self._peers.came(came)
+
+    def _turn(self, transfer: Transfer, start: int, stop: int) -> Range | None:
+        if transfer.evidence:
+            return start, stop
+        return self._peers.turn(transfer.file, start, stop)
+
+
+def _part(peer: Peer) -> Callable[[Transfer, int, int], Range | None]:
+    def part(transfer: Transfer, start: int, stop: int) -> Range | None:
+        return None if transfer.evidence else peer.gives(transfer.file, start, stop)
+
+    return part
