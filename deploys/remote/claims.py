@@ -146,6 +146,9 @@ class Claims:
             standing.serving.discard(transfer)
         else:
             transfer.release(claim.position, claim.stop)
+        if problem and standing.peer:
+            # What another machine has moves to its final name while it is asked for.
+            problem = Interrupted(str(problem))
         if isinstance(problem, Interrupted):
             standing.failed(transfer, problem, claim.began, claim.came, self._run.patience)
         elif problem:

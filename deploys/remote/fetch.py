@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace as altered
 from pathlib import Path
 
@@ -142,7 +142,8 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
     if known or not shards:
         work(items)
         return records
-    with Merging(spec, inner, shards, sources) as merging:
+    hubs_first: Callable[[], list[Source]] = lambda: sources()[::-1]
+    with Merging(spec, inner, shards, hubs_first) as merging:
         if exchange:
             for file, head, place in merging.places():
                 exchange.share.lies_in(file, part_of(spec), head=head, place=place)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from .failure import SourceFailure
-from .http import Body, Interrupted, Session
+from .http import Body, Session
 from .peers import LIFE, Peer
 from .source import Patience
 from .spec import File
 
 
 class PeerSource:
-    """What one machine has, over the connections of one thread.
-
-    All that goes wrong may pass: what a machine has moves to its final name while it is asked for.
-    """
+    """What one machine has, over the connections of one thread."""
 
     def __init__(self, peer: Peer, files: Sequence[File], patience: Patience) -> None:
         self.name = peer.name
@@ -28,7 +26,7 @@ class PeerSource:
         stop = file.size if end is None else end
         offer = self._peer.offers.get(file.sha256)
         if offer is None:
-            raise Interrupted(f"{self.name} does not have it now")
+            raise SourceFailure(f"{self.name} does not have it now")
         parts = []
         if start < offer.head:
             parts.append((f"{file.sha256}.head", start, min(stop, offer.head)))
@@ -39,16 +37,10 @@ class PeerSource:
 
     def _chunks(self, parts: Sequence[tuple[str, int, int]]) -> Generator[bytes, None, None]:
         for name, start, stop in parts:
-            try:
-                body = self._session.get(f"{self.name}/{name}", start, stop)
-            except SourceFailure as failure:
-                raise Interrupted(str(failure)) from failure
-            try:
+            with contextlib.closing(self._session.get(f"{self.name}/{name}", start, stop)) as body:
                 if body.start != start:
-                    raise Interrupted(f"{self.name} gives other bytes than asked for")
+                    raise SourceFailure(f"{self.name} gives other bytes than asked for")
                 yield from _first(body.chunks, stop - start)
-            finally:
-                body.close()
 
 
 def _first(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:

@@ -167,8 +167,9 @@ class Transfer:
                     start, era, digest = self.hashed, self.era, self._digest
                     stop = min(self._have.until(start), start + len(buffer))
                     if stop == start:
-                        self._hashing = False
-                        return start == self.file.size
+                        # Who comes to the end judges it, and nobody beside him.
+                        self._hashing = start == self.file.size
+                        return self._hashing
                     offset = self.target.place + start - len(self.target.header)
                 count = os.preadv(self.target.fd, [buffer[: stop - start]], offset)
                 digest.update(buffer[:count] if count else bytes(stop - start))
@@ -199,6 +200,7 @@ class Transfer:
         Failure when that has been done often enough. Guilty is who was avoided last when the
         content is right.
         """
+        self._hashing = False
         givers = {name: given.total for name, given in self.given.items() if given.total}
         givers.pop(BEGINNING, None)
         self.forget(BEGINNING)
