@@ -23,9 +23,11 @@ class Exchange:
 
     def __init__(self, spec: Spec, sharing: Sharing, stop: threading.Event) -> None:
         self._files = spec.files
+        self._standings: list[Standing] = []
         self._peers = Peers(sharing, spec.files, stop)
         self.share = Share(spec, sharing.folder)
         self.share.tell()
+        self._peers.watch()
 
     @property
     def names(self) -> frozenset[str]:
@@ -41,14 +43,15 @@ class Exchange:
         for hub in hubs:
             hub.part = self._turn
         rank = min((hub.rank for hub in hubs), default=0)
-        return [
+        self._standings = [
             Standing(peer.name, rank, STREAMS, part=_part(peer), peer=True)
             for peer in self._peers.all
         ]
+        return self._standings
 
     def begin(self, news: Callable[[], None]) -> None:
-        """Look at the others from now on; `news` is called when they have something new."""
-        self._peers.watch(news)
+        """`news` is called from now on when another machine has something new."""
+        self._peers.news = news
 
     def tell(self, held: Iterable[tuple[File, Sequence[Range]]], came: int) -> None:
         """What is here now, and how many bytes have come."""
@@ -60,7 +63,8 @@ class Exchange:
     def _turn(self, transfer: Transfer, start: int, stop: int) -> Range | None:
         if transfer.evidence:
             return start, stop
-        return self._peers.turn(transfer.file, start, stop)
+        unable = {each.name for each in self._standings if not each.able(transfer)}
+        return self._peers.turn(transfer.file, start, stop, unable)
 
 
 def _part(peer: Peer) -> Callable[[Transfer, int, int], Range | None]:

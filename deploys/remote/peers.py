@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -28,6 +28,8 @@ LEAST = 1 << 20
 # Seconds between two looks at a machine that fetches, and at one that does not.
 LOOK_EVERY = 0.3
 LOOK_AGAIN = 2.0
+# Seconds that a first look at everybody may take; until then no hub is asked.
+FIRST_LOOK = 1.0
 # Seconds without a sign of life after which a machine is not counted on.
 LIFE = 6.0
 # How far apart machines may begin that are told to at the same time: as long as this many bytes a
@@ -95,22 +97,35 @@ class Peers:
         self._began = self._moved = clock()
         self._start = min(LONGEST_START, sum(self._sizes.values()) / START_RATE)
         self._came = 0
+        self._unseen: set[str] = set()
+        self.news: Callable[[], None] = lambda: None
 
-    def watch(self, news: Callable[[], None]) -> None:
+    def watch(self) -> None:
         """Look at all of them from now on; `news` is called when one has something new."""
+        self._unseen = {peer.name for peer in self.all}
         for peer in self.all:
-            threading.Thread(target=self._look, args=(peer, news), daemon=True).start()
+            threading.Thread(target=self._look, args=(peer,), daemon=True).start()
 
-    def turn(self, file: File, start: int, stop: int) -> Range | None:
-        """The first bytes between `start` and `stop` that this machine asks the hub for now."""
+    def turn(
+        self, file: File, start: int, stop: int, without: Collection[str] = ()
+    ) -> Range | None:
+        """The first bytes between `start` and `stop` that this machine asks the hub for now.
+
+        `without`: names of machines that cannot give the file, whatever they say.
+        """
         now, position = self._clock(), start
+        if self._unseen and now - self._began < FIRST_LOOK:
+            return None
         counted = sorted({peer.name for peer in self.all if self._counts(peer, now)} | {self._me})
         stands = now - self._moved > STANDSTILL + STAGGER * self._names.index(self._me)
         while position < stop:
             end = min(stop, (position // PIECE + 1) * PIECE)
             mine = self._owner(self._first[file.path] + position // PIECE, counted) == self._me
-            if mine or stands:
-                given = [part for peer in self.all if (part := peer.gives(file, position, end))]
+            if stands:
+                return position, end
+            if mine:
+                able = (peer for peer in self.all if peer.name not in without)
+                given = [part for peer in able if (part := peer.gives(file, position, end))]
                 first = min((part[0] for part in given), default=end)
                 if first > position:
                     return position, first
@@ -153,18 +168,19 @@ class Peers:
             return now - self._began < self._start
         return now - peer.life < LIFE
 
-    def _look(self, peer: Peer, news: Callable[[], None]) -> None:
+    def _look(self, peer: Peer) -> None:
         session = Session(timeout=LIFE / 2)
         while not self._stop.is_set() and not peer.dropped:
             try:
                 if self.hears(peer, self._report(session, peer)):
-                    news()
+                    self.news()
             except (SourceFailure, Interrupted):
                 # What it has is not to be had now; it may still be about to begin.
                 peer.offers, peer.complete, peer.sign = {}, False, (None, None)
             except (ValueError, KeyError, TypeError, AttributeError):
                 print(f"{peer.name} does not say what it has in a way that we know", flush=True)
                 peer.dropped = True
+            self._unseen.discard(peer.name)
             now = self._clock()
             fetches = not peer.complete and self._counts(peer, now)
             self._stop.wait(LOOK_EVERY if fetches else LOOK_AGAIN)
