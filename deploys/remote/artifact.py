@@ -25,8 +25,9 @@ from .http import RangeRefused
 from .lock import Taken, held
 from .progress import Progress
 from .publish import make_directories
-from .source import Address, Directory, Patience, Source, stream
+from .source import Address, Directory, Patience, Source
 from .space import explain, require
+from .stream import stream
 from .tree import tree_sha256
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace as altered
 from pathlib import Path
 
-from . import manifest, publish, space, workers
+from . import manifest, publish, space, standing, workers
 from .content import sha256_of
 from .durable import rename
 from .failure import Failure
@@ -22,11 +22,14 @@ from .manifest import Record
 from .merge import shards_of
 from .progress import Progress
 from .shards import HeaderChanged, Merging, part_of, state_name
-from .source import Directory, Patience, Source, open_source
+from .source import Patience, Source, open_source
 from .spec import File, SourceSpec, Spec, owner_ids, take_ownership
-from .transfer import SYNC_BYTES, Run, Target, transfer
+from .transfer import PIECE_BYTES, SYNC_BYTES, Item, Run, Target
 
 LAYOUTS = 3
+# Streams altogether, and files that are hashed side by side.
+STREAMS = 16
+LANES = 4
 
 
 def fetch(
@@ -35,6 +38,7 @@ def fetch(
     patience: Patience | None = None,
     stop: threading.Event | None = None,
     sync_bytes: int = SYNC_BYTES,
+    piece_bytes: int = PIECE_BYTES,
 ) -> bool:
     """The directory is complete and its manifest holds; whether anything had to be done for it."""
     if publish.complete(spec):
@@ -52,7 +56,12 @@ def fetch(
                 progress = Progress("fetch", sum(file.size for file in spec.files))
                 journal = Journal(state / "journal")
                 run = Run(
-                    journal, progress, stop or threading.Event(), patience or Patience(), sync_bytes
+                    journal,
+                    progress,
+                    stop or threading.Event(),
+                    patience or Patience(),
+                    sync_bytes,
+                    piece_bytes,
                 )
                 try:
                     records = _fetch(spec, run)
@@ -95,76 +104,92 @@ def _fetch(spec: Spec, run: Run) -> list[Record]:
 
 def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
     """Every file is in place and proven, a merged one still under its `.part` name."""
+    places = _places(spec)
 
-    def work(tasks: Sequence[workers.Task]) -> None:
+    def sources() -> list[Source]:
+        return [open_source(each, run.patience) for each in places]
+
+    def work(items: Sequence[Item], lanes: int) -> None:
         def tick() -> None:
             run.progress.tick()
             if run.stop.is_set():
                 inner.stop.set()
 
-        workers.run(tasks, spec.workers, lambda: _sources(spec, run.patience), inner.stop, tick)
+        streams = max(1, min(spec.workers, STREAMS // len(places)))
+        standings = [
+            standing.of(each, source.name, streams) for each, source in zip(places, sources())
+        ]
+        workers.run(items, standings, sources, inner, tick, lanes=lanes)
 
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     records: list[Record] = []
-    tasks = [_plain_task(spec, inner, file, records) for file in plain]
+    items = [_Plain(spec, inner, file, records) for file in plain]
     known = _known_output(spec)
     if known:
         records.append(known)
         run.progress.add(sum(file.size for file in shards))
     if known or not shards:
-        work(tasks)
+        work(items, LANES)
         return records
-    with Merging(spec, run, shards, _sources(spec, run.patience)) as merging:
-        work([*merging.tasks(inner), *tasks])
+    with Merging(spec, run, shards, sources) as merging:
+        # One after the other: the digest of the merged file is taken in this order.
+        work([*merging.items(), *items], 1)
         return [*records, merging.finish()]
 
 
-def _sources(spec: Spec, patience: Patience) -> list[Source]:
-    sources = [open_source(each, patience) for each in spec.sources]
+def _places(spec: Spec) -> list[SourceSpec]:
+    places = list(spec.sources)
     if spec.output and any(_has(spec.directory / file.path, file.size) for file in spec.files):
         # Shards that were fetched earlier, before a merged file was wanted.
-        sources.insert(0, Directory(spec.directory))
-    return sources
+        places.insert(0, SourceSpec("directory", str(spec.directory)))
+    return places
 
 
-def _plain_task(spec: Spec, run: Run, file: File, records: list[Record]) -> workers.Task:
-    final = spec.directory / file.path
-    part = spec.directory / ".fetch" / f"{state_name(file)}.part"
-    key = Target(file, -1).key
-    ids = owner_ids(spec.owner)
+class _Plain:
+    """A file that stays one, from its part in `.fetch/` to its name."""
 
-    def work(sources: Sequence[Source]) -> None:
-        if not _already_there(run, file, final, key):
-            _fetch_part(run, file, part, key, sources)
-            publish.make_directories(final.parent, ids)
-            rename(part, final)
-        take_ownership(final, ids)
-        found = manifest.record(spec.directory, file.path, file.sha256)
-        run.journal.put(key, Entry(file.size, True, (found.size, found.mtime_ns, found.inode or 0)))
-        records.append(found)
+    def __init__(self, spec: Spec, run: Run, file: File, records: list[Record]) -> None:
+        self.file = file
+        self._spec, self._run, self._records = spec, run, records
+        self._final = spec.directory / file.path
+        self._part = spec.directory / ".fetch" / f"{state_name(file)}.part"
+        self._key = Target(file, -1).key
+        self._fd = -1
 
-    return work
+    def begin(self) -> Target | None:
+        if _already_there(self._run, self.file, self._final, self._key):
+            self._record()
+            return None
+        publish.refuse_links(self._spec.directory, self.file.path)
+        if not self._part.exists():
+            self._run.journal.forget(self._key)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self._part, flags, 0o644)
+        space.allocate(self._fd, self.file.size)
+        return Target(self.file, self._fd)
 
+    def finish(self) -> None:
+        os.fchmod(self._fd, 0o644)
+        os.fsync(self._fd)
+        publish.make_directories(self._final.parent, owner_ids(self._spec.owner))
+        rename(self._part, self._final)
+        self._record()
 
-def _fetch_part(run: Run, file: File, part: Path, key: str, sources: Sequence[Source]) -> None:
-    if not part.exists():
-        run.journal.forget(key)
-    fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        space.allocate(fd, file.size)
-        transfer(run, Target(file, fd), sources)
-        os.fchmod(fd, 0o644)
-        os.fsync(fd)
-    except Failure:
-        if not run.journal.get(key).at:
-            part.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _record(self) -> None:
+        take_ownership(self._final, owner_ids(self._spec.owner))
+        found = manifest.record(self._spec.directory, self.file.path, self.file.sha256)
+        stat = (found.size, found.mtime_ns, found.inode or 0)
+        self._run.journal.put({self._key: Entry(((0, self.file.size),), True, stat)})
+        self._records.append(found)
 
 
 def _already_there(run: Run, file: File, final: Path, key: str) -> bool:
-    if not _has(final, file.size):
+    if final.is_symlink() or not _has(final, file.size):
         return False
     found, entry = final.stat(), run.journal.get(key)
     if entry.proven and entry.stat == (found.st_size, found.st_mtime_ns, found.st_ino):

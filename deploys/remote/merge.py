@@ -68,7 +68,7 @@ def lay_out(shards: Sequence[tuple[File, Header]]) -> Layout:
     pairs = [raw for key, raw in headers[0].pairs if key != SPLIT_COUNT] + [COUNT_ZERO]
     infos = [
         tensor.info + struct.pack("<Q", tensor.offset + start)
-        for header, start in zip(headers, data_starts, strict=True)
+        for header, start in zip(headers, data_starts)
         for tensor in header.tensors
     ]
     head = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(pairs)) + b"".join(pairs + infos)

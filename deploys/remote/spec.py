@@ -29,18 +29,25 @@ class File:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One place that has the files; for `directory`, `endpoint` is the folder with the paths."""
+    """One place that has the files; for `directory`, `endpoint` is the folder with the paths.
+
+    `fallback`: asked only for what no other source can give.
+    """
 
     kind: str
     endpoint: str
     repository: str = ""
     revision: str = ""
     token_file: str | None = None
+    fallback: bool = False
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The files of one model and where they go; `output`: the file that GGUF shards become."""
+    """The files of one model and where they go; `output`: the file that GGUF shards become.
+
+    `workers` is the number of streams from each source.
+    """
 
     model: str
     directory: Path
@@ -156,6 +163,7 @@ def _source(value: dict[str, Any], spec: dict[str, Any]) -> SourceSpec:
         str(value.get("repository") or ""),
         str(value.get("revision") or ""),
         token_file,
+        bool(value.get("fallback")),
     )
 
 

@@ -1,0 +1,91 @@
+"""What is known of a source in one run: what it cannot give, and how much to ask of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from .http import Interrupted
+from .source import Patience
+from .spec import SourceSpec
+from .transfer import Transfer
+
+# Seconds without an answer `too busy` after which one stream more is tried.
+RECOVERS_AFTER = 60.0
+
+
+@dataclass
+class Trouble:
+    """With one file: so many times in a row, last at `since`, not again before `until`."""
+
+    tried: int = 0
+    since: float = 0.0
+    until: float = 0.0
+
+
+@dataclass(eq=False)
+class Standing:
+    """One source; sources of a higher `rank` are for what those of a lower one cannot give.
+
+    `busy` of its `streams` have something to do. `serial`: it gives these files only from the start
+    to the end; `serving` are the ones that a stream is at.
+    """
+
+    name: str
+    rank: int
+    streams: int
+    dropped: str = ""
+    busy: int = 0
+    refused: dict[Transfer, str] = field(default_factory=dict)
+    troubles: dict[Transfer, Trouble] = field(default_factory=dict)
+    serial: set[Transfer] = field(default_factory=set)
+    serving: set[Transfer] = field(default_factory=set)
+    _most: int = 0
+    _slowed: float = 0.0
+    _rests_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._most = self.streams
+
+    def able(self, transfer: Transfer) -> bool:
+        """Whether it may have the file."""
+        return not self.dropped and transfer not in self.refused
+
+    def ready(self, transfer: Transfer, now: float) -> bool:
+        """Whether it can be asked for the file now."""
+        trouble = self.troubles.get(transfer)
+        return now >= self._rests_until and not (trouble and now < trouble.until)
+
+    def most(self, now: float) -> int:
+        """How many streams it bears."""
+        recovered = int((now - self._slowed) / RECOVERS_AFTER)
+        return min(self.streams, self._most + recovered)
+
+    def failed(
+        self, transfer: Transfer, problem: Interrupted, began: float, came: int, patience: Patience
+    ) -> None:
+        """A request that `began` then broke off after `came` bytes."""
+        now = time.monotonic()
+        trouble = self.troubles.setdefault(transfer, Trouble())
+        if began < trouble.since:
+            return  # streams that fail together fail once
+        trouble.tried = 1 if came and not problem.idle else trouble.tried + 1
+        wait = patience.wait(trouble.tried, problem.retry_after)
+        trouble.since, trouble.until = now, now + wait
+        if trouble.tried >= patience.tries:
+            self.refused[transfer] = f"{problem}, {trouble.tried} times in a row: try again later"
+            return
+        print(
+            f"{transfer.file.path}: {problem}; again in {wait:.1f} s "
+            f"({trouble.tried} of {patience.tries})",
+            flush=True,
+        )
+        if problem.busy and began >= self._slowed:
+            self._most = max(1, self.most(now) // 2)
+            self._slowed, self._rests_until = now, now + wait
+
+
+def of(spec: SourceSpec, name: str, streams: int) -> Standing:
+    """A folder on this machine comes first, what the operator keeps in reserve last."""
+    rank = 0 if spec.kind == "directory" else 2 if spec.fallback else 1
+    return Standing(name, rank, streams)
