@@ -51,7 +51,7 @@ class Claim:
 
 
 class Claims:
-    """Claims on `items`, in their order; guarded by `lock`, held by whoever calls, but for `next`."""
+    """Claims on `items`, in their order; who calls holds `lock`, except for `next`."""
 
     def __init__(
         self,
@@ -106,6 +106,7 @@ class Claims:
 
     def opened(self, transfer: Transfer) -> None:
         """What `next` gave to be opened is open."""
+        transfer.state = State.OPEN
         self.open.append(transfer)
         self.changed.notify_all()
 

@@ -38,8 +38,9 @@ class Exchange:
         """The other machines, for one thread."""
         return [PeerSource(peer, self._files, patience) for peer in self._peers.all]
 
-    def standings(self, hubs: Sequence[Standing]) -> list[Standing]:
-        """Those of the other machines; `hubs` are asked for what nobody has and in turn only."""
+    def standings(self, others: Sequence[Standing]) -> list[Standing]:
+        """Those of the other machines; of the `others`, hubs are asked for what no machine has."""
+        hubs = [each for each in others if not each.local]
         for hub in hubs:
             hub.part = self._turn
         rank = min((hub.rank for hub in hubs), default=0)

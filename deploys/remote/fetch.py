@@ -6,30 +6,31 @@ complete.
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace as altered
-from pathlib import Path
 
 from . import manifest, publish, space, standing, workers
 from .content import sha256_of
-from .durable import rename
 from .exchange import Exchange
 from .failure import Failure
-from .journal import Entry, Journal
+from .journal import Journal
 from .lock import Taken, held
 from .manifest import Record
 from .merge import shards_of
 from .peers import PIECE
+from .plain import Plain, has
 from .progress import Progress
 from .shards import HeaderChanged, Merging, part_of, state_name
 from .share import Share, is_told
-from .source import Directory, Patience, Source, open_source
-from .spec import File, SourceSpec, Spec, owner_ids, take_ownership
-from .transfer import SYNC_BYTES, Item, Run, Target
+from .source import Patience, Source, open_source
+from .spec import SourceSpec, Spec, owner_ids
+from .transfer import PIECE_BYTES, SYNC_BYTES, Item, Run
 
 LAYOUTS = 3
+# Streams altogether, and files that are hashed side by side.
+STREAMS = 16
+LANES = 4
 
 
 def fetch(
@@ -38,6 +39,7 @@ def fetch(
     patience: Patience | None = None,
     stop: threading.Event | None = None,
     sync_bytes: int = SYNC_BYTES,
+    piece_bytes: int = PIECE_BYTES,
 ) -> bool:
     """The directory is complete and its manifest holds; whether anything had to be done for it."""
     if publish.complete(spec):
@@ -55,7 +57,12 @@ def fetch(
                 progress = Progress("fetch", sum(file.size for file in spec.files))
                 journal = Journal(state / "journal")
                 run = Run(
-                    journal, progress, stop or threading.Event(), patience or Patience(), sync_bytes
+                    journal,
+                    progress,
+                    stop or threading.Event(),
+                    patience or Patience(),
+                    sync_bytes,
+                    piece_bytes,
                 )
                 try:
                     records = _fetch(spec, run)
@@ -86,7 +93,7 @@ def merge(spec: Spec, *, stop: threading.Event | None = None) -> bool:
 
 
 def _shared(spec: Spec) -> bool:
-    """The other machines are told of the complete model, if they should be; whether that was news."""
+    """The other machines are told that the model is complete; whether that was news."""
     if spec.sharing is None or is_told(spec, spec.sharing.folder):
         return False
     Share(spec, spec.sharing.folder).holds_all()
@@ -107,119 +114,55 @@ def _fetch(spec: Spec, run: Run) -> list[Record]:
 
 def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
     """Every file is in place and proven, a merged one still under its `.part` name."""
+    places = _places(spec)
     exchange = Exchange(spec, spec.sharing, inner.stop) if spec.sharing else None
+    share = exchange.share if exchange else None
     if exchange:
-        inner = altered(inner, piece_bytes=PIECE, peers=exchange.names)
+        inner = altered(inner, piece_bytes=min(PIECE, run.piece_bytes), peers=exchange.names)
 
     def sources() -> list[Source]:
-        return (exchange.sources(run.patience) if exchange else []) + _sources(spec, run.patience)
+        others = exchange.sources(run.patience) if exchange else []
+        return [*(open_source(each, run.patience) for each in places), *others]
 
-    def work(items: Sequence[Item]) -> None:
+    def work(items: Sequence[Item], lanes: int) -> None:
         def tick() -> None:
             run.progress.tick()
             if run.stop.is_set():
                 inner.stop.set()
 
-        opened = _sources(spec, run.patience)
-        specs = [SourceSpec("directory", "")] * (len(opened) - len(spec.sources))
-        hubs = [
-            standing.of(each, source.name, spec.workers)
-            for each, source in zip([*specs, *spec.sources], opened)
+        streams = max(1, min(spec.workers, STREAMS // len(places)))
+        standings = [
+            standing.of(each, source.name, streams) for each, source in zip(places, sources())
         ]
-        turned = [hub for hub, each in zip(hubs, opened) if not isinstance(each, Directory)]
-        others = exchange.standings(turned) if exchange else []
-        workers.run(
-            items, [*others, *hubs], sources, inner, tick, lanes=spec.workers, exchange=exchange
-        )
+        if exchange:
+            standings += exchange.standings(standings)
+        workers.run(items, standings, sources, inner, tick, lanes=lanes, exchange=exchange)
 
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     records: list[Record] = []
-    items: list[Item] = [_Plain(spec, inner, file, records, exchange) for file in plain]
+    items = [Plain(spec, inner, file, records, share) for file in plain]
     known = _known_output(spec)
     if known:
         records.append(known)
         run.progress.add(sum(file.size for file in shards))
     if known or not shards:
-        work(items)
+        work(items, LANES)
         return records
-    hubs_first: Callable[[], list[Source]] = lambda: sources()[::-1]
-    with Merging(spec, inner, shards, hubs_first) as merging:
-        if exchange:
+    with Merging(spec, run, shards, sources) as merging:
+        if share:
             for file, head, place in merging.places():
-                exchange.share.lies_in(file, part_of(spec), head=head, place=place)
-        work([*merging.items(), *items])
+                share.lies_in(file, part_of(spec), head=head, place=place)
+        # One after the other: the digest of the merged file is taken in this order.
+        work([*merging.items(), *items], 1)
         return [*records, merging.finish()]
 
 
-def _sources(spec: Spec, patience: Patience) -> list[Source]:
-    sources = [open_source(each, patience) for each in spec.sources]
-    if spec.output and any(_has(spec.directory / file.path, file.size) for file in spec.files):
+def _places(spec: Spec) -> list[SourceSpec]:
+    places = list(spec.sources)
+    if spec.output and any(has(spec.directory / file.path, file.size) for file in spec.files):
         # Shards that were fetched earlier, before a merged file was wanted.
-        sources.insert(0, Directory(spec.directory))
-    return sources
-
-
-class _Plain:
-    """A file that keeps its name; under `.fetch/` until it is proven."""
-
-    def __init__(
-        self, spec: Spec, run: Run, file: File, records: list[Record], exchange: Exchange | None
-    ) -> None:
-        self.file, self._spec, self._run, self._records = file, spec, run, records
-        self._exchange = exchange
-        self._final = spec.directory / file.path
-        self._part = spec.directory / ".fetch" / f"{state_name(file)}.part"
-        self._fd = -1
-
-    def begin(self) -> Target | None:
-        key = Target(self.file, -1).key
-        if _already_there(self._run, self.file, self._final, key):
-            self._record()
-            return None
-        if not self._part.exists():
-            self._run.journal.forget(key)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self._part, flags, 0o644)
-        space.allocate(self._fd, self.file.size)
-        if self._exchange:
-            self._exchange.share.lies_in(self.file, self._part)
-        return Target(self.file, self._fd)
-
-    def finish(self) -> None:
-        os.fchmod(self._fd, 0o644)
-        os.fsync(self._fd)
-        publish.make_directories(self._final.parent, owner_ids(self._spec.owner))
-        rename(self._part, self._final)
-        self._record()
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _record(self) -> None:
-        if self._exchange:
-            self._exchange.share.lies_in(self.file, self._final)
-        take_ownership(self._final, owner_ids(self._spec.owner))
-        found = manifest.record(self._spec.directory, self.file.path, self.file.sha256)
-        stat = (found.size, found.mtime_ns, found.inode or 0)
-        entry = Entry(((0, self.file.size),), True, stat)
-        self._run.journal.put({Target(self.file, -1).key: entry})
-        self._records.append(found)
-
-
-def _already_there(run: Run, file: File, final: Path, key: str) -> bool:
-    if not _has(final, file.size):
-        return False
-    found, entry = final.stat(), run.journal.get(key)
-    if entry.proven and entry.stat == (found.st_size, found.st_mtime_ns, found.st_ino):
-        run.progress.add(file.size)
-        return True
-    if sha256_of(final, run.progress.add) == file.sha256:
-        final.chmod(0o644)
-        return True
-    run.progress.add(-file.size)
-    return False
+        places.insert(0, SourceSpec("directory", str(spec.directory)))
+    return places
 
 
 def _known_output(spec: Spec) -> Record | None:
@@ -228,7 +171,7 @@ def _known_output(spec: Spec) -> Record | None:
     if not spec.output or not found or not found.describes(spec):
         return None
     for each in found.files:
-        if each.path == spec.output and _has(spec.directory / each.path, each.size):
+        if each.path == spec.output and has(spec.directory / each.path, each.size):
             print(f"{each.path}: reading it to see whether it is still what it was", flush=True)
             if sha256_of(spec.directory / each.path) == each.sha256:
                 return manifest.record(spec.directory, each.path, each.sha256)
@@ -241,16 +184,9 @@ def _missing_bytes(spec: Spec) -> int:
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     missing = 0
     for file in plain:
-        if not _has(place / file.path, file.size):
+        if not has(place / file.path, file.size):
             kept = space.allocated(place / ".fetch" / f"{state_name(file)}.part")
             missing += max(0, file.size - kept)
     if spec.output and not (place / spec.output).exists():
         missing += max(0, sum(file.size for file in shards) - space.allocated(part_of(spec)))
     return missing
-
-
-def _has(path: Path, size: int) -> bool:
-    try:
-        return path.is_file() and path.stat().st_size == size
-    except OSError:
-        return False

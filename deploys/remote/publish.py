@@ -77,6 +77,16 @@ def make_directories(path: Path, ids: tuple[int, int]) -> None:
     take_ownership(path, ids)
 
 
+def refuse_links(root: Path, path: str) -> None:
+    """Failure if a folder on the way from `root` to `path` is a link: it may lead anywhere."""
+    for part in Path(path).parents:
+        if (root / part).is_symlink() and part != Path("."):
+            raise Failure(
+                f"{root / part} is a symbolic link: what is fetched would go where it leads; "
+                "replace it by a folder"
+            )
+
+
 def _holding(spec: Spec) -> Manifest | None:
     found = manifest.load(spec.directory / manifest.NAME)
     if found and found.describes(spec) and not manifest.problems(found, spec.directory):

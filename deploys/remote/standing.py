@@ -29,9 +29,10 @@ class Trouble:
 class Standing:
     """One source; sources of a higher `rank` are for what those of a lower one cannot give.
 
-    `busy` of its `streams` have something to do. `serial`: it gives these files only from the start to
-    the end; `serving` are the ones that a stream is at. `part`: what it may be asked for now of
-    some bytes of a file, where that is not all of them. `peer`: it is another machine of the lab.
+    `busy` of its `streams` have something to do. `serial`: it gives these files only from the start
+    to the end; `serving` are the ones that a stream is at. `part`: what it may be asked for now of
+    some bytes of a file, where that is not all of them. `local`: it is on this machine, `peer`: on
+    another one of the lab.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Standing:
     serving: set[Transfer] = field(default_factory=set)
     part: Callable[[Transfer, int, int], Range | None] | None = None
     peer: bool = False
+    local: bool = False
     _most: int = 0
     _slowed: float = 0.0
     _rests_until: float = 0.0
@@ -93,4 +95,4 @@ class Standing:
 def of(spec: SourceSpec, name: str, streams: int) -> Standing:
     """A folder on this machine comes first, what the operator keeps in reserve last."""
     rank = 0 if spec.kind == "directory" else 2 if spec.fallback else 1
-    return Standing(name, rank, streams)
+    return Standing(name, rank, streams, local=spec.kind == "directory")

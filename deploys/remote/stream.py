@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from .content import looks_like
 from .failure import SourceFailure, Stopped
@@ -44,11 +44,11 @@ def stream(
             return
         reach = max(reach, offset)
         try:
-            for offset, data in attempt(
+            for first, data in attempt(
                 source, path, offset, size, patience=patience, end=end, on_size=learn
             ):
-                yield offset, data
-                offset += len(data)
+                yield first, data
+                offset = first + len(data)
             return
         except Interrupted as problem:
             tried = tried + 1 if problem.idle or offset <= reach else 1
@@ -74,7 +74,7 @@ def attempt(
     patience: Patience,
     end: int | None = None,
     on_size: Callable[[int], None] | None = None,
-) -> Iterator[tuple[int, bytes]]:
+) -> Generator[tuple[int, bytes], None, None]:
     """Offset and data from one answer, as in `stream`; Interrupted when it ends early or crawls."""
     with contextlib.closing(source.open(path, start, end)) as body:
         if body.total is not None and size is None:

@@ -25,7 +25,7 @@ from .spec import File
 
 ATTEMPTS = 3
 SYNC_BYTES = 32 << 20
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 32 << 20
 # Who gave what was there before this run, and the beginning that was read for itself.
 ON_DISK, BEGINNING = "what was on disk", "its beginning"
 
@@ -122,7 +122,7 @@ class Transfer:
 
     def open(self, target: Target) -> None:
         """What the journal knows to be on disk counts as in place."""
-        self.target, self.state = target, State.OPEN
+        self.target = target
         for start, stop in self._run.journal.get(target.key).ranges:
             self._mark(start, min(stop, self.file.size), ON_DISK)
         self._begin()
@@ -203,11 +203,10 @@ class Transfer:
         self._hashing = False
         givers = {name: given.total for name, given in self.given.items() if given.total}
         givers.pop(BEGINNING, None)
-        self.forget(BEGINNING)
         if self.evidence and self._run.peers & givers.keys():
             # All at once: several may have passed on the same wrong bytes, and hubs have the right
             # ones.
-            for name in self._run.peers:
+            for name in (*self._run.peers, BEGINNING):
                 self.forget(name)
             return
         self._cleared |= self.avoided
@@ -217,44 +216,19 @@ class Transfer:
             suspect = min(suspects, key=lambda name: suspects[name])
             self.avoided = {suspect}
             self.forget(suspect)
+            self.forget(BEGINNING)
             return
         self._attempts += 1
-        if self._attempts == ATTEMPTS:
-            raise Failure(
-                f"{self.file.path}: sha256 expected {self.file.sha256}, found {self.digest} from "
-                f"{self.givers()}, {ATTEMPTS} attempts: its data was deleted; "
-                "resolve the listing again or use another source"
-            )
         self.avoided, self._cleared = set(givers), set()
+        found, by = self.digest, self.givers()
         for name in list(self.given):
             self.forget(name)
-
-    def secure(self) -> None:
-        """Note what each other machine gave, before it is doubted. Without the lock."""
-        for name in self._run.peers & self.given.keys():
-            self.evidence[name] = [
-                (at, end, self._digest_of(at, end))
-                for start, stop in self.given[name]
-                for at in range(start, stop, PIECE)
-                for end in (min(at + PIECE, stop),)
-            ]
-
-    def liars(self) -> list[str]:
-        """Who gave something else than is there now that all is proven."""
-        return [
-            name
-            for name, given in self.evidence.items()
-            if any(self._digest_of(start, stop) != digest for start, stop, digest in given)
-        ]
-
-    def _digest_of(self, start: int, stop: int) -> str:
-        header = len(self.target.header)
-        data = os.pread(
-            self.target.fd,
-            stop - max(start, header),
-            self.target.place + max(start, header) - header,
-        )
-        return hashlib.sha256(data).hexdigest() if stop > header else ""
+        if self._attempts == ATTEMPTS:
+            raise Failure(
+                f"{self.file.path}: sha256 expected {self.file.sha256}, found {found} from {by}, "
+                f"{ATTEMPTS} attempts: its data was deleted; "
+                "resolve the listing again or use another source"
+            )
 
     def forget(self, giver: str) -> None:
         """What `giver` gave is missing; the hashing begins anew if it had come to that."""

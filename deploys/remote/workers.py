@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from . import evidence
 from .claims import Claim, Claims, Stream
 from .exchange import Exchange
 from .failure import SourceFailure, Stopped
@@ -246,15 +247,18 @@ class _Pool:
             return
         print(f"{path}: wrong content from {givers}, fetching it again", flush=True)
         if self._run.peers:
-            transfer.secure()
+            evidence.secure(transfer, self._run.peers)
         with self._recording:
+            # Not to be claimed before its beginning is in place again.
+            transfer.state = State.OPENING
+            self._run.journal.forget(transfer.target.key)
             with self._lock:
                 transfer.doubt()
-            self._run.journal.forget(transfer.target.key)
         if transfer.target.renew:
             transfer.target.prefix = transfer.target.renew(transfer.avoided)
         self._fill(transfer)
         with self._lock:
+            transfer.state = State.OPEN
             self._claims.changed.notify_all()
         self._advance(transfer)
 
@@ -267,7 +271,7 @@ class _Pool:
             self._run.journal.put({target.key: Entry(((0, size),), proven=True)})
             transfer.state = State.PROVEN
         target.reached(max(0, size - len(target.header)) + target.padding)
-        liars = transfer.liars()
+        liars = evidence.liars(transfer)
         transfer.item.finish()
         with self._recording:
             transfer.item.close()
