@@ -15,9 +15,12 @@ from .transfer import Item, Run, State, Transfer
 
 # Pieces that may be under way or not yet hashed, for each stream.
 PIECES_AHEAD = 2
+# A stream asks for what it gets in so many seconds, but never for less than a part of a piece.
+PIECE_SECONDS = 2.0
+SMALLEST = 8
 # A stream that has nothing to do takes the rest of a range from one that is so much slower.
 SLOWER = 4.0
-SLOW_AFTER = 2.0
+SLOW_AFTER = 1.0
 LOOK_EVERY = 0.2
 
 
@@ -92,7 +95,7 @@ class Claims:
                 now = time.monotonic()
                 found = None
                 if stream.number < standing.most(now):
-                    found = self._choose(standing, now) or self._take_over(stream, now)
+                    found = self._choose(stream, now) or self._take_over(stream, now)
                 if found is not None:
                     standing.busy += 1
                     stream.busy = True
@@ -182,7 +185,8 @@ class Claims:
             ]
             raise Failure(f"{transfer.file.path}: " + "; ".join(reasons))
 
-    def _choose(self, standing: Standing, now: float) -> Claim | Transfer | None:
+    def _choose(self, stream: Stream, now: float) -> Claim | Transfer | None:
+        standing = stream.standing
         candidates: list[Transfer] = []
         ahead = sum(each.ahead for each in self.open)
         for transfer in self._left:
@@ -193,7 +197,7 @@ class Claims:
                 # A hole is filled in any case: what lies behind it waits for it.
                 if gap is None or not (gap[2] or ahead < self._ahead):
                     continue
-            elif transfer.state is State.OPENING:
+            elif transfer.state is State.HELD:
                 continue
             candidates.append(transfer)
             if len(candidates) == self._lanes:
@@ -202,9 +206,9 @@ class Claims:
             return None
         transfer = min(candidates, key=lambda each: each.ahead)
         if transfer.state is State.WAITING:
-            transfer.state = State.OPENING
+            transfer.state = State.HELD
             return transfer
-        return self._claim(standing, transfer, now)
+        return self._claim(stream, transfer, now)
 
     def _may(self, standing: Standing, transfer: Transfer, now: float) -> bool:
         """Whether the source is the one to be asked for the file now."""
@@ -226,7 +230,8 @@ class Claims:
             for each in equals[: equals.index(standing)]
         )
 
-    def _claim(self, standing: Standing, transfer: Transfer, now: float) -> Claim | None:
+    def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Claim | None:
+        standing, piece = stream.standing, self._run.piece_bytes
         gap = transfer.gap()
         if gap is None:
             return None
@@ -234,7 +239,8 @@ class Claims:
             standing.serving.add(transfer)
             claim = Claim(transfer, standing, 0, transfer.file.size, now, serial=True)
         else:
-            stop = min(gap[1], gap[0] + self._run.piece_bytes)
+            count = max(piece // SMALLEST, min(piece, int(stream.rate * PIECE_SECONDS)))
+            stop = min(gap[1], gap[0] + count)
             transfer.take(gap[0], stop)
             claim = Claim(transfer, standing, gap[0], stop, now)
         self._running.append(claim)

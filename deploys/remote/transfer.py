@@ -94,7 +94,9 @@ class Item(Protocol):
 
 
 class State(enum.Enum):
-    WAITING, OPENING, OPEN, PROVEN = range(4)
+    """HELD: one thread opens it, or judges its content; nothing of it is claimed meanwhile."""
+
+    WAITING, HELD, OPEN, PROVEN = range(4)
 
 
 class Transfer:
@@ -147,7 +149,7 @@ class Transfer:
         self.unsynced += stop - start
 
     def advance(self) -> bool:
-        """What can be hashed has been; whether that was the whole file. Without the lock."""
+        """What can be hashed has been; True if that was all: it is HELD then. Without the lock."""
         with self._lock:
             if self._hashing or self.state is not State.OPEN:
                 return False
@@ -160,7 +162,10 @@ class Transfer:
                     stop = min(self._have.until(start), start + len(buffer))
                     if stop == start:
                         self._hashing = False
-                        return start == self.file.size
+                        whole = start == self.file.size
+                        if whole:
+                            self.state = State.HELD
+                        return whole
                     offset = self.target.place + start - len(self.target.header)
                 count = os.preadv(self.target.fd, [buffer[: stop - start]], offset)
                 digest.update(buffer[:count] if count else bytes(stop - start))

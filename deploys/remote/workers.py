@@ -233,8 +233,6 @@ class _Pool:
             return
         print(f"{path}: wrong content from {givers}, fetching it again", flush=True)
         with self._recording:
-            # Not to be claimed before its beginning is in place again.
-            transfer.state = State.OPENING
             self._run.journal.forget(transfer.target.key)
             with self._lock:
                 transfer.doubt()

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from tests.lab.faults import Fault
 
 CHUNK = 1 << 20
-IN_CONTENT = ("truncate", "corrupt", "changed", "close", "reset", "stall", "slow", "no_range")
+IN_CONTENT = (
+    *("truncate", "corrupt", "changed", "close", "reset", "stall", "slow"),
+    *("no_range", "wrong_range"),
+)
 OTHER = bytes(byte ^ 0x5A for byte in range(256))
 
 
@@ -77,6 +80,8 @@ class Content:
             begin, end = int(found[1]), int(found[2] or size - 1) + 1
         else:
             begin, end = size - int(found[2]), size
+        if "wrong_range" in self.due:
+            begin, end = end, end + end - begin
         begin, end = max(begin, 0), min(end, size)
         if begin >= end:
             refusal = {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
