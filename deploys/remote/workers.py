@@ -23,7 +23,7 @@ from .stream import attempt
 from .transfer import BEGINNING, Item, Run, State, Transfer
 
 LEAVE_AFTER = 5.0
-SYNC_SECONDS = 1.0
+SYNC_SECONDS = 0.5
 
 
 def run(

@@ -25,9 +25,10 @@ class Bytes:
 
     data: bytes | bytearray
 
-    def send(self, connection: socket.socket) -> int:
+    def send(self, connection: socket.socket) -> Iterator[int]:
+        """Send it and say of each part how many bytes it was."""
         connection.sendall(self.data)
-        return len(self.data)
+        yield len(self.data)
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class Extent:
     begin: int
     end: int
 
-    def send(self, connection: socket.socket) -> int:
+    def send(self, connection: socket.socket) -> Iterator[int]:
+        """Send it and say of each part how many bytes it was."""
         at = self.begin
         while at < self.end and (
-            sent := os.sendfile(connection.fileno(), self.file, at, self.end - at)
+            sent := os.sendfile(connection.fileno(), self.file, at, min(CHUNK, self.end - at))
         ):
             at += sent
-        return at - self.begin
+            yield sent
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(piece, Break):
                 self._break(piece)
                 return
-            log.bytes += piece.send(self.connection)
+            for count in piece.send(self.connection):
+                log.bytes += count
 
     def _break(self, how: Break) -> None:
         self.close_connection = True
