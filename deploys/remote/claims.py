@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from .claim import Claim, Stream
 from .failure import Failure, Stopped
 from .http import Interrupted
 from .ranges import Range
@@ -16,38 +16,13 @@ from .transfer import Item, Run, State, Transfer
 
 # Pieces that may be under way or not yet hashed, for each stream.
 PIECES_AHEAD = 2
+# A stream asks for what it gets in so many seconds, but never for less than a part of a piece.
+PIECE_SECONDS = 2.0
+SMALLEST = 8
 # A stream that has nothing to do takes the rest of a range from one that is so much slower.
 SLOWER = 4.0
-SLOW_AFTER = 2.0
+SLOW_AFTER = 1.0
 LOOK_EVERY = 0.2
-
-
-@dataclass(eq=False)
-class Stream:
-    """One at a time of the `standing.streams` streams; `rate` is what it had, in bytes a second."""
-
-    standing: Standing
-    number: int
-    rate: float = 0.0
-    busy: bool = False
-
-
-@dataclass(eq=False)
-class Claim:
-    """Bytes `position` to `stop` of a file, for one stream; another may take the rest.
-
-    `writing` bytes from `position` on are being written. `serial`: nothing is reserved, the source
-    sends the whole file and what is missing of it is used.
-    """
-
-    transfer: Transfer
-    standing: Standing
-    position: int
-    stop: int
-    began: float
-    serial: bool = False
-    writing: int = 0
-    came: int = 0
 
 
 class Claims:
@@ -94,7 +69,7 @@ class Claims:
                 now = time.monotonic()
                 found = None
                 if stream.number < standing.most(now):
-                    found = self._choose(standing, now) or self._take_over(stream, now)
+                    found = self._choose(stream, now) or self._take_over(stream, now)
                 if found is not None:
                     standing.busy += 1
                     stream.busy = True
@@ -165,15 +140,7 @@ class Claims:
             if each not in self._left:
                 yield each.file, [(0, each.file.size)]
             else:
-                yield each.file, each.entry().ranges if each.state is State.OPEN else ()
-
-    def distrust(self, name: str, why: str) -> None:
-        """Nothing more is taken from this source, and nothing kept that is not proven."""
-        for liar in self.standings:
-            if liar.name == name and not liar.dropped:
-                liar.dropped = why
-                for each in self.open:
-                    each.forget(name)
+                yield each.file, () if each.state is State.WAITING else each.entry().ranges
 
     def leave(self, transfer: Transfer) -> Standing | None:
         """The file is there; the source that is not to be trusted any more, if that showed one."""
@@ -184,12 +151,18 @@ class Claims:
         if len(transfer.avoided) != 1:
             return None
         (suspect,) = transfer.avoided
-        liar = next((each for each in self.standings if each.name == suspect), None)
-        if liar is None or suspect in transfer.given or liar.dropped:
+        if suspect in transfer.given:
             return None
-        liar.dropped = f"what it gave of {transfer.file.path} was wrong"
+        return self.distrust(suspect, f"what it gave of {transfer.file.path} was wrong")
+
+    def distrust(self, name: str, why: str) -> Standing | None:
+        """Nothing more is taken from this source, nor kept unproven; None: that is so already."""
+        liar = next((each for each in self.standings if each.name == name), None)
+        if liar is None or liar.dropped:
+            return None
+        liar.dropped = why
         for each in self.open:
-            each.forget(suspect)
+            each.forget(name)
         for each in self._left:
             self._require(each)
         return liar
@@ -203,7 +176,8 @@ class Claims:
             ]
             raise Failure(f"{transfer.file.path}: " + "; ".join(reasons))
 
-    def _choose(self, standing: Standing, now: float) -> Claim | Transfer | None:
+    def _choose(self, stream: Stream, now: float) -> Claim | Transfer | None:
+        standing = stream.standing
         candidates: list[Transfer] = []
         ahead = sum(each.ahead for each in self.open)
         for transfer in self._left:
@@ -214,7 +188,7 @@ class Claims:
                 # A hole is filled in any case: what lies behind it waits for it.
                 if gap is None or not (gap[2] or ahead < self._ahead):
                     continue
-            elif transfer.state is State.OPENING:
+            elif transfer.state is State.HELD:
                 continue
             candidates.append(transfer)
             if len(candidates) == self._lanes:
@@ -223,9 +197,9 @@ class Claims:
             return None
         transfer = min(candidates, key=lambda each: each.ahead)
         if transfer.state is State.WAITING:
-            transfer.state = State.OPENING
+            transfer.state = State.HELD
             return transfer
-        return self._claim(standing, transfer, now)
+        return self._claim(stream, transfer, now)
 
     def _may(self, standing: Standing, transfer: Transfer, now: float) -> bool:
         """Whether the source is the one to be asked for the file now."""
@@ -258,7 +232,8 @@ class Claims:
                 return (*found, transfer.taken_behind(found[0]))
         return None
 
-    def _claim(self, standing: Standing, transfer: Transfer, now: float) -> Claim | None:
+    def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Claim | None:
+        standing, piece = stream.standing, self._run.piece_bytes
         gap = self._gap(standing, transfer)
         if gap is None:
             return None
@@ -266,7 +241,8 @@ class Claims:
             standing.serving.add(transfer)
             claim = Claim(transfer, standing, 0, transfer.file.size, now, serial=True)
         else:
-            stop = min(gap[1], gap[0] + self._run.piece_bytes)
+            count = max(piece // SMALLEST, min(piece, int(stream.rate * PIECE_SECONDS)))
+            stop = min(gap[1], gap[0] + count)
             transfer.take(gap[0], stop)
             claim = Claim(transfer, standing, gap[0], stop, now)
         self._running.append(claim)

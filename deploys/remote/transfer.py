@@ -95,7 +95,9 @@ class Item(Protocol):
 
 
 class State(enum.Enum):
-    WAITING, OPENING, OPEN, PROVEN = range(4)
+    """HELD: one thread opens it, or judges its content; nothing of it is claimed meanwhile."""
+
+    WAITING, HELD, OPEN, PROVEN = range(4)
 
 
 class Transfer:
@@ -155,7 +157,7 @@ class Transfer:
         self.unsynced += stop - start
 
     def advance(self) -> bool:
-        """What can be hashed has been; whether that was the whole file. Without the lock."""
+        """What can be hashed has been; True if that was all: it is HELD then. Without the lock."""
         with self._lock:
             if self._hashing or self.state is not State.OPEN:
                 return False
@@ -167,9 +169,11 @@ class Transfer:
                     start, era, digest = self.hashed, self.era, self._digest
                     stop = min(self._have.until(start), start + len(buffer))
                     if stop == start:
-                        # Who comes to the end judges it, and nobody beside him.
-                        self._hashing = start == self.file.size
-                        return self._hashing
+                        self._hashing = False
+                        whole = start == self.file.size
+                        if whole:
+                            self.state = State.HELD
+                        return whole
                     offset = self.target.place + start - len(self.target.header)
                 count = os.preadv(self.target.fd, [buffer[: stop - start]], offset)
                 digest.update(buffer[:count] if count else bytes(stop - start))
@@ -200,7 +204,6 @@ class Transfer:
         Failure when that has been done often enough. Guilty is who was avoided last when the
         content is right.
         """
-        self._hashing = False
         givers = {name: given.total for name, given in self.given.items() if given.total}
         givers.pop(BEGINNING, None)
         if self.evidence and self._run.peers & givers.keys():

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from . import evidence
-from .claims import Claim, Claims, Stream
+from .claim import Claim, Stream
+from .claims import Claims
 from .exchange import Exchange
 from .failure import SourceFailure, Stopped
 from .http import Interrupted
@@ -25,7 +26,7 @@ from .stream import attempt
 from .transfer import BEGINNING, Item, Run, State, Transfer
 
 LEAVE_AFTER = 5.0
-SYNC_SECONDS = 1.0
+SYNC_SECONDS = 0.5
 
 
 def run(
@@ -249,8 +250,6 @@ class _Pool:
         if self._run.peers:
             evidence.secure(transfer, self._run.peers)
         with self._recording:
-            # Not to be claimed before its beginning is in place again.
-            transfer.state = State.OPENING
             self._run.journal.forget(transfer.target.key)
             with self._lock:
                 transfer.doubt()
@@ -276,15 +275,10 @@ class _Pool:
         with self._recording:
             transfer.item.close()
         with self._lock:
-            liar = self._claims.leave(transfer)
+            dropped = [self._claims.leave(transfer)]
+            why = f"what it gave of {transfer.file.path} was wrong"
+            dropped += [self._claims.distrust(name, why) for name in liars]
             self._room.notify_all()
             self._due.notify_all()
-            for name in liars:
-                self._claims.distrust(name, f"what it gave of {transfer.file.path} was wrong")
-        for name in liars:
-            print(
-                f"{name} is not used any more: what it gave of {transfer.file.path} was wrong",
-                flush=True,
-            )
-        if liar:
+        for liar in filter(None, dropped):
             print(f"{liar.name} is not used any more: {liar.dropped}", flush=True)
