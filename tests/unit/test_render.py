@@ -381,3 +381,11 @@ def test_a_peer_is_there_for_its_network_alone() -> None:
     lines = [line.strip() for line in configuration.content.splitlines()]
     assert lines.index("allow 10.8.0.0/24;") + 1 == lines.index("deny all;")
     assert [line for line in lines if line.startswith("listen")] == ["listen 10.8.0.5:8788;"]
+
+
+def test_nobody_is_answered_before_it_is_known_who_asks() -> None:
+    """nginx's `return` is carried out before `allow` and `deny` are."""
+    made = PLANS["peers"]
+    assert made.peer
+    lines = render.peer(made, made.peer)[1].content.splitlines()
+    assert not [line for line in lines if line.strip().startswith("return")]
