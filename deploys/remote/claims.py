@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .failure import Failure, Stopped
 from .http import Interrupted
 from .ranges import Range
-from .standing import Standing
+from .standing import Standing, its_turn
 from .transfer import Item, Run, State, Transfer
 
 # Pieces that may be under way or not yet hashed, for each stream.
@@ -190,7 +190,7 @@ class Claims:
         candidates: list[Transfer] = []
         ahead = sum(each.ahead for each in self.open)
         for transfer in self._left:
-            if not self._may(standing, transfer, now):
+            if not its_turn(standing, self.standings, transfer, now):
                 continue
             if transfer.state is State.OPEN:
                 gap = transfer.gap()
@@ -209,26 +209,6 @@ class Claims:
             transfer.state = State.HELD
             return transfer
         return self._claim(stream, transfer, now)
-
-    def _may(self, standing: Standing, transfer: Transfer, now: float) -> bool:
-        """Whether the source is the one to be asked for the file now."""
-        if not standing.able(transfer) or not standing.ready(transfer, now):
-            return False
-        if transfer in standing.serving:
-            return False
-        able = [each for each in self.standings if each.able(transfer)]
-        trusted = [each for each in able if each.name not in transfer.avoided] or able
-        rank = min(each.rank for each in trusted)
-        equals = [each for each in trusted if each.rank == rank]
-        if standing not in equals:
-            return False
-        # In the operator's order: who comes first has no stream that waits.
-        return not any(
-            each.busy < each.most(now)
-            and each.ready(transfer, now)
-            and transfer not in each.serving
-            for each in equals[: equals.index(standing)]
-        )
 
     def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Claim | None:
         standing, piece = stream.standing, self._run.piece_bytes
