@@ -64,7 +64,7 @@ class Claims:
         lanes: int,
     ) -> None:
         self.standings = standings
-        self.changed = threading.Condition(lock)
+        self.news = threading.Condition(lock)
         self._run, self._lanes = run, lanes
         self._left = [Transfer(item, run, lock) for item in items]
         self.open: list[Transfer] = []
@@ -86,7 +86,7 @@ class Claims:
         None: nothing is left for its source.
         """
         standing = stream.standing
-        with self.changed:
+        with self.news:
             standing.busy -= stream.busy
             stream.busy = False
             while not self.done and not standing.dropped:
@@ -100,16 +100,16 @@ class Claims:
                     standing.busy += 1
                     stream.busy = True
                     # The next source may be asked now, if this one has no stream left.
-                    self.changed.notify_all()
+                    self.news.notify_all()
                     return found
-                self.changed.wait(LOOK_EVERY)
+                self.news.wait(LOOK_EVERY)
             return None
 
     def opened(self, transfer: Transfer) -> None:
         """What `next` gave to be opened is open."""
         transfer.state = State.OPEN
         self.open.append(transfer)
-        self.changed.notify_all()
+        self.news.notify_all()
 
     def wanted(self, claim: Claim, offset: int, count: int) -> list[Range]:
         """What of `count` bytes from `offset` on is to be written by this stream, now reserved."""
@@ -154,7 +154,7 @@ class Claims:
             standing.refused[transfer] = str(problem)
         else:
             standing.troubles.pop(transfer, None)
-        self.changed.notify_all()
+        self.news.notify_all()
         self._require(transfer)
 
     def leave(self, transfer: Transfer) -> Standing | None:
@@ -162,7 +162,7 @@ class Claims:
         self._left.remove(transfer)
         if transfer in self.open:
             self.open.remove(transfer)
-        self.changed.notify_all()
+        self.news.notify_all()
         if len(transfer.avoided) != 1:
             return None
         (suspect,) = transfer.avoided

@@ -52,7 +52,7 @@ class ServerError(Exception):
 
 
 class Nginx:
-    """Serves the model in ``<work>/root/bench/tiny``, inside ``with``."""
+    """Serves the model in ``folder``, inside ``with``."""
 
     def __init__(self, work: Path) -> None:
         self._work = work

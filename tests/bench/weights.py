@@ -10,20 +10,14 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import os
 import random
-import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
-import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +25,7 @@ from statistics import median
 from typing import Any
 
 from deploys.operations import programs
+from tests.bench.cost import CommandError, Cost, measure
 from tests.bench.nginx import MODEL, Nginx, ServerError
 from tests.lab import gguf_file
 from tests.lab.gguf_file import U16, U32, Key
@@ -40,17 +35,6 @@ SHARDS = 6
 # What the issue of these programs asks for.
 TARGETS = {"usual": 2.5, "curl": 1.2, "written": 1.02, "disk": 1.02, "rss_mb": 256, "growth": 0.1}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelrack"
-
-
-@dataclass
-class Cost:
-    """What one run took: seconds, bytes written as the kernel counts them, peaks of the rest."""
-
-    seconds: float = 0.0
-    processor: float = 0.0
-    written: int = 0
-    memory: int = 0
-    disk: int = 0
 
 
 @dataclass
@@ -70,7 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-weights-", dir=arguments.folder) as folder:
         try:
             result = _measure(Path(folder), arguments)
-        except ServerError as error:
+        except (ServerError, CommandError) as error:
             print(error, file=sys.stderr)
             return 1
     print(json.dumps(result))
@@ -139,7 +123,7 @@ def _run_ours(work: Path, server: Nginx, way: Way) -> str:
     (work / "spec.json").write_text(json.dumps(spec))
     (work / "modelrack.pyz").write_bytes(programs.zipapp())
     command = ["python3", str(work / "modelrack.pyz"), "weights", "fetch", str(work / "spec.json")]
-    way.runs.append(_cost(work, server, [command]))
+    way.runs.append(measure(work, server.folder, [command]))
     manifest = json.loads((target / "manifest.json").read_bytes())
     return str(manifest["files"][0]["sha256"])
 
@@ -151,7 +135,7 @@ def _run_curl(work: Path, server: Nginx, way: Way) -> None:
     fetch = ["curl", "--silent", "--fail"]
     for file, name in zip(server.listing, files, strict=True):
         fetch += [server.address(file["path"]), "-o", name]
-    way.runs.append(_cost(work, server, [fetch, ["sync", *files]]))
+    way.runs.append(measure(work, server.folder, [fetch, ["sync", *files]]))
 
 
 def _run_usual(work: Path, server: Nginx, way: Way, tool: Path) -> str:
@@ -166,81 +150,8 @@ def _run_usual(work: Path, server: Nginx, way: Way, tool: Path) -> str:
     ]
     environment = {"MODELSCOPE_ENDPOINT": server.url, "TQDM_DISABLE": "1"}
     environment["MODELSCOPE_CACHE"] = str(work / "modelscope")
-    way.runs.append(_cost(work, server, commands, environment))
+    way.runs.append(measure(work, server.folder, commands, environment))
     return (work / "output").read_text().split()[0]
-
-
-def _cost(
-    work: Path,
-    server: Nginx,
-    commands: Sequence[Sequence[str]],
-    environment: dict[str, str] | None = None,
-) -> Cost:
-    """What the commands take, one after the other."""
-    _settle(server.folder)
-    cost, ended = Cost(), threading.Event()
-    watched: list[int] = []
-    watcher = threading.Thread(target=_watch, args=(work / "target", watched, cost, ended))
-    watcher.start()
-    start = time.monotonic()
-    try:
-        for command in commands:
-            with (work / "output").open("wb") as output:
-                process = subprocess.Popen(
-                    command,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **(environment or {})},
-                )
-                watched[:] = [process.pid]
-                # Not reaped yet: its counters can still be read.
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-                counters = Path(f"/proc/{process.pid}/io").read_text()
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                said = (work / "output").read_text(errors="replace")
-                raise ServerError(f"{command[0]} ended with {process.returncode}: {said[-500:]}")
-            cost.written += int(counters.split("\nwrite_bytes: ")[1].split("\n")[0])
-            cost.processor += usage.ru_utime + usage.ru_stime
-        cost.seconds = time.monotonic() - start
-    finally:
-        ended.set()
-        watcher.join()
-    return cost
-
-
-def _watch(folder: Path, watched: list[int], cost: Cost, ended: threading.Event) -> None:
-    # Not the memory that wait4 tells: a process inherits the peak of the one that started it.
-    peak = re.compile(r"VmHWM:\s+(\d+) kB")
-    while True:
-        done = ended.wait(0.1)
-        used = 0
-        for path in [folder, *folder.rglob("*")]:
-            try:
-                used += path.stat().st_blocks * 512
-            except OSError:
-                continue
-        cost.disk = max(cost.disk, used)
-        for number in watched:
-            with contextlib.suppress(OSError):
-                if found := peak.search(Path(f"/proc/{number}/status").read_text()):
-                    cost.memory = max(cost.memory, int(found[1]) * 1024)
-        if done:
-            return
-
-
-def _settle(root: Path) -> None:
-    """Nothing waits to be written, no old file is in memory, the served ones are."""
-    os.sync()
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("3")
-    except OSError:
-        _say("the caches cannot be dropped here")
-    for path in root.rglob("*.gguf"):
-        with path.open("rb", buffering=0) as file:
-            while file.read(8 << 20):
-                pass
 
 
 def _fresh(work: Path) -> Path:
