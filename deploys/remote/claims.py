@@ -11,7 +11,7 @@ from .failure import Failure, Stopped
 from .http import Interrupted
 from .ranges import Range
 from .spec import File
-from .standing import Standing
+from .standing import Standing, its_turn
 from .transfer import Item, Run, State, Transfer
 
 # Pieces that may be under way or not yet hashed, for each stream.
@@ -37,7 +37,7 @@ class Claims:
         lanes: int,
     ) -> None:
         self.standings = standings
-        self.changed = threading.Condition(lock)
+        self.news = threading.Condition(lock)
         self._run, self._lanes = run, lanes
         self._left = [Transfer(item, run, lock) for item in items]
         self._all_files = tuple(self._left)
@@ -60,7 +60,7 @@ class Claims:
         None: nothing is left for its source.
         """
         standing = stream.standing
-        with self.changed:
+        with self.news:
             standing.busy -= stream.busy
             stream.busy = False
             while not self.done and not standing.dropped:
@@ -74,16 +74,16 @@ class Claims:
                     standing.busy += 1
                     stream.busy = True
                     # The next source may be asked now, if this one has no stream left.
-                    self.changed.notify_all()
+                    self.news.notify_all()
                     return found
-                self.changed.wait(LOOK_EVERY)
+                self.news.wait(LOOK_EVERY)
             return None
 
     def opened(self, transfer: Transfer) -> None:
         """What `next` gave to be opened is open."""
         transfer.state = State.OPEN
         self.open.append(transfer)
-        self.changed.notify_all()
+        self.news.notify_all()
 
     def wanted(self, claim: Claim, offset: int, count: int) -> list[Range]:
         """What of `count` bytes from `offset` on is to be written by this stream, now reserved."""
@@ -131,7 +131,7 @@ class Claims:
             standing.refused[transfer] = str(problem)
         else:
             standing.troubles.pop(transfer, None)
-        self.changed.notify_all()
+        self.news.notify_all()
         self._require(transfer)
 
     def held(self) -> Iterator[tuple[File, Sequence[Range]]]:
@@ -147,7 +147,7 @@ class Claims:
         self._left.remove(transfer)
         if transfer in self.open:
             self.open.remove(transfer)
-        self.changed.notify_all()
+        self.news.notify_all()
         if len(transfer.avoided) != 1:
             return None
         (suspect,) = transfer.avoided
@@ -181,7 +181,7 @@ class Claims:
         candidates: list[Transfer] = []
         ahead = sum(each.ahead for each in self.open)
         for transfer in self._left:
-            if not self._may(standing, transfer, now):
+            if not its_turn(standing, self.standings, transfer, now):
                 continue
             if transfer.state is State.OPEN:
                 gap = self._gap(standing, transfer)
@@ -200,28 +200,6 @@ class Claims:
             transfer.state = State.HELD
             return transfer
         return self._claim(stream, transfer, now)
-
-    def _may(self, standing: Standing, transfer: Transfer, now: float) -> bool:
-        """Whether the source is the one to be asked for the file now."""
-        if not standing.able(transfer) or not standing.ready(transfer, now):
-            return False
-        if transfer in standing.serving:
-            return False
-        able = [each for each in self.standings if each.able(transfer)]
-        trusted = [each for each in able if each.name not in transfer.avoided] or able
-        rank = min(each.rank for each in trusted)
-        equals = [each for each in trusted if each.rank == rank]
-        if standing not in equals:
-            return False
-        # In the operator's order: who comes first has no stream that waits. Other machines of the
-        # lab are beside it: what they have, no hub is asked for.
-        return standing.peer or not any(
-            each.busy < each.most(now)
-            and each.ready(transfer, now)
-            and transfer not in each.serving
-            for each in equals[: equals.index(standing)]
-            if not each.peer
-        )
 
     def _gap(self, standing: Standing, transfer: Transfer) -> tuple[int, int, bool] | None:
         """As `Transfer.gap`, of what this source may be asked for now."""

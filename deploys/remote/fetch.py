@@ -14,6 +14,7 @@ from . import manifest, publish, space, standing, workers
 from .content import sha256_of
 from .exchange import Exchange
 from .failure import Failure
+from .folders import make_directories, refuse_links
 from .journal import Journal
 from .lock import Taken, held
 from .manifest import Record
@@ -47,9 +48,10 @@ def fetch(
     if not spec.sources:
         raise Failure("the spec has no sources")
     place, state = spec.directory, spec.directory / ".fetch"
-    space.require(place, _missing_bytes(spec), len(spec.files) + 8)
+    space.require(place, *_missing(spec))
     try:
-        publish.make_directories(place, owner_ids(spec.owner))
+        make_directories(place, owner_ids(spec.owner))
+        refuse_links(place, f"{state.name}/lock")
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
             # Another fetch may have finished meanwhile, or died before its last step.
@@ -178,15 +180,17 @@ def _known_output(spec: Spec) -> Record | None:
     return None
 
 
-def _missing_bytes(spec: Spec) -> int:
-    """What is still to be written, at most: what is allocated already is not asked for twice."""
+def _missing(spec: Spec) -> tuple[int, int]:
+    """Bytes and files still to be written, at most; what is allocated already is not counted."""
     place = spec.directory
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
-    missing = 0
+    size, files = 0, 8  # lock, journal, manifest, what they are while they are written
     for file in plain:
         if not has(place / file.path, file.size):
             kept = space.allocated(place / ".fetch" / f"{state_name(file)}.part")
-            missing += max(0, file.size - kept)
+            size += max(0, file.size - kept)
+            files += not kept
     if spec.output and not (place / spec.output).exists():
-        missing += max(0, sum(file.size for file in shards) - space.allocated(part_of(spec)))
-    return missing
+        size += max(0, sum(file.size for file in shards) - space.allocated(part_of(spec)))
+        files += len(shards)
+    return size, files

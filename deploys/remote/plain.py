@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import manifest, publish, space
+from . import manifest, space
 from .content import sha256_of
 from .durable import rename
+from .folders import make_directories, refuse_links
 from .journal import Entry
 from .manifest import Record
 from .shards import state_name
@@ -33,7 +34,7 @@ class Plain:
         if _already_there(self._run, self.file, self._final, self._key):
             self._record()
             return None
-        publish.refuse_links(self._spec.directory, self.file.path)
+        refuse_links(self._spec.directory, self.file.path)
         if not self._part.exists():
             self._run.journal.forget(self._key)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,7 +47,7 @@ class Plain:
     def finish(self) -> None:
         os.fchmod(self._fd, 0o644)
         os.fsync(self._fd)
-        publish.make_directories(self._final.parent, owner_ids(self._spec.owner))
+        make_directories(self._final.parent, owner_ids(self._spec.owner))
         rename(self._part, self._final)
         self._record()
 

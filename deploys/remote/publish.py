@@ -67,26 +67,6 @@ def resume(spec: Spec) -> bool:
     return True
 
 
-def make_directories(path: Path, ids: tuple[int, int]) -> None:
-    """`path` is a directory; those that were missing have mode 0755 and belong to `ids`."""
-    if path.is_dir():
-        return
-    make_directories(path.parent, ids)
-    path.mkdir(exist_ok=True)
-    path.chmod(0o755)  # the umask must not decide
-    take_ownership(path, ids)
-
-
-def refuse_links(root: Path, path: str) -> None:
-    """Failure if a folder on the way from `root` to `path` is a link: it may lead anywhere."""
-    for part in Path(path).parents:
-        if (root / part).is_symlink() and part != Path("."):
-            raise Failure(
-                f"{root / part} is a symbolic link: what is fetched would go where it leads; "
-                "replace it by a folder"
-            )
-
-
 def _holding(spec: Spec) -> Manifest | None:
     found = manifest.load(spec.directory / manifest.NAME)
     if found and found.describes(spec) and not manifest.problems(found, spec.directory):

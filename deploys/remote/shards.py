@@ -16,6 +16,7 @@ from types import TracebackType
 from . import gguf, space
 from .durable import replace, write_all
 from .failure import Failure, SourceFailure
+from .folders import make_directories, refuse_links
 from .follow import Follower
 from .gguf import Header, padded
 from .journal import Entry
@@ -60,6 +61,8 @@ class Merging:
 
     def __enter__(self) -> Merging:
         part = part_of(self._spec)
+        refuse_links(self._spec.directory, self._spec.output or "")
+        make_directories(part.parent, owner_ids(self._spec.owner))
         new = not part.exists()
         self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .http import Interrupted
@@ -58,6 +58,10 @@ class Standing:
         """Whether it may have the file."""
         return not self.dropped and transfer not in self.refused
 
+    def idle_for(self, transfer: Transfer, now: float) -> bool:
+        """Whether one more stream can ask it for the file now."""
+        return self.ready(transfer, now) and transfer not in self.serving
+
     def ready(self, transfer: Transfer, now: float) -> bool:
         """Whether it can be asked for the file now."""
         trouble = self.troubles.get(transfer)
@@ -96,3 +100,24 @@ def of(spec: SourceSpec, name: str, streams: int) -> Standing:
     """A folder on this machine comes first, what the operator keeps in reserve last."""
     rank = 0 if spec.kind == "directory" else 2 if spec.fallback else 1
     return Standing(name, rank, streams, local=spec.kind == "directory")
+
+
+def its_turn(
+    standing: Standing, standings: Sequence[Standing], transfer: Transfer, now: float
+) -> bool:
+    """Whether this source is to be asked for the file now, and none of the others first."""
+    able = [each for each in standings if each.able(transfer)]
+    if standing not in able or not standing.idle_for(transfer, now):
+        return False
+    trusted = [each for each in able if each.name not in transfer.avoided] or able
+    rank = min(each.rank for each in trusted)
+    equals = [each for each in trusted if each.rank == rank]
+    if standing not in equals:
+        return False
+    # In the operator's order: who comes first has no stream that waits. Other machines of the lab
+    # are beside it: what they have, no hub is asked for.
+    return standing.peer or not any(
+        each.busy < each.most(now) and each.idle_for(transfer, now)
+        for each in equals[: equals.index(standing)]
+        if not each.peer
+    )

@@ -91,7 +91,7 @@ class _Pool:
         finally:
             self._run.stop.set()
             with self._lock:
-                self._claims.changed.notify_all()
+                self._claims.news.notify_all()
                 self._room.notify_all()
             if not self._claims.done:
                 deadline = time.monotonic() + LEAVE_AFTER
@@ -119,7 +119,7 @@ class _Pool:
 
     def _news(self) -> None:
         with self._lock:
-            self._claims.changed.notify_all()
+            self._claims.news.notify_all()
 
     def _sync(self) -> None:
         """What is in place is on disk, and the journal says so."""
@@ -258,7 +258,7 @@ class _Pool:
         self._fill(transfer)
         with self._lock:
             transfer.state = State.OPEN
-            self._claims.changed.notify_all()
+            self._claims.news.notify_all()
         self._advance(transfer)
 
     def _prove(self, transfer: Transfer) -> None:

@@ -52,10 +52,12 @@ class ServerError(Exception):
 
 
 class Nginx:
-    """Serves what ``publish`` was given, inside ``with``."""
+    """Serves the model in ``folder``, inside ``with``."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
+        self.folder = work / "root" / MODEL
+        self.listing: list[dict[str, Any]] = []
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
@@ -67,31 +69,16 @@ class Nginx:
     def address(self, path: str) -> str:
         return f"{self.url}/api/v1/models/{MODEL}/repo?Revision=master&FilePath={path}"
 
-    def publish(self, folder: Path) -> list[dict[str, Any]]:
-        """The files of ``folder``, with size and sha256, as a hub lists them."""
-        listing = []
-        for path in sorted(folder.iterdir()):
-            digest, size = sha256_of(path), path.stat().st_size
-            listing.append({"path": path.name, "size": size, "sha256": digest})
-        files = [
-            {
-                "Path": file["path"],
-                "Name": file["path"],
-                "Type": "blob",
-                "Size": file["size"],
-                "Sha256": file["sha256"],
-                "Revision": "master",
-            }
-            for file in listing
-        ]
-        answer = {"Code": 200, "Success": True, "Data": {"Files": files}}
-        (self._work / "listing.json").write_text(json.dumps(answer))
-        return listing
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file["size"] for file in self.listing)
 
     def __enter__(self) -> Self:
         program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
         if not program:
             raise ServerError("nginx is missing: apt-get install nginx-light")
+        self._publish()
         configuration = self._work / "nginx.conf"
         configuration.write_text(
             _CONFIGURATION.format(
@@ -117,3 +104,22 @@ class Nginx:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def _publish(self) -> None:
+        """List the files with size and sha256, as a hub does."""
+        for path in sorted(self.folder.iterdir()):
+            digest, size = sha256_of(path), path.stat().st_size
+            self.listing.append({"path": path.name, "size": size, "sha256": digest})
+        files = [
+            {
+                "Path": file["path"],
+                "Name": file["path"],
+                "Type": "blob",
+                "Size": file["size"],
+                "Sha256": file["sha256"],
+                "Revision": "master",
+            }
+            for file in self.listing
+        ]
+        answer = {"Code": 200, "Success": True, "Data": {"Files": files}}
+        (self._work / "listing.json").write_text(json.dumps(answer))

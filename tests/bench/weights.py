@@ -10,26 +10,22 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import os
 import random
-import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
-import time
-from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from deploys.operations import programs
+from tests.bench.cost import CommandError, Cost, measure
 from tests.bench.nginx import MODEL, Nginx, ServerError
 from tests.lab import gguf_file
 from tests.lab.gguf_file import U16, U32, Key
@@ -39,17 +35,6 @@ SHARDS = 6
 # What the issue of these programs asks for.
 TARGETS = {"usual": 2.5, "curl": 1.2, "written": 1.02, "disk": 1.02, "rss_mb": 256, "growth": 0.1}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelrack"
-
-
-@dataclass
-class Cost:
-    """What one run took: seconds, bytes written as the kernel counts them, peaks of the rest."""
-
-    seconds: float = 0.0
-    processor: float = 0.0
-    written: int = 0
-    memory: int = 0
-    disk: int = 0
 
 
 @dataclass
@@ -69,7 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-weights-", dir=arguments.folder) as folder:
         try:
             result = _measure(Path(folder), arguments)
-        except ServerError as error:
+        except (ServerError, CommandError) as error:
             print(error, file=sys.stderr)
             return 1
     print(json.dumps(result))
@@ -77,51 +62,48 @@ def main() -> int:
 
 
 def _measure(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    result: dict[str, Any] = {"bench": "weights", "targets": TARGETS}
-    growth = {}
-    for gib in sorted({*arguments.sizes, arguments.gib}):
-        model = work / "root" / MODEL
-        size = _write_model(model, int(gib * GIB))
-        with Nginx(work) as server:
-            listing = server.publish(model)
-            if gib == arguments.gib:
-                ways = _compare(work, server, listing, arguments.repetitions)
-                result |= _report(ways, size)
-                seconds = ways["ours"].middle("seconds")
-            else:
-                way = Way("ours")
-                for _ in range(arguments.repetitions):
-                    _run_ours(work, server, listing, way)
-                seconds = way.middle("seconds")
-        growth[f"{gib:g}"] = round(seconds * GIB / size, 3)
-        _say(f"{gib:g} GiB: {seconds:.2f} s, {growth[f'{gib:g}']:.2f} s a GiB")
-        shutil.rmtree(work / "root")
-    result["seconds_per_gib"] = growth
-    if len(growth) > 1:
-        middle = median(growth.values())
-        result["growth"] = round(max(abs(each / middle - 1) for each in growth.values()), 3)
-    return result
-
-
-def _compare(
-    work: Path, server: Nginx, listing: Sequence[dict[str, Any]], times: int
-) -> dict[str, Way]:
+    """All sizes take turns, too: what else the computer does is not to look like growth."""
+    sizes = sorted({*arguments.sizes, arguments.gib})
     ways = {"ours": Way("modelrack"), "curl": Way("curl and sync")}
     tool = _merge_tool(work)
     if tool:
         ways["usual"] = Way("client, merge, sha256sum")
     else:
         _say("no llama-gguf-split: set LLAMA_GGUF_SPLIT, or leave the usual way out as now")
-    for turn in range(1, times + 1):
-        _say(f"{turn} of {times}, load {os.getloadavg()[0]:.1f}")
-        expected = _run_ours(work, server, listing, ways["ours"])
-        _run_curl(work, server, listing, ways["curl"])
-        if tool and _run_usual(work, server, listing, ways["usual"], tool) != expected:
-            raise ServerError("llama-gguf-split merges the shards to other bytes than we do")
-    return ways
+    ours = {gib: ways["ours"] if gib == arguments.gib else Way("modelrack") for gib in sizes}
+    with ExitStack() as stack:
+        models = {}
+        for gib in sizes:
+            folder = work / f"{gib:g}"
+            _write_model(folder / "root" / MODEL, int(gib * GIB))
+            models[gib] = stack.enter_context(Nginx(folder))
+        for turn in range(1, arguments.repetitions + 1):
+            for gib, model in models.items():
+                _say(
+                    f"{turn} of {arguments.repetitions}, {gib:g} GiB, load {os.getloadavg()[0]:.1f}"
+                )
+                expected = _run_ours(work, model, ours[gib])
+                if gib != arguments.gib:
+                    continue
+                _run_curl(work, model, ways["curl"])
+                if tool and _run_usual(work, model, ways["usual"], tool) != expected:
+                    raise ServerError(
+                        "llama-gguf-split merges the shards to other bytes than we do"
+                    )
+        result = {
+            "bench": "weights",
+            "targets": TARGETS,
+            **_report(ways, models[arguments.gib].size),
+        }
+        growth = {gib: way.middle("seconds") * GIB / models[gib].size for gib, way in ours.items()}
+    result["seconds_per_gib"] = {f"{gib:g}": round(each, 3) for gib, each in growth.items()}
+    if len(growth) > 1:
+        middle = (max(growth.values()) + min(growth.values())) / 2
+        result["growth"] = round(max(growth.values()) / middle - 1, 3)
+    return result
 
 
-def _run_ours(work: Path, server: Nginx, listing: Sequence[dict[str, Any]], way: Way) -> str:
+def _run_ours(work: Path, server: Nginx, way: Way) -> str:
     """The sha256 of the merged file, which the manifest has."""
     target = _fresh(work)
     spec = {
@@ -135,33 +117,31 @@ def _run_ours(work: Path, server: Nginx, listing: Sequence[dict[str, Any]], way:
                 "revision": "master",
             }
         ],
-        "files": listing,
+        "files": server.listing,
         "merge": {"output": "merged.gguf"},
     }
     (work / "spec.json").write_text(json.dumps(spec))
     (work / "modelrack.pyz").write_bytes(programs.zipapp())
     command = ["python3", str(work / "modelrack.pyz"), "weights", "fetch", str(work / "spec.json")]
-    way.runs.append(_cost(work, [command]))
+    way.runs.append(measure(work, server.folder, [command]))
     manifest = json.loads((target / "manifest.json").read_bytes())
     return str(manifest["files"][0]["sha256"])
 
 
-def _run_curl(work: Path, server: Nginx, listing: Sequence[dict[str, Any]], way: Way) -> None:
+def _run_curl(work: Path, server: Nginx, way: Way) -> None:
     target = _fresh(work)
     target.mkdir()
-    files = [str(target / file["path"]) for file in listing]
+    files = [str(target / file["path"]) for file in server.listing]
     fetch = ["curl", "--silent", "--fail"]
-    for file, name in zip(listing, files, strict=True):
+    for file, name in zip(server.listing, files, strict=True):
         fetch += [server.address(file["path"]), "-o", name]
-    way.runs.append(_cost(work, [fetch, ["sync", *files]]))
+    way.runs.append(measure(work, server.folder, [fetch, ["sync", *files]]))
 
 
-def _run_usual(
-    work: Path, server: Nginx, listing: Sequence[dict[str, Any]], way: Way, tool: Path
-) -> str:
+def _run_usual(work: Path, server: Nginx, way: Way, tool: Path) -> str:
     target = _fresh(work)
     client = [str(Path(sys.executable).with_name("modelscope")), "download", "--model", MODEL]
-    first, merged = target / listing[0]["path"], target / "merged.gguf"
+    first, merged = target / server.listing[0]["path"], target / "merged.gguf"
     commands = [
         [*client, "--local_dir", str(target)],
         [str(tool), "--merge", str(first), str(merged)],
@@ -170,78 +150,8 @@ def _run_usual(
     ]
     environment = {"MODELSCOPE_ENDPOINT": server.url, "TQDM_DISABLE": "1"}
     environment["MODELSCOPE_CACHE"] = str(work / "modelscope")
-    way.runs.append(_cost(work, commands, environment))
+    way.runs.append(measure(work, server.folder, commands, environment))
     return (work / "output").read_text().split()[0]
-
-
-def _cost(
-    work: Path, commands: Sequence[Sequence[str]], environment: dict[str, str] | None = None
-) -> Cost:
-    """What the commands take, one after the other."""
-    _settle(work / "root")
-    cost, ended = Cost(), threading.Event()
-    watched: list[int] = []
-    watcher = threading.Thread(target=_watch, args=(work / "target", watched, cost, ended))
-    watcher.start()
-    start = time.monotonic()
-    try:
-        for command in commands:
-            with (work / "output").open("wb") as output:
-                process = subprocess.Popen(
-                    command,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **(environment or {})},
-                )
-                watched[:] = [process.pid]
-                # Not reaped yet: its counters can still be read.
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-                counters = Path(f"/proc/{process.pid}/io").read_text()
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                said = (work / "output").read_text(errors="replace")
-                raise ServerError(f"{command[0]} ended with {process.returncode}: {said[-500:]}")
-            cost.written += int(counters.split("\nwrite_bytes: ")[1].split("\n")[0])
-            cost.processor += usage.ru_utime + usage.ru_stime
-        cost.seconds = time.monotonic() - start
-    finally:
-        ended.set()
-        watcher.join()
-    return cost
-
-
-def _watch(folder: Path, watched: list[int], cost: Cost, ended: threading.Event) -> None:
-    # Not the memory that wait4 tells: a process inherits the peak of the one that started it.
-    peak = re.compile(r"VmHWM:\s+(\d+) kB")
-    while True:
-        done = ended.wait(0.1)
-        used = 0
-        for path in [folder, *folder.rglob("*")]:
-            try:
-                used += path.stat().st_blocks * 512
-            except OSError:
-                continue
-        cost.disk = max(cost.disk, used)
-        for number in watched:
-            with contextlib.suppress(OSError):
-                if found := peak.search(Path(f"/proc/{number}/status").read_text()):
-                    cost.memory = max(cost.memory, int(found[1]) * 1024)
-        if done:
-            return
-
-
-def _settle(root: Path) -> None:
-    """Nothing waits to be written, no old file is in memory, the served ones are."""
-    os.sync()
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("3")
-    except OSError:
-        _say("the caches cannot be dropped here")
-    for path in root.rglob("*.gguf"):
-        with path.open("rb", buffering=0) as file:
-            while file.read(8 << 20):
-                pass
 
 
 def _fresh(work: Path) -> Path:
@@ -250,8 +160,8 @@ def _fresh(work: Path) -> Path:
     return target
 
 
-def _write_model(folder: Path, size: int) -> int:
-    """A GGUF model in shards, of rows of random bytes; its size."""
+def _write_model(folder: Path, size: int) -> None:
+    """A GGUF model in shards, of rows of random bytes."""
     folder.mkdir(parents=True)
     rows = max(1, size // SHARDS // (32 << 20))
     noise = random.Random(1).randbytes(size // SHARDS // rows // 32 * 32)
@@ -271,7 +181,6 @@ def _write_model(folder: Path, size: int) -> int:
             file.write(gguf_file.head(keys, infos))
             for number in range(rows):
                 file.write(hashlib.sha256(f"{shard} {number}".encode()).digest() + noise[32:])
-    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _merge_tool(work: Path) -> Path | None:
