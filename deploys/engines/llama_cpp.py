@@ -21,7 +21,7 @@ def install() -> None:
         name="Install llama.cpp, compiled once for machines of this kind",
         build=plan.build_of("llama.cpp"),
         site=plan.site,
-        apt=plan.apt,
+        manager=plan.package_manager,
         systemd=plan.systemd,
     )
 

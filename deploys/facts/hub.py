@@ -1,124 +1,255 @@
-"""What a hub has: the files of a model with size and sha256, through the hub's own client.
+"""What the hubs have of a model: pinned on first sight, and compared with the pins ever after.
 
-The clients are imported in a program of their own (`python -m deploys.facts.hub`): one costs a
-quarter of a second, both configure logging for the whole process, and a listing that hangs must not
-hold up the other machines.
+All hubs that have the model are asked at once. Those that list the same files with the same digests
+are pinned together, each at its own commit, and any of them will do later. They are asked by a
+program here (hub_clients.py), or by a machine if none of them can be reached from here.
 """
 
 from __future__ import annotations
 
-import fnmatch
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from deploys.planning.locks import File, WeightsLock
+from pyinfra.api import FactBase, StringCommand
+
+from deploys.operations import programs
+from deploys.planning.listing import Listed, difference, files_of
+from deploys.planning.locks import Place, WeightsLock
 from deploys.planning.model import Model
 from deploys.planning.plan import Source
 from deploys.planning.refusal import Refusal
+from deploys.planning.site import Hub
 
 # Seconds for one listing, retries of the client included.
 _PATIENCE = 180
-# Kept off: progress bars, and the variable that modelscope and modelscope-hub read differently.
-_ENVIRONMENT = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+# Bytes up to which a file without a listed sha256 is fetched and hashed while pinning.
+_SMALL = 32 << 20
+# Kept off: progress bars, telemetry, and the look for newer versions.
+_ENVIRONMENT = {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+Tokens = Mapping[Hub, str]
+Request = dict[str, Any]
+Answer = dict[str, Any]
+Ask = Callable[[Sequence[Request]], Sequence[Answer]]
 
 
-def listed(model: Model, sources: Sequence[Source]) -> WeightsLock:
-    """The files of `model` from the first source that lists them with a sha256 each."""
-    problems = []
-    for source in sources:
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """A lock entry, and what the operator should know about how it came about."""
+
+    lock: WeightsLock
+    notes: tuple[str, ...]
+
+
+def pin(
+    model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None = None
+) -> Pinned:
+    """The files of `model` at a fixed revision, from every hub that has the same ones.
+
+    + machine: asks from a machine, for when no hub can be reached from here
+    """
+    lock: WeightsLock | None = None
+    problems: list[str] = []
+    ways_out: list[str] = []
+    for source, answer in _answers(model, sources, tokens, machine):
         try:
-            return _listed_by(model, source)
-        except _Unlisted as problem:
-            problems.append(f"{source.kind} ({source.endpoint}): {problem}")
-    raise Refusal(
-        f"No hub lists {model.key}: " + "; ".join(problems),
-        "Check the way to the hub and the model's repository, then run this again",
-    )
-
-
-class _Unlisted(Exception):
-    """Why one hub did not do."""
-
-
-def _listed_by(model: Model, source: Source) -> WeightsLock:
-    environment = {**os.environ, **_ENVIRONMENT}
-    environment.pop("MODELSCOPE_LOG_LEVEL", None)
-    try:
-        listing = subprocess.run(
-            [
-                *(sys.executable, "-m", __name__),
-                *(source.kind, source.endpoint, source.repository, source.revision),
-            ],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _Unlisted(f"no listing within {_PATIENCE} seconds") from error
-    if listing.returncode:
-        lines = [line for line in listing.stderr.splitlines() if line.strip()]
-        raise _Unlisted(lines[-1] if lines else f"exit code {listing.returncode}")
-    answer = json.loads(listing.stdout.splitlines()[-1])
-    files = tuple(_selected(model, answer["files"]))
-    if not files:
-        raise _Unlisted(f"none of its files matches {', '.join(model.files)}")
-    return WeightsLock(
-        hub=source.kind, repository=source.repository, revision=answer["revision"], files=files
-    )
-
-
-def _selected(model: Model, files: Sequence[dict[str, str]]) -> Iterator[File]:
-    for file in sorted(files, key=lambda file: file["path"]):
-        path = file["path"]
-        if not any(fnmatch.fnmatchcase(path, pattern) for pattern in model.files):
+            files = files_of(model, _listing(source, answer, tokens))
+        except Refusal as refusal:
+            problems.append(f"{_name(source)}: {refusal.reason}")
+            ways_out.append(refusal.way_out)
             continue
-        # The clients write where a listing says; we look first.
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise _Unlisted(f"it lists {path!r}, which leads out of the model's folder")
-        digest = (file["sha256"] or "").lower()
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise _Unlisted(f"it gives no sha256 for {path}, so nothing could prove the file")
-        yield File(path=path, size=int(file["size"]), sha256=digest)
+        place = Place(
+            hub=source.kind, repository=source.repository, revision=str(answer["revision"])
+        )
+        if lock is None:
+            lock = WeightsLock(
+                hub=place.hub,
+                repository=place.repository,
+                revision=place.revision,
+                files=files,
+            )
+        elif apart := difference(lock.files, files):
+            problems.append(f"{_name(source)} is left out: {apart}")
+        else:
+            lock = replace(lock, also=(*lock.also, place))
+    if lock is None:
+        raise Refusal(
+            f"No hub lists {model.key}: " + "; ".join(problems), ", or: ".join(_unique(ways_out))
+        )
+    return Pinned(lock=lock, notes=(*problems, *_moving(lock.places)))
 
 
-def _modelscope(endpoint: str, repository: str, revision: str) -> dict[str, object]:
-    from modelscope_hub import HubApi
+def check(
+    model: Model,
+    lock: WeightsLock,
+    sources: Sequence[Source],
+    tokens: Tokens,
+    machine: Ask | None = None,
+) -> Pinned:
+    """The lock as it is, proven by a hub, and with the hubs that came to have the same files.
 
-    api = HubApi(endpoint=endpoint)
-    files = api.list_repo_files(repository, "model", revision=revision, recursive=True)
-    return {
-        "revision": revision,
-        "files": [
-            {"path": file.path, "size": file.size, "sha256": file.sha256}
-            for file in files
-            if file.type == "blob"
-        ],
-    }
+    A hub that lists other content for the revision that is pinned is a Refusal with both digests.
+    """
+    seen, problems = [], []
+    found = {place.hub: place for place in lock.places}
+    for source, answer in _answers(model, sources, tokens, machine):
+        pinned = found.get(source.kind)
+        at = Place(hub=source.kind, repository=source.repository, revision=source.revision)
+        try:
+            apart = difference(lock.files, _listing(source, answer, tokens))
+        except Refusal as refusal:
+            problems.append(f"{_name(source)}: {refusal.reason}")
+            continue
+        if apart and pinned == at:
+            raise Refusal(
+                f"{_name(source)} no longer has what is pinned of {model.key} at"
+                f" {source.revision}: {apart}",
+                "Do not fetch from there; if the change is meant, remove the entry from"
+                " weights.yaml and pin the model again",
+            )
+        if apart:
+            problems.append(f"{_name(source)} is left out: {apart}")
+            continue
+        seen.append(source.kind)
+        if pinned is None or pinned.repository != source.repository:
+            found[source.kind] = replace(at, revision=str(answer["revision"]))
+    if not seen:
+        raise Refusal(
+            f"No hub could be asked whether the pins of {model.key} still hold: "
+            + "; ".join(problems),
+            "Check the way to the hubs, then run this again",
+        )
+    also = tuple(place for hub, place in found.items() if hub != lock.hub)
+    return Pinned(lock=replace(lock, also=also), notes=(*problems, *_moving(lock.places)))
 
 
-def _huggingface(endpoint: str, repository: str, revision: str) -> dict[str, object]:
-    from huggingface_hub import HfApi, RepoFile
+class Listings(FactBase[list[Answer]]):
+    """
+    Returns the answers of hubs to requests, asked by the machine.
 
-    api = HfApi(endpoint=endpoint)
-    commit = api.model_info(repository, revision=revision).sha
-    files = api.list_repo_tree(repository, revision=commit, recursive=True)
-    return {
-        "revision": commit,
-        "files": [
-            {"path": file.path, "size": file.size, "sha256": file.lfs.sha256 if file.lfs else None}
-            for file in files
-            if isinstance(file, RepoFile)
-        ],
-    }
+    The requests are sent on standard input, as JSON.
+    """
+
+    default = list
+
+    def command(self) -> StringCommand:
+        return programs.inline("listing")
+
+    def process(self, output: list[str]) -> list[Answer]:
+        answers: list[Answer] = json.loads(output[-1])
+        return answers
 
 
-if __name__ == "__main__":
-    kind, *where = sys.argv[1:]
-    print(json.dumps({"modelscope": _modelscope, "huggingface": _huggingface}[kind](*where)))
+def _answers(
+    model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None
+) -> Iterator[tuple[Source, Answer]]:
+    requests = [
+        {
+            "kind": source.kind,
+            "endpoint": source.endpoint,
+            "repository": source.repository,
+            "revision": source.revision,
+            "patterns": model.files,
+            "token": tokens.get(source.kind, ""),
+            "small": _SMALL,
+        }
+        for source in sources
+    ]
+    answers = _ask_here(requests)
+    if machine and all("problem" in answer and not answer["status"] for answer in answers):
+        answers = machine(requests) or answers
+    return zip(sources, answers, strict=True)
+
+
+def _ask_here(requests: Sequence[Request]) -> Sequence[Answer]:
+    environment = {**os.environ, **_ENVIRONMENT}
+    # modelscope and modelscope-hub read it differently, and one of them fails on what the other
+    # wants.
+    environment.pop("MODELSCOPE_LOG_LEVEL", None)
+    running = [_started(request, environment) for request in requests]
+    return [_result(program) for program in running]
+
+
+def _started(request: Request, environment: dict[str, str]) -> subprocess.Popen[str]:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "deploys.facts.hub_clients"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert program.stdin is not None
+    # Told at once, and not only when its turn to be heard comes.
+    with contextlib.suppress(BrokenPipeError):
+        program.stdin.write(json.dumps(request))
+        program.stdin.close()
+    program.stdin = None
+    return program
+
+
+def _result(program: subprocess.Popen[str]) -> Answer:
+    try:
+        output, errors = program.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.communicate()
+        return {"problem": f"no listing within {_PATIENCE} seconds", "status": 0}
+    if program.returncode:
+        lines = [line for line in errors.splitlines() if line.strip()]
+        problem = lines[-1] if lines else f"exit code {program.returncode}"
+        return {"problem": problem, "status": 0}
+    answer: Answer = json.loads(output.splitlines()[-1])
+    return answer
+
+
+def _listing(source: Source, answer: Answer, tokens: Tokens) -> list[Listed]:
+    """The files of an answer; a Refusal where there is none, with what would help."""
+    if "problem" not in answer:
+        return [
+            Listed(path=file["path"], size=int(file["size"]), sha256=file["sha256"] or "")
+            for file in answer["files"]
+        ]
+    problem, hub = answer["problem"], source.kind
+    if answer["status"] in (401, 403) and hub in tokens:
+        raise Refusal(
+            f"it does not accept the token ({problem})",
+            f"Accept the licence of {source.repository} on its page, or write another token into"
+            f" the file that tokens of the site names for {hub}",
+        )
+    if answer["status"] in (401, 403):
+        raise Refusal(
+            f"it wants a token, or has no such repository ({problem})",
+            f"Write a token into a file and name it in the site: tokens={{{hub!r}: Path(...)}}",
+        )
+    if answer["status"] == 404:
+        raise Refusal(f"no such repository or revision ({problem})", "Correct the model's entry")
+    raise Refusal(problem, "Check the way to the hub, then run this again")
+
+
+def _moving(places: Sequence[Place]) -> Iterator[str]:
+    for place in places:
+        if not re.fullmatch(r"[0-9a-f]{40}", place.revision):
+            yield (
+                f"{place.hub} does not say which commit {place.revision} of {place.repository} is:"
+                " its files are pinned, and a change there will be refused"
+            )
+
+
+def _name(source: Source) -> str:
+    return f"{source.kind}:{source.repository} ({source.endpoint})"
+
+
+def _unique(texts: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

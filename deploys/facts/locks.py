@@ -10,7 +10,7 @@ import yaml
 from deploys.planning.locks import ArtifactLock, Locks, WeightsLock
 from deploys.planning.refusal import Refusal
 
-# These come with the source; a site may keep its weights elsewhere, never its artifacts.
+# These come with the source. A site whose mirrors sign or pack things anew pins those in its own.
 _ARTIFACTS = Path(__file__).resolve().parents[1] / "locks" / "artifacts.yaml"
 _HEADER = (
     "# Written by deploys/lock.py and by the first run that needed an entry; keep it in git.\n"
@@ -18,9 +18,9 @@ _HEADER = (
 
 
 def read(folder: Path) -> Locks:
-    """Everything that is pinned, weights from `folder`."""
+    """Everything that is pinned: weights from `folder`, artifacts from there and from ours."""
     weights = _load(folder / "weights.yaml")
-    artifacts = _load(_ARTIFACTS)
+    artifacts = {**_load(_ARTIFACTS), **_load(folder / "artifacts.yaml")}
     try:
         return Locks(
             artifacts={name: ArtifactLock(**entry) for name, entry in artifacts.items()},

@@ -1,7 +1,8 @@
-"""Debian packages: which of a list are installed, and who holds the package manager."""
+"""Packages: which of a list are installed, which are held, and who holds the package manager."""
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from pyinfra.api import FactBase, StringCommand
@@ -9,25 +10,130 @@ from pyinfra.api import FactBase, StringCommand
 from deploys.operations import programs
 
 
-class Installed(FactBase[set[str]]):
+class Installed(FactBase[dict[str, str]]):
     """
-    Returns those of the packages that are installed.
+    Returns the versions of those of the Debian packages that are installed.
 
     + packages: names, without versions
+    """
+
+    default = dict
+
+    def command(self, packages: tuple[str, ...]) -> str:
+        # Fails when one of them was never heard of, which is an answer here.
+        return (
+            "dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\\n'"
+            f" {shlex.join(packages)} 2>/dev/null; true"
+        )
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        fields = (line.split(" ", 2) for line in output)
+        return {package: version for status, package, version in fields if status == "installed"}
+
+
+class InstalledRpms(FactBase[set[str]]):
+    """
+    Returns those of the RPM packages that are installed, as they were asked for.
+
+    + packages: each as NAME, or as NAME-VERSION
     """
 
     default = set
 
     def command(self, packages: tuple[str, ...]) -> str:
-        quoted = " ".join(shlex.quote(package) for package in packages)
-        # Fails when one of them was never heard of, which is an answer here.
-        return (
-            f"dpkg-query -W -f '${{db:Status-Status}} ${{Package}}\\n' {quoted} 2>/dev/null; true"
-        )
+        return f"for p in {shlex.join(packages)}; do rpm -q --quiet $p && echo $p; done; true"
 
     def process(self, output: list[str]) -> set[str]:
-        pairs = (line.split(" ", 1) for line in output)
-        return {package for status, package in pairs if status == "installed"}
+        return set(output)
+
+
+class Held(FactBase[set[str]]):
+    """
+    Returns the packages that the package manager must not move.
+
+    + manager: apt or dnf
+    """
+
+    default = set
+
+    def command(self, manager: str) -> str:
+        if manager == "apt":
+            return "apt-mark showhold"
+        return "dnf -q versionlock list 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> set[str]:
+        # dnf writes name-epoch:version-release.architecture, apt the name alone.
+        return {re.sub(r"-\d+:.*", "", line) for line in output}
+
+
+class Components(FactBase[dict[str, set[str]]]):
+    """Returns which files name each component of the distribution's own archive, for apt."""
+
+    default = dict
+
+    def command(self) -> str:
+        return (
+            ". /etc/os-release; apt-get indextargets --format '$(COMPONENT)|$(SOURCESENTRY)'"
+            " 'Created-By: Packages' \"Release: $VERSION_CODENAME\""
+        )
+
+    def process(self, output: list[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for line in output:
+            component, _, entry = line.partition("|")
+            found.setdefault(component, set()).add(entry.rpartition(":")[0])
+        return found
+
+
+class Naming(FactBase[set[str]]):
+    """
+    Returns the files in apt's folder of sources that name an address.
+
+    + url: of a repository
+    """
+
+    default = set
+
+    def command(self, url: str) -> str:
+        files = "/etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources"
+        return f"grep -lsF -e {shlex.quote(url)} {files}; true"
+
+    def process(self, output: list[str]) -> set[str]:
+        return set(output)
+
+
+class Modules(FactBase[set[str]]):
+    """Returns the enabled module streams of dnf, as name:stream."""
+
+    default = set
+
+    def command(self) -> str:
+        return "cat /etc/dnf/modules.d/*.module 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> set[str]:
+        found: set[str] = set()
+        settings: dict[str, str] = {}
+        for line in [*output, "["]:
+            if line.startswith("["):
+                if settings.get("state") == "enabled":
+                    found.add(f"{settings['name']}:{settings['stream']}")
+                settings = {}
+            elif "=" in line:
+                key, value = line.split("=", 1)
+                settings[key.strip()] = value.strip()
+        return found
+
+
+class Repositories(FactBase[set[str]]):
+    """Returns the ids of dnf's enabled repositories."""
+
+    default = set
+
+    def command(self) -> str:
+        return "dnf -q repolist --enabled"
+
+    def process(self, output: list[str]) -> set[str]:
+        return {line.split()[0] for line in output[1:] if line.strip()}
 
 
 class LockHolder(FactBase[str | None]):

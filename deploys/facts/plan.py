@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 from weakref import WeakKeyDictionary, WeakSet
 
 from pyinfra import host, logger, state
 from pyinfra.api import Host
 
-from deploys.facts import hub, locks
+from deploys.facts import locks, pins, tokens
 from deploys.facts.machine import Hardware
 from deploys.facts.neighbours import neighbours
 from deploys.operations import report, transport
@@ -19,7 +20,6 @@ from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
-from deploys.planning.weights import model_of
 
 _seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
 _machines: WeakKeyDictionary[Host, Machine | None] = WeakKeyDictionary()
@@ -54,7 +54,7 @@ def current_plan(*, services: bool = True) -> HostPlan:
         _stop(this, against)
     if this not in _warned:
         _warned.add(this)
-        for warning in plan.warnings:
+        for warning in plan.warnings if services else plan.driver.warnings if plan.driver else ():
             logger.warning(f"{this.print_prefix}{warning}")
     return pinned() if services and not transport.is_simulated(this) else plan
 
@@ -64,11 +64,39 @@ def pinned() -> HostPlan:
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
     if plan.unlocked:
-        try:
-            _seen[this] = machine, _pinned(machine, plan)
-        except Refusal as refusal:
-            _stop(this, [refusal])
+        lines, against = pins.made(plan)
+        for line in lines:
+            logger.info(f"{this.print_prefix}{line}")
+        again = _plan(this, plan.profile, plan.site, machine)
+        # What the hub listed may be larger than what was published.
+        before = set(map(str, plan.refusals))
+        against += [refusal for refusal in again.refusals if str(refusal) not in before]
+        if against:
+            _stop(this, against)
+        _seen[this] = machine, again
     return _seen[this][1]
+
+
+def locked() -> list[str]:
+    """A line for each model of this host, pinned now or found to be what was pinned.
+
+    A model that no hub has, or has in another form, stops this host, after the others are done.
+    """
+    this = state.inventory.get_host(host.name)
+    machine, plan = planned()
+    # What a locked profile refuses is what this is for.
+    profile, site = replace(plan.profile, locked=False), plan.site
+    plan = resolve(profile, site, machine, locks.read(site.locks))
+    lines, against = pins.made(plan)
+    more, also_against = pins.checked(plan)
+    served = {service.name for service in plan.services}
+    against += also_against
+    against += [each for each in plan.refusals if each.service and each.service not in served]
+    for line in lines + more if against else ():
+        logger.info(f"{this.print_prefix}{line}")
+    if against:
+        _stop(this, against)
+    return lines + more
 
 
 def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
@@ -79,6 +107,7 @@ def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
 
 def _resolved() -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
+    tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
     this = state.inventory.get_host(host.name)
     machine = _machine(this, site)
     if machine is None:
@@ -110,28 +139,3 @@ def _wanted() -> tuple[HostProfile, Site]:
             " like the inventory or like a group in it",
         )
     return profile, site
-
-
-def _pinned(machine: Machine, plan: HostPlan) -> HostPlan:
-    profile, site = plan.profile, plan.site
-    models = {model.key: model for model in map(model_of, profile.services)}
-    for weights in plan.weights:
-        if weights.locked:
-            continue
-        # Machines of one class ask for the same model: one listing serves them all.
-        with transport.turn(f"pin {weights.model}"):
-            if weights.model in locks.read(site.locks).weights:
-                continue
-            lock = hub.listed(models[weights.model], weights.sources)
-            locks.write(site.locks, {weights.model: lock})
-            logger.info(
-                f"{host.print_prefix}pinned {weights.model} in {site.locks / 'weights.yaml'}:"
-                f" {len(lock.files)} files of {lock.hub}:{lock.repository} at {lock.revision}"
-            )
-    again = _plan(state.inventory.get_host(host.name), profile, site, machine)
-    # What the hub listed may be larger than what was published, or in shards that do not belong
-    # together.
-    for refusal in again.refusals:
-        if str(refusal) not in map(str, plan.refusals):
-            raise refusal
-    return again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
@@ -49,3 +50,36 @@ class Units(FactBase[dict[str, Unit]]):
 
     def process(self, output: list[str]) -> dict[str, Unit]:
         return {name: Unit(**state) for name, state in json.loads(output[-1]).items()}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a unit runs, and whether it does at boot, in systemd's words."""
+
+    active: str
+    enabled: str
+
+    def to_json(self) -> dict[str, object]:
+        return dict(vars(self))
+
+
+class Standings(FactBase[dict[str, Standing]]):
+    """
+    Returns how units stand; those that systemd has never heard of are left out.
+
+    + units: with their suffix
+    """
+
+    default = dict
+
+    def command(self, units: tuple[str, ...]) -> str:
+        shown = "--property=Id,LoadState,ActiveState,UnitFileState"
+        return f"systemctl show {shown} {shlex.join(units)}"
+
+    def process(self, output: list[str]) -> dict[str, Standing]:
+        found = {}
+        for block in "\n".join(output).split("\n\n"):
+            values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            if values.get("LoadState") == "loaded":
+                found[values["Id"]] = Standing(values["ActiveState"], values["UnitFileState"])
+        return found

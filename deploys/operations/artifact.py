@@ -1,15 +1,16 @@
-"""Archives from outside: downloaded by the site's map, proven, unpacked."""
+"""Archives and single files from outside: downloaded by the site's map, proven, in their place."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import operation
+from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries
-from deploys.operations import job
+from deploys.operations import job, programs
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.site import Site
 
@@ -48,3 +49,22 @@ def unpacking(
             "strip": 1,
         },
     )
+
+
+@operation()
+def fetched(artifact: ArtifactLock, path: str, site: Site) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have one small pinned file, as it was downloaded; minutes of downloading are for a job.
+
+    + artifact: what, and the hash it must have
+    + path: where, in a folder that only root writes to
+    + site: where it comes from
+    """
+    found = host.get_fact(Entries, paths=(path,), hashed=True).get(path)
+    if found is not None and found.sha256 == artifact.sha256:
+        host.noop(f"{path} is there")
+        return
+    url = site.url(artifact.origin, artifact.path)
+    spec = {"url": url, "sha256": artifact.sha256, "file": path}
+    fetch = programs.command("artifact", "-")
+    yield StringCommand(*fetch.bits, _stdin=json.dumps(spec))

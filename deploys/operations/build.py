@@ -15,19 +15,19 @@ from deploys.operations import artifact, files, job, packages, transport
 from deploys.operations.files import Directory, Link
 from deploys.operations.transport import HostCommand
 from deploys.planning.builds import Build
-from deploys.planning.plan import Apt
+from deploys.planning.package_manager import PackageManager
 from deploys.planning.site import Site
 
 
 @operation()
 def installed(
-    build: Build, site: Site, apt: Apt, systemd: bool = True
+    build: Build, site: Site, manager: PackageManager, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have a build in its versioned folder, and `current` pointing to it.
 
     + build: what is compiled and how
-    + apt: how the packages that compiling takes are installed
+    + manager: how the packages that compiling takes are installed
     + site: where its source comes from, and where packed results are kept on this computer
 
     The first machine of its kind compiles, in a job; the result is fetched into `site.builds` and
@@ -46,18 +46,18 @@ def installed(
         # One machine compiles; the others of its kind wait here, and take over if it fails.
         with transport.turn(build.digest):
             if not packed.exists():
-                yield from _compile(build, site, apt, packed, systemd=systemd)
+                yield from _compile(build, site, manager, packed, systemd=systemd)
         if stamp not in host.get_fact(Entries, paths=(stamp,)):
             yield from _unpack(build, packed)
     yield files.write([current])
 
 
 def _compile(
-    build: Build, site: Site, apt: Apt, packed: Path, *, systemd: bool
+    build: Build, site: Site, manager: PackageManager, packed: Path, *, systemd: bool
 ) -> Generator[PyinfraCommand, None, None]:
     source = f"/var/lib/modelrack/build/{build.name}-{build.version}"
     pack = f"/var/lib/modelrack/build/{build.digest}.tar.gz"
-    yield from packages.installing(build.packages, apt)
+    yield from packages.installing(build.packages, manager)
     if source not in host.get_fact(Entries, paths=(source,)):
         yield from artifact.unpacking(build.source, source, site, systemd=systemd)
     yield from job.running(

@@ -26,6 +26,8 @@ PATH = "/run/modelrack/lock"
 _LEASE = 90
 # Seconds for which a run that has just ended may still hold it.
 _GRACE = 3.0
+# What notes at a host that this run has it.
+_OURS = "modelrack_locked"
 
 
 @operation()
@@ -38,6 +40,22 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
     if not state.is_executing:
         host.noop("the lock is taken when the run begins")
         return
+    other = _take()
+    if other is None:
+        host.connector_data[_OURS] = True
+        host.noop("the lock is ours")
+        return
+    yield transport.fail(f"{other}. Nothing was changed; run this again when that is done.")
+
+
+def acquire_again() -> str | None:
+    """Take it after a reboot, which frees it, if this run had it; else the sentence who has it."""
+    other = _take() if host.connector_data.get(_OURS) else None
+    return f"after the reboot, {other}. Run this again when that is done." if other else None
+
+
+def _take() -> str | None:
+    """None once it is ours, else who has it."""
     owner = {
         "user": getpass.getuser(),
         "host": socket.gethostname(),
@@ -51,22 +69,19 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
             host, host.current_op_global_arguments or {}, command, every=_LEASE / 4
         ).first_line
         if line == "held":
-            host.noop("the lock is ours")
-            return
+            return None
         if time.monotonic() - started > _GRACE:
-            break
+            return _who(line)
         transport.pause(0.5)
-    yield transport.fail(_refusal(line))
 
 
-def _refusal(line: str) -> str:
+def _who(line: str) -> str:
     try:
         other = json.loads(line)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other["since"]))
         return (
             f"{other['user']} on {other['host']} (process {other['pid']}) is at work on this"
-            f" machine since {since}: {other['command']}. Nothing was changed; run this again when"
-            " that is done."
+            f" machine since {since}: {other['command']}"
         )
     except (ValueError, KeyError, TypeError):
-        return f"the lock {PATH} could not be taken: {line or 'no answer'}. Nothing was changed."
+        return f"the lock {PATH} could not be taken: {line or 'no answer'}"

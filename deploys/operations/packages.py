@@ -1,58 +1,160 @@
-"""Distribution packages, installed when nobody else is installing."""
+"""Distribution packages, installed when nobody else is installing.
+
+A package is written as its name, or with a version where that matters: name=version for apt, where
+a version that ends with * is the beginning of one, name-version for dnf.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from pyinfra import host, logger
-from pyinfra.api import Host, State, StringCommand, operation
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.facts.packages import Installed, LockHolder
+from deploys.facts.packages import Held, Installed, InstalledRpms, LockHolder
+from deploys.operations import job as jobs
+from deploys.operations import transport
 from deploys.operations.transport import HostCommand, pause
-from deploys.planning.plan import Apt
-from deploys.planning.render import APT_SOURCES
+from deploys.planning.package_manager import Apt, Dnf, PackageManager
+from deploys.planning.render import APT_SOURCES, APT_SOURCES_FOLDER
 
 # Seconds between two lines that say who is being waited for.
 _SAY_EVERY = 15
+# Seconds that finishing somebody's interrupted installation may take: a module may be compiled.
+_REPAIR_LIMIT = 900
+_HOLD = {"apt": ("apt-mark", "hold"), "dnf": ("dnf", "-q", "versionlock", "add")}
+_RELEASE = {"apt": ("apt-mark", "unhold"), "dnf": ("dnf", "-q", "versionlock", "delete")}
+# Of a module that does not compile the package manager says no more than that.
+_EXPLAINED = (
+    *("sh", "-c"),
+    '"$@" || { code=$?; tail -n 15 /var/lib/dkms/*/*/build/make.log 2>/dev/null; exit $code; }',
+    "sh",
+)
 
 
 @operation()
-def installed(packages: Sequence[str], apt: Apt) -> Generator[PyinfraCommand, None, None]:
+def installed(
+    packages: Sequence[str],
+    manager: PackageManager,
+    job: str = "",
+    systemd: bool = True,
+    exchange: Sequence[str] = (),
+    hint: str = "",
+) -> Generator[PyinfraCommand, None, None]:
     """
-    Install Debian or Ubuntu packages that are missing; what is there is not upgraded.
+    Install packages that are missing, or there in another version than the one named.
 
-    + packages: names
-    + apt: how they are installed here
+    + packages: names, some with versions; what is there without a version named is not upgraded
+    + manager: how they are installed here
+    + job: its name, for packages that take minutes; "" installs them while the connection waits
+    + systemd: False in a tree that is being made into an image
+    + exchange: how names begin of what is held and gives way, to an older version even
+    + hint: what the operator can do where they cannot be installed, in whole sentences
 
     pyinfra 3.10's apt operations fail at once when the lock is held, and refresh the package lists
     whether or not anything is missing.
     """
-    commands = list(installing(packages, apt))
+    commands = list(
+        installing(packages, manager, job=job, systemd=systemd, exchange=exchange, hint=hint)
+    )
     if not commands:
         host.noop("all packages are installed")
         return
     yield from commands
 
 
-def installing(packages: Sequence[str], apt: Apt) -> Generator[PyinfraCommand, None, None]:
+def installing(
+    packages: Sequence[str],
+    manager: PackageManager,
+    *,
+    job: str = "",
+    systemd: bool = True,
+    exchange: Sequence[str] = (),
+    hint: str = "",
+) -> Generator[PyinfraCommand, None, None]:
     """The commands that install what is missing of the packages; none when nothing is."""
-    there = host.get_fact(Installed, packages=tuple(packages)) if packages else set()
+    missing = list(_missing(packages, manager))
+    if not missing:
+        return
+    yield HostCommand(_wait_for_lock, manager.lock_wait)
+    if isinstance(manager, Apt):
+        yield HostCommand(_finish_what_was_interrupted)
+    held = host.get_fact(Held, manager=_kind(manager)) if exchange else set()
+    if in_the_way := sorted(name for name in held if name.startswith(tuple(exchange))):
+        yield _command([*_RELEASE[_kind(manager)], *in_the_way])
+    if isinstance(manager, Dnf):
+        install = ["dnf", "-y", "install", *missing]
+    else:
+        yield _command(_apt_get(manager, "update"))
+        options = ["--no-install-recommends", *(["--allow-downgrades"] if exchange else [])]
+        install = _apt_get(manager, "install", *options, *missing)
+    if job:
+        digest = hashlib.sha256(" ".join(missing).encode()).hexdigest()[:12]
+        yield from jobs.running(f"{job}-{digest}", [*_EXPLAINED, *install], systemd=systemd)
+    elif hint:
+        said = ("||", "{", "echo", QuoteString(hint), ">&2;", "exit", "1;", "}")
+        yield StringCommand(*map(QuoteString, install), *said)
+    else:
+        yield _command(install)
+
+
+@operation()
+def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have packages stay as they are when the system is upgraded; what others hold is left.
+
+    + packages: names
+    + manager: who is told
+    """
+    there = host.get_fact(Held, manager=_kind(manager)) if packages else set()
     missing = [package for package in packages if package not in there]
-    if missing:
-        yield HostCommand(_wait_for_lock, apt.lock_wait)
-        yield _apt_get(apt, "update")
-        yield _apt_get(apt, "install", "--no-install-recommends", *missing)
+    if not missing:
+        host.noop("all of them are held")
+        return
+    yield _command([*_HOLD[_kind(manager)], *missing])
 
 
-def _apt_get(apt: Apt, *words: str) -> StringCommand:
+def _kind(manager: Apt | Dnf) -> str:
+    return "dnf" if isinstance(manager, Dnf) else "apt"
+
+
+def _missing(packages: Sequence[str], manager: PackageManager) -> Iterator[str]:
+    if not packages:
+        return
+    if isinstance(manager, Dnf):
+        rpms = host.get_fact(InstalledRpms, packages=tuple(packages))
+        yield from (package for package in packages if package not in rpms)
+        return
+    wanted = {package: package.partition("=") for package in packages}
+    there = host.get_fact(Installed, packages=tuple(name for name, _, _ in wanted.values()))
+    for package, (name, _, version) in wanted.items():
+        if name not in there or (version and not _is(there[name], version)):
+            yield package
+
+
+def _is(found: str, wanted: str) -> bool:
+    """Whether a version is the one that is wanted; an epoch says nothing of what is inside."""
+    bare = found.rpartition(":")[2]
+    if wanted.endswith("*"):
+        return found.startswith(wanted[:-1]) or bare.startswith(wanted[:-1])
+    return wanted in (found, bare)
+
+
+def _command(words: Sequence[str]) -> StringCommand:
+    return StringCommand(*map(QuoteString, words))
+
+
+def _apt_get(apt: Apt, *words: str) -> list[str]:
     options = ["-y", "-q", "-o", f"DPkg::Lock::Timeout={apt.lock_wait}"]
     options += ["-o", "Dpkg::Options::=--force-confold"]
     if apt.mirror:
-        options += ["-o", f"Dir::Etc::SourceList={APT_SOURCES}", "-o", "Dir::Etc::SourceParts=-"]
-    return StringCommand("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, *words)
+        options += ["-o", f"Dir::Etc::SourceList={APT_SOURCES}"]
+        options += ["-o", f"Dir::Etc::SourceParts={APT_SOURCES_FOLDER}"]
+    return ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, *words]
 
 
 def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool:
@@ -74,4 +176,31 @@ def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool
                 f" ({waited:.0f} of {limit} s)"
             )
         pause(1)
+    return True
+
+
+def _finish_what_was_interrupted(state: State, host: Host, arguments: Any) -> bool:
+    """What a killed package manager left half done is finished first: apt refuses to go on."""
+    audit = ("ls", "/var/lib/dpkg/updates", ";", "dpkg", "--audit")
+    _, found = transport.run(host, arguments, *audit)
+    if not found.stdout:
+        return True
+    logger.info(f"{host.print_prefix}the package manager was interrupted here, finishing its work")
+    ok, output = transport.run(
+        host,
+        arguments,
+        *("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "--configure", "-a"),
+        _timeout=_REPAIR_LIMIT,
+    )
+    if ok:
+        _, found = transport.run(host, arguments, *audit)
+    if found.stdout:
+        for line in [*found.stdout_lines, *output.stderr_lines[-10:]]:
+            logger.error(f"{host.print_prefix}  {line}")
+        logger.error(
+            f"{host.print_prefix}packages are half installed, and dpkg could not finish them. See"
+            " the lines above, put it right with: dpkg --configure -a; apt-get --fix-broken"
+            " install; then run this again."
+        )
+        return False
     return True

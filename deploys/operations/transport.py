@@ -32,7 +32,11 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.fake import FakeConnector
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host
+from pyinfra.connectors.util import (
+    CommandOutput,
+    clear_askpass_cache,
+    make_unix_command_for_host,
+)
 
 # Seconds. Nothing we run in the foreground takes longer; what does is a job (operations/job.py).
 COMMAND_TIMEOUT = 900
@@ -55,6 +59,12 @@ def tune(host: Host) -> None:
     if connector in _tuned:
         return
     _tuned.add(connector)
+    _tune_link(connector)
+    for name in ("run_shell_command", "put_file", "get_file"):
+        setattr(connector, name, _bounded(connector, getattr(connector, name)))
+
+
+def _tune_link(connector: BaseConnector) -> None:
     if isinstance(connector, SSHConnector):
         transport = _client(connector).get_transport()
         # Through a ProxyCommand or a jump host this is a channel, and the first hop's own business.
@@ -64,8 +74,6 @@ def tune(host: Host) -> None:
                 milliseconds = _DEAD_AFTER * 1000
                 transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         transport.set_keepalive(_KEEPALIVE)
-    for name in ("run_shell_command", "put_file", "get_file"):
-        setattr(connector, name, _bounded(connector, getattr(connector, name)))
 
 
 def stop(host: Host) -> NoReturn:
@@ -85,6 +93,11 @@ def stop(host: Host) -> NoReturn:
 def is_simulated(host: Host) -> bool:
     """A scripted `@fake` host, of which only the plan can be seen."""
     return isinstance(host.connector, FakeConnector)
+
+
+def is_here(host: Host) -> bool:
+    """The computer that this runs on, which cannot be watched while it reboots."""
+    return isinstance(host.connector, LocalConnector)
 
 
 _tuned: WeakSet[BaseConnector] = WeakSet()
@@ -159,6 +172,35 @@ def run(host: Host, arguments: Any, *words: Any, **overrides: Any) -> tuple[bool
     """One command with the operation's own arguments (_sudo and the like)."""
     ok, output = host.run_shell_command(StringCommand(*words), **{**arguments, **overrides})
     return ok, output
+
+
+def answer(host: Host, arguments: Any, *words: Any, limit: int) -> str | None:
+    """What a command prints on a machine that comes and goes; None where there is no answer.
+
+    + limit: seconds it may take
+
+    A link that is gone is made anew with the next question.
+    """
+    if not host.connected:
+        host.connect(show_errors=False)
+        if not host.connected:
+            return None
+        _tune_link(host.connector)
+    try:
+        ok, output = run(host, arguments, *words, _timeout=limit)
+        return output.stdout if ok else None
+    except (OSError, EOFError, SSHException):
+        _hang_up(host)
+        return None
+
+
+def _hang_up(host: Host) -> None:
+    # What it would clean up on the machine is gone with the link.
+    clear_askpass_cache(host)
+    host.connector_data.pop("modelrack_held", None)
+    if isinstance(host.connector, SSHConnector):
+        _client(host.connector).close()
+    host.disconnect()
 
 
 _turns: dict[str, BoundedSemaphore] = {}

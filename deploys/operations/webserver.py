@@ -9,7 +9,7 @@ from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.operations import packages
-from deploys.planning.plan import Apt
+from deploys.planning.package_manager import PackageManager
 
 # A dependency of nothing else and in the main archive of Debian and Ubuntu alike.
 _PACKAGE = "nginx"
@@ -17,17 +17,19 @@ _SERVICE = "nginx.service"
 
 
 @operation()
-def installed(apt: Apt, systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
+def installed(
+    manager: PackageManager, systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
     """
     Have nginx installed; where it was not, its own service neither runs nor starts at boot.
 
-    + apt: how packages are installed here
+    + manager: how packages are installed here
     + systemd: False in a tree that is being made into an image
 
     Debian's packages start and enable what they bring. A machine that had nginx before has it for
     a reason, and keeps its service as it is.
     """
-    commands = list(packages.installing((_PACKAGE,), apt))
+    commands = list(packages.installing((_PACKAGE,), manager))
     if not commands:
         host.noop("nginx is installed")
         return

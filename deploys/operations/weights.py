@@ -14,7 +14,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.weights import Manifests
 from deploys.operations import job
-from deploys.planning.plan import Peer, Weights
+from deploys.planning.plan import Peer, Source, Weights
 
 
 @operation()
@@ -51,14 +51,20 @@ def present(
 
 def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
     """What remote/fetch.py is told."""
-    spec: dict[str, Any] = {
+    told: dict[str, Any] = {
         "model": model.model,
         "directory": model.directory,
-        "sources": [asdict(source) for source in model.sources],
+        "sources": [_source(source) for source in model.sources],
         "files": [asdict(file) for file in model.files],
         "merge": {"output": model.merge} if model.merge else None,
         "owner": None,
     }
+    if model.quantization:
+        told["quantization"] = model.quantization
     if peer:
-        spec["sharing"] = {"folder": peer.folder, "me": peer.url, "others": model.peers}
-    return spec
+        told["sharing"] = {"folder": peer.folder, "me": peer.url, "others": model.peers}
+    return told
+
+
+def _source(source: Source) -> dict[str, str]:
+    return {name: value for name, value in asdict(source).items() if value is not None}

@@ -19,24 +19,54 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """One repository of a hub at one revision: a commit, or a branch where the hub tells none."""
+
+    hub: Hub
+    repository: str
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WeightsLock:
-    """The files of one model at one revision, as a hub listed them."""
+    """The files of one model at one revision, as a hub listed them.
+
+    + also: where the same files were seen with the same digests
+    """
 
     hub: Hub
     repository: str
     revision: str
     files: tuple[File, ...]
+    also: tuple[Place, ...] = ()
 
     @property
     def size(self) -> int:
         return sum(file.size for file in self.files)
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every place that was seen to have these files, the first one first."""
+        first = Place(hub=self.hub, repository=self.repository, revision=self.revision)
+        return (first, *self.also)
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> WeightsLock:
-        return cls(**{**data, "files": tuple(File(**file) for file in data["files"])})
+        return cls(
+            **{
+                **data,
+                "files": tuple(File(**file) for file in data["files"]),
+                "also": tuple(Place(**place) for place in data.get("also", ())),
+            }
+        )
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "files": [asdict(file) for file in self.files]}
+        """As it stands in the lock; `also` only where there is something to say."""
+        entry = {**asdict(self), "files": [asdict(file) for file in self.files]}
+        if self.also:
+            return {**entry, "also": [asdict(place) for place in self.also]}
+        del entry["also"]
+        return entry
 
 
 @dataclass(frozen=True, kw_only=True)

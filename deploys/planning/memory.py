@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deploys.planning.model import Model
-from deploys.planning.network import Parts, kv_bytes, latent_weights, parts
+from deploys.planning.network import Parts, growing, kv_bytes, latent_weights, parts, request_bytes
 from deploys.planning.profile import KvCache
 
 MIB = 1 << 20
@@ -34,6 +34,9 @@ _COMMUNICATION = 512 * MIB
 _STEPS = ((160 * GIB, 16384, 1024), (70 * GIB, 8192, 1024), (0, 2048, 256))
 # Copies of the logits, in 4 bytes, that sampling makes.
 _LOGITS = 3 * 4
+# States of linear attention that a request holds: its own, and with prefix caching, the default,
+# the one that it began with. Seen in logs of vLLM 0.24 and older (tests/unit/data/memory.yaml).
+_STATES = 2
 # Tokens whose keys and values MLA unpacks at once in a chunked prefill (vLLM, mla_attention.py).
 _MLA_WORKSPACE = 64 * 1024
 
@@ -130,7 +133,6 @@ def copy_of(
     """
     split = parts(model, size)
     stages = stages_of(model, layout.pipeline_parallel)
-    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
     ledgers, tokens = [], []
     for position, card in enumerate(group):
         stage = stages[position // layout.tensor_parallel]
@@ -140,9 +142,29 @@ def copy_of(
         }
         counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
         cache = max(0, int(layout.share * card.visible) - counted)
-        tokens.append(cache // (len(stage) * a_layer))
+        tokens.append(cache // token_bytes(model, layout, stage))
         ledgers.append(ledger_of(card, {**own, "KV cache": cache}))
     return tuple(ledgers), min(tokens)
+
+
+def token_bytes(model: Model, layout: Layout, stage: range) -> int:
+    """Bytes that one token takes in the cache of one card of a stage."""
+    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
+    return a_layer * max(1, growing(model, stage))
+
+
+def fixed_tokens(model: Model, layout: Layout) -> int:
+    """What one request takes of the cache whatever its length, in tokens: windows or states."""
+    if model.full_attention_interval == 1:
+        return 0
+    tensor_parallel = layout.tensor_parallel
+    a_layer = request_bytes(model, layout.kv_cache, tensor_parallel=tensor_parallel)
+    if model.sliding_window is None:
+        a_layer *= _STATES
+    return max(
+        a_layer * (len(stage) - growing(model, stage)) // token_bytes(model, layout, stage)
+        for stage in stages_of(model, layout.pipeline_parallel)
+    )
 
 
 def ledger_of(card: Card, own: Mapping[str, int]) -> CardLedger:

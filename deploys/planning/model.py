@@ -28,7 +28,14 @@ class Model:
       rope_head_dim are set where attention is MLA
     + q_lora_rank, nope_head_dim, v_head_dim: of MLA, too; the latter two None where they are
       head_dim
-    + index_head_dim: width of the indexer's keys, set where attention is sparse MLA
+    + index_head_dim, index_heads: width of the indexer's keys, and its queries, set where attention
+      is sparse MLA
+    + full_attention_interval: every how many-th layer keeps something of every token, the last of
+      each such group; 1 where all do
+    + sliding_window: tokens whose keys and values the other layers keep
+    + linear_key_heads, linear_value_heads, linear_head_dim: of the other layers where their
+      attention is linear (Gated DeltaNet): instead of tokens they keep one state a request
+    + gated_attention: queries come with a gate of their width, in the layers that keep all
     + vocabulary, intermediate: tokens, and width of the feed-forward part of a dense layer; None
       where unknown, and sizing then takes all layers for equal and the embeddings for nothing
     + tied_embeddings: the output head is the token embedding
@@ -66,6 +73,13 @@ class Model:
     nope_head_dim: int | None = None
     v_head_dim: int | None = None
     index_head_dim: int | None = None
+    index_heads: int = 0
+    full_attention_interval: int = 1
+    sliding_window: int | None = None
+    linear_key_heads: int = 0
+    linear_value_heads: int = 0
+    linear_head_dim: int = 0
+    gated_attention: bool = False
     vocabulary: int | None = None
     tied_embeddings: bool = False
     intermediate: int | None = None

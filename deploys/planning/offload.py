@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from deploys.planning.memory import MIB, Card, CardLedger, ledger_of
 from deploys.planning.model import Model
-from deploys.planning.network import Parts, kv_bytes, parts
+from deploys.planning.network import Parts, growing, grows, kv_bytes, parts, request_bytes
 from deploys.planning.profile import KvCache
 
 # Tokens of one step (--ubatch-size); all numbers below are llama.cpp's at commit 0c1e570.
@@ -60,7 +60,7 @@ def server(
 ) -> tuple[tuple[CardLedger, ...], Mapping[str, int]]:
     """The ledgers of the cards, and bytes of host memory by purpose."""
     pieces = parts(model, size)
-    cache = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
+    cache = cache_of(model, split)
     start = model.layers + 1 - split.gpu_layers
     weights, caches = [0] * len(cards), [0] * len(cards)
     # The embedding is looked up on the host, row by row. A tied head is a copy of it on the card.
@@ -69,14 +69,14 @@ def server(
         if layer == model.layers:
             weights[card] += pieces.head or pieces.embedding
             continue
-        caches[card] += cache
+        caches[card] += cache[layer]
         weights[card] += pieces.layers[layer]
         if layer < split.cpu_experts:
             weights[card] -= pieces.experts[layer]
             host_weights += pieces.experts[layer]
     for layer in range(min(start, model.layers)):
         host_weights += pieces.layers[layer]
-        host_cache += cache
+        host_cache += cache[layer]
     if start > model.layers:
         host_weights += pieces.head
     host = {
@@ -104,6 +104,20 @@ def server(
         for position, card in enumerate(cards)
     )
     return ledgers, {purpose: size for purpose, size in host.items() if size}
+
+
+def cache_of(model: Model, split: Split) -> tuple[int, ...]:
+    """Bytes that each layer keeps, of all requests together.
+
+    A window has room for the step that moves it on (llama-kv-cache-iswa.cpp).
+    """
+    whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
+    if growing(model) == model.layers:
+        return (whole,) * model.layers
+    window = -(-((model.sliding_window or 0) + STEP) // _CELLS) * _CELLS
+    cells = min(window, split.cells)
+    fixed = request_bytes(model, split.kv_cache, window=cells) * split.parallel
+    return tuple(whole if grows(model, layer) else fixed for layer in range(model.layers))
 
 
 def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:

@@ -7,38 +7,28 @@ from typing import Any
 from urllib.parse import urlunsplit
 
 from deploys.planning.builds import Build
-from deploys.planning.driver import DriverPlan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
-from deploys.planning.placement import Placement
+from deploys.planning.package_manager import PackageManager
+from deploys.planning.placement.choice import Placement
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
 
 
 @dataclass(frozen=True, kw_only=True)
-class Apt:
-    """How packages are installed on this machine.
-
-    + lock_wait: seconds to wait while somebody else holds the package manager
-    + mirror, security: archives of this site for this distribution; None leaves apt's own
-    + suite: release name in these archives
-    """
-
-    lock_wait: int
-    mirror: str | None = None
-    security: str | None = None
-    suite: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Source:
-    """One place that a model's files can be fetched from."""
+    """One place that a model's files can be fetched from.
+
+    + token_file: file on the machine with the access token of this hub, None where it needs none
+    """
 
     kind: Hub
     endpoint: str
     repository: str
     revision: str
+    token_file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +64,7 @@ class Weights:
     + size: bytes that are fetched
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
     + peers: machines that have the same model or are to have it, as peer_url says
+    + quantization: what safetensors are said to be, and are checked against; None for a GGUF
     """
 
     model: str
@@ -82,6 +73,7 @@ class Weights:
     files: tuple[File, ...]
     size: int
     merge: str | None
+    quantization: str | None = None
     peers: tuple[str, ...] = ()
 
     @property
@@ -145,7 +137,7 @@ class HostPlan:
     site: Site
     lane: Lane
     driver: DriverPlan | None
-    apt: Apt
+    package_manager: PackageManager
     packages: tuple[str, ...]
     builds: tuple[Build, ...]
     weights: tuple[Weights, ...]
@@ -172,7 +164,7 @@ class HostPlan:
     def to_json(self) -> dict[str, Any]:
         plan = asdict(replace(self, services=(), refusals=()))
         # The operator's own folders are not part of what a machine becomes.
-        del plan["site"]["locks"], plan["site"]["builds"]
+        del plan["site"]["locks"], plan["site"]["builds"], plan["site"]["tokens"]
         plan["builds"] = [
             {**asdict(build), "digest": build.digest, "directory": build.directory}
             for build in self.builds

@@ -11,6 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from deploys.planning.driver.plan import DriverPlan, Repository
+from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, Peer, ServicePlan
 
 _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -30,11 +32,52 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
     files = [
         _file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
         _file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
-        _file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=plan.apt),
     ]
-    if plan.apt.mirror:
-        files.append(_file("base/apt.sources", APT_SOURCES, apt=plan.apt, system=plan.system))
+    manager = plan.package_manager
+    if isinstance(manager, Apt):
+        files.append(_file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
+        if manager.mirror:
+            files.append(_file("base/apt.sources", APT_SOURCES, apt=manager, system=plan.system))
     return tuple(files)
+
+
+def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
+    """What tells the package manager of a vendor's repository, and which key signs it."""
+    name = repository.name
+    manager = plan.package_manager
+    if not isinstance(manager, Apt):
+        path = f"/etc/yum.repos.d/{name}.repo"
+        return (_file("nvidia/repository.repo", path, repository=repository),)
+    folder = APT_SOURCES_FOLDER if manager.mirror else "/etc/apt/sources.list.d"
+    values: dict[str, Any] = {"repository": repository, "apt": manager}
+    values["keyring"] = keyring(repository)
+    return (
+        _file("nvidia/repository.list", f"{folder}/{name}.list", **values),
+        _file("nvidia/repository.pref", f"/etc/apt/preferences.d/{name}", **values),
+    )
+
+
+def keyring(repository: Repository) -> str:
+    """Where the key of a repository lies; another key is another file."""
+    digest = (repository.keyring.sha256 or "") if repository.keyring else ""
+    return f"/etc/apt/keyrings/{repository.name}-{digest[:12]}.gpg"
+
+
+def driver(driver: DriverPlan) -> tuple[Rendered, ...]:
+    """What has the driver loaded at every boot, and left alone by upgrades."""
+    files = []
+    if driver.modules:
+        path = "/etc/modules-load.d/modelrack-gpu.conf"
+        files.append(_file("nvidia/modules-load.conf", path, driver=driver))
+    if driver.blocklist:
+        path = "/etc/apt/apt.conf.d/60modelrack-gpu"
+        files.append(_file("nvidia/unattended-upgrades.conf", path, driver=driver))
+    return tuple(files)
+
+
+def blacklist(driver: DriverPlan) -> Rendered:
+    """What keeps other kernel modules off the GPUs."""
+    return _file("nvidia/modprobe.conf", "/etc/modprobe.d/modelrack-gpu.conf", driver=driver)
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
@@ -85,8 +128,9 @@ SYSCTL: dict[str, int] = {
 
 PEER_FILES = ("/etc/systemd/system/modelrack-peer.service", "/etc/modelrack/peer.conf")
 
-# apt reads this instead of its own lists while we call it, and only then.
+# apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"
+APT_SOURCES_FOLDER = "/etc/modelrack/apt.sources.d"
 
 
 def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:

@@ -7,24 +7,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
 from deploys.planning import builds, compatibility, gpus, health, lanes, peers
-from deploys.planning.apt import apt_of
 from deploys.planning.builds import Build
-from deploys.planning.driver import DriverPlan
-from deploys.planning.driver_choice import driver_plan
+from deploys.planning.driver.choice import driver_plan
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
+from deploys.planning.package_manager import Apt, package_manager_of
 from deploys.planning.peers import Neighbour
-from deploys.planning.placement import Placement, cards_of, place_all
-from deploys.planning.plan import Apt, HostPlan, ServicePlan, Weights
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.deal import place_all
+from deploys.planning.placement.islands import cards_of
+from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 from deploys.planning.weights import check_disk, model_of, weights_of
 
-# Distributions whose package names and units we know, and the oldest release of each that has them.
-_SYSTEMS = {"debian": 12, "ubuntu": 22}
+# Distributions whose packages we know, and the oldest release of each that has them.
+_SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
 # Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
 _RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
 # Template units by engine; Ollama alone serves all its models from one process.
@@ -63,7 +65,7 @@ def resolve(
     weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
         against.all_of(_refusals(service, gpu, lane, machine), service.name)
-    against.unless(None, check_disk, weights, machine)
+    against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
     placements = place_all(
         [(service, model_of(service), sizes[model_of(service).key]) for service in services],
@@ -82,7 +84,9 @@ def resolve(
         site=site,
         lane=lane,
         driver=driver,
-        apt=against.unless(Apt(lock_wait=site.apt_lock_wait), apt_of, site, machine),
+        package_manager=against.unless(
+            Apt(lock_wait=site.apt_lock_wait), package_manager_of, site, machine
+        ),
         packages=tuple(
             dict.fromkeys(
                 package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
@@ -161,6 +165,12 @@ def _refusals(
             "Stop that process, or give the service another port",
         )
     yield from compatibility.refusals(service, model_of(service), gpu, lane, machine)
+    if machine.os in compatibility.RHEL_LIKE:
+        yield Refusal(
+            f"Service {service.name}: this version serves models on Debian and Ubuntu, and brings"
+            f" {machine.os} its driver alone",
+            "Run deploys.stages.nvidia.install there, or install one of these",
+        )
     if service.engine != "llama.cpp":
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
@@ -168,7 +178,7 @@ def _refusals(
         )
     elif gpu is not None:
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for the CPU only, and a"
+            f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
             f" {gpu.name} would stand idle",
             "Use a profile without a GPU, or wait for the CUDA build",
         )
@@ -202,11 +212,13 @@ def _builds(
     if "llama.cpp" not in engines or gpu is not None:
         return ()
     source = locks.artifacts["llama.cpp"]
-    # Asked for now, so that a site without a way to it is refused now and not half way.
-    if not against.unless("", site.url, source.origin, source.path):
+    try:
+        # Asked for now, so that a site without a way to it is refused now and not half way.
+        site.url(source.origin, source.path)
+        return (builds.llama_cpp(machine, source),)
+    except Refusal as refusal:
+        against.all_of([refusal], "llama.cpp")
         return ()
-    build = against.unless(None, builds.llama_cpp, machine, source)
-    return (build,) if build else ()
 
 
 def _service(

@@ -6,9 +6,10 @@ Every address that a machine opens goes through `Site.url`; there is no URL anyw
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from deploys.planning.refusal import Refusal
 
@@ -70,6 +71,8 @@ class Site:
     + hubs: which hub is asked first
     + locks: folder with the machine-written pins, on the operator's computer
     + builds: folder with packed builds for reuse, on the operator's computer
+    + tokens: by hub, the file on the operator's computer that holds its access token, for
+      repositories that are gated
     + apt_lock_wait: seconds to wait while somebody else holds the package manager
     + peers: network, such as "10.8.0.0/16", whose machines give each other the weights that they
       have, so that a hub sends them once; None: every machine fetches for itself
@@ -81,6 +84,7 @@ class Site:
     hubs: tuple[Hub, ...] = ("modelscope", "huggingface")
     locks: Path = field(default=Path(__file__).resolve().parents[1] / "locks")
     builds: Path = field(default=Path.home() / ".cache" / "modelrack" / "builds")
+    tokens: Mapping[Hub, Path] = field(default_factory=dict)
     apt_lock_wait: int = 600
     peers: str | None = None
     peer_port: int = 8788
@@ -90,6 +94,11 @@ class Site:
             raise Refusal(
                 f"data_root {self.data_root!r} is not a folder below /",
                 "Give an absolute path such as /data",
+            )
+        if unknown := set(self.tokens) - set(get_args(Hub)):
+            raise Refusal(
+                f"tokens of the site name {', '.join(sorted(unknown))}, which is no hub",
+                f"Write one of {', '.join(get_args(Hub))}",
             )
         if self.peers is not None:
             _check_network(self.peers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deploys.planning import catalogue
 from deploys.planning.locks import Locks, WeightsLock
@@ -61,15 +61,21 @@ def weights_of(
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
             merge=merged_before or _merged_name(service, lock),
+            quantization=model.quantization if model.format == "safetensors" else None,
         )
     return tuple(plans.values())
 
 
 def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
-    """Where the model can come from, the operator's first hub first."""
+    """Where the model can come from: the operator's first hub first."""
     repositories: dict[Hub, str | None] = {
         "modelscope": model.modelscope,
         "huggingface": model.huggingface,
+    }
+    pinned = {
+        place.hub: place.revision
+        for place in (lock.places if lock else ())
+        if place.repository == repositories[place.hub]
     }
     sources = tuple(
         Source(
@@ -77,7 +83,8 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
             endpoint=site.url(hub),
             repository=repository,
             # A commit is the name of one hub's history; on the other the hashes must agree.
-            revision=lock.revision if lock and lock.hub == hub else _default_revision(model, hub),
+            revision=pinned.get(hub) or _default_revision(model, hub),
+            token_file=token_file(hub) if hub in site.tokens else None,
         )
         for hub in site.hubs
         if (repository := repositories[hub]) and getattr(site.mirrors, hub)
@@ -88,6 +95,11 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
             "Add a hub to the site in inventories/group_data, or choose another model",
         )
     return sources
+
+
+def token_file(hub: Hub) -> str:
+    """Where a machine has the access token of a hub."""
+    return f"/etc/modelrack/secrets/{hub}.token"
 
 
 def _default_revision(model: Model, hub: Hub) -> str:
@@ -119,8 +131,8 @@ def missing_of(weights: Weights, machine: Machine) -> int:
     return max(0, weights.size - machine.stored.get(weights.model, 0))
 
 
-def check_disk(weights: Sequence[Weights], machine: Machine) -> None:
-    """Refuse what does not fit on the file systems that it would lie on."""
+def check_disk(weights: Sequence[Weights], machine: Machine) -> Iterator[Refusal]:
+    """What does not fit on the file systems that it would lie on."""
     missing: dict[str, int] = {}
     free: dict[str, int] = {}
     for plan in weights:
@@ -132,7 +144,7 @@ def check_disk(weights: Sequence[Weights], machine: Machine) -> None:
         missing[disk.mount] = missing.get(disk.mount, 0) + int(remaining * _DISK_MARGIN)
     for mount, needed in missing.items():
         if needed > free[mount]:
-            raise Refusal(
+            yield Refusal(
                 f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
                 f"Free {size(needed - free[mount], up=True)} there, or set data_root of the site to"
                 " a larger file system",

@@ -141,14 +141,20 @@ def _verify(options: Any) -> int:
 
 def _artifact(options: Any) -> int:
     """Prints the digests as one JSON object, so that they can be pinned."""
-    from . import artifact, spec, tree
+    from . import artifact, single_file, spec, tree
 
     if options.spec == "tree-digest":
         if not options.directory or not options.directory.is_dir():
             raise Failure("tree-digest needs a directory")
         print(tree.tree_sha256(options.directory))
         return 0
-    wanted = artifact.parse(spec.read_json(options.spec))
+    asked = spec.read_json(options.spec)
+    if "file" in asked:
+        file = single_file.parse(asked)
+        single_file.install(file, stop=_stop_on_signal())
+        print(json.dumps({"file": str(file.directory), "sha256": file.sha256}))
+        return 0
+    wanted = artifact.parse(asked)
     made = artifact.install(wanted, stop=_stop_on_signal())
     print(json.dumps({"directory": str(wanted.directory), **asdict(made)}))
     return 0

@@ -1,4 +1,4 @@
-"""Print who holds apt's or dpkg's lock, as "name (pid 123)"; nothing when nobody does.
+"""Print who holds the lock of apt, dpkg, rpm or dnf, as "name (pid 123)"; nothing when nobody does.
 
 Standard library only, and no import of ours: it runs as the text of `python3 -c`.
 """
@@ -15,14 +15,16 @@ _LOCKS = (
     "/var/lib/dpkg/lock",
     "/var/lib/apt/lists/lock",
     "/var/cache/apt/archives/lock",
+    "/var/lib/rpm/.rpm.lock",
 )
+# Files that hold the number of the process; dnf leaves them behind when it is killed.
+_PID_FILES = ("/var/cache/dnf/metadata_lock.pid", "/var/lib/dnf/rpmdb_lock.pid")
 # struct flock of 64-bit Linux: type, whence, start, length, pid.
 _FLOCK = "hhqqi4x"
 
 
 def main() -> int:
-    for path in _LOCKS:
-        pid = _holder(path)
+    for pid in [*map(_holder, _LOCKS), *map(_noted, _PID_FILES)]:
         if pid:
             name = Path(f"/proc/{pid}/comm")
             print(f"{name.read_text().strip() if name.exists() else 'a process'} (pid {pid})")
@@ -41,6 +43,14 @@ def _holder(path: str) -> int:
         return 0 if kind == fcntl.F_UNLCK else int(pid)
     finally:
         os.close(handle)
+
+
+def _noted(path: str) -> int:
+    try:
+        pid = int(Path(path).read_text())
+    except (OSError, ValueError):
+        return 0
+    return pid if Path(f"/proc/{pid}").exists() else 0
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def install(
     parent = wanted.directory.parent
     try:
         make_directories(parent, (-1, -1))
-        with held(_beside(wanted, "lock")):
+        with held(beside(wanted, "lock")):
             return _made(wanted) or _install(
                 wanted, patience or Patience(), stop or threading.Event()
             )
@@ -115,7 +115,7 @@ def _pin(value: dict[str, Any], name: str) -> str | None:
 
 
 def _made(wanted: Artifact) -> Made | None:
-    directory, record = wanted.directory, _beside(wanted, "json")
+    directory, record = wanted.directory, beside(wanted, "json")
     if not directory.exists():
         return None
     try:
@@ -135,12 +135,12 @@ def _made(wanted: Artifact) -> Made | None:
 
 
 def _install(wanted: Artifact, patience: Patience, stop: threading.Event) -> Made:
-    part, target = _beside(wanted, "part"), _beside(wanted, "unpack")
+    part, target = beside(wanted, "part"), beside(wanted, "unpack")
     for last in (False, False, True):
         resumed = part.exists()
         _remove(target)  # of a killed run
         try:
-            found = _download(wanted, part, patience, stop)
+            found = download(wanted, part, patience, stop)
             target.mkdir(mode=0o755)
             made = _unpack(wanted, part, target, found)
             break
@@ -152,12 +152,12 @@ def _install(wanted: Artifact, patience: Patience, stop: threading.Event) -> Mad
                 raise
             print(f"{trouble}; fetching it again from the start", flush=True)
     rename(target, wanted.directory)
-    replace(_beside(wanted, "json"), json.dumps(asdict(made)).encode())
+    replace(beside(wanted, "json"), json.dumps(asdict(made)).encode())
     part.unlink(missing_ok=True)
     return made
 
 
-def _download(wanted: Artifact, part: Path, patience: Patience, stop: threading.Event) -> str:
+def download(wanted: Artifact, part: Path, patience: Patience, stop: threading.Event) -> str:
     """The sha256 of the whole archive, which lies in `part`."""
     digest, progress = hashlib.sha256(), Progress("download", 0)
 
@@ -225,7 +225,8 @@ def _source(wanted: Artifact, patience: Patience) -> tuple[Source, str]:
     return Address(wanted.url, wanted.token_file, patience), wanted.directory.name
 
 
-def _beside(wanted: Artifact, kind: str) -> Path:
+def beside(wanted: Artifact, kind: str) -> Path:
+    """The hidden name next to what is wanted, for its lock, record or unfinished part."""
     return wanted.directory.with_name(f".{wanted.directory.name}.{kind}")
 
 

@@ -16,6 +16,10 @@ from .failure import Failure
 MAGIC = b"GGUF"
 VERSION = 3
 DEFAULT_ALIGNMENT = 32
+# The header of a model with 130 000 tokens and 1100 tensors has 5 MiB. What claims more than these
+# is damaged, which is said before it is read or held in memory.
+LONGEST_HEAD = 64 << 20
+MOST_TENSORS, MOST_PAIRS = 1 << 17, 1 << 16
 STRING, ARRAY = 8, 9
 SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i",
@@ -32,6 +36,10 @@ BLOCKS = {
     28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
     40: (64, 36), 41: (128, 18),
 }  # fmt: skip
+# Their values are counted with, so they must be whole numbers.
+WHOLE = (b"general.alignment", b"split.no", b"split.count", b"split.tensors.count")
+# The least that an entry takes: a key, its kind and a byte; a name, no dimension, kind and offset.
+LEAST_PAIR, LEAST_TENSOR = 13, 24
 U32 = struct.Struct("<I")
 U64 = struct.Struct("<Q")
 
@@ -78,9 +86,14 @@ class Header:
 def scan(data: bytes, name: str) -> Header:
     """The header at the start of `data`; Short when it goes on, NotGguf when it is none."""
     _check_beginning(data, name)
-    cursor = _Cursor(data)
+    cursor = _Cursor(data, name)
     cursor.at = 8
     tensor_count, pair_count = cursor.u64(), cursor.u64()
+    if tensor_count > MOST_TENSORS or pair_count > MOST_PAIRS:
+        raise NotGguf(
+            f"{name} claims {tensor_count} tensors and {pair_count} keys: the header is damaged"
+        )
+    cursor.need(pair_count * LEAST_PAIR + tensor_count * LEAST_TENSOR)
     scalars: dict[bytes, float] = {}
     pairs = []
     for _ in range(pair_count):
@@ -89,8 +102,10 @@ def scan(data: bytes, name: str) -> Header:
         kind = cursor.u32()
         if kind in SCALARS:
             (scalars[key],) = struct.unpack(SCALARS[kind], cursor.take(WIDTHS[kind]))
+            if key in WHOLE and not isinstance(scalars[key], int):
+                raise NotGguf(f"{name}: {key.decode()} is no whole number: the header is damaged")
         else:
-            cursor.skip_value(kind, name)
+            cursor.skip_value(kind)
         pairs.append((key, data[start : cursor.at]))
     tensors = []
     for _ in range(tensor_count):
@@ -139,16 +154,22 @@ def _check_beginning(data: bytes, name: str) -> None:
 
 
 class _Cursor:
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data, self.name, self.at = data, name, 0
+
+    def need(self, count: int) -> None:
+        """The header goes on for `count` bytes at least."""
+        if self.at + count > LONGEST_HEAD:
+            raise NotGguf(
+                f"{self.name} claims a header of {self.at + count} bytes: the header is damaged"
+            )
+        if self.at + count > len(self.data):
+            raise Short
 
     def take(self, count: int) -> bytes:
-        end = self.at + count
-        if end > len(self.data):
-            raise Short
-        piece = self.data[self.at : end]
-        self.at = end
-        return piece
+        self.need(count)
+        self.at += count
+        return self.data[self.at - count : self.at]
 
     def u32(self) -> int:
         value: int = U32.unpack(self.take(4))[0]
@@ -161,7 +182,7 @@ class _Cursor:
     def string(self) -> bytes:
         return self.take(self.u64())
 
-    def skip_value(self, kind: int, name: str, depth: int = 0) -> None:
+    def skip_value(self, kind: int, depth: int = 0) -> None:
         if kind in WIDTHS:
             self.take(WIDTHS[kind])
         elif kind == STRING:
@@ -169,19 +190,19 @@ class _Cursor:
         elif kind == ARRAY and depth < 4:
             inner, count = self.u32(), self.u64()
             if inner in WIDTHS:
-                self._skip(WIDTHS[inner] * count)
+                self.need(WIDTHS[inner] * count)
+                self.at += WIDTHS[inner] * count
             elif inner == STRING:
+                self.need(8 * count)
                 self._skip_strings(count)
             else:
+                self.need(12 * count)
                 for _ in range(count):
-                    self.skip_value(inner, name, depth + 1)
+                    self.skip_value(inner, depth + 1)
         else:
-            raise NotGguf(f"{name}: unknown value type {kind} in the header: the header is damaged")
-
-    def _skip(self, count: int) -> None:
-        self.at += count
-        if self.at > len(self.data):
-            raise Short
+            raise NotGguf(
+                f"{self.name}: unknown value type {kind} in the header: the header is damaged"
+            )
 
     def _skip_strings(self, count: int) -> None:
         # A vocabulary has 100 000 of them: no call for each.
@@ -189,8 +210,7 @@ class _Cursor:
         last = len(data) - 8
         for _ in range(count):
             if at > last:
-                raise Short
+                self.need(at + 8 - self.at)
             at += 8 + unpack(data, at)[0]
-        if at > len(data):
-            raise Short
+        self.need(at - self.at)
         self.at = at

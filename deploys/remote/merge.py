@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -124,7 +125,7 @@ def _check_data(name: str, header: Header, size: int) -> None:
 def _check_set(name: str, headers: Sequence[Header]) -> None:
     names = [tensor.name for header in headers for tensor in header.tensors]
     if len(set(names)) != len(names):
-        twice = next(tensor for tensor in names if names.count(tensor) > 1)
+        twice = next(tensor for tensor, times in Counter(names).items() if times > 1)
         raise Failure(
             f"{name}: tensor {twice.decode(errors='replace')} is in two shards: mixed sets"
         )

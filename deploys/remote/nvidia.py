@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .reading import ask, number
+from .reading import ask, number, read
 from .topology import links
 
 _FIELDS = (
@@ -44,9 +44,17 @@ def loaded(text: str) -> tuple[str | None, str | None]:
     return version[1], "open" if "Open Kernel Module" in line else "proprietary"
 
 
-def userspace(folders: tuple[str, ...] = _LIBRARIES) -> str | None:
-    """Version of libnvidia-ml, which is in the name of the file that all its links lead to."""
-    for folder in folders:
+def userspace(
+    folders: tuple[str, ...] = _LIBRARIES, more: Path = Path("/etc/ld.so.conf.d")
+) -> str | None:
+    """Version of libnvidia-ml, which is in the name of the file that all its links lead to.
+
+    Looked for in the usual folders, then in those that the dynamic linker is told of.
+    """
+    named = [
+        line.strip() for path in sorted(more.glob("*.conf")) for line in read(path).split("\n")
+    ]
+    for folder in (*folders, *(line for line in named if line.startswith("/"))):
         name = Path(os.path.realpath(Path(folder, "libnvidia-ml.so.1"))).name
         match = re.fullmatch(r"libnvidia-ml\.so\.(\d+\.\d[\d.]*)", name)
         if match:

@@ -56,6 +56,7 @@ class Spec:
     """The files of one model and where they go; `output`: the file that GGUF shards become.
 
     `workers` is the number of streams from each source.
+    `quantization` is what safetensors are said to be and are checked against; None for a GGUF.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Spec:
     owner: str | None = None
     workers: int = WORKERS
     sharing: Sharing | None = None
+    quantization: str | None = None
 
 
 def read_json(argument: str) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def parse(value: dict[str, Any]) -> Spec:
             owner=value.get("owner"),
             workers=max(1, int(value.get("workers") or WORKERS)),
             sharing=_sharing(value.get("sharing")),
+            quantization=str(value["quantization"]) if value.get("quantization") else None,
         )
     except KeyError as error:
         raise Failure(f"the spec lacks the field {error}") from error

@@ -18,6 +18,7 @@ from deploys.planning import render
 # In the order they are made. Weights are readable by all and written by root alone.
 _FOLDERS = (
     "/etc/modelrack",
+    render.APT_SOURCES_FOLDER,
     "/etc/modelrack/services",
     "/opt/modelrack",
     "/opt/modelrack/bin",
@@ -30,7 +31,7 @@ _FOLDERS = (
 @deploy("Base")
 def install() -> None:
     """Everything that later stages stand on."""
-    plan = current_plan()
+    plan = current_plan(services=False)
     data_root = plan.site.data_root
 
     files.put(
@@ -47,7 +48,7 @@ def install() -> None:
     packages.installed(
         name="Install the runtime libraries",
         packages=("ca-certificates", *plan.packages),
-        apt=plan.apt,
+        manager=plan.package_manager,
     )
     users.present(
         name="Create the user that services run as",

@@ -18,7 +18,9 @@ def share() -> None:
 
     if plan.peer:
         webserver.installed(
-            name="Install nginx, which gives the weights", apt=plan.apt, systemd=plan.systemd
+            name="Install nginx, which gives the weights",
+            manager=plan.package_manager,
+            systemd=plan.systemd,
         )
         files.put(name="Make the folder that is given", entries=[Directory(path=plan.peer.folder)])
         service.running(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
+from deploys.facts import tokens
 from deploys.facts.plan import current_plan
-from deploys.operations import weights
+from deploys.operations import files, weights
+from deploys.operations.files import File
+from deploys.planning.weights import token_file
 
 
 @deploy("Weights")
@@ -13,6 +16,13 @@ def fetch() -> None:
     """Fetch what is missing; what has been fetched and proven is not read again."""
     plan = current_plan()
 
+    files.put(
+        name="Write the tokens of the hubs, for root alone",
+        entries=[
+            File(path=token_file(hub), content=f"{token}\n", mode="600")
+            for hub, token in tokens.of(plan.site).items()
+        ],
+    )
     weights.present(
         name="Fetch the models and prove every byte",
         models=plan.weights,

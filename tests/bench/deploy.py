@@ -8,13 +8,15 @@ from pyinfra.operations import systemd
 from deploys.operations import files, packages, transport, users
 from deploys.operations.files import Directory, File
 from deploys.operations.users import User
-from deploys.planning.plan import Apt
+from deploys.planning.package_manager import Apt
 from tests.bench import content, rendering
 
 transport.tune(state.inventory.get_host(host.name))
 folder = Path(host.data.content)
 
-packages.installed(name="Install the packages", packages=content.PACKAGES, apt=Apt(lock_wait=60))
+packages.installed(
+    name="Install the packages", packages=content.PACKAGES, manager=Apt(lock_wait=60)
+)
 users.present(
     name="Create the users",
     users=[User(name=user, home=content.HOME, shell=content.SHELL) for user in content.USERS],

@@ -10,11 +10,11 @@ import pytest
 
 from tests.e2e.rack import Rack
 from tests.lab import Lab
-from tests.lab.fixtures import lab_factory, lab_github, lab_hub
+from tests.lab.fixtures import lab_factory, lab_github, lab_hub, lab_nvidia
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 
-__all__ = ["lab_factory", "lab_github", "lab_hub"]
+__all__ = ["lab_factory", "lab_github", "lab_hub", "lab_nvidia"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -94,7 +94,7 @@ def test_one_of_three_dies_during_a_job(make_stub_rack: Callable[..., Rack]) -> 
 
 @pytest.mark.parametrize("how", ["reject_link", "cut_link"])
 def test_the_link_is_cut_during_a_job(make_stub_rack: Callable[..., Rack], how: str) -> None:
-    rack = make_stub_rack(1, steps=45)
+    rack = make_stub_rack(1, steps=60)
     machine = rack.machines[0]
     process = rack.start(deploy=BUILD)
     printed = _read_until(process, r"build-stub-\S+: step")

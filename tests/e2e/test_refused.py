@@ -93,7 +93,7 @@ def test_the_package_manager_is_held(bare: Callable[[str], Rack]) -> None:
     assert re.search(r"waiting for python3 \(pid \d+\)", run.output), run.output
     assert re.search(r"the package manager is held by python3 \(pid \d+\)", run.output)
     machine.ssh("systemctl stop holder")
-    machine.ssh(["systemd-run", "--unit=holder2", "python3", "-c", hold.format(6)])
+    machine.ssh(["systemd-run", "--unit=holder2", "python3", "-c", hold.format(20)])
     machine.ssh("sleep 1")
     patient = bare("site = replace(site, apt_lock_wait=60)").deploy()
     assert patient.code == 0, patient.output

@@ -86,6 +86,10 @@ class StandIn:
         """The answer to a GET or HEAD when nothing is wrong."""
         raise NotImplementedError
 
+    def gate(self, reply: Reply, authorization: str) -> Reply | None:
+        """What somebody gets instead who may not have ``reply``."""
+        return None
+
     def changed(self, reply: Reply) -> None:
         """Alter the headers of ``reply`` to those of other content; for the fault ``changed``."""
         reply.headers["ETag"] = '"changed"'
@@ -141,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             "Authorization" in self.headers,
         )
         self.standin.requests.append(self.log)
-        self._send(self._instead(reply.name, elsewhere) or reply)
+        gate = self.standin.gate(reply, self.headers.get("Authorization", ""))
+        self._send(gate or self._instead(reply.name, elsewhere) or reply)
 
     do_HEAD = do_GET
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import threading
@@ -45,6 +46,10 @@ class Hub(StandIn):
 
     def __init__(self, root: Path, bind: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(root, bind, port)
+        # Entries in one answer of Hugging Face; a longer listing comes in several.
+        self.page = 1000
+        # Models that are gated, and the access token that opens them.
+        self.gates: dict[str, str] = {}
         self._known: dict[tuple[str, int, int], tuple[str, str]] = {}
         self._lock = threading.Lock()
 
@@ -65,6 +70,15 @@ class Hub(StandIn):
                 return answer(query, *found.groups())
         return json_reply({"error": f"no {path}"}, 404)
 
+    def gate(self, reply: Reply, authorization: str) -> Reply | None:
+        model = "/".join(reply.name.split("/")[:2])
+        token = self.gates.get(model)
+        if token is None or authorization in _credentials(token):
+            return None
+        status = 403 if authorization else 401
+        value = {"Code": status, "Success": False, "Message": f"{model} is gated"}
+        return json_reply(value, status, f"{model}/", **{"X-Error-Code": "GatedRepo"})
+
     def changed(self, reply: Reply) -> None:
         for name in ("ETag", "X-Linked-ETag", "X-Repo-Commit"):
             if value := reply.headers.get(name):
@@ -76,6 +90,7 @@ class Hub(StandIn):
         return [
             (f"/api/v1/models/{model}/repo/files", self._modelscope_listing),
             (f"/api/v1/models/{model}/repo", self._modelscope_file),
+            (rf"/models/{model}\.git/info/refs", self._references),
             (f"/models/{model}/resolve/([^/]+)/(.+)", self._file),
             (f"/api/models/{model}/revision/([^/]+)", self._huggingface_revision),
             (f"/api/models/{model}", self._huggingface_revision),
@@ -119,6 +134,18 @@ class Hub(StandIn):
     def _modelscope_file(self, query: dict[str, str], model: str) -> Reply:
         return self._file(query, model, query.get("Revision", "master"), query.get("FilePath", ""))
 
+    def _references(self, query: dict[str, str], model: str) -> Reply:
+        """What git asks first: the commit of every branch, each line with its length before it."""
+        if refusal := self._refuse(model, "master"):
+            return refusal
+        commit = self.commit(model)
+        lines = [f"{commit} HEAD\0symref=HEAD:refs/heads/master\n", f"{commit} refs/heads/master\n"]
+        service = f"# service={query.get('service', '')}\n"
+        text = "".join(
+            [_packet(service), "0000", *(_packet(line) for line in lines), "0000"],
+        )
+        return Reply(f"{model}/.git", body=text.encode())
+
     # -- Hugging Face -----------------------------------------------------------------------
 
     def _huggingface_revision(self, query: dict[str, str], model: str, at: str = "main") -> Reply:
@@ -146,7 +173,12 @@ class Hub(StandIn):
             if entry.is_large and entry.sha256:
                 item["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": 134}
             tree.append(item)
-        return json_reply(tree, name=f"{model}/")
+        first = int(query.get("cursor", 0))
+        more = {}
+        if following := tree[first + self.page :]:
+            there = f"{self.url}/api/models/{model}/tree/{at}?recursive=true"
+            more["Link"] = f'<{there}&cursor={len(tree) - len(following)}>; rel="next"'
+        return json_reply(tree[first : first + self.page], name=f"{model}/", **more)
 
     # -- both -------------------------------------------------------------------------------
 
@@ -213,3 +245,13 @@ class Hub(StandIn):
                         sha1.update(data)
                 self._known[key] = sha256.hexdigest(), sha1.hexdigest()
         return Entry(str(file.relative_to(folder)), file, stat.st_size, *self._known[key])
+
+
+def _credentials(token: str) -> set[str]:
+    """How a token is shown: by the clients, and by git."""
+    pair = base64.b64encode(f"oauth2:{token}".encode()).decode()
+    return {f"Bearer {token}", f"Basic {pair}"}
+
+
+def _packet(line: str) -> str:
+    return f"{len(line) + 4:04x}{line}"

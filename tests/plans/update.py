@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GROUP_DATA = ROOT / "inventories" / "group_data"
 UPDATE = "python -m tests.plans.update"
+FULL, DRIVER = "deploys/full.py", "deploys.stages.nvidia.install"
 _REFUSED = re.compile(r"\[@fake/(\w+)-01\]\s+refused: (.*)")
 
 
@@ -43,9 +44,9 @@ class Planned:
         return [" + ".join(each["names"]) for each in self.order if host in each["hosts"]]
 
 
-def pyinfra(*words: str) -> subprocess.CompletedProcess[str]:
+def pyinfra(*words: str, deploy: str = FULL) -> subprocess.CompletedProcess[str]:
     """The deploy on the machines of fake.py, only looked at."""
-    inventory = ("tests/plans/fake.py", "deploys/full.py", "--group-data", str(GROUP_DATA))
+    inventory = ("tests/plans/fake.py", deploy, "--group-data", str(GROUP_DATA))
     return subprocess.run(
         [sys.executable, "-m", "pyinfra", *inventory, "--dry", "--json", *words],
         cwd=ROOT,
@@ -55,10 +56,10 @@ def pyinfra(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def planned() -> Planned:
+def planned(deploy: str = FULL) -> Planned:
     """All host classes in one run."""
     # What `--dry --json` prints lacks the operations that change nothing.
-    run = pyinfra("--debug-operations")
+    run = pyinfra("--debug-operations", deploy=deploy)
     try:
         order = json.loads(run.stdout)["op_order"]
     except ValueError as error:
@@ -69,11 +70,13 @@ def planned() -> Planned:
     return Planned(run.returncode, order, refusals)
 
 
-def golden(name: str, run: Planned) -> str:
+def golden(name: str, full: Planned, driver: Planned) -> str:
     """The text of one class: the page of its plan, and what is done in which order."""
-    machine, plan = plan_of(name)
-    steps = "\n".join(f"  {step}" for step in run.operations(name)) or "  none, as it is refused"
-    return f"{page.of(f'{name}-01', machine, plan)}\noperations:\n{steps}\n"
+    text = page.of(f"{name}-01", *plan_of(name))
+    for deploy, run in ((FULL, full), (DRIVER, driver)):
+        steps = run.operations(name) or ["refused" if name in run.refusals else "nothing to do"]
+        text += "\n".join([f"\n{deploy}:", *(f"  {step}" for step in steps), ""])
+    return text
 
 
 def plan_of(name: str) -> tuple[Machine, HostPlan]:
@@ -86,11 +89,11 @@ def plan_of(name: str) -> tuple[Machine, HostPlan]:
 
 def main() -> None:
     """Write all files; those of classes that are gone are removed."""
-    run = planned()
+    full, driver = planned(), planned(DRIVER)
     for path in HERE.glob("*.txt"):
         path.unlink()
     for name in MACHINES:
-        (HERE / f"{name}.txt").write_text(golden(name, run))
+        (HERE / f"{name}.txt").write_text(golden(name, full, driver))
     print(
         f"{len(MACHINES)} files in {HERE.relative_to(ROOT)}: read the difference before you commit"
     )

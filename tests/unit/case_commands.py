@@ -97,7 +97,7 @@ def _written(command: Any) -> Any:
         return [command.function.__name__, *map(_argument, command.args)]
     if isinstance(command, StringCommand) and "_stdin" in command.connector_arguments:
         request = json.loads(command.connector_arguments["_stdin"])
-        for entry in request["entries"]:
+        for entry in request.get("entries", ()):
             if "content" in entry:
                 entry["content"] = _content(entry)
         return {"command": command.get_raw_value(), "stdin": request}

@@ -24,6 +24,16 @@ MACHINE = replace(
 SHARDS = ("tiny-00001-of-00003.gguf", "tiny-00002-of-00003.gguf", "tiny-00003-of-00003.gguf")
 
 
+def machine(**fields: Any) -> Machine:
+    """MACHINE, other where `fields` say so."""
+    return replace(MACHINE, **fields)
+
+
+def disk(free: int, mount: str = "/") -> Disk:
+    """A file system with `free` bytes, half of it full."""
+    return Disk(mount=mount, kind="ext4", total=2 * free, free=free)
+
+
 def model(**fields: Any) -> Model:
     """A small GGUF model, other where `fields` say so."""
     return Model(

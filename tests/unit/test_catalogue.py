@@ -4,94 +4,65 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from deploys.planning.catalogue import CATALOGUE, model
 from deploys.planning.model import Model
+from deploys.planning.network import grows, kv_bytes, parts, weights
 from deploys.planning.refusal import Refusal
 
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
+LISTINGS = yaml.safe_load((Path(__file__).parent / "data" / "listings.yaml").read_text())
+EVERY_SELECTION = pytest.mark.parametrize(
+    ("key", "listing"),
+    [(key, listing) for listing in LISTINGS for key in listing["selects"]],
+    ids=lambda value: value if isinstance(value, str) else value["repository"],
+)
 
 
-def _shards(name: str, count: int) -> list[str]:
-    return [f"{name}/{name}-{index:05}-of-{count:05}.gguf" for index in range(1, count + 1)]
+def files(names: list[str]) -> list[str]:
+    """All files that the names of a listing stand for."""
+    found = []
+    for name in names:
+        count = int(name.split("-of-")[1][:5]) if "#####" in name else 1
+        found += [name.replace("#####", f"{number:05}") for number in range(1, count + 1)]
+    return found
 
 
-# Like unsloth/DeepSeek-R1-GGUF: many quantizations of one model, and R1-Zero among them.
-R1_VARIANTS = {
-    "deepseek-r1-q4_k_m": _shards("DeepSeek-R1-Q4_K_M", 9),
-    "deepseek-r1-ud-iq1_s": _shards("DeepSeek-R1-UD-IQ1_S", 3),
-    "deepseek-r1-ud-iq1_m": _shards("DeepSeek-R1-UD-IQ1_M", 4),
-    "deepseek-r1-ud-iq2_xxs": _shards("DeepSeek-R1-UD-IQ2_XXS", 4),
-    "deepseek-r1-ud-q2_k_xl": _shards("DeepSeek-R1-UD-Q2_K_XL", 5),
-}
-R1_LISTING = [
-    ".gitattributes",
-    "README.md",
-    "config.json",
-    "DeepSeek-R1-BF16/DeepSeek-R1.BF16-00001-of-00030.gguf",
-    *(file for shards in R1_VARIANTS.values() for file in shards),
-    *_shards("DeepSeek-R1-Q2_K", 5),
-    *_shards("DeepSeek-R1-Q2_K_L", 5),
-    *_shards("DeepSeek-R1-Q8_0", 15),
-    *_shards("DeepSeek-R1-Zero-Q4_K_M", 9),
-    *_shards("DeepSeek-R1-Zero-UD-IQ1_S", 3),
-]
-
-
-def _selected(entry: Model, listing: list[str]) -> list[str]:
+def selected(entry: Model, listing: list[str]) -> list[str]:
     return [file for file in listing if any(fnmatchcase(file, pattern) for pattern in entry.files)]
 
 
-def _kv_bytes_per_token(entry: Model) -> int:
-    """Two bytes a number; one latent vector a layer for MLA, else keys and values of every head."""
-    if entry.kv_lora_rank is not None and entry.rope_head_dim is not None:
-        return entry.layers * (entry.kv_lora_rank + entry.rope_head_dim) * 2
-    return 2 * entry.layers * entry.kv_heads * entry.head_dim * 2
+def name_of(entry: Model) -> str:
+    return entry.title.removesuffix(f" {entry.quantization}")
 
 
-@pytest.mark.parametrize("key", R1_VARIANTS)
-def test_r1_gguf_patterns_select_exactly_one_variant(key: str) -> None:
-    assert _selected(model(key), R1_LISTING) == R1_VARIANTS[key]
+@EVERY_SELECTION
+def test_patterns_select_exactly_one_variant(key: str, listing: dict[str, Any]) -> None:
+    entry = model(key)
+    assert listing["repository"] == entry.huggingface
+    own = files(listing["selects"][key])
+    beside = [files(other) for name, other in listing["selects"].items() if name != key]
+    everything = [*own, *chain(*beside), *files(listing["others"])]
+    assert selected(entry, everything) == own
 
 
-def test_every_r1_gguf_variant_is_tested() -> None:
-    repository = "unsloth/DeepSeek-R1-GGUF"
-    keys = {entry.key for entry in CATALOGUE.values() if entry.huggingface == repository}
-    assert keys == set(R1_VARIANTS)
+def test_every_pattern_of_a_gguf_is_tested() -> None:
+    listed = {key for listing in LISTINGS for key in listing["selects"]}
+    assert {key for key, entry in CATALOGUE.items() if entry.format == "gguf"} <= listed
+    assert {entry.files for entry in CATALOGUE.values()} == {model(key).files for key in listed}
 
 
-@pytest.mark.parametrize(
-    "key",
-    [key for key, entry in CATALOGUE.items() if entry.format == "gguf" and key not in R1_VARIANTS],
-)
-def test_distill_gguf_patterns_select_one_file(key: str) -> None:
-    title = model(key).title.rsplit(" ", 1)[0]
-    quantizations = ("F16", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q8_0", "UD-Q4_K_M", "Q4_K_M_L")
-    listing = ["README.md", "config.json", *(f"{title}-{name}.gguf" for name in quantizations)]
-    assert _selected(model(key), listing) == [f"{title}-Q4_K_M.gguf"]
-
-
-def test_safetensors_patterns_take_what_an_engine_reads_and_nothing_twice() -> None:
-    read = [
-        "config.json",
-        "configuration_deepseek.py",
-        "generation_config.json",
-        "merges.txt",
-        "model-00001-of-00007.safetensors",
-        "model.safetensors.index.json",
-        "tokenizer.json",
-        "tokenizer.model",
-        "tokenizer_config.json",
-    ]
-    ignored = [
-        ".gitattributes",
-        "README.md",
-        "figures/benchmark.jpg",
-        "pytorch_model-00001-of-00007.bin",
-    ]
-    assert _selected(model("deepseek-coder-33b-instruct"), read + ignored) == read
+def test_no_two_entries_mean_the_same_files() -> None:
+    for hub in ("huggingface", "modelscope"):
+        meant = [(getattr(entry, hub), entry.files) for entry in CATALOGUE.values()]
+        published = [each for each in meant if each[0] is not None]
+        assert len(set(published)) == len(published)
 
 
 @pytest.mark.parametrize(
@@ -106,52 +77,106 @@ def test_safetensors_patterns_take_what_an_engine_reads_and_nothing_twice() -> N
         ("qwen2.5-72b-instruct", 327_680),
         ("deepseek-r1", 70_272),
         ("deepseek-v3", 70_272),
+        ("kimi-k2-instruct", 70_272),
+        ("qwen3-32b", 262_144),
+        ("qwen3.6-27b", 65_536),  # 16 layers of four heads of 256
+        ("qwen3.6-35b-a3b", 20_480),  # 10 layers of two
+        ("gpt-oss-120b", 36_864),  # 18 layers of eight heads of 64
     ],
 )
 def test_kv_cache_of_a_token(key: str, expected: int) -> None:
-    variants = [entry for name, entry in CATALOGUE.items() if f"{name}-".startswith(f"{key}-")]
-    assert {_kv_bytes_per_token(entry) for entry in variants if "distill" not in entry.key} | {
-        _kv_bytes_per_token(model(key))
-    } == {expected}
+    entry = model(key)
+    variants = [other for other in CATALOGUE.values() if name_of(other) == name_of(entry)]
+    of_a_token = {
+        kv_bytes(other) * sum(grows(other, layer) for layer in range(other.layers))
+        for other in variants
+        if not other.legacy_cache
+    }
+    assert of_a_token == {expected}
 
 
 @EVERY
 def test_the_key_is_a_folder_name(entry: Model) -> None:
     assert CATALOGUE[entry.key] is entry
     assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*", entry.key)
+    assert entry.key.startswith(name_of(entry).lower())
+
+
+def test_variants_of_a_network_stand_together_the_largest_first() -> None:
+    names = [name for name, _ in groupby(CATALOGUE.values(), name_of)]
+    assert len(set(names)) == len(names)
+    for _, variants in groupby(CATALOGUE.values(), name_of):
+        sizes = [entry.size for entry in variants]
+        assert sizes == sorted(sizes, reverse=True)
 
 
 @EVERY
 def test_an_entry_can_be_fetched_from_a_hub(entry: Model) -> None:
     repositories = [name for name in (entry.modelscope, entry.huggingface) if name is not None]
     assert repositories
-    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+", name) for name in repositories)
+    for repository in repositories:
+        # What both hubs allow: owner and name, neither of which begins or ends with a sign.
+        assert re.fullmatch(r"[A-Za-z0-9](?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?", repository)
+        assert "--" not in repository and ".." not in repository
+    # Two hubs have the same thing under one name, whoever owns it.
+    assert len({name.split("/")[1].lower() for name in repositories}) == 1
     assert entry.files
 
 
 @EVERY
 def test_size_fits_parameters_and_quantization(entry: Model) -> None:
+    """Bits of a weight outside of the embeddings and the head; GGUF makes these smaller, too."""
     bits = {
-        "BF16": (15.5, 16.5),
-        "FP8": (8, 9.2),
-        "AWQ": (4, 5.5),
-        "Q4_K_M": (4.5, 5.5),
+        "BF16": (15.5, 16.8),
+        "FP8": (7.75, 8.5),
+        "AWQ": (4.1, 4.4),
+        "MXFP4": (4.25, 4.8),
+        "INT4": (4.5, 4.7),
+        "Q4_K_M": (4.6, 5.3),
+        "UD-Q4_K_M": (4.8, 5.3),
         "UD-IQ1_S": (1.5, 1.8),
         "UD-IQ1_M": (1.8, 2.2),
         "UD-IQ2_XXS": (2.2, 2.6),
         "UD-Q2_K_XL": (2.5, 3),
     }
-    low, high = bits[entry.quantization]
-    assert low <= entry.size * 8 / entry.parameters <= high
+    # Attention, and images, of these are not in 4 bits.
+    mixed = {"qwen3.6-27b-awq": (5.5, 6), "qwen3.6-35b-a3b-awq": (5.2, 5.6)}
+    low, high = mixed.get(entry.key, bits[entry.quantization])
+    split = parts(entry, entry.size)
+    outer = 2 * (entry.vocabulary or 0) * entry.hidden
+    inner = entry.size - split.embedding - split.head
+    # The layers of multi-token prediction that come with some files are as large as the last one.
+    layer = (weights(entry) - outer) / entry.layers
+    assert low <= inner * 8 / (weights(entry) - outer + layer * entry.mtp_layers) <= high
 
 
 @EVERY
 def test_the_network_is_described_whole(entry: Model) -> None:
     assert entry.heads % entry.kv_heads == 0
     assert (entry.kv_lora_rank is None) == (entry.rope_head_dim is None)
-    assert entry.active_parameters is None or entry.active_parameters < entry.parameters
+    assert (entry.index_head_dim is None) == (entry.index_heads == 0)
+    assert (entry.experts > 0) == (entry.active_parameters is not None)
+    assert entry.experts_used <= entry.experts
     assert entry.context >= 16_384
     assert entry.licence and entry.source and entry.title
+    # Layers that do not keep every token keep a window or a state, and never both.
+    kinds = (entry.sliding_window is not None) + (entry.linear_value_heads > 0)
+    assert kinds == (entry.full_attention_interval > 1)
+    assert (entry.linear_value_heads > 0) == (entry.linear_key_heads * entry.linear_head_dim > 0)
+    assert entry.layers % entry.full_attention_interval == 0
+
+
+@EVERY
+def test_experts_multiply_out_to_the_weights_that_a_token_passes_through(entry: Model) -> None:
+    if entry.active_parameters is None:
+        return
+    routed = entry.experts * 3 * entry.hidden * entry.expert_intermediate
+    unused = routed * (entry.layers - entry.dense_layers) * (1 - entry.experts_used / entry.experts)
+    # Some vendors count the embeddings, some do not; most round to billions.
+    embeddings = 2 * (entry.vocabulary or 0) * entry.hidden
+    with_them = weights(entry) - unused
+    without = with_them - embeddings
+    assert without * 0.97 - 5e8 <= entry.active_parameters <= with_them * 1.03 + 5e8
 
 
 @EVERY

@@ -45,9 +45,15 @@ def layout(tensor: int, **settings: Any) -> Layout:
     return Layout(tensor_parallel=tensor, **{**usual, **settings})
 
 
+# Published in billions, and not to the last digit; DeepSeek-V3.2 as the network it was made of.
+# GLM-4.6 and 4.7 count some of the layer that predicts one token more, the others are rounded.
+ROUNDED = ("deepseek-v3.2", "glm-4.", "qwen3-235b", "qwen3.6-", "gpt-oss-120b")
+
+
 @EVERY
 def test_the_shape_multiplies_out_to_the_published_count_of_weights(entry: Model) -> None:
-    assert weights(entry) == pytest.approx(entry.parameters, rel=2e-4)
+    within = 1e-2 if entry.key.startswith(ROUNDED) else 2e-4
+    assert weights(entry) == pytest.approx(entry.parameters, rel=within)
 
 
 @EVERY
@@ -80,11 +86,7 @@ def test_files_that_were_listed(row: dict[str, Any]) -> None:
 
 @rows("cache")
 def test_cache(row: dict[str, Any]) -> None:
-    if "title" in row:
-        shape = {"layers": row["layers"], "kv_heads": row["kv_heads"], "heads": 32}
-        entry = replace(model("deepseek-r1-distill-llama-8b"), **shape)
-    else:
-        entry = model(row["model"])
+    entry = model(row["model"])
     a_token = kv_bytes(entry, row.get("kv_cache", "auto")) * entry.layers
     assert a_token == row["bytes"]
     for tokens, gibibytes in zip((8192, 32_768, 131_072), row["gibibytes"], strict=True):

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from deploys.planning.catalogue import CATALOGUE, model
 from deploys.planning.gpus import ACCELERATORS, Accelerator, named
-from deploys.planning.islands import islands
 from deploys.planning.machine import Gpu, Holder, Link
 from deploys.planning.memory import GIB, Card
 from deploys.planning.model import Model
-from deploys.planning.placement import Placement, cards_of, place, place_all
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.deal import place, place_all
+from deploys.planning.placement.islands import cards_of, islands
 from deploys.planning.profile import Service
 from tests.unit.machines import machine
 

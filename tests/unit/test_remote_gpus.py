@@ -78,6 +78,14 @@ def test_the_library_that_programs_load(place: str, tmp_path: Path) -> None:
     assert nvidia.userspace((str(tmp_path), str(tmp_path / "lib"))) == "535.261.03"
 
 
+def test_the_library_is_found_where_the_linker_is_told_to_look(tmp_path: Path) -> None:
+    (tmp_path / "libnvidia-ml.so.580.159.04").touch()
+    (tmp_path / "libnvidia-ml.so.1").symlink_to("libnvidia-ml.so.580.159.04")
+    assert nvidia.userspace((), tmp_path) is None
+    (tmp_path / "nvidia.conf").write_text(f"# ours\ninclude x\n{tmp_path}\n")
+    assert nvidia.userspace((), tmp_path) == "580.159.04"
+
+
 def test_a_library_without_a_version_has_none(tmp_path: Path) -> None:
     assert nvidia.userspace((str(tmp_path),)) is None
     (tmp_path / "libnvidia-ml.so.1").touch()

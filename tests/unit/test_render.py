@@ -5,69 +5,31 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
 from deploys.planning import page, render
+from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.planning.render import Rendered
-from deploys.planning.site import CN, Mirrors, Site
+from deploys.planning.site import Site
 from tests.unit.plan_examples import MACHINE, locks, model, plan, profile, service
-
-HERE = Path(__file__).parent
-TEMPLATES = HERE.parents[1] / "templates"
-CN_SITE = Site(mirrors=CN)
-
-PLANS = {
-    "cpu": plan(profile(service(name="deepseek-r1-7b"))),
-    # Like inventories/group_data/sandbox.py: several requests, and one file made of shards.
-    "merged": plan(profile(service(parallel=2, context=512, merge=True)), site=CN_SITE),
-    "not pinned yet": plan(pins=replace(locks(), weights={})),
-    "two services": plan(profile(service(), service(name="b", port=8081)), site=CN_SITE),
-    "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
-    "peers": plan(
-        machine=replace(MACHINE, addresses=("10.8.0.5",)), site=Site(peers="10.8.0.0/24")
-    ),
-    "peers of six": plan(
-        machine=replace(MACHINE, addresses=("fd00::5",)), site=Site(peers="fd00::/64")
-    ),
-    "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
-}
-EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
-
-
-def files(made: HostPlan) -> dict[str, Rendered]:
-    rendered = list(render.base(made))
-    for planned in made.services:
-        rendered += render.service(made, planned)[0]
-    if made.peer:
-        rendered += render.peer(made, made.peer)
-    return {file.path: file for file in rendered}
-
-
-def settings(text: str) -> dict[str, str]:
-    """KEY=VALUE or key = value lines, as systemd's environment files and sysctl have them."""
-    plain = [line for line in text.splitlines() if line and not line.startswith("#")]
-    pairs = [line.split("=", 1) for line in plain]
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def unit(text: str) -> dict[str, dict[str, list[str]]]:
-    """Sections, and in each the values of every key in their order, as systemd collects them."""
-    sections: dict[str, dict[str, list[str]]] = {}
-    for line in text.splitlines():
-        if line.startswith("["):
-            section = sections.setdefault(line.strip("[]"), {})
-        elif line and not line.startswith("#"):
-            key, value = line.split("=", 1)
-            section.setdefault(key, []).append(value)
-    return sections
+from tests.unit.render_examples import (
+    CN_SITE,
+    DRIVER,
+    EVERY_PLAN,
+    HERE,
+    PLANS,
+    TEMPLATES,
+    analyze,
+    driver_files,
+    files,
+    settings,
+    unit,
+)
 
 
 @EVERY_PLAN
@@ -92,6 +54,10 @@ def test_no_template_is_left_out() -> None:
         for made in PLANS.values():
             files(made)
             page.of("machine-01", MACHINE, made)
+        assert DRIVER.driver is not None and DRIVER.driver.repository is not None
+        driver_files(DRIVER)
+        with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
+        render.repository(with_dnf, DRIVER.driver.repository)
     assert rendered == templates
 
 
@@ -152,19 +118,14 @@ def unit_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield path
 
 
-def _analyze(*words: Any) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_systemd_accepts_the_unit(unit_file: Path) -> None:
-    verified = _analyze("verify", "--man=no", unit_file)
+    verified = analyze("verify", "--man=no", unit_file)
     about_it = [line for line in verified.stderr.splitlines() if unit_file.name in line]
     assert (verified.returncode, about_it) == (0, [])
 
 
 def test_the_unit_is_exposed_to_little(unit_file: Path) -> None:
-    scored = _analyze("security", "--offline=true", "--threshold=25", unit_file)
+    scored = analyze("security", "--offline=true", "--threshold=25", unit_file)
     assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
 
 
@@ -264,128 +225,3 @@ def test_the_page_of_a_plan_names_what_is_served(made: HostPlan) -> None:
 def test_kernel_settings_in_the_file_are_those_applied() -> None:
     text = files(PLANS["cpu"])["/etc/sysctl.d/60-modelrack.conf"].content
     assert settings(text) == {key: str(value) for key, value in render.SYSCTL.items()}
-
-
-def test_a_site_without_mirrors_leaves_apt_at_its_own_sources() -> None:
-    assert "/etc/modelrack/apt.sources" not in files(PLANS["cpu"])
-
-
-@pytest.mark.parametrize(
-    ("system", "mirrors"),
-    [
-        (("debian", "12"), replace(CN, debian=None, debian_security=None)),
-        (("ubuntu", "24.04"), replace(CN, ubuntu=None)),
-    ],
-    ids=["debian", "ubuntu"],
-)
-def test_mirrors_of_the_other_distribution_leave_apt_at_its_own_sources(
-    system: tuple[str, str], mirrors: Mirrors
-) -> None:
-    os_, release = system
-    there = replace(MACHINE, os=os_, os_version=release)
-    made = plan(machine=there, site=Site(mirrors=mirrors))
-    assert "/etc/modelrack/apt.sources" not in files(made)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        (
-            "merged",
-            [
-                f"deb {CN.debian} bookworm main",
-                f"deb {CN.debian} bookworm-updates main",
-                f"deb {CN.debian_security} bookworm-security main",
-            ],
-        ),
-        (
-            "ubuntu",
-            [
-                f"deb {CN.ubuntu} noble{each} main universe"
-                for each in ("", "-updates", "-security")
-            ],
-        ),
-    ],
-)
-def test_a_site_with_mirrors_names_them(name: str, expected: list[str]) -> None:
-    text = files(PLANS[name])["/etc/modelrack/apt.sources"].content
-    assert [line for line in text.splitlines() if not line.startswith("#")] == expected
-
-
-def test_apt_waits_as_long_as_the_site_says() -> None:
-    made = plan(site=Site(apt_lock_wait=42))
-    assert 'DPkg::Lock::Timeout "42";' in files(made)["/etc/apt/apt.conf.d/60modelrack"].content
-
-
-@pytest.mark.parametrize("system", [("debian", "14"), ("ubuntu", "25.10"), ("ubuntu", "26.04")])
-def test_a_newer_system_is_planned_and_rendered_with_its_own_sources(
-    system: tuple[str, str],
-) -> None:
-    os_, release = system
-    made = plan(machine=replace(MACHINE, os=os_, os_version=release))
-    assert "/etc/modelrack/apt.sources" not in files(made)
-
-
-PEERS = pytest.mark.parametrize("name", ["peers", "peers of six"])
-
-
-@pytest.fixture
-def peer_files(name: str, tmp_path: Path) -> dict[str, Path]:
-    """What gives weights to others, as files in a folder."""
-    made = PLANS[name]
-    assert made.peer
-    found = {}
-    for rendered in render.peer(made, made.peer):
-        found[rendered.path] = tmp_path / Path(rendered.path).name
-        found[rendered.path].write_text(rendered.content)
-    return found
-
-
-@PEERS
-def test_nginx_accepts_its_configuration(name: str, peer_files: dict[str, Path]) -> None:
-    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if nginx is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("nginx is not on this machine")
-        pytest.skip("nginx is not on this machine")
-    path = peer_files["/etc/modelrack/peer.conf"]
-    # The folder of its unit, and an address that this machine has.
-    content = path.read_text().replace("/run/modelrack-peer", str(path.parent))
-    content = re.sub(r"listen \S+:8788;", "listen 127.0.0.1:8788;", content)
-    path.write_text(content)
-    tested = subprocess.run([nginx, "-t", "-q", "-c", path], capture_output=True, text=True)
-    assert (tested.returncode, tested.stderr) == (0, "")
-
-
-@PEERS
-def test_systemd_accepts_the_unit_of_the_peer(name: str, peer_files: dict[str, Path]) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not on this machine")
-    path = peer_files["/etc/systemd/system/modelrack-peer.service"]
-    path.write_text(re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", path.read_text()))
-    verified = _analyze("verify", "--man=no", path)
-    about_it = [line for line in verified.stderr.splitlines() if path.name in line]
-    assert (verified.returncode, about_it) == (0, [])
-    scored = _analyze("security", "--offline=true", "--threshold=20", path)
-    assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
-
-
-def test_a_peer_is_there_for_its_network_alone() -> None:
-    made = PLANS["peers"]
-    assert made.peer
-    service, configuration = render.peer(made, made.peer)
-    run = unit(service.content)["Service"]
-    assert (run["IPAddressDeny"], run["IPAddressAllow"]) == (["any"], ["10.8.0.0/24"])
-    assert (run["SocketBindDeny"], run["SocketBindAllow"]) == (["any"], ["ipv4:tcp:8788"])
-    assert (run["DynamicUser"], run["ReadOnlyPaths"]) == (["yes"], ["/data"])
-    lines = [line.strip() for line in configuration.content.splitlines()]
-    assert lines.index("allow 10.8.0.0/24;") + 1 == lines.index("deny all;")
-    assert [line for line in lines if line.startswith("listen")] == ["listen 10.8.0.5:8788;"]
-
-
-def test_nobody_is_answered_before_it_is_known_who_asks() -> None:
-    """nginx's `return` is carried out before `allow` and `deny` are."""
-    made = PLANS["peers"]
-    assert made.peer
-    lines = render.peer(made, made.peer)[1].content.splitlines()
-    assert not [line for line in lines if line.strip().startswith("return")]

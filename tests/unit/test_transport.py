@@ -110,7 +110,7 @@ def _acquire(monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> tuple[list[
     monkeypatch.setattr(transport, "pause", pause)
     monkeypatch.setattr(host_lock.time, "monotonic", lambda: now[0])
     noted: list[str] = []
-    host = SimpleNamespace(noop=noted.append, current_op_global_arguments=None)
+    host = SimpleNamespace(noop=noted.append, current_op_global_arguments=None, connector_data={})
     with ctx_state.use(SimpleNamespace(is_executing=True)), ctx_host.use(host):
         commands = list(host_lock.acquire._inner())  # type: ignore[attr-defined]
     return commands, noted[0] if noted else None
@@ -130,6 +130,46 @@ def test_the_second_operator_is_told_who_is_at_work(monkeypatch: pytest.MonkeyPa
     (message,) = command.args
     assert message.startswith("li on desk (process 7) is at work on this machine since 19")
     assert "pyinfra inventories/a.py. Nothing was changed; run this again" in message
+
+
+def test_after_a_reboot_the_lock_is_taken_again_by_a_run_that_had_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = iter(["held", json.dumps(OTHER)])
+    monkeypatch.setattr(host_lock, "_GRACE", -1)
+    monkeypatch.setattr(
+        transport, "hold", lambda *_, every: transport.Held(next(lines), None, every)
+    )
+    host = SimpleNamespace(current_op_global_arguments=None, connector_data={})
+    with ctx_host.use(host):
+        assert host_lock.acquire_again() is None
+        host.connector_data[host_lock._OURS] = True
+        assert host_lock.acquire_again() is None
+        assert str(host_lock.acquire_again()).startswith("after the reboot, li on desk (process 7)")
+    assert next(lines, None) is None
+
+
+def test_a_link_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    host: Any = SimpleNamespace(connector=_Connector(), connector_data={"modelrack_held": [1]})
+    answers = iter([ConnectionError("the connection was lost"), (True, "back"), (False, "no")])
+
+    def run(*_: Any, **__: Any) -> Any:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer[0], SimpleNamespace(stdout=answer[1])
+
+    reachable = iter([False, True])
+    host.connected = True
+    host.disconnect = lambda: setattr(host, "connected", False)
+    host.connect = lambda show_errors: setattr(host, "connected", next(reachable))
+    monkeypatch.setattr(transport, "run", run)
+    monkeypatch.setattr(transport, "clear_askpass_cache", lambda host: None)
+    assert transport.answer(host, {}, "true", limit=5) is None
+    assert not host.connected and host.connector_data == {}
+    assert transport.answer(host, {}, "true", limit=5) is None
+    assert transport.answer(host, {}, "true", limit=5) == "back"
+    assert transport.answer(host, {}, "false", limit=5) is None
 
 
 @pytest.mark.parametrize("line", ["", "Killed", "{}", "[]", "no connection: timed out"])

@@ -11,7 +11,7 @@ import yaml
 from deploys.planning.catalogue import model
 from deploys.planning.gpus import named
 from deploys.planning.memory import Card
-from deploys.planning.placement import place
+from deploys.planning.placement.deal import place
 from deploys.planning.profile import Service
 from tests.unit.machines import machine
 
@@ -57,10 +57,12 @@ def test_we_agree_on_what_fits_or_say_why_not(row: dict[str, Any]) -> None:
 
 @EVERY
 def test_what_was_seen_to_run_fits_on_eight_cards(row: dict[str, Any]) -> None:
+    """But where a recipe's own minimum is more than eight: it was then seen on several machines."""
     known = [name for name in row["verified"] if name in HARDWARE]
-    assert all(fits(row, hardware, 8) for hardware in known)
+    enough = [name for name in known if 8 * HARDWARE[name][1] >= row["vram_minimum_gb"]]
+    assert all(fits(row, hardware, 8) for hardware in enough)
 
 
 def test_the_recipes_were_read() -> None:
-    assert len({row["recipe"] for row in RECIPES["recipes"]}) >= 6
-    assert sum(len(set(row["verified"]) & set(HARDWARE)) for row in RECIPES["recipes"]) >= 20
+    assert len({row["recipe"] for row in RECIPES["recipes"]}) >= 20
+    assert sum(len(set(row["verified"]) & set(HARDWARE)) for row in RECIPES["recipes"]) >= 50

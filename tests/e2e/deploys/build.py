@@ -23,5 +23,5 @@ build.installed(
         packages=("cmake", "gcc", "libc6-dev", "ninja-build"),
     ),
     site=plan.site,
-    apt=plan.apt,
+    manager=plan.package_manager,
 )

@@ -1,0 +1,152 @@
+"""The GPU driver once its packages are there: its modules, what keeps others off, its services."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.machine import Hardware
+from deploys.facts.services import Standings
+from deploys.operations import files, transport
+from deploys.operations.files import File
+from deploys.operations.transport import HostCommand
+from deploys.planning.driver import invariants
+from deploys.planning.driver.plan import DriverPlan
+
+_MAKE_LOG = "/var/lib/dkms/nvidia*/{version}*/build/make.log"
+
+
+@operation()
+def built(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have the planned module for every kernel that may be booted, the next one included.
+
+    + driver: version and kernels
+    + data_root: folder that holds the models
+
+    Packages build it for the running kernel, and warn at most where that fails.
+    """
+    machine = host.get_fact(Hardware, data_root=data_root) if driver.kernels else None
+    modules = {kernel.release: kernel.module for kernel in machine.kernels} if machine else {}
+    missing = [kernel for kernel in driver.kernels if not driver.accepts(modules.get(kernel))]
+    if not missing:
+        host.noop("every kernel has the module")
+        return
+    yield HostCommand(_build, missing, driver.version, data_root)
+
+
+def _build(
+    state: State, host: Host, arguments: Any, kernels: Sequence[str], version: str, data_root: str
+) -> bool:
+    for kernel in kernels:
+        logger.info(f"{host.print_prefix}building the driver's module for kernel {kernel}")
+        ok, output = transport.run(
+            host, arguments, "dkms", "autoinstall", "-k", QuoteString(kernel)
+        )
+        machine = host.get_fact(Hardware, data_root=data_root)
+        there = {each.release: each.module for each in machine.kernels} if machine else {}
+        if not (there.get(kernel) or "").startswith(version):
+            log = _MAKE_LOG.format(version=version)
+            _, tail = transport.run(host, arguments, f"tail -n 15 {log} 2>/dev/null; true")
+            for line in [*output.stdout_lines[-5:], *output.stderr_lines[-5:], *tail.stdout_lines]:
+                logger.error(f"{host.print_prefix}  {line}")
+            logger.error(
+                f"{host.print_prefix}kernel {kernel} has no module of driver {version}"
+                f"{'' if ok else ', its build failed'}. The lines above are what dkms said; put"
+                f" that right, try it with: dkms autoinstall -k {kernel}; then run this again."
+            )
+            return False
+    return True
+
+
+@operation()
+def others_kept_off(
+    blacklist: File, data_root: str, manager: str
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have other modules kept off the GPUs, at boot too, when the initramfs decides what is loaded.
+
+    + blacklist: file below /etc/modprobe.d
+    + data_root: folder that holds the models
+    + manager: apt or dnf: who packs the initramfs here
+    """
+    missing = files.differing([blacklist])
+    machine = host.get_fact(Hardware, data_root=data_root)
+    if not missing and machine is not None and not machine.nouveau_in_initramfs:
+        host.noop("other modules are kept off the GPUs")
+        return
+    if missing:
+        yield files.write(missing)
+    if manager == "apt":
+        yield StringCommand("update-initramfs", "-u", "-k", "all")
+    else:
+        yield StringCommand("dracut", "--force", "--regenerate-all")
+
+
+@operation()
+def enabled(units: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have units of packages started at every boot.
+
+    + units: with their suffix; those without an install section are started by others
+    """
+    found = host.get_fact(Standings, units=tuple(units)) if units else {}
+    missing = [
+        unit for unit in units if unit not in found or found[unit].enabled in ("disabled", "masked")
+    ]
+    if not missing:
+        host.noop("all of them start at boot")
+        return
+    yield StringCommand("systemctl", "unmask", "--quiet", *map(QuoteString, missing))
+    yield StringCommand("systemctl", "enable", "--quiet", *map(QuoteString, missing))
+
+
+@operation()
+def loaded(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have the driver loaded and its services running, where that takes no reboot.
+
+    + driver: modules and services
+    + data_root: folder that holds the models
+    """
+    machine = host.get_fact(Hardware, data_root=data_root)
+    found = host.get_fact(Standings, units=driver.services) if driver.services else {}
+    stopped = [
+        unit for unit in driver.services if unit not in found or found[unit].active != "active"
+    ]
+    is_loaded = machine is not None and machine.driver.loaded is not None
+    if is_loaded and not stopped:
+        host.noop("the driver is loaded, and its services run")
+        return
+    if not is_loaded:
+        yield StringCommand("modprobe", "--all", *map(QuoteString, driver.modules))
+    if stopped:
+        # What is wrong with one that does not start is said by what is checked next.
+        yield StringCommand("systemctl", "restart", *map(QuoteString, stopped), "||", "true")
+
+
+@operation()
+def proven(driver: DriverPlan, gpus: int, data_root: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Check on the machine itself that everything about its driver holds.
+
+    + driver: what was planned
+    + gpus: how many must answer
+    + data_root: folder that holds the models
+    """
+    machine = host.get_fact(Hardware, data_root=data_root)
+    wrong = invariants.broken(driver, gpus, machine) if machine else ()
+    if machine is not None and not wrong:
+        host.noop(f"driver {machine.driver.loaded} holds in every respect")
+        return
+    yield HostCommand(_say, [str(refusal) for refusal in wrong])
+
+
+def _say(state: State, host: Host, arguments: Any, sentences: Sequence[str]) -> bool:
+    for sentence in sentences or ["The machine does not say what it is. Run this again."]:
+        logger.error(f"{host.print_prefix}{sentence}")
+    return False

@@ -1,0 +1,112 @@
+"""Package repositories beyond the distribution's: their keys, and what they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.facts.files import Entries
+from deploys.facts.packages import Components, Modules, Naming, Repositories
+from deploys.operations import files
+from deploys.operations.files import File
+from deploys.planning.package_manager import Apt, Dnf, PackageManager
+
+_LISTS = "/etc/apt/sources.list.d"
+
+
+@operation()
+def key_taken(package: str, key: str, keyring: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a repository's signing key as a file of its own, which one source names.
+
+    + package: .deb on the machine, already proven
+    + key: path inside it
+    + keyring: where it goes; its name changes with the package's digest
+    """
+    if keyring in host.get_fact(Entries, paths=(keyring,)):
+        host.noop(f"{keyring} is there")
+        return
+    arriving = f"{keyring}.arriving"
+    yield StringCommand(
+        *("umask", "022;", "mkdir", "-p", "/etc/apt/keyrings", "&&"),
+        *("dpkg-deb", "--fsys-tarfile", QuoteString(package), "|"),
+        *("tar", "-xO", QuoteString(f"./{key.lstrip('/')}"), ">", QuoteString(arriving), "&&"),
+        *("test", "-s", QuoteString(arriving), "&&"),
+        *("sync", QuoteString(arriving), "&&"),
+        *("mv", QuoteString(arriving), QuoteString(keyring)),
+    )
+
+
+@operation()
+def named(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have the package manager know a repository by our file alone.
+
+    + entries: files that name it
+    + url: of the repository
+
+    apt reads nothing at all once two files name the same address with different keys, as the
+    vendor's own installation guide would leave it. Such files get a name that apt passes over.
+    """
+    missing = files.differing(entries)
+    ours = {entry.path for entry in entries}
+    in_apts_folder = any(path.startswith(_LISTS) for path in ours)
+    others = sorted(host.get_fact(Naming, url=url) - ours) if in_apts_folder else []
+    if not missing and not others:
+        host.noop("the repository is named by our file alone")
+        return
+    for path in others:
+        yield StringCommand("mv", "-f", QuoteString(path), QuoteString(f"{path}.disabled"))
+    if missing:
+        yield files.write(missing)
+
+
+@operation()
+def prerequisites(
+    needs: Sequence[str], module: str | None, manager: PackageManager
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have the parts of the distribution enabled that a repository's packages depend on.
+
+    + needs: components of the archive (apt) or repositories (dnf)
+    + module: module stream (dnf) to enable, as name:stream
+    + manager: whose they are; of a site's mirrors, its own list already names the components
+    """
+    commands = _dnf(needs, module) if isinstance(manager, Dnf) else _apt(needs, manager)
+    yielded = False
+    for command in commands:
+        yielded = True
+        yield command
+    if not yielded:
+        host.noop("what the repository needs is enabled")
+
+
+def _apt(needs: Sequence[str], apt: Apt) -> Generator[StringCommand, None, None]:
+    if not needs or apt.mirror:
+        return
+    there = host.get_fact(Components)
+    for component in (need for need in needs if need not in there):
+        # The same archive by the same key: apt refuses two entries that differ in the key alone.
+        for source in there.get("main", ()):
+            if source.endswith(".sources"):
+                edit = ("-E", QuoteString(f"s/^Components:.*/Components: {component}/"))
+                target = f"{_LISTS}/modelrack-{component}.sources"
+            else:
+                entry = r"^(deb +(\[[^]]*\] +)?[^ ]+ +[^ ]+) .*"
+                edit = ("-nE", QuoteString(rf"s/{entry}/\1 {component}/p"))
+                target = f"{_LISTS}/modelrack-{component}.list"
+            yield StringCommand("sed", *edit, QuoteString(source), ">", QuoteString(target))
+
+
+def _dnf(needs: Sequence[str], module: str | None) -> Generator[StringCommand, None, None]:
+    there = host.get_fact(Repositories) if needs else set()
+    missing = [need for need in needs if need not in there]
+    if missing:
+        words = ["dnf", "config-manager", "--set-enabled", *map(QuoteString, missing)]
+        yield StringCommand(*words)
+    if module and module not in host.get_fact(Modules):
+        yield StringCommand("dnf", "-y", "module", "reset", QuoteString(module.split(":")[0]))
+        yield StringCommand("dnf", "-y", "module", "enable", QuoteString(module))

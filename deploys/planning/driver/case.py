@@ -1,0 +1,96 @@
+"""What the driver of one machine is decided from, and what of it holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploys.planning.compatibility import RHEL_LIKE
+from deploys.planning.driver import packages as names
+from deploys.planning.driver import state
+from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.gpus import Accelerator
+from deploys.planning.lanes import Lane
+from deploys.planning.locks import ArtifactLock
+from deploys.planning.machine import Machine
+from deploys.planning.profile import HostProfile
+from deploys.planning.site import Site
+
+
+@dataclass(frozen=True)
+class Case:
+    """One machine with what is wanted of it."""
+
+    machine: Machine
+    profile: HostProfile
+    gpu: Accelerator
+    lane: Lane
+    site: Site
+    artifacts: Mapping[str, ArtifactLock]
+
+    @property
+    def switched(self) -> bool:
+        """NVSwitch joins the cards, which takes a fabric manager."""
+        return state.has_nvswitch(self.machine, self.profile, self.gpu)
+
+    @property
+    def canonical(self) -> bool:
+        """The driver is, or has to be, Canonical's own build."""
+        installed = any(
+            name.endswith(("-server", "-server-open")) and "nvidia" in name
+            for name in self.machine.driver.packages
+        )
+        return self.machine.os == "ubuntu" and (bool(self.machine.secure_boot) or installed)
+
+    @property
+    def built_here(self) -> bool:
+        """The module comes from packages of this machine, so that it has to be on its disk."""
+        return any(
+            "dkms" in name or name.startswith(("kmod-nvidia", "linux-modules-nvidia"))
+            for name in self.machine.driver.packages
+            if "nvidia" in name
+        )
+
+    @property
+    def without_module(self) -> tuple[str, ...]:
+        """Kernels that the next boot may take and that have no module of the driver."""
+        return tuple(
+            kernel.release
+            for kernel in state.kernels_to_serve(self.machine)
+            if kernel.module is None
+        )
+
+    @property
+    def interrupted(self) -> bool:
+        """Our packages are there and nothing is held yet: a run of ours did not come to its end."""
+        driver = self.machine.driver
+        return not driver.held and any(
+            name.startswith("nvidia-driver-pinning-") for name in driver.packages
+        )
+
+    def usable(self, version: str | None, flavour: str | None = None) -> bool:
+        """A driver of that version and kind does for these cards and this profile."""
+        return state.usable(version, flavour, self.gpu, self.lane, self.profile.driver)
+
+    def loaded_is_right(self) -> bool:
+        """What is loaded does, and its other parts are of the same version."""
+        now, disk = self.machine.driver, state.on_disk(self.machine)
+        # In a container, or with a driver that came otherwise, the module is not on this disk.
+        whole = now.loaded == disk or (disk is None and not self.built_here)
+        return self.usable(now.loaded, now.flavour) and now.loaded == now.userspace and whole
+
+    def plan(self, **fields: object) -> DriverPlan:
+        """A plan with what is the same whatever is done."""
+        system = names.system_of(self.machine)
+        return DriverPlan(
+            **{
+                "vendor": "nvidia",
+                "action": "install",
+                "flavour": self.machine.driver.flavour or self.lane.flavour,
+                "system": system.directory if system else "",
+                "package_manager": "dnf" if self.machine.os in RHEL_LIKE else "apt",
+                "fabric_manager": self.switched,
+                "kernels": tuple(kernel.release for kernel in state.kernels_to_serve(self.machine)),
+                **fields,
+            }  # type: ignore[arg-type]
+        )

@@ -1,0 +1,234 @@
+"""How the driver of one machine is installed: repository, packages in order, holds, services."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploys.planning.driver import packages as names
+from deploys.planning.driver import state
+from deploys.planning.driver.case import Case
+from deploys.planning.driver.packages import System
+from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
+from deploys.planning.locks import ArtifactLock
+from deploys.planning.refusal import Refusal
+
+_KEYRING = "cuda-keyring_1.1-1_all.deb"
+# Regular expressions that a package's name begins with.
+_BLOCKLIST = ("nvidia-", "libnvidia-", "libcuda", "cuda-", "linux-modules-nvidia-")
+# The kernel's own drivers for these cards: the old one, and its successor in Rust.
+_BLACKLIST = ("nouveau", "nova_core", "nova_drm")
+
+Groups = tuple[PackageGroup, ...]
+Names = tuple[str, ...]
+
+
+def install(case: Case, version: str | None, reason: str) -> DriverPlan:
+    """The plan that installs this version, or the lane's where none is named."""
+    machine, now, lane = case.machine, case.machine.driver, case.lane
+    system = system_of(case)
+    if now.userspace and not any("nvidia" in name for name in now.packages):
+        raise Refusal(
+            f"Driver {now.userspace} was installed by NVIDIA's own installer, which packages cannot"
+            " replace",
+            "Run nvidia-uninstall on the machine, then this again",
+        )
+    from_whom = _from_canonical if case.canonical else _from_nvidia
+    plan = from_whom(case, system, version or lane.driver or "")
+    services = ["nvidia-persistenced.service"]
+    if case.switched:
+        plan = with_fabric(case, system, plan)
+        services.append("nvidia-fabricmanager.service")
+    if system.monitoring and plan.repository is not None:
+        cuda = lane.platform.removeprefix("CUDA ").split(".")[0]
+        dcgm = PackageGroup(name="monitoring", packages=(f"datacenter-gpu-manager-4-cuda{cuda}",))
+        plan = replace(plan, groups=(*plan.groups, dcgm))
+        services.append("nvidia-dcgm.service")
+    return replace(
+        plan,
+        action="install",
+        reason=reason,
+        flavour=lane.flavour,
+        blocklist=_BLOCKLIST if system.manager == "apt" else (),
+        blacklist=_BLACKLIST,
+        modules=("nvidia", "nvidia_uvm"),
+        services=tuple(services),
+        reboot=now.loaded is not None or machine.nouveau,
+    )
+
+
+def repair_kernels(case: Case, plan: DriverPlan) -> DriverPlan:
+    """The plan with what builds the module that is there for kernels without it."""
+    system = system_of(case)
+    if case.canonical:
+        flavour, branch, kernel_flavour = _canonical_build(case)
+        modules = names.canonical_modules(flavour, branch, kernel_flavour, case.without_module)
+        return replace(plan, groups=(PackageGroup(name="driver", packages=modules),))
+    return replace(plan, groups=_headers(case, system))
+
+
+def with_fabric(case: Case, system: System, plan: DriverPlan) -> DriverPlan:
+    """The plan with the fabric manager, and what goes with it, at the driver's version."""
+    if case.canonical:
+        packages = holds = names.canonical_fabric(plan.version.split(".")[0])
+    else:
+        holds, others = names.fabric(plan.version, case.gpu.compute == "10.0")
+        packages = (*names.versioned(system, holds, plan.version), *others)
+    group = PackageGroup(name="fabric manager", packages=packages)
+    return replace(plan, groups=(*plan.groups, group), holds=(*plan.holds, *holds))
+
+
+def with_toolkit(case: Case, plan: DriverPlan) -> DriverPlan:
+    """The plan with the toolkit of the lane, which something is compiled with."""
+    system = system_of(case)
+    package = system.toolkits.get(case.lane.platform)
+    if package is None:
+        raise Refusal(
+            f"NVIDIA has no toolkit of {case.lane.platform} for {case.machine.os}"
+            f" {case.machine.os_version}, and something is to be compiled for these cards",
+            "Serve the model with Ollama, which brings it along, or install Debian 12 or Ubuntu",
+        )
+    return replace(
+        plan,
+        # Beside a driver that came from elsewhere, it gives only what nobody else has.
+        repository=plan.repository or repository(case, system, priority=100),
+        groups=(*plan.groups, PackageGroup(name="toolkit", packages=(package,))),
+    )
+
+
+def system_of(case: Case) -> System:
+    """The distribution's row; refuses what no driver package is known for."""
+    machine = case.machine
+    if "microsoft" in machine.kernel.lower():
+        raise Refusal(
+            "This is Windows' subsystem for Linux, whose GPU driver is that of Windows",
+            "Update the driver in Windows",
+        )
+    system = names.system_of(machine)
+    if system is None:
+        raise Refusal(
+            f"The names of driver packages on {machine.os} {machine.os_version} are not known",
+            "Install Ubuntu 22.04 or 24.04, Debian 12 or 13, or RHEL or Rocky 8 or 9, or install a"
+            f" driver from {case.lane.minimum} on by hand",
+        )
+    if names.architecture(machine) not in system.architectures:
+        raise Refusal(
+            f"NVIDIA has no packages for {machine.os} {machine.os_version} on"
+            f" {machine.architecture}",
+            "Install Ubuntu 24.04",
+        )
+    return system
+
+
+def repository(
+    case: Case, system: System, *, priority: int = 600, module: bool = False
+) -> Repository:
+    """NVIDIA's repository as this site reaches it.
+
+    + module: of dnf, the stream with the driver is wanted, too
+    """
+    architecture = names.architecture(case.machine)
+    folder = f"{system.directory}/{architecture}"
+    url, name = case.site.url("cuda", folder), f"cuda-{system.directory}"
+    if system.manager == "dnf":
+        stream = f"{case.lane.branch}-{'open' if case.lane.flavour == 'open' else 'dkms'}"
+        return Repository(
+            name=name,
+            url=url,
+            key="D42D0685.pub",
+            module=f"nvidia-driver:{stream}" if module else None,
+            needs=tuple(need.replace("x86_64", case.machine.architecture) for need in system.needs),
+        )
+    lock = f"cuda-keyring-{system.directory}" + ("-sbsa" if architecture == "sbsa" else "")
+    keyring = case.artifacts.get(lock)
+    if keyring is None or keyring.sha256 is None:
+        if case.profile.locked:
+            raise Refusal(
+                f"{lock} is not pinned in deploys/locks/artifacts.yaml, and the profile is locked",
+                "Pin it there with its sha256, or set locked=False",
+            )
+        keyring = ArtifactLock(version="1.1-1", origin="cuda", path=f"{folder}/{_KEYRING}")
+    return Repository(
+        name=name,
+        url=url,
+        keyring=keyring,
+        key="usr/share/keyrings/cuda-archive-keyring.gpg",
+        priority=priority,
+        needs=system.needs,
+    )
+
+
+def _from_nvidia(case: Case, system: System, version: str) -> DriverPlan:
+    if case.machine.secure_boot:
+        raise Refusal(
+            f"Secure Boot is on, and {case.machine.os} has no driver modules that it accepts",
+            "Enrol a key of the machine's owner: install dkms, run mokutil --import"
+            " /var/lib/dkms/mok.pub, reboot, confirm on the console (Enroll MOK), install driver"
+            f" {version} by hand and run this again; or turn Secure Boot off",
+        )
+    pins = names.pinning(system, version)
+    driver = names.driver(system, version, case.lane.flavour)
+    groups = (
+        PackageGroup(name="prerequisites", packages=_prerequisites(case, system)),
+        *_headers(case, system),
+        PackageGroup(name="pinning", packages=pins),
+        PackageGroup(name="driver", packages=names.versioned(system, driver, version)),
+    )
+    doubts = []
+    if system.manager == "apt" and names.flavour_of(case.machine) is None:
+        doubts.append(
+            f"Kernel {case.machine.kernel} is none of the distribution's, so that the next one of"
+            " its kind gets no headers, and no driver, by itself"
+        )
+    return case.plan(
+        version=version,
+        repository=repository(case, system, module=True),
+        groups=tuple(group for group in groups if group.packages),
+        holds=(*pins, *driver),
+        warnings=tuple(doubts),
+    )
+
+
+def _from_canonical(case: Case, system: System, version: str) -> DriverPlan:
+    """Canonical's archive has one version of each branch, so that the branch is the version."""
+    flavour, branch, kernel_flavour = _canonical_build(case)
+    if case.profile.driver is not None:
+        raise Refusal(
+            f"Driver {case.profile.driver} cannot be asked for here: Canonical builds one version"
+            f" of branch {branch}",
+            "Leave driver out of the profile, or turn Secure Boot off and remove that driver",
+        )
+    releases = tuple(kernel.release for kernel in state.kernels_to_serve(case.machine))
+    modules = names.canonical_modules(flavour, branch, kernel_flavour, releases)
+    packages = (*modules, *names.canonical_userspace(flavour, branch))
+    return case.plan(
+        version=branch,
+        groups=(PackageGroup(name="driver", packages=packages),),
+        holds=packages,
+    )
+
+
+def _canonical_build(case: Case) -> tuple[str, str, str]:
+    """Kind of module, branch and kernel flavour of Canonical's packages."""
+    kernel_flavour = names.flavour_of(case.machine)
+    if kernel_flavour is None:
+        raise Refusal(
+            f"Canonical signs no driver modules for kernel {case.machine.kernel}",
+            "Boot a kernel of Ubuntu's own, such as linux-generic, or turn Secure Boot off",
+        )
+    return case.lane.flavour, case.lane.branch or "", kernel_flavour
+
+
+def _headers(case: Case, system: System) -> Groups:
+    without = tuple(
+        kernel.release for kernel in state.kernels_to_serve(case.machine) if not kernel.headers
+    )
+    packages = names.headers(system, case.machine, without)
+    return (PackageGroup(name="headers", packages=packages),) if packages else ()
+
+
+def _prerequisites(case: Case, system: System) -> Names:
+    if system.manager == "apt":
+        return ()
+    plugins = ("dnf-plugins-core", "python3-dnf-plugin-versionlock")
+    # RHEL itself has no package that adds EPEL, which DKMS comes from.
+    return plugins if case.machine.os == "rhel" else ("epel-release", *plugins)

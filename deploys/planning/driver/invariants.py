@@ -1,0 +1,133 @@
+"""What must hold on a machine whose driver was installed: one sentence for each that does not.
+
+A launched kernel on every GPU, the last proof, takes a CUDA program. Here each GPU has answered its
+driver's tool; the launch is left to the engine, whose service counts once a model has answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.machine import Machine
+from deploys.planning.refusal import Refusal
+
+
+def broken(driver: DriverPlan, gpus: int, machine: Machine) -> tuple[Refusal, ...]:
+    """What does not hold on `machine`, which has to have `gpus` GPUs and this driver."""
+    return (
+        *_versions(driver, machine),
+        *_kernels(driver, machine),
+        *_nouveau(machine),
+        *_cards(driver, gpus, machine),
+        *_holds(driver, machine),
+    )
+
+
+def _versions(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
+    """Loaded, on disk, user space, fabric manager: one version in four places."""
+    found = machine.driver
+    if not driver.accepts(found.loaded):
+        why = f": {found.error}" if found.error else ""
+        yield Refusal(
+            f"Driver {driver.version} is installed, and {_or_none(found.loaded)} is loaded{why}",
+            "Read why with: dmesg | grep -i nvrm; modprobe nvidia",
+        )
+    elif driver.flavour and found.flavour != driver.flavour:
+        yield Refusal(
+            f"The {found.flavour} module is loaded, these GPUs want the {driver.flavour} one",
+            "Reboot, then run this again",
+        )
+    if found.loaded and found.userspace and found.loaded != found.userspace:
+        yield Refusal(
+            f"Driver {found.loaded} is loaded, and the libraries are of {found.userspace}",
+            "Reboot, then run this again",
+        )
+    elif not driver.accepts(found.userspace):
+        yield Refusal(
+            f"Programs load libnvidia-ml {_or_none(found.userspace)}, not {driver.version}",
+            "Look for a second installation of the driver with: ldconfig -p | grep nvidia-ml",
+        )
+    if driver.fabric_manager and found.fabric_manager != found.loaded:
+        yield Refusal(
+            f"The fabric manager is {_or_none(found.fabric_manager)}, the driver is"
+            f" {_or_none(found.loaded)}, and they work together only at the same version",
+            "Run this again, which installs the same version",
+        )
+    elif driver.fabric_manager and not found.fabric_manager_active:
+        yield Refusal(
+            "The fabric manager does not run, so no GPU of this machine can start work",
+            "Read why with: journalctl -u nvidia-fabricmanager",
+        )
+
+
+def _kernels(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
+    there = {kernel.release: kernel for kernel in machine.kernels}
+    for release in driver.kernels:
+        kernel = there.get(release)
+        if kernel is None:
+            continue  # It was removed since.
+        if not driver.accepts(kernel.module):
+            yield Refusal(
+                f"Kernel {release} has module {_or_none(kernel.module)}, not {driver.version}",
+                f"Build it with: dkms autoinstall -k {release}",
+            )
+        elif machine.secure_boot and not kernel.signed:
+            yield Refusal(
+                f"Secure Boot will not let kernel {release} load its module, which is not signed",
+                "Run this again, which says how to enrol a key",
+            )
+
+
+def _nouveau(machine: Machine) -> Iterator[Refusal]:
+    if machine.nouveau:
+        yield Refusal("nouveau holds the GPUs", "Reboot, then run this again")
+    if machine.nouveau_in_initramfs:
+        yield Refusal(
+            "nouveau would take the GPUs at the next boot",
+            "Rebuild the initramfs with: update-initramfs -u -k all (or: dracut -f)",
+        )
+
+
+def _cards(driver: DriverPlan, gpus: int, machine: Machine) -> Iterator[Refusal]:
+    answering = [gpu for gpu in machine.gpus if gpu.index is not None]
+    if len(answering) < gpus:
+        said = f": {machine.driver.error}" if machine.driver.error else ""
+        yield Refusal(
+            f"{len(answering)} of {gpus} GPUs answer their driver{said}",
+            "Read why with: nvidia-smi; dmesg | grep -i xid",
+        )
+    for gpu in answering:
+        if gpu.persistence is False:
+            yield Refusal(
+                f"GPU {gpu.index} at {gpu.address} is not kept initialised",
+                "Read why with: journalctl -u nvidia-persistenced",
+            )
+        if gpu.remap_pending or gpu.uncorrected:
+            yield Refusal(
+                f"GPU {gpu.index} at {gpu.address} has memory errors that a reset has to clear",
+                "Power the machine off and on; replace the card if they come back",
+            )
+    if driver.fabric_manager and any(not link.kind.startswith("NV") for link in machine.links):
+        yield Refusal(
+            "Some GPUs of this machine do not reach each other over NVSwitch",
+            "See which with: nvidia-smi topo -m; then read journalctl -u nvidia-fabricmanager",
+        )
+    for line in machine.xids[-1:]:
+        yield Refusal(
+            f"The kernel log has GPU errors since this boot, the last: {line}",
+            "Look the number up in NVIDIA's Xid table, and power the machine off and on",
+        )
+
+
+def _holds(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
+    loose = sorted({*driver.holds} - {*machine.driver.held})
+    if loose:
+        yield Refusal(
+            f"An upgrade of the system may exchange {', '.join(loose)} under running services",
+            "Run this again, which holds them",
+        )
+
+
+def _or_none(version: str | None) -> str:
+    return version or "none"

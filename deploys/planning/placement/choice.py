@@ -1,0 +1,214 @@
+"""What is chosen for one service, and what the ways of choosing share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from deploys.planning.catalogue import CATALOGUE
+from deploys.planning.gpus import Accelerator
+from deploys.planning.machine import Link
+from deploys.planning.memory import GIB, Card, Ledger, ledger_of
+from deploys.planning.model import Model
+from deploys.planning.network import growing, kv_bytes
+from deploys.planning.profile import KvCache, Service
+from deploys.planning.refusal import Refusal
+
+# Contexts that are tried where the operator names none.
+CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8192, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """One service on one machine, and what it takes there.
+
+    + tensor_parallel, pipeline_parallel, replicas: cards that share a layer, groups of such cards
+      that layers are dealt to, and copies; llama.cpp deals layers to `pipeline_parallel` cards
+    + groups: card indices of each copy, pipeline stage by pipeline stage; () where all runs on the
+      CPU, and where the service is refused
+    + context: tokens of one request; parallel: requests at the same time, all copies together
+    + kv_cache: as the service has it
+    + gpu_share: share of a card that the engine may take; None for engines without that setting
+    + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
+      one, as it does for llama.cpp), and leading layers whose experts stay in host memory
+    + ledger: of what was chosen; of the closest attempt where it is refused
+    + reasons: one sentence for each choice; warnings, refusals: what the operator must know
+    """
+
+    service: str
+    engine: str
+    model: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    replicas: int
+    groups: tuple[tuple[int, ...], ...]
+    context: int
+    parallel: int
+    kv_cache: KvCache
+    gpu_share: float | None
+    gpu_layers: int | None
+    cpu_experts: int | None
+    ledger: Ledger
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def cards(self) -> tuple[int, ...]:
+        return tuple(index for group in self.groups for index in group)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; each card's ledger says what is free, too."""
+        data = asdict(replace(self, refusals=()))
+        for card, ledger in zip(data["ledger"]["cards"], self.ledger.cards, strict=True):
+            card["free"] = ledger.free
+        data["refusals"] = [
+            {"reason": refusal.reason, "way_out": refusal.way_out} for refusal in self.refusals
+        ]
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One service that wants a place, and what it may have.
+
+    + size: bytes of the model's files
+    + cards, host: cards that are not given to another service, bytes of host memory likewise
+    + mapped: bytes of the files that another server of the model has in that memory already
+    + copies: replicas; None for as many as fit
+    + comfort: share of weights and cache together that should be the cache's
+    + cut: tensor and pipeline parallel sizes that were chosen before
+    """
+
+    service: Service
+    model: Model
+    size: int
+    gpu: Accelerator | None
+    cards: tuple[Card, ...]
+    links: tuple[Link, ...]
+    host: int
+    copies: int | None
+    comfort: float
+    mapped: int = 0
+    cut: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"Service {self.service.name}"
+
+    @property
+    def contexts(self) -> tuple[int, ...]:
+        """Contexts to try, the longest first: the operator's, or sensible ones."""
+        if self.service.context is not None:
+            return (self.service.context,)
+        longest = self.model.context
+        return (longest, *(step for step in CONTEXTS if step < longest))
+
+
+def refused(
+    request: Request, refusals: Sequence[Refusal], closest: Placement | None = None
+) -> Placement:
+    """No place, with the ledger of the attempt that came closest."""
+    service, model = request.service, request.model
+    if closest is not None:
+        return replace(closest, groups=(), reasons=(), refusals=tuple(refusals))
+    return Placement(
+        service=service.name,
+        engine=service.engine,
+        model=model.key,
+        tensor_parallel=service.tensor_parallel or 1,
+        pipeline_parallel=service.pipeline_parallel or 1,
+        replicas=service.replicas or 1,
+        groups=(),
+        context=service.context or model.context,
+        parallel=service.parallel or 1,
+        kv_cache=service.kv_cache,
+        gpu_share=service.gpu_share,
+        gpu_layers=service.gpu_layers,
+        cpu_experts=service.cpu_experts,
+        ledger=Ledger(
+            cards=tuple(ledger_of(card, {}) for card in request.cards),
+            host={},
+            disk=request.size,
+            kv_bytes=kv_bytes(model, service.kv_cache) * growing(model),
+            kv_tokens=0,
+        ),
+        refusals=tuple(refusals),
+    )
+
+
+def context_too_long(request: Request) -> list[Refusal]:
+    """A context beyond what the network was trained for."""
+    wanted, longest = request.service.context, request.model.context
+    if wanted is None or wanted <= longest:
+        return []
+    return [
+        Refusal(
+            f"{request.name}: a context of {wanted} tokens is beyond the {longest} that"
+            f" {request.model.key} was trained for",
+            f"Set context to {longest} or less, or leave it out",
+        )
+    ]
+
+
+def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refusal]:
+    """Settings that belong to another kind of engine."""
+    return [
+        Refusal(
+            f"{request.name}: {request.service.engine} has no {field}, that is a setting of"
+            f" {engine}",
+            f"Leave {field} out",
+        )
+        for field in fields
+        if getattr(request.service, field) is not None
+    ]
+
+
+def rough(request: Request) -> Iterator[str]:
+    """Where the memory that is planned is less sure than usual."""
+    model = request.model
+    if model.vocabulary is None or model.intermediate is None:
+        yield (
+            f"{request.name}: the shape of {model.key} is not known whole, so its memory is a rough"
+            " estimate"
+        )
+    if growing(model) < model.layers:
+        kept = "a window" if model.sliding_window is not None else "a state"
+        yield (
+            f"{request.name}: {growing(model)} of {model.layers} layers of {model.key} keep every"
+            f" token, the others {kept}; what that takes was computed, so compare it with the log"
+            " of the first start"
+        )
+
+
+def smaller(request: Request) -> list[Request]:
+    """The same request for the model's smaller variants that the catalogue has, largest first."""
+    model = request.model
+    same = [other for other in CATALOGUE.values() if _name(other) == _name(model)]
+    variants = [
+        other for other in same if other.format == model.format and other.size < request.size
+    ]
+    variants.sort(key=lambda other: -other.size)
+    return [replace(request, model=other, size=other.size) for other in variants]
+
+
+def too_large(fitting: Request | None, most: int, otherwise: str) -> str:
+    """The way out of too large weights: a variant that fits, else about how large it may be."""
+    if fitting is not None:
+        return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"
+    return f"Choose weights of about {gib(max(0, most))} at most, or {otherwise}"
+
+
+def _name(model: Model) -> str:
+    return model.title.removesuffix(model.quantization).strip()
+
+
+def gib(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / GIB:.1f} GiB"
+
+
+def count(number: int, thing: str) -> str:
+    """A number with its noun."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,126 @@
+"""What every service of a machine is given: cards, parallelism, context, offload; and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deploys.planning.gpus import Accelerator
+from deploys.planning.machine import Machine
+from deploys.planning.memory import Card
+from deploys.planning.model import Model
+from deploys.planning.placement.choice import Placement, Request
+from deploys.planning.placement.filling import fill
+from deploys.planning.placement.layering import layer
+from deploys.planning.profile import Service
+
+Wanted = tuple[Service, Model, int]
+
+# What the cache should be of weights and cache together before copies are made: about three tenths,
+# such that a 7B in 16 bits has a card of 24 GB to itself and a 14B two, as public tables advise.
+_COMFORT = 0.28
+# Of the host's memory, for its system and everything that is not ours.
+_SYSTEM = 0.05
+_FILLING = ("vllm", "sglang")
+
+
+def place(
+    service: Service,
+    model: Model,
+    size: int,
+    gpu: Accelerator | None,
+    cards: Sequence[Card],
+    machine: Machine,
+) -> Placement:
+    """One service alone on these cards; size: bytes of the model's files."""
+    return place_all([(service, model, size)], gpu, cards, machine)[0]
+
+
+def place_all(
+    services: Sequence[Wanted],
+    gpu: Accelerator | None,
+    cards: Sequence[Card],
+    machine: Machine,
+) -> tuple[Placement, ...]:
+    """All services of a machine, in their order; no card is given to two of them.
+
+    First each has one copy, or as many as it names, the largest weights first; then what is left
+    becomes further copies. Where that leaves one without a place, all are content with less room
+    for their caches.
+    """
+    requests = [
+        Request(
+            service=service,
+            model=model,
+            size=size,
+            gpu=gpu,
+            cards=tuple(cards),
+            links=machine.links,
+            host=int(machine.memory * (1 - _SYSTEM)),
+            copies=service.replicas or 1,
+            comfort=_COMFORT,
+        )
+        for service, model, size in services
+    ]
+    placements = _first(requests)
+    if len(requests) > 1 and any(placement.refusals for placement in placements):
+        modest = [replace(request, comfort=0.0) for request in requests]
+        content = _first(modest)
+        if _refused(content) < _refused(placements):
+            requests, placements = modest, content
+    return tuple(_grown(requests, placements))
+
+
+def _first(requests: Sequence[Request]) -> list[Placement]:
+    """A place for each, from what those before it left."""
+    placements: dict[int, Placement] = {}
+    # Servers of one model map the same file, so what they read of it is in memory once.
+    mapped: dict[str, int] = {}
+    left, host = requests[0].cards if requests else (), requests[0].host if requests else 0
+    order = sorted(range(len(requests)), key=lambda at: -requests[at].size)
+    for at in order:
+        there = mapped.get(requests[at].model.key, 0)
+        placement = _place(replace(requests[at], cards=left, host=host, mapped=there))
+        placements[at] = placement
+        if not placement.refusals:
+            left = tuple(card for card in left if card.index not in placement.cards)
+            weights = placement.ledger.host.get("weights", 0)
+            host -= sum(placement.ledger.host.values()) - min(weights, there)
+            mapped[requests[at].model.key] = max(there, weights)
+    return [placements[at] for at in range(len(requests))]
+
+
+def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list[Placement]:
+    """Copies on the cards that are left, one each in turn, for services that name no number."""
+    grown = list(placements)
+    taken = {index for placement in grown for index in placement.cards}
+    left = [card for card in (requests[0].cards if requests else ()) if card.index not in taken]
+    waiting = [
+        at
+        for at, request in enumerate(requests)
+        if request.service.engine in _FILLING
+        and request.service.replicas is None
+        and not grown[at].refusals
+    ]
+    while waiting:
+        at = waiting.pop(0)
+        request, before = requests[at], grown[at]
+        own = tuple(c for c in request.cards if c in left or c.index in before.cards)
+        cut = before.tensor_parallel, before.pipeline_parallel
+        if len(own) < cut[0] * cut[1] * (before.replicas + 1):
+            continue
+        after = _place(replace(request, cards=own, copies=before.replicas + 1, cut=cut))
+        if after.refusals:
+            continue
+        grown[at] = after
+        left = [card for card in own if card.index not in after.cards]
+        waiting.append(at)
+    return grown
+
+
+def _place(request: Request) -> Placement:
+    return fill(request) if request.service.engine in _FILLING else layer(request)
+
+
+def _refused(placements: Sequence[Placement]) -> int:
+    return sum(bool(placement.refusals) for placement in placements)

@@ -1,0 +1,146 @@
+"""Afterwards the planned NVIDIA driver is installed, loaded, held, and proven on every GPU."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import artifact, driver, files, packages, reboot, repository
+from deploys.operations.files import File
+from deploys.planning import render
+from deploys.planning.driver.plan import DriverPlan, Repository
+from deploys.planning.plan import HostPlan
+
+# How the names of what gives way begin, to another version or kind of it: all of a driver, or of
+# it what NVSwitch takes.
+_DRIVER = ("nvidia-", "libnvidia-", "libnvsdm", "kmod-nvidia-", "linux-modules-nvidia-")
+_FABRIC = ("nvidia-fabricmanager", "libnvidia-nscq", "nvidia-imex", "libnvsdm")
+
+
+@deploy("NVIDIA")
+def install() -> None:
+    """Bring the driver to its lane; one that is right already is left alone."""
+    plan = current_plan(services=False)
+    wanted = plan.driver
+    if wanted is not None and wanted.vendor == "nvidia":
+        if wanted.repository is not None:
+            _trust(plan, wanted, wanted.repository)
+        if wanted.action != "none":
+            _bring(plan, wanted)
+        packages.installed(
+            name="Install the toolkit",
+            packages=_group(wanted, "toolkit"),
+            manager=plan.package_manager,
+            job="install-toolkit",
+            systemd=plan.systemd,
+        )
+
+
+def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
+    """NVIDIA's repository is known, and nothing is taken from it that its key did not sign."""
+    packages.installed(
+        name="Install what adds repositories",
+        packages=_group(wanted, "prerequisites"),
+        manager=plan.package_manager,
+    )
+    if source.keyring is not None:
+        package = f"/var/lib/modelrack/{source.keyring.path.replace('/', '-')}"
+        artifact.fetched(
+            name="Fetch the key of NVIDIA's repository",
+            artifact=source.keyring,
+            path=package,
+            site=plan.site,
+        )
+        repository.key_taken(
+            name="Unpack that key",
+            package=package,
+            key=source.key,
+            keyring=render.keyring(source),
+        )
+    repository.prerequisites(
+        name="Enable what NVIDIA's packages need",
+        needs=source.needs,
+        module=source.module,
+        manager=plan.package_manager,
+    )
+    repository.named(
+        name="Name NVIDIA's repository",
+        entries=[*map(File.of, render.repository(plan, source))],
+        url=source.url,
+    )
+
+
+def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
+    """The driver; loading it comes last, so that a run that was stopped is taken up by the next."""
+    packages.installed(
+        name="Install the kernel headers",
+        packages=_group(wanted, "headers"),
+        manager=plan.package_manager,
+        hint="Without the headers no driver can be compiled. Add the archive of this kernel to the"
+        " system, or boot a kernel that the archive has headers for, then run this again.",
+    )
+    packages.installed(
+        name="Pin the driver's version",
+        packages=_group(wanted, "pinning"),
+        manager=plan.package_manager,
+        exchange=_DRIVER,
+    )
+    packages.installed(
+        name="Install the driver",
+        packages=_group(wanted, "driver"),
+        manager=plan.package_manager,
+        job="install-driver",
+        systemd=plan.systemd,
+        exchange=_DRIVER,
+    )
+    packages.installed(
+        name="Install the fabric manager",
+        packages=_group(wanted, "fabric manager"),
+        manager=plan.package_manager,
+        exchange=_FABRIC,
+    )
+    packages.installed(
+        name="Install the monitoring",
+        packages=_group(wanted, "monitoring"),
+        manager=plan.package_manager,
+    )
+    driver.built(
+        name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
+    )
+    if wanted.blacklist:
+        driver.others_kept_off(
+            name="Keep other modules off the GPUs",
+            blacklist=File.of(render.blacklist(wanted)),
+            data_root=plan.site.data_root,
+            manager=wanted.package_manager,
+        )
+    files.put(
+        name="Have it loaded at boot, and left alone by upgrades",
+        entries=[*map(File.of, render.driver(wanted))],
+    )
+    driver.enabled(name="Start its services at boot", units=wanted.services)
+    # What is held was brought to its end: by this the next plan tells a run that was stopped.
+    packages.held(
+        name="Hold the driver's packages", packages=wanted.holds, manager=plan.package_manager
+    )
+    reboot.into_the_driver(
+        name="Reboot into the driver",
+        driver=wanted,
+        busy=plan.profile.busy_gpus,
+        data_root=plan.site.data_root,
+    )
+    driver.loaded(
+        name="Load the driver and start its services",
+        driver=wanted,
+        data_root=plan.site.data_root,
+    )
+    driver.proven(
+        name="Prove the driver on every GPU",
+        driver=wanted,
+        gpus=plan.profile.gpus,
+        data_root=plan.site.data_root,
+    )
+
+
+def _group(wanted: DriverPlan, name: str) -> tuple[str, ...]:
+    return next((group.packages for group in wanted.groups if group.name == name), ())

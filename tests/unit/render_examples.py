@@ -1,0 +1,94 @@
+"""Plans whose files are rendered, and readers of these files."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploys.planning import render
+from deploys.planning.locks import ArtifactLock, Locks
+from deploys.planning.machine import Machine
+from deploys.planning.plan import HostPlan
+from deploys.planning.profile import HostProfile
+from deploys.planning.render import Rendered
+from deploys.planning.site import CN, Site
+from tests.plans.simulated import MACHINES
+from tests.unit.plan_examples import MACHINE, locks, plan, profile, service
+
+HERE = Path(__file__).parent
+TEMPLATES = HERE.parents[1] / "templates"
+CN_SITE = Site(mirrors=CN)
+
+PLANS = {
+    "cpu": plan(profile(service(name="deepseek-r1-7b"))),
+    # Like inventories/group_data/sandbox.py: several requests, and one file made of shards.
+    "merged": plan(profile(service(parallel=2, context=512, merge=True)), site=CN_SITE),
+    "not pinned yet": plan(pins=replace(locks(), weights={})),
+    "two services": plan(profile(service(), service(name="b", port=8081)), site=CN_SITE),
+    "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
+    "peers": plan(
+        machine=replace(MACHINE, addresses=("10.8.0.5",)), site=Site(peers="10.8.0.0/24")
+    ),
+    "peers of six": plan(
+        machine=replace(MACHINE, addresses=("fd00::5",)), site=Site(peers="fd00::/64")
+    ),
+    "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
+}
+DRIVER = plan(
+    HostProfile(gpu="H800", gpus=8),
+    machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
+    pins=Locks(
+        artifacts={
+            "cuda-keyring-ubuntu2204": ArtifactLock(
+                version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32
+            )
+        }
+    ),
+)
+EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
+
+
+def files(made: HostPlan) -> dict[str, Rendered]:
+    rendered = list(render.base(made))
+    for planned in made.services:
+        rendered += render.service(made, planned)[0]
+    if made.peer:
+        rendered += render.peer(made, made.peer)
+    return {file.path: file for file in rendered}
+
+
+def driver_files(made: HostPlan) -> dict[str, str]:
+    """What the driver's stage writes."""
+    driver = made.driver
+    assert driver is not None and driver.repository is not None
+    rendered = [*render.repository(made, driver.repository), *render.driver(driver)]
+    return {file.path: file.content for file in (*rendered, render.blacklist(driver))}
+
+
+def settings(text: str) -> dict[str, str]:
+    """KEY=VALUE or key = value lines, as systemd's environment files and sysctl have them."""
+    plain = [line for line in text.splitlines() if line and not line.startswith("#")]
+    pairs = [line.split("=", 1) for line in plain]
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def unit(text: str) -> dict[str, dict[str, list[str]]]:
+    """Sections, and in each the values of every key in their order, as systemd collects them."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = sections.setdefault(line.strip("[]"), {})
+        elif line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            section.setdefault(key, []).append(value)
+    return sections
+
+
+def analyze(*words: Any) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says."""
+    command = ["systemd-analyze", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
