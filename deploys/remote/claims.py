@@ -173,8 +173,9 @@ class Claims:
             return None
         liar.dropped = f"what it gave of {transfer.file.path} was wrong"
         for each in self.open:
-            if each.state is State.OPEN:
+            if each.state is State.OPEN and suspect in each.given:
                 each.forget(suspect)
+                each.avoided = set()  # who was in doubt there may have been wronged
         for each in self._left:
             self._require(each)
         return liar
