@@ -80,10 +80,12 @@ class Claims:
             return None
 
     def opened(self, transfer: Transfer) -> None:
-        """What `next` gave to be opened is open."""
+        """What was held can be claimed, for the first time or again."""
         transfer.state = State.OPEN
-        self.open.append(transfer)
+        if transfer not in self.open:
+            self.open.append(transfer)
         self.news.notify_all()
+        self._require(transfer)
 
     def wanted(self, claim: Claim, offset: int, count: int) -> list[Range]:
         """What of `count` bytes from `offset` on is to be written by this stream, now reserved."""
@@ -162,14 +164,16 @@ class Claims:
             return None
         liar.dropped = why
         for each in self.open:
-            each.forget(name)
+            if each.state is State.OPEN and name in each.given:
+                each.forget(name)
+                each.avoided = set()  # who was in doubt there may have been wronged
         for each in self._left:
             self._require(each)
         return liar
 
     def _require(self, transfer: Transfer) -> None:
-        """Failure unless a source is left for the file."""
-        if not any(each.able(transfer) for each in self.standings):
+        """Failure unless a source is left for what nobody fetches of the file."""
+        if transfer.gap() and not any(each.able(transfer) for each in self.standings):
             reasons = [
                 f"{each.name}: {each.refused.get(transfer) or each.dropped}"
                 for each in self.standings

@@ -257,8 +257,7 @@ class _Pool:
             transfer.target.prefix = transfer.target.renew(transfer.avoided)
         self._fill(transfer)
         with self._lock:
-            transfer.state = State.OPEN
-            self._claims.news.notify_all()
+            self._claims.opened(transfer)
         self._advance(transfer)
 
     def _prove(self, transfer: Transfer) -> None:

@@ -38,6 +38,8 @@ def main() -> int:
                 rack = Rack(lab, url, url, work, data)
                 machines = _machines(lab, rack, max(runs))
                 way_out.narrow(lab, arguments.way_out)
+                for machine in machines if arguments.link else ():
+                    machine.slow_link(arguments.link)
                 for _ in range(arguments.repetitions):
                     for count in runs:
                         rack.point_to(machines[:count], url, url)
@@ -106,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--mib", type=int, default=384, help="size of the model")
     parser.add_argument("--way-out", default="160mbit", help="what they share, as tc has it")
+    parser.add_argument("--link", help="what each of them has; otherwise as fast as it goes")
     parser.add_argument("--repetitions", type=int, default=3)
     return parser.parse_args()
 
