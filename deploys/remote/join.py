@@ -16,6 +16,7 @@ from . import begun, manifest, publish, space
 from .begun import Begun
 from .durable import sync_directory, write_all
 from .failure import Failure, Stopped
+from .folders import make_directories
 from .lock import Taken, held
 from .manifest import Manifest, Record
 from .parts import Part
@@ -46,7 +47,7 @@ def join(
     try:
         # What cannot become one file is refused before anything is written.
         work = None if state.is_dir() else begun.begin(first, output, known, free=free)
-        publish.make_directories(output.parent, (-1, -1))
+        make_directories(output.parent, (-1, -1))
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
             if manifest.holds(output.parent, output.name):

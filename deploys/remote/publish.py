@@ -61,19 +61,10 @@ def resume(spec: Spec) -> bool:
         return False
     rename(pending, spec.directory / manifest.NAME)
     for each in pending.parent.iterdir():
-        if each.name != "lock":
+        # With the headers of its shards a merged file can be given to other machines.
+        if each.name != "lock" and each.suffix != ".head":
             each.unlink()
     return True
-
-
-def make_directories(path: Path, ids: tuple[int, int]) -> None:
-    """`path` is a directory; those that were missing have mode 0755 and belong to `ids`."""
-    if path.is_dir():
-        return
-    make_directories(path.parent, ids)
-    path.mkdir(exist_ok=True)
-    path.chmod(0o755)  # the umask must not decide
-    take_ownership(path, ids)
 
 
 def _holding(spec: Spec) -> Manifest | None:

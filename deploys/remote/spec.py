@@ -29,19 +29,33 @@ class File:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One place that has the files; for `directory`, `endpoint` is the folder with the paths."""
+    """One place that has the files; for `directory`, `endpoint` is the folder with the paths.
+
+    `fallback`: asked only for what no other source can give.
+    """
 
     kind: str
     endpoint: str
     repository: str = ""
     revision: str = ""
     token_file: str | None = None
+    fallback: bool = False
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What this machine gives to others is in `folder`; `me` and `others` are addresses."""
+
+    folder: Path
+    me: str
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Spec:
     """The files of one model and where they go; `output`: the file that GGUF shards become.
 
+    `workers` is the number of streams from each source.
     `quantization` is what safetensors are said to be and are checked against; None for a GGUF.
     """
 
@@ -52,6 +66,7 @@ class Spec:
     output: str | None = None
     owner: str | None = None
     workers: int = WORKERS
+    sharing: Sharing | None = None
     quantization: str | None = None
 
 
@@ -87,6 +102,7 @@ def parse(value: dict[str, Any]) -> Spec:
             output=str(merge["output"]) if merge else None,
             owner=value.get("owner"),
             workers=max(1, int(value.get("workers") or WORKERS)),
+            sharing=_sharing(value.get("sharing")),
             quantization=str(value["quantization"]) if value.get("quantization") else None,
         )
     except KeyError as error:
@@ -161,7 +177,15 @@ def _source(value: dict[str, Any], spec: dict[str, Any]) -> SourceSpec:
         str(value.get("repository") or ""),
         str(value.get("revision") or ""),
         token_file,
+        bool(value.get("fallback")),
     )
+
+
+def _sharing(value: dict[str, Any] | None) -> Sharing | None:
+    if not value:
+        return None
+    others = tuple(str(each).rstrip("/") for each in value["others"])
+    return Sharing(Path(str(value["folder"])), str(value["me"]).rstrip("/"), others)
 
 
 def _check(spec: Spec) -> None:
