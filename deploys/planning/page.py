@@ -10,7 +10,7 @@ from deploys.planning.machine import Machine
 from deploys.planning.memory import GIB, CardLedger
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.quantity import size
-from deploys.planning.render import text
+from deploys.planning.templates import text
 from deploys.planning.weights import missing_of
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploys.planning import health
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator, by_pci_id
 from deploys.planning.lanes import Lane, parsed
 from deploys.planning.machine import Holder, Kernel, Machine
@@ -56,6 +57,15 @@ def check_idle(machine: Machine, profile: HostProfile) -> None:
             + (f", {first.unit}" if first.unit else "")
             + (f") and {more} more" if more else ")"),
             "Stop it, or set busy_gpus=True in the profile to go on all the same",
+        )
+
+
+def check_reboot(plan: DriverPlan, profile: HostProfile) -> None:
+    """Refuse a plan that reboots a machine whose profile forbids it."""
+    if plan.reboot and not profile.reboot:
+        raise Refusal(
+            f"A reboot is needed, as {plan.reason}, and the profile forbids it",
+            "Set reboot=True in the profile for one run, at a time when the machine may go down",
         )
 
 
