@@ -240,7 +240,7 @@ class Claims:
             and now - each.began > SLOW_AFTER
             and each.position + each.writing < each.stop
             and each.came / (now - each.began) * SLOWER < stream.rate
-            and standing.rank <= each.standing.rank
+            and standing.local >= each.standing.local
             and each.transfer not in standing.serial
             and standing.able(each.transfer)
             and standing.ready(each.transfer, now)

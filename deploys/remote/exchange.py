@@ -43,10 +43,8 @@ class Exchange:
         hubs = [each for each in others if not each.local]
         for hub in hubs:
             hub.part = self._turn
-        rank = min((hub.rank for hub in hubs), default=0)
         self._standings = [
-            Standing(peer.name, rank, STREAMS, part=_part(peer), peer=True)
-            for peer in self._peers.all
+            Standing(peer.name, STREAMS, part=_part(peer), peer=True) for peer in self._peers.all
         ]
         return self._standings
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace as altered
 
-from . import checkpoint, manifest, publish, space, standing, workers
+from . import checkpoint, manifest, publish, space, workers
 from .content import sha256_of
 from .exchange import Exchange
 from .failure import Failure
@@ -26,6 +26,7 @@ from .shards import HeaderChanged, Merging, part_of, state_name
 from .share import Share, is_told
 from .source import Patience, Source, open_source
 from .spec import SourceSpec, Spec, owner_ids
+from .standing import Standing
 from .transfer import PIECE_BYTES, SYNC_BYTES, Item, Run
 
 LAYOUTS = 3
@@ -130,7 +131,8 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
 
         streams = max(1, min(spec.workers, STREAMS // len(places)))
         standings = [
-            standing.of(each, source.name, streams) for each, source in zip(places, sources())
+            Standing(source.name, streams, local=place.kind == "directory")
+            for place, source in zip(places, sources())
         ]
         if exchange:
             standings += exchange.standings(standings)

@@ -51,6 +51,7 @@ def join(
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
             if manifest.holds(output.parent, output.name):
+                publish.clear(state)  # the run that made it may have been killed at that
                 return None
             if not work:
                 work = begun.load(state, output, known)

@@ -60,11 +60,16 @@ def resume(spec: Spec) -> bool:
         pending.unlink()
         return False
     rename(pending, spec.directory / manifest.NAME)
-    for each in pending.parent.iterdir():
+    clear(pending.parent)
+    return True
+
+
+def clear(state: Path) -> None:
+    """Nothing is left in `.fetch/` of how a complete directory came to be."""
+    for each in state.iterdir():
         # With the headers of its shards a merged file can be given to other machines.
         if each.name != "lock" and each.suffix != ".head":
             each.unlink()
-    return True
 
 
 def _holding(spec: Spec) -> Manifest | None:

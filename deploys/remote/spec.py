@@ -29,17 +29,13 @@ class File:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One place that has the files; for `directory`, `endpoint` is the folder with the paths.
-
-    `fallback`: asked only for what no other source can give.
-    """
+    """One place that has the files; for `directory`, `endpoint` is the folder with the paths."""
 
     kind: str
     endpoint: str
     repository: str = ""
     revision: str = ""
     token_file: str | None = None
-    fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +173,6 @@ def _source(value: dict[str, Any], spec: dict[str, Any]) -> SourceSpec:
         str(value.get("repository") or ""),
         str(value.get("revision") or ""),
         token_file,
-        bool(value.get("fallback")),
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from .http import Interrupted
 from .ranges import Range
 from .source import Patience
-from .spec import SourceSpec
 from .transfer import Transfer
 
 # Seconds without an answer `too busy` after which one stream more is tried.
@@ -27,16 +26,14 @@ class Trouble:
 
 @dataclass(eq=False)
 class Standing:
-    """One source; sources of a higher `rank` are for what those of a lower one cannot give.
+    """One source; those that are `local`, on this machine, come before all others.
 
     `busy` of its `streams` have something to do. `serial`: it gives these files only from the start
     to the end; `serving` are the ones that a stream is at. `part`: what it may be asked for now of
-    some bytes of a file, where that is not all of them. `local`: it is on this machine, `peer`: on
-    another one of the lab.
+    some bytes of a file, where that is not all of them. `peer`: it is another machine of the lab.
     """
 
     name: str
-    rank: int
     streams: int
     dropped: str = ""
     busy: int = 0
@@ -96,12 +93,6 @@ class Standing:
             self._slowed, self._rests_until = now, now + wait
 
 
-def of(spec: SourceSpec, name: str, streams: int) -> Standing:
-    """A folder on this machine comes first, what the operator keeps in reserve last."""
-    rank = 0 if spec.kind == "directory" else 2 if spec.fallback else 1
-    return Standing(name, rank, streams, local=spec.kind == "directory")
-
-
 def its_turn(
     standing: Standing, standings: Sequence[Standing], transfer: Transfer, now: float
 ) -> bool:
@@ -110,8 +101,7 @@ def its_turn(
     if standing not in able or not standing.idle_for(transfer, now):
         return False
     trusted = [each for each in able if each.name not in transfer.avoided] or able
-    rank = min(each.rank for each in trusted)
-    equals = [each for each in trusted if each.rank == rank]
+    equals = [each for each in trusted if each.local] or trusted
     if standing not in equals:
         return False
     # In the operator's order: who comes first has no stream that waits. Other machines of the lab

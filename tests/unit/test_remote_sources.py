@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -45,10 +46,13 @@ def test_what_the_first_can_give_alone_the_second_is_not_asked_for(tmp_path: Pat
         assert not two.requests
 
 
-def test_a_fallback_gives_only_what_nobody_else_can(tmp_path: Path) -> None:
-    with hubs(tmp_path, 2) as (peer, hub):
-        (tmp_path / "hub0" / MODEL / "sub/more.bin").unlink()
-        fetch(wanted(tmp_path / "m", [source(hub, fallback=True), source(peer)]))
+def test_a_hub_gives_only_what_a_folder_here_does_not(tmp_path: Path) -> None:
+    with hubs(tmp_path) as (hub,):
+        disk = tmp_path / "disk"
+        shutil.copytree(tmp_path / "hub0" / MODEL, disk)
+        (disk / "sub/more.bin").unlink()
+        here = {"kind": "directory", "endpoint": str(disk)}
+        fetch(wanted(tmp_path / "m", [source(hub), here]))
         assert_there(tmp_path / "m")
         assert sent(hub) == len(FILES["sub/more.bin"])
 
