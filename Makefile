@@ -72,6 +72,7 @@ plan: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
+bench-weights: PACKAGES += curl nginx
 bench-weights: setup
 	$(BIN)/python -m tests.bench.weights
 

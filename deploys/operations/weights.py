@@ -54,7 +54,10 @@ def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": model.model,
         "directory": model.directory,
-        "sources": [_source(source) for source in model.sources],
+        "sources": [
+            *({"kind": "directory", "endpoint": folder} for folder in model.folders),
+            *(_source(source) for source in model.sources),
+        ],
         "files": [asdict(file) for file in model.files],
         "merge": {"output": model.merge} if model.merge else None,
         "owner": None,

@@ -62,6 +62,7 @@ class Weights:
 
     + files: what is fetched; empty while no lock names them
     + size: bytes that are fetched
+    + folders: where the files may lie on the machine already, read before any source is asked
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
     + peers: machines that have the same model or are to have it, as peer_url says
     + quantization: what safetensors are said to be, and are checked against; None for a GGUF
@@ -74,6 +75,7 @@ class Weights:
     size: int
     merge: str | None
     quantization: str | None = None
+    folders: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
 
     @property

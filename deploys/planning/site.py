@@ -71,6 +71,8 @@ class Site:
 
     + mirrors: GLOBAL, CN, or one of them with entries replaced (`dataclasses.replace`)
     + data_root: where weights lie on every machine
+    + folders: where models may lie on a machine already, a disk that was brought or a network
+      share: `<folder>/<model>/` as the hub lists it; they are read before anybody is asked
     + hubs: which hub is asked first
     + locks: folder with the machine-written pins, on the operator's computer
     + builds: folder with packed builds for reuse, on the operator's computer
@@ -84,6 +86,7 @@ class Site:
 
     mirrors: Mirrors = GLOBAL
     data_root: str = "/data"
+    folders: tuple[str, ...] = ()
     hubs: tuple[Hub, ...] = ("modelscope", "huggingface")
     locks: Path = field(default=Path(__file__).resolve().parents[1] / "locks")
     builds: Path = field(default=Path.home() / ".cache" / "modelrack" / "builds")
@@ -98,6 +101,12 @@ class Site:
                 f"data_root {self.data_root!r} is not a folder below /",
                 "Give an absolute path such as /data",
             )
+        for folder in self.folders:
+            if not folder.startswith("/"):
+                raise Refusal(
+                    f"folders of the site have {folder!r}, which does not begin with /",
+                    "Give an absolute path such as /mnt/usb",
+                )
         if unknown := set(self.tokens) - set(get_args(Hub)):
             raise Refusal(
                 f"tokens of the site name {', '.join(sorted(unknown))}, which is no hub",

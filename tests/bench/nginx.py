@@ -77,7 +77,7 @@ class Nginx:
     def __enter__(self) -> Self:
         program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
         if not program:
-            raise ServerError("nginx is missing: apt-get install nginx-light")
+            raise ServerError("nginx is missing: apt-get install nginx")
         self._publish()
         configuration = self._work / "nginx.conf"
         configuration.write_text(

@@ -39,6 +39,15 @@ def test_a_revision_of_another_repository_is_no_revision_of_this_one() -> None:
     assert (sources[1].repository, sources[1].revision) == ("o/tiny-hf", "main")
 
 
+def test_folders_come_by_the_name_of_the_model_and_will_do_without_a_hub() -> None:
+    none = replace(Site().mirrors, modelscope=None, huggingface=None)
+    made = plan(site=Site(folders=("/mnt/usb/", "/nfs"), mirrors=none))
+    assert made.weights[0].folders == ("/mnt/usb/tiny", "/nfs/tiny")
+    assert made.weights[0].sources == () and not made.refusals
+    with pytest.raises(Refusal, match="does not begin with /"):
+        Site(folders=("usb",))
+
+
 def test_a_token_is_a_file_on_each_side_and_no_part_of_what_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{CANARY}\n")
     site = Site(tokens={"huggingface": tmp_path / "token"})
