@@ -12,7 +12,8 @@ from .http import Interrupted
 from .ranges import Range
 from .spec import File
 from .standing import Standing, its_turn
-from .transfer import Item, Run, State, Transfer
+from .target import Item, Run
+from .transfer import State, Transfer
 
 # Pieces that may be under way or not yet hashed, for each stream.
 PIECES_AHEAD = 2
@@ -188,7 +189,7 @@ class Claims:
             if not its_turn(standing, self.standings, transfer, now):
                 continue
             if transfer.state is State.OPEN:
-                gap = self._gap(standing, transfer)
+                gap = standing.gap(transfer)
                 # A hole is filled in any case: what lies behind it waits for it.
                 if gap is None or not (gap[2] or ahead < self._ahead):
                     continue
@@ -205,18 +206,9 @@ class Claims:
             return transfer
         return self._claim(stream, transfer, now)
 
-    def _gap(self, standing: Standing, transfer: Transfer) -> tuple[int, int, bool] | None:
-        """As `Transfer.gap`, of what this source may be asked for now."""
-        if standing.part is None:
-            return transfer.gap()
-        for start, stop in transfer.missing(0, transfer.file.size):
-            if found := standing.part(transfer, start, stop):
-                return (*found, transfer.taken_behind(found[0]))
-        return None
-
     def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Claim | None:
         standing, piece = stream.standing, self._run.piece_bytes
-        gap = self._gap(standing, transfer)
+        gap = standing.gap(transfer)
         if gap is None:
             return None
         if transfer in standing.serial:
@@ -244,7 +236,7 @@ class Claims:
             and each.transfer not in standing.serial
             and standing.able(each.transfer)
             and standing.ready(each.transfer, now)
-            and self._all(standing, each)
+            and standing.gives(each.transfer, each.position + each.writing, each.stop)
         ]
         if not slow:
             return None
@@ -254,9 +246,3 @@ class Claims:
         claim = Claim(other.transfer, standing, start, stop, now)
         self._running.append(claim)
         return claim
-
-    @staticmethod
-    def _all(standing: Standing, claim: Claim) -> bool:
-        """Whether the source has all that is left of a claim."""
-        start, stop = claim.position + claim.writing, claim.stop
-        return standing.part is None or standing.part(claim.transfer, start, stop) == (start, stop)

@@ -27,7 +27,7 @@ from .share import Share, is_told
 from .source import Patience, Source, open_source
 from .spec import SourceSpec, Spec, owner_ids
 from .standing import Standing
-from .transfer import PIECE_BYTES, SYNC_BYTES, Item, Run
+from .target import PIECE_BYTES, SYNC_BYTES, Item, Run
 
 LAYOUTS = 3
 # Streams altogether, and files that are hashed side by side.

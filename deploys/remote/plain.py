@@ -14,7 +14,7 @@ from .manifest import Record
 from .shards import state_name
 from .share import Share
 from .spec import File, Spec, owner_ids, take_ownership
-from .transfer import Run, Target
+from .target import Run, Target
 
 
 class Plain:

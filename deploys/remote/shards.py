@@ -25,7 +25,7 @@ from .merge import lay_out
 from .source import Patience, Source
 from .spec import File, Spec, owner_ids, take_ownership
 from .stream import stream
-from .transfer import Item, Run, Target
+from .target import Item, Run, Target
 
 
 class HeaderChanged(Failure):

@@ -55,6 +55,19 @@ class Standing:
         """Whether it may have the file."""
         return not self.dropped and transfer not in self.refused
 
+    def gap(self, transfer: Transfer) -> tuple[int, int, bool] | None:
+        """As `Transfer.gap`, of what it may be asked for now."""
+        if self.part is None:
+            return transfer.gap()
+        for start, stop in transfer.missing(0, transfer.file.size):
+            if found := self.part(transfer, start, stop):
+                return (*found, transfer.taken_behind(found[0]))
+        return None
+
+    def gives(self, transfer: Transfer, start: int, stop: int) -> bool:
+        """Whether it may be asked for all from `start` to `stop` now."""
+        return self.part is None or self.part(transfer, start, stop) == (start, stop)
+
     def idle_for(self, transfer: Transfer, now: float) -> bool:
         """Whether one more stream can ask it for the file now."""
         return self.ready(transfer, now) and transfer not in self.serving

@@ -8,7 +8,6 @@ takes.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,11 +18,12 @@ from .claims import Claims
 from .exchange import Exchange
 from .failure import SourceFailure, Stopped
 from .http import Interrupted
-from .journal import Entry
+from .recorder import Recorder
 from .source import Source
 from .standing import Standing
 from .stream import attempt
-from .transfer import BEGINNING, Item, Run, State, Transfer
+from .target import Item, Run
+from .transfer import Transfer
 
 LEAVE_AFTER = 5.0
 SYNC_SECONDS = 0.5
@@ -65,8 +65,7 @@ class _Pool:
         self._lock = threading.Lock()
         self._room, self._due = threading.Condition(self._lock), threading.Condition(self._lock)
         self._claims = Claims(items, standings, run, self._lock, lanes)
-        # Held by who makes the journal agree with the disk, and by who closes a file.
-        self._recording = threading.Lock()
+        self._record = Recorder(self._claims, run.journal, self._lock, self._room)
         self._errors: list[BaseException] = []
 
     def run(self, tick: Callable[[], None]) -> None:
@@ -86,7 +85,7 @@ class _Pool:
                 raise next((e for e in self._errors if not isinstance(e, Stopped)), Stopped())
         except Exception:
             with contextlib.suppress(OSError):
-                self._sync()
+                self._record.sync()
             raise
         finally:
             self._run.stop.set()
@@ -114,35 +113,12 @@ class _Pool:
             if ended:
                 return
             if full or time.monotonic() >= due:
-                self._sync()
+                self._record.sync()
                 due = time.monotonic() + SYNC_SECONDS
 
     def _news(self) -> None:
         with self._lock:
             self._claims.news.notify_all()
-
-    def _sync(self) -> None:
-        """What is in place is on disk, and the journal says so."""
-        with self._recording:
-            with self._lock:
-                written = [
-                    (each, each.era, each.unsynced, each.entry())
-                    for each in self._claims.open
-                    if each.unsynced and each.state is State.OPEN
-                ]
-            for fd in {each.target.fd for each, *_ in written}:
-                os.fdatasync(fd)
-            entries = {
-                each.target.key: entry
-                for each, era, _, entry in written
-                if each.era == era and each.state is State.OPEN
-            }
-            if entries:
-                self._run.journal.put(entries)
-            with self._lock:
-                for each, _, count, _ in written:
-                    each.unsynced -= count
-                self._room.notify_all()
 
     def _work(self, index: int, stream: Stream) -> None:
         try:
@@ -166,23 +142,10 @@ class _Pool:
             return
         with self._lock:
             transfer.open(target)
-        self._fill(transfer)
+        transfer.fill()
         with self._lock:
             self._claims.opened(transfer)
         self._advance(transfer)
-
-    def _fill(self, transfer: Transfer) -> None:
-        """What was read before of the file's beginning is in place."""
-        prefix = transfer.target.prefix
-        with self._lock:
-            parts = transfer.missing(0, min(len(prefix), transfer.file.size))
-            for start, stop in parts:
-                transfer.take(start, stop)
-        for start, stop in parts:
-            transfer.target.write(prefix[start:stop], start)
-        with self._lock:
-            for start, stop in parts:
-                transfer.put(start, stop, BEGINNING)
 
     def _fetch(self, claim: Claim, source: Source) -> float:
         """What is claimed has been fetched or given back; how many bytes a second came."""
@@ -249,13 +212,13 @@ class _Pool:
         print(f"{path}: wrong content from {givers}, fetching it again", flush=True)
         if self._run.peers:
             evidence.secure(transfer, self._run.peers)
-        with self._recording:
+        with self._record.held:
             self._run.journal.forget(transfer.target.key)
             with self._lock:
                 transfer.doubt()
         if transfer.target.renew:
             transfer.target.prefix = transfer.target.renew(transfer.avoided)
-        self._fill(transfer)
+        transfer.fill()
         with self._lock:
             self._claims.opened(transfer)
         self._advance(transfer)
@@ -264,14 +227,11 @@ class _Pool:
         target, size = transfer.target, transfer.file.size
         if target.padding:
             target.write(bytes(target.padding), max(size, len(target.header)))
-        os.fdatasync(target.fd)
-        with self._recording:
-            self._run.journal.put({target.key: Entry(((0, size),), proven=True)})
-            transfer.state = State.PROVEN
+        self._record.prove(transfer)
         target.reached(max(0, size - len(target.header)) + target.padding)
         liars = evidence.liars(transfer)
         transfer.item.finish()
-        with self._recording:
+        with self._record.held:
             transfer.item.close()
         with self._lock:
             dropped = [self._claims.leave(transfer)]
