@@ -38,7 +38,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._entries = _load(path)
+        self._entries = load(path)
         replace(path, b"".join(_line(key, entry) for key, entry in self._entries.items()))
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
@@ -66,12 +66,8 @@ class Journal:
             self._fd = -1
 
 
-def _line(key: str, entry: Entry) -> bytes:
-    record = {"key": key, "ranges": entry.ranges, "proven": entry.proven, "stat": entry.stat}
-    return json.dumps(record).encode() + b"\n"
-
-
-def _load(path: Path) -> dict[str, Entry]:
+def load(path: Path) -> dict[str, Entry]:
+    """What a journal says, whether or not somebody is writing to it."""
     entries: dict[str, Entry] = {}
     try:
         lines = path.read_bytes().split(b"\n")
@@ -86,3 +82,8 @@ def _load(path: Path) -> dict[str, Entry]:
         except (ValueError, KeyError, TypeError):
             continue  # the torn last line of a killed run
     return entries
+
+
+def _line(key: str, entry: Entry) -> bytes:
+    record = {"key": key, "ranges": entry.ranges, "proven": entry.proven, "stat": entry.stat}
+    return json.dumps(record).encode() + b"\n"

@@ -3,7 +3,8 @@
 One server (nginx with sendfile, speaking a hub's addresses) and one file system for all: the usual
 way (ModelScope's client, ``llama-gguf-split --merge``, ``sha256sum``), ``curl`` and a sync of the
 same bytes, which is the limit although it neither hashes nor merges, and ours. They take turns, so
-that what else the computer does hits all. Then ours alone with models of several sizes.
+that what else the computer does hits all. Ours and curl do so with models of several sizes: a disk
+may be slower with large ones. What is there is verified, beside a mere read of it from the disk.
 The last line is one JSON object.
 """
 
@@ -79,6 +80,8 @@ def _measure(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
                     f"{turn} of {arguments.repetitions}, {gib:g} GiB, load {os.getloadavg()[0]:.1f}"
                 )
                 expected = _run_ours(work, model, ways[gib]["ours"])
+                if gib == arguments.gib:
+                    _run_verify(work, model, ways[gib])
                 _run_curl(work, model, ways[gib]["curl"])
                 if gib != arguments.gib or not tool:
                     continue
@@ -89,12 +92,18 @@ def _measure(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
                     )
         reports = {gib: _report(ways[gib], models[gib].size) for gib in sizes}
     result = {"bench": "weights", "targets": TARGETS, **reports[arguments.gib]}
+    seconds: dict[str, dict[float, float]] = {
+        f"{key}_s_per_gib": {gib: ways[gib][key].middle("seconds") / gib for gib in sizes}
+        for key in ("ours", "curl")
+    }
     # A disk that gets slower makes curl's growth as large: ours is to be seen beside it.
-    for key in ("ours", "curl"):
-        each = {gib: ways[gib][key].middle("seconds") * GIB / models[gib].size for gib in sizes}
-        result[f"{key}_s_per_gib"] = {f"{gib:g}": round(value, 3) for gib, value in each.items()}
+    ours, curl = seconds.values()
+    seconds["ours_to_curl"] = {gib: ours[gib] / curl[gib] for gib in sizes}
+    result["growth"] = {}
+    for key, each in seconds.items():
+        result[key] = {f"{gib:g}": round(value, 3) for gib, value in each.items()}
         middle = (max(each.values()) + min(each.values())) / 2
-        result[f"{key}_growth"] = round(max(each.values()) / middle - 1, 3)
+        result["growth"][key] = round(max(each.values()) / middle - 1, 3)
     return result
 
 
@@ -121,6 +130,18 @@ def _run_ours(work: Path, server: Nginx, way: Way) -> str:
     way.runs.append(measure(work, server.folder, [command]))
     manifest = json.loads((target / "manifest.json").read_bytes())
     return str(manifest["files"][0]["sha256"])
+
+
+def _run_verify(work: Path, server: Nginx, ways: dict[str, Way]) -> None:
+    """What `_run_ours` has left, read from the disk: with its digest, and for nothing."""
+    merged = work / "target" / "merged.gguf"
+    verify = ["python3", str(work / "modelrack.pyz"), "weights", "verify", "--deep"]
+    for key, title, command in (
+        ("verify", "verify --deep", [*verify, str(merged.parent)]),
+        ("read", "dd to nowhere", ["dd", f"if={merged}", "of=/dev/null", "bs=1M"]),
+    ):
+        way = ways.setdefault(key, Way(title))
+        way.runs.append(measure(work, server.folder, [command]))
 
 
 def _run_curl(work: Path, server: Nginx, way: Way) -> None:
@@ -213,6 +234,8 @@ def _report(ways: dict[str, Way], size: int) -> dict[str, Any]:
         "written": max(run.written for run in runs) / size,
         "disk": max(run.disk for run in runs) / size,
     }
+    if "verify" in seconds:
+        ratios["verify"] = seconds["verify"] / seconds["read"]
     if "usual" in seconds:
         ratios["usual"] = seconds["usual"] / seconds["ours"]
     return {
