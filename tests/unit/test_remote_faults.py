@@ -90,6 +90,20 @@ def test_what_stays_is_said_and_nothing_is_left_to_be_loaded(tmp_path: Path, sai
         assert_there(tmp_path / "m")
 
 
+@pytest.mark.parametrize("code", [401, 403, 404, 416])
+def test_a_refusal_in_the_middle_keeps_what_came_before(tmp_path: Path, code: int) -> None:
+    with hubs(tmp_path) as (hub,):
+        hub.faults.add("status", BIG, code=code, skip=4)
+        with pytest.raises(Failure, match=r"big\.bin"):
+            fetch(wanted(tmp_path / "m", [source(hub)], workers=1))
+        assert not (tmp_path / "m" / "big.bin").exists()
+        hub.faults.clear()
+        before = sent(hub)
+        fetch(wanted(tmp_path / "m", [source(hub)], workers=1))
+        assert_there(tmp_path / "m")
+        assert before > PIECE and sent(hub) <= SIZE + PIECE
+
+
 def test_a_crawling_stream_is_given_up(tmp_path: Path) -> None:
     with hubs(tmp_path) as (hub,):
         hub.faults.add("slow", BIG, rate=300, count=1)
