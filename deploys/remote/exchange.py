@@ -59,6 +59,10 @@ class Exchange:
         self.share.tell()
         self._peers.came(came)
 
+    def drop(self, name: str) -> None:
+        """Nobody waits for what this machine would ask a hub for."""
+        self._peers.drop(name)
+
     def _turn(self, transfer: Transfer, start: int, stop: int) -> Range | None:
         if transfer.evidence:
             return start, stop

@@ -241,3 +241,5 @@ class _Pool:
             self._due.notify_all()
         for liar in filter(None, dropped):
             print(f"{liar.name} is not used any more: {liar.dropped}", flush=True)
+            if self._exchange:
+                self._exchange.drop(liar.name)
