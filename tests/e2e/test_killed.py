@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import sys
@@ -50,18 +49,15 @@ def test_killed_after_an_operation(
     place: tuple[Lab, Rack],
     undisturbed: Undisturbed,
     request: pytest.FixtureRequest,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lab, rack = place
     every = range(1, undisturbed.operations + 1)
     if request.config.getoption("--every-operation"):
         chosen = list(every)
     else:
-        seed = request.config.getoption("--kill-seed") or random.randrange(1_000_000)
-        with capsys.disabled():
-            print(f"\nkilled after a sample of operations, --kill-seed {seed}")
-        chosen = sorted(random.Random(seed).sample(every, min(SAMPLE, len(every))))
-    hub, github = _addresses(rack)
+        sample = random.Random(request.config.getoption("--kill-seed"))
+        chosen = sorted(sample.sample(every, min(SAMPLE, len(every))))
+    hub, github = rack.told["hub"], rack.told["github"]
     for nth in chosen:
         (machine,) = lab.add(f"killed{nth}")
         rack.point_to([machine], hub, github)
@@ -72,8 +68,3 @@ def test_killed_after_an_operation(
         found = difference(undisturbed.state, digest(machine))
         assert not found, f"after operation {nth} of {undisturbed.operations}: {found}"
         machine.kill()
-
-
-def _addresses(rack: Rack) -> tuple[str, str]:
-    state = json.loads((rack.folder / ".lab/sandbox/lab.json").read_text())
-    return state["hub"], state["github"]

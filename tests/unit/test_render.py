@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
@@ -23,9 +21,9 @@ from tests.unit.render_examples import (
     CN_SITE,
     DRIVER,
     EVERY_PLAN,
-    HERE,
     PLANS,
     TEMPLATES,
+    analyze,
     driver_files,
     files,
     settings,
@@ -123,33 +121,15 @@ def unit_file(
     yield path
 
 
-def _analyze(*words: Any) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_systemd_accepts_the_unit(unit_file: Path) -> None:
-    verified = _analyze("verify", "--man=no", unit_file)
+    verified = analyze("verify", "--man=no", unit_file)
     about_it = [line for line in verified.stderr.splitlines() if unit_file.name in line]
     assert (verified.returncode, about_it) == (0, [])
 
 
 def test_the_unit_is_exposed_to_little(unit_file: Path) -> None:
-    scored = _analyze("security", "--offline=true", "--threshold=25", unit_file)
+    scored = analyze("security", "--offline=true", "--threshold=25", unit_file)
     assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
-
-
-@EVERY_PLAN
-def test_llama_server_knows_every_setting(made: HostPlan) -> None:
-    text = (HERE / "data" / "llama_server_arguments.txt").read_text()
-    known = {line for line in text.splitlines() if not line.startswith("#")}
-    others = {"MODELRACK_WEIGHTS", "MODELRACK_DIGEST"}
-    if made.profile.gpu:
-        others |= {"CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"}
-    for planned in made.services:
-        wanted = settings(files(made)[f"/etc/modelrack/services/{planned.name}.env"].content)
-        assert {key for key in wanted if key.startswith("LLAMA_ARG_")} <= known
-        assert set(wanted) - known == others
 
 
 def test_the_settings_say_what_the_plan_says() -> None:
