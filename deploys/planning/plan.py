@@ -97,6 +97,7 @@ class ServicePlan:
 
     + context: tokens of one request; the server is given context times parallel
     + threads: physical cores that compute
+    + numa_nodes: that these threads are spread over; 1 where the cards do the work
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
 
@@ -108,6 +109,7 @@ class ServicePlan:
     context: int
     parallel: int
     threads: int
+    numa_nodes: int
     placement: Placement
     weights: Weights
 

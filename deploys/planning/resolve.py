@@ -92,7 +92,7 @@ def resolve(
                 package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
             )
         ),
-        software=_software(engines, site, machine, locks, gpu, against),
+        software=_software(engines, site, machine, locks, gpu, driver, against),
         weights=weights,
         services=tuple(
             _service(service, placement, weights, machine)
@@ -178,13 +178,14 @@ def _refusals(
     if service.engine != "llama.cpp":
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
-            "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
+            "Serve a GGUF model with llama.cpp on a CPU machine or NVIDIA GPUs, or wait for the"
+            " engine",
         )
-    elif gpu is not None:
+    elif gpu is not None and gpu.vendor != "nvidia" and "llama.cpp" in lane.engines:
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
-            f" {gpu.name} would stand idle",
-            "Use a profile without a GPU, or wait for the CUDA build",
+            f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"
+            f" the {gpu.name} would stand idle",
+            "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 
 
@@ -211,15 +212,17 @@ def _software(
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
+    driver: DriverPlan | None,
     against: _Against,
 ) -> tuple[Software, ...]:
-    if "llama.cpp" not in engines or gpu is not None:
+    cuda = driver.cuda if driver else None
+    if "llama.cpp" not in engines or (gpu is not None and cuda is None):
         return ()
     source = locks.artifacts["llama.cpp"]
     try:
         # Asked for now, so that a site without a way to it is refused now and not half way.
         site.url(source.origin, source.path)
-        return (builds.llama_cpp(machine, source),)
+        return (builds.llama_cpp(machine, source, gpu, cuda),)
     except Refusal as refusal:
         against.all_of([refusal], "llama.cpp")
         return ()
@@ -238,6 +241,7 @@ def _service(
         context=placement.context,
         parallel=placement.parallel,
         threads=machine.cores,
+        numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         placement=placement,
         weights=next(plan for plan in weights if plan.model == key),
     )
