@@ -37,7 +37,8 @@ class Service:
     + gpu_share: share of each card's memory that the engine may take, 0 to 1; None leaves it
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
-    + merge: keep a split GGUF as one file on disk, for tools that cannot read shards
+    + merge: True makes one file of a split GGUF, False keeps its shards; None does what the engine
+      needs (planning/one_file.py)
     """
 
     name: str
@@ -54,7 +55,7 @@ class Service:
     gpu_share: float | None = None
     gpu_layers: int | None = None
     cpu_experts: int | None = None
-    merge: bool = False
+    merge: bool | None = None
 
     def __post_init__(self) -> None:
         if not _SERVICE_NAME.fullmatch(self.name):

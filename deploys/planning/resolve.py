@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, environments, gpus, health, lanes
+from deploys.planning import builds, compatibility, environments, gpus, health, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -14,6 +14,7 @@ from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
 from deploys.planning.package_manager import Apt, package_manager_of
+from deploys.planning.peers import Neighbour
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.deal import place_all
 from deploys.planning.placement.islands import cards_of
@@ -45,8 +46,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> HostPlan:
+def resolve(
+    profile: HostProfile,
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    neighbours: Sequence[Neighbour] = (),
+) -> HostPlan:
     """The plan of one machine, as far as one can be made.
+
+    + neighbours: the other machines that weights may be shared with
 
     Everything that speaks against it is collected, so that an operator sees it at once; a plan with
     refusals is printed and not carried out.
@@ -57,6 +66,8 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
     against.unless(None, _check_system, machine)
     against.all_of(health.refusals(machine))
     services, weights = _with_weights(profile, site, locks, against)
+    peer = against.unless(None, peers.peer_of, site, machine)
+    weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
         against.all_of(_refusals(service, gpu, lane, machine), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
@@ -71,7 +82,7 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         against.all_of(placement.refusals, placement.service)
     engines = sorted({service.engine for service in services})
     driver = _driver(profile, site, machine, locks, gpu, lane, against)
-    software = _software(services, site, machine, locks, gpu, lane, against)
+    software = _software(services, site, machine, locks, gpu, lane, driver, against)
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -99,11 +110,15 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        peer=peer,
         refusals=tuple(against.refusals),
-        warnings=tuple(
-            warning
-            for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
-            if warning not in {refusal.reason for refusal in against.refusals}
+        warnings=(
+            *(
+                warning
+                for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
+                if warning not in {refusal.reason for refusal in against.refusals}
+            ),
+            *peers.unreachable(peer, weights, neighbours),
         ),
     )
 
@@ -174,13 +189,19 @@ def _refusals(
     if service.engine == "ollama":
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
-            "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
+            "Serve a GGUF model with llama.cpp on a CPU machine or NVIDIA GPUs, or wait for the"
+            " engine",
         )
-    elif service.engine == "llama.cpp" and gpu is not None:
+    elif (
+        service.engine == "llama.cpp"
+        and gpu is not None
+        and gpu.vendor != "nvidia"
+        and "llama.cpp" in lane.engines
+    ):
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
-            f" {gpu.name} would stand idle",
-            "Use a profile without a GPU, or wait for the CUDA build",
+            f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"
+            f" the {gpu.name} would stand idle",
+            "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 
 
@@ -208,17 +229,19 @@ def _software(
     locks: Locks,
     gpu: Accelerator | None,
     lane: Lane,
+    driver: DriverPlan | None,
     against: _Against,
 ) -> tuple[Software, ...]:
+    cuda = driver.cuda if driver else None
     found: list[Software] = []
     for engine in sorted({service.engine for service in services}):
         named = next(service.name for service in services if service.engine == engine)
         try:
-            if engine == "llama.cpp" and gpu is None:
+            if engine == "llama.cpp" and (gpu is None or cuda is not None):
                 source = locks.artifacts["llama.cpp"]
                 # Asked for now, so that a site without a way to it is refused now, not half way.
                 site.url(source.origin, source.path)
-                found.append(builds.llama_cpp(machine, source))
+                found.append(builds.llama_cpp(machine, source, gpu, cuda))
             elif engine in lane.engines and engine in _ENVIRONMENTS:
                 found.append(environments.environment(engine, lane, machine, site, locks))
         except Refusal as refusal:
@@ -246,7 +269,7 @@ def _service(
         parallel=placement.parallel,
         performance=service.performance,
         threads=machine.cores,
-        numa_nodes=machine.numa_nodes,
+        numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         patience=int(_TO_START + weight.size * _TO_READ),
         placement=placement,
         weights=weight,
