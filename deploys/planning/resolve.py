@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, environments, gpus, health, lanes, peers
+from deploys.planning import compatibility, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -22,15 +22,10 @@ from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
-from deploys.planning.software import Environment, Software
 from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
-# Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
-_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
-# Engines that are Python packages.
-_ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -80,9 +75,10 @@ def resolve(
     )
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
-    engines = sorted({service.engine for service in services})
     driver = _driver(profile, site, machine, locks, gpu, lane, against)
-    software = _software(services, site, machine, locks, gpu, lane, driver, against)
+    software, missing = installation.software(services, site, machine, locks, gpu, lane, driver)
+    for refusal in missing:
+        against.all_of([refusal], refusal.service)
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -93,16 +89,7 @@ def resolve(
         package_manager=against.unless(
             Apt(lock_wait=site.apt_lock_wait), package_manager_of, site, machine
         ),
-        packages=tuple(
-            dict.fromkeys(
-                package
-                for needed in (
-                    *(_RUNTIME_PACKAGES.get(engine, ()) for engine in engines),
-                    *map(_packages, software),
-                )
-                for package in needed
-            )
-        ),
+        packages=installation.packages(services, software),
         software=software,
         weights=weights,
         services=tuple(
@@ -220,38 +207,6 @@ def _driver(
     return against.unless(
         None, driver_plan, machine, profile, gpu, lane, site, locks.artifacts, compiles=compiles
     )
-
-
-def _software(
-    services: Sequence[Service],
-    site: Site,
-    machine: Machine,
-    locks: Locks,
-    gpu: Accelerator | None,
-    lane: Lane,
-    driver: DriverPlan | None,
-    against: _Against,
-) -> tuple[Software, ...]:
-    cuda = driver.cuda if driver else None
-    found: list[Software] = []
-    for engine in sorted({service.engine for service in services}):
-        named = next(service.name for service in services if service.engine == engine)
-        try:
-            if engine == "llama.cpp" and (gpu is None or cuda is not None):
-                source = locks.artifacts["llama.cpp"]
-                # Asked for now, so that a site without a way to it is refused now, not half way.
-                site.url(source.origin, source.path)
-                found.append(builds.llama_cpp(machine, source, gpu, cuda))
-            elif engine in lane.engines and engine in _ENVIRONMENTS:
-                found.append(environments.environment(engine, lane, machine, site, locks))
-        except Refusal as refusal:
-            against.all_of([refusal], named)
-    return tuple(found)
-
-
-def _packages(software: Software) -> tuple[str, ...]:
-    """What the distribution brings along; what compiling takes is installed where it is done."""
-    return software.packages if isinstance(software, Environment) else ()
 
 
 def _service(

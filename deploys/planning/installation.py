@@ -1,0 +1,57 @@
+"""What is installed of the engines that a machine's services use, and what that needs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploys.planning import builds, environments
+from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.gpus import Accelerator
+from deploys.planning.lanes import Lane
+from deploys.planning.locks import Locks
+from deploys.planning.machine import Machine
+from deploys.planning.profile import Service
+from deploys.planning.refusal import Refusal
+from deploys.planning.site import Site
+from deploys.planning.software import Environment, Software
+
+# Runtime libraries; a bare system has the C++ library already, apt needs it.
+_LIBRARIES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",)}
+# Engines that are Python packages.
+_ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
+
+
+def software(
+    services: Sequence[Service],
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    gpu: Accelerator | None,
+    lane: Lane,
+    driver: DriverPlan | None,
+) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
+    """One entry an engine, and why others cannot be had, each with a service that wants it."""
+    cuda = driver.cuda if driver else None
+    found: list[Software] = []
+    refusals = []
+    for engine in sorted({service.engine for service in services}):
+        try:
+            if engine == "llama.cpp" and (gpu is None or cuda is not None):
+                source = locks.artifacts["llama.cpp"]
+                # Asked for now, so that a site without a way to it is refused now, not half way.
+                site.url(source.origin, source.path)
+                found.append(builds.llama_cpp(machine, source, gpu, cuda))
+            elif engine in lane.engines and engine in _ENVIRONMENTS:
+                found.append(environments.environment(engine, lane, machine, site, locks))
+        except Refusal as refusal:
+            name = next(service.name for service in services if service.engine == engine)
+            refusals.append(Refusal(refusal.reason, refusal.way_out, name))
+    return tuple(found), tuple(refusals)
+
+
+def packages(services: Sequence[Service], installed: Sequence[Software]) -> tuple[str, ...]:
+    """What the distribution brings along; what compiling takes is installed where it is done."""
+    engines = sorted({service.engine for service in services})
+    needed = [_LIBRARIES.get(engine, ()) for engine in engines]
+    needed += [each.packages for each in installed if isinstance(each, Environment)]
+    return tuple(dict.fromkeys(package for each in needed for package in each))
