@@ -10,7 +10,7 @@ from pyinfra import config
 from deploys.engines import llama_cpp
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
-from deploys.stages import base, nvidia, state, weights
+from deploys.stages import amd, base, nvidia, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -22,6 +22,7 @@ host_lock.acquire(name="Keep other runs away from this machine")
 # The machine itself.
 base.install()
 nvidia.install()
+amd.install()
 
 # One line an engine, never a loop: pyinfra tells operations apart by line.
 if plan.uses("llama.cpp"):

@@ -9,6 +9,7 @@ from deploys.operations import build, service
 from deploys.operations.files import File
 from deploys.operations.service import Unit
 from deploys.planning import render
+from deploys.planning.builds import Build
 from deploys.planning.plan import HostPlan, ServicePlan
 
 
@@ -16,10 +17,12 @@ from deploys.planning.plan import HostPlan, ServicePlan
 def install() -> None:
     """Have the programs in a folder of their own, `current` pointing to it."""
     plan = current_plan()
+    software = plan.software_of("llama.cpp")
+    assert isinstance(software, Build)
 
     build.installed(
         name="Install llama.cpp, compiled once for machines of this kind",
-        build=plan.build_of("llama.cpp"),
+        build=software,
         site=plan.site,
         manager=plan.package_manager,
         systemd=plan.systemd,

@@ -17,7 +17,7 @@ from deploys.operations.transport import HostCommand
 from deploys.planning.driver import invariants
 from deploys.planning.driver.plan import DriverPlan
 
-_MAKE_LOG = "/var/lib/dkms/nvidia*/{version}*/build/make.log"
+_MAKE_LOG = "/var/lib/dkms/*/{version}*/build/make.log"
 
 
 @operation()

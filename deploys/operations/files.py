@@ -15,7 +15,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries, Found
 from deploys.operations import programs
-from deploys.planning.render import Rendered
+from deploys.planning.templates import Rendered
 
 
 @dataclass(frozen=True, kw_only=True)

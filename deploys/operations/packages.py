@@ -118,7 +118,7 @@ def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraC
     yield _command([*_HOLD[_kind(manager)], *missing])
 
 
-def _kind(manager: Apt | Dnf) -> str:
+def _kind(manager: PackageManager) -> str:
     return "dnf" if isinstance(manager, Dnf) else "apt"
 
 

@@ -45,7 +45,8 @@ def present(users: Sequence[User]) -> Generator[PyinfraCommand, None, None]:
         host.noop("all accounts exist")
         return
     for user in missing:
-        settings = ["--home-dir", QuoteString(user.home), "--shell", QuoteString(user.shell)]
+        # By its letter: useradd and usermod have different words for it.
+        settings = ["-d", QuoteString(user.home), "--shell", QuoteString(user.shell)]
         if user.groups:
             settings += ["--groups", QuoteString(",".join(user.groups))]
         if user.name in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.machine import Isa, Machine
@@ -44,6 +45,7 @@ class Build:
     targets: tuple[str, ...]
     toolchain: str
     packages: tuple[str, ...]
+    how: ClassVar[str] = "compiled"
 
     @property
     def digest(self) -> str:

@@ -50,8 +50,9 @@ def warnings(machine: Machine) -> Iterator[str]:
         yield f"The GPU driver's own tool fails: {machine.driver.error}"
     if machine.broken_packages:
         yield (
-            f"The package manager was interrupted and left {' '.join(machine.broken_packages)} half"
-            " installed; that is mended before anything else is installed"
+            "The package manager was interrupted and left packages half installed:"
+            f" {' '.join(machine.broken_packages)}; that is mended before anything else is"
+            " installed"
         )
 
 

@@ -20,8 +20,10 @@ class Lane:
 
     + generations: of the accelerators it is for; none for CPU only
     + driver: exact version that is installed; branch: its release branch
+    + module: what its kernel module calls itself, where that is another number (AMD)
     + flavour: of the kernel module, "open" or "proprietary"
-    + minimum: oldest driver that may stay, None where no figure is known
+    + minimum: oldest driver that may stay, by what its module calls itself; None where no figure is
+      known
     + last_branch: newest branch that still drives these cards
     + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
     + torch: of each engine that uses it
@@ -37,6 +39,7 @@ class Lane:
     generations: tuple[Generation, ...]
     driver: str | None = None
     branch: str | None = None
+    module: str | None = None
     flavour: str = ""
     minimum: str | None = None
     last_branch: int | None = None
@@ -67,8 +70,8 @@ def check_driver(version: str, lane: Lane) -> None:
     """Refuse a driver version that a profile names and this lane cannot have."""
     if lane.vendor != "nvidia":
         raise Refusal(
-            f"driver={version!r} is set, but this version installs drivers for NVIDIA alone",
-            "Leave driver out of the profile, and install this one as its vendor says",
+            f"driver={version!r} is set, but a version can be chosen for NVIDIA alone",
+            f"Leave driver out of the profile, and get what goes with {lane.platform}",
         )
     if not re.fullmatch(r"\d{3}(\.\d{2,3}){1,2}", version):
         raise Refusal(
@@ -158,6 +161,8 @@ LANES: tuple[Lane, ...] = (
         generations=("cdna3",),
         driver="30.30.3",
         branch="30.30",
+        module="6.16.13",
+        minimum="6.14.14",
         platform="ROCm 7.2.3",
         engines={
             "vllm": "0.32.0",
@@ -169,8 +174,10 @@ LANES: tuple[Lane, ...] = (
         instead="Serve the model with vLLM or SGLang",
         dtype="bfloat16",
         confirmed=False,
-        source="driver and ROCm: compatibility matrix of ROCm/amdgpu-docs; engines: their"
-        " installation pages for ROCm, versions as for CUDA",
+        source="driver and ROCm: compatibility matrix of ROCm/amdgpu-docs; module: version of the"
+        " package amdgpu-dkms in that release; minimum: ROCm 7.2's release notes go back to driver"
+        " 30.10 for MI300X, whose module is 6.14.14; engines: their installation pages for ROCm,"
+        " versions as for CUDA",
         date="2026-11-25",
     ),
     Lane(

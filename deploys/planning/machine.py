@@ -63,8 +63,8 @@ class Kernel:
 
     + release: as `uname -r` says it
     + headers: what a module is compiled against is there
-    + module: version of the NVIDIA module built for it, None where there is none; looked for only
-      where the bus shows an NVIDIA card
+    + module: version of the NVIDIA or AMD module built for it, None where there is none; looked for
+      only where the bus shows such a card. The amdgpu that comes with a kernel has none
     + signed: that module carries a signature, by whomever
     """
 
@@ -100,6 +100,7 @@ class Driver:
     + fabric_manager_active: its service runs
     + packages: installed packages of the driver, the toolkit and what goes with them, with versions
     + held: those of them that the package manager must not move: dpkg's hold, dnf's versionlock
+    + kfd: the device that AMD's cards compute through is there; None where there is no such card
     + error: what the driver's own tool said when it failed or of a card that is not well, "" when
       it answered; "" also where there is no such tool
     """
@@ -111,6 +112,7 @@ class Driver:
     fabric_manager_active: bool = False
     packages: dict[str, str] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    kfd: bool | None = None
     error: str = ""
 
 

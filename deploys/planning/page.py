@@ -7,13 +7,11 @@ from itertools import groupby
 
 from deploys.planning import gpus
 from deploys.planning.machine import Machine
-from deploys.planning.memory import CardLedger
+from deploys.planning.memory import GIB, CardLedger
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.quantity import size
-from deploys.planning.render import text
+from deploys.planning.templates import text
 from deploys.planning.weights import missing_of
-
-_GIB = 1 << 30
 
 
 def of(name: str, machine: Machine, plan: HostPlan) -> str:
@@ -34,7 +32,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
 
 
 def _cards(machine: Machine) -> Iterator[str]:
-    """`8 x H800 (10de:2324), 79.6 GiB each, NUMA nodes 0 1, linked by 4 NVSwitch bridges`."""
+    """`8 x H800 (10de:2324), 79.6 GiB each, NUMA nodes 0-1, 4 NVSwitch bridges`."""
     for pci_id, found in groupby(sorted(gpu.pci_id for gpu in machine.gpus)):
         count = len(list(found))
         known = gpus.by_pci_id(pci_id)
@@ -68,7 +66,7 @@ def _loaded(machine: Machine) -> str:
 
 
 def _disks(machine: Machine, plan: HostPlan) -> Iterator[str]:
-    """The file systems that weights go to: `/data (xfs): 13.6 TiB free, 335.3 GiB to come`."""
+    """`/data (xfs): 13.6 TiB free, 335.3 GiB to fetch, 13.3 TiB left then`."""
     coming: dict[str, int] = {}
     for entry in plan.weights:
         disk = machine.disk_of(entry.directory)
@@ -97,9 +95,9 @@ def _spread(service: ServicePlan) -> str:
         words.append(f"{placement.gpu_layers} layers on the GPUs")
     if placement.cpu_experts:
         words.append(f"experts of {placement.cpu_experts} layers in host memory")
-    groups = ", ".join(_ranges(sorted(group)) for group in placement.groups)
+    groups = " | ".join(_ranges(sorted(group)) for group in placement.groups)
     copies = "one copy" if len(placement.groups) == 1 else f"{len(placement.groups)} copies"
-    words.append(f"{copies} on GPU {groups.replace(', ', ' | ')}")
+    words.append(f"{copies} on GPU {groups}")
     return ", ".join(words)
 
 
@@ -116,7 +114,7 @@ def _ledger(service: ServicePlan) -> Iterator[str]:
         yield " " * width + "".join(f"  {purpose}" for purpose in purposes) + "     free       of"
         for label, lines, free, total in rows:
             numbers = "".join(_column(lines, purpose) for purpose in purposes)
-            yield f"{label:{width}}{numbers}{free / _GIB:9.1f}{total / _GIB:9.1f}  GiB"
+            yield f"{label:{width}}{numbers}{free / GIB:9.1f}{total / GIB:9.1f}  GiB"
     if ledger.host:
         parts = ", ".join(f"{purpose} {size(count)}" for purpose, count in ledger.host.items())
         yield f"host memory: {parts}"
@@ -133,7 +131,7 @@ def _alike(cards: tuple[CardLedger, ...]) -> Iterator[tuple[CardLedger, list[Car
 
 
 def _column(lines: Mapping[str, int], purpose: str) -> str:
-    return f"{lines.get(purpose, 0) / _GIB:{len(purpose) + 2}.1f}"
+    return f"{lines.get(purpose, 0) / GIB:{len(purpose) + 2}.1f}"
 
 
 def _ranges(numbers: list[int]) -> str:

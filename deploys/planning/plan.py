@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deploys.planning.builds import Build
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
@@ -14,6 +13,7 @@ from deploys.planning.placement.choice import Placement
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
+from deploys.planning.software import Software
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class HostPlan:
     driver: DriverPlan | None
     package_manager: PackageManager
     packages: tuple[str, ...]
-    builds: tuple[Build, ...]
+    software: tuple[Software, ...]
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
@@ -123,8 +123,8 @@ class HostPlan:
     def services_of(self, engine: str) -> tuple[ServicePlan, ...]:
         return tuple(service for service in self.services if service.engine == engine)
 
-    def build_of(self, engine: str) -> Build:
-        return next(build for build in self.builds if build.name == engine)
+    def software_of(self, engine: str) -> Software:
+        return next(each for each in self.software if each.name == engine)
 
     @property
     def unlocked(self) -> tuple[str, ...]:
@@ -135,9 +135,9 @@ class HostPlan:
         plan = asdict(replace(self, services=(), refusals=()))
         # The operator's own folders are not part of what a machine becomes.
         del plan["site"]["locks"], plan["site"]["builds"], plan["site"]["tokens"]
-        plan["builds"] = [
-            {**asdict(build), "digest": build.digest, "directory": build.directory}
-            for build in self.builds
+        plan["software"] = [
+            {**asdict(each), "digest": each.digest, "directory": each.directory}
+            for each in self.software
         ]
         plan["services"] = [service.to_json() for service in self.services]
         plan["refusals"] = [refusal.to_json() for refusal in self.refusals]

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.serving import llama_cpp
+from deploys.planning.templates import Rendered, file
 
-_TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rendered:
-    """One file of the machine."""
-
-    path: str
-    content: str
-    mode: str
+_SERVING = {"llama.cpp": llama_cpp}
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:
     """What every machine has under /etc, whatever it serves."""
     files = [
-        _file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
-        _file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
+        file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
+        file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
     ]
     manager = plan.package_manager
     if isinstance(manager, Apt):
-        files.append(_file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
+        files.append(file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
         if manager.mirror:
-            files.append(_file("base/apt.sources", APT_SOURCES, apt=manager, system=plan.system))
+            files.append(file("base/apt.sources", APT_SOURCES, apt=manager, system=plan.system))
     return tuple(files)
 
 
@@ -47,19 +36,23 @@ def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
     manager = plan.package_manager
     if not isinstance(manager, Apt):
         path = f"/etc/yum.repos.d/{name}.repo"
-        return (_file("nvidia/repository.repo", path, repository=repository),)
+        return (file("nvidia/repository.repo", path, repository=repository),)
     folder = APT_SOURCES_FOLDER if manager.mirror else "/etc/apt/sources.list.d"
     values: dict[str, Any] = {"repository": repository, "apt": manager}
     values["keyring"] = keyring(repository)
     return (
-        _file("nvidia/repository.list", f"{folder}/{name}.list", **values),
-        _file("nvidia/repository.pref", f"/etc/apt/preferences.d/{name}", **values),
+        file("nvidia/repository.list", f"{folder}/{name}.list", **values),
+        file("nvidia/repository.pref", f"/etc/apt/preferences.d/{name}", **values),
     )
 
 
 def keyring(repository: Repository) -> str:
     """Where the key of a repository lies; another key is another file."""
     digest = (repository.keyring.sha256 or "") if repository.keyring else ""
+    if repository.keyring and not repository.key:
+        # apt tells the armoured form from the other by this ending.
+        name = Path(repository.keyring.path).name.partition(".")[0]
+        return f"/etc/apt/keyrings/{name}-{digest[:12]}.asc"
     return f"/etc/apt/keyrings/{repository.name}-{digest[:12]}.gpg"
 
 
@@ -68,36 +61,28 @@ def driver(driver: DriverPlan) -> tuple[Rendered, ...]:
     files = []
     if driver.modules:
         path = "/etc/modules-load.d/modelrack-gpu.conf"
-        files.append(_file("nvidia/modules-load.conf", path, driver=driver))
+        files.append(file("nvidia/modules-load.conf", path, driver=driver))
     if driver.blocklist:
         path = "/etc/apt/apt.conf.d/60modelrack-gpu"
-        files.append(_file("nvidia/unattended-upgrades.conf", path, driver=driver))
+        files.append(file("nvidia/unattended-upgrades.conf", path, driver=driver))
     return tuple(files)
 
 
 def blacklist(driver: DriverPlan) -> Rendered:
     """What keeps other kernel modules off the GPUs."""
-    return _file("nvidia/modprobe.conf", "/etc/modprobe.d/modelrack-gpu.conf", driver=driver)
+    return file("nvidia/modprobe.conf", "/etc/modprobe.d/modelrack-gpu.conf", driver=driver)
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
     """The files of one service, and the digest that its process must have been started with."""
-    build = plan.build_of(service.engine)
-    unit = _file(
-        "llama.cpp/llama-server@.service",
-        "/etc/systemd/system/llama-server@.service",
-        data_root=plan.site.data_root,
-    )
-    settings: dict[str, Any] = {"service": service, "weights": service.weights}
-    path = f"/etc/modelrack/services/{service.name}.env"
+    files = _SERVING[service.engine].files
     decides = [
-        unit.content,
-        text("llama.cpp/service.env", **settings, digest=""),
-        build.directory,
+        [file.content for file in files(plan, service, "")],
+        plan.software_of(service.engine).directory,
         [file.sha256 for file in service.weights.files],
     ]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
-    return (unit, _file("llama.cpp/service.env", path, **settings, digest=digest)), digest
+    return files(plan, service, digest), digest
 
 
 def state(plan: HostPlan) -> Rendered:
@@ -119,24 +104,3 @@ SYSCTL: dict[str, int] = {
 # apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"
 APT_SOURCES_FOLDER = "/etc/modelrack/apt.sources.d"
-
-
-def _file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:
-    return Rendered(path=path, content=text(template, **values), mode=mode)
-
-
-def text(template: str, **values: Any) -> str:
-    """What a template becomes; a value that it asks for and is not given is an error."""
-    return _environment().get_template(f"{template}.j2").render(**values)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )

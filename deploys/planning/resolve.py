@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
 from deploys.planning import builds, compatibility, gpus, health, lanes
-from deploys.planning.builds import Build
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -22,6 +21,7 @@ from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
+from deploys.planning.software import Software
 from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
@@ -81,7 +81,7 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
                 package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
             )
         ),
-        builds=_builds(engines, site, machine, locks, gpu, against),
+        software=_software(engines, site, machine, locks, gpu, against),
         weights=weights,
         services=tuple(
             _service(service, placement, weights, machine)
@@ -89,7 +89,11 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         ),
         systemd=machine.systemd,
         refusals=tuple(against.refusals),
-        warnings=_warnings(services, weights, placements, gpu, lane, machine, driver),
+        warnings=tuple(
+            warning
+            for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
+            if warning not in {refusal.reason for refusal in against.refusals}
+        ),
     )
 
 
@@ -186,14 +190,14 @@ def _driver(
     )
 
 
-def _builds(
+def _software(
     engines: Sequence[str],
     site: Site,
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
     against: _Against,
-) -> tuple[Build, ...]:
+) -> tuple[Software, ...]:
     if "llama.cpp" not in engines or gpu is not None:
         return ()
     source = locks.artifacts["llama.cpp"]

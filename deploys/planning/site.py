@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from deploys.planning.refusal import Refusal
 
-Origin = Literal["github", "ollama", "cuda", "modelscope", "huggingface", "python_builds"]
+Origin = Literal["github", "ollama", "cuda", "rocm", "modelscope", "huggingface", "python_builds"]
 Hub = Literal["modelscope", "huggingface"]
 
 
@@ -30,6 +30,7 @@ class Mirrors:
     modelscope: str | None
     huggingface: str | None
     python_builds: str | None
+    rocm: str | None = None
     debian: str | None = None
     debian_security: str | None = None
     ubuntu: str | None = None
@@ -40,12 +41,14 @@ GLOBAL = Mirrors(
     github="https://github.com",
     ollama="https://github.com/ollama/ollama/releases/download",
     cuda="https://developer.download.nvidia.com/compute/cuda/repos",
+    rocm="https://repo.radeon.com",
     modelscope="https://modelscope.cn",
     huggingface="https://huggingface.co",
     python_builds="https://github.com/astral-sh/python-build-standalone/releases/download",
 )
 
-# gh-proxy.com prefixes the whole address of what it fetches.
+# gh-proxy.com prefixes the whole address of what it fetches. No public mirror of AMD's repositories
+# was found.
 CN = Mirrors(
     github="https://gh-proxy.com/https://github.com",
     ollama="https://gh-proxy.com/https://github.com/ollama/ollama/releases/download",

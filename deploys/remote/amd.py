@@ -13,10 +13,19 @@ from typing import Any
 from .pci import DEVICES
 from .reading import ask, number, read
 
+KFD = Path("/dev/kfd")
+# Where ROCm's packages put their tools, which is on no PATH by itself.
+TOOLS = "/opt/rocm/bin"
+
 
 def loaded() -> str | None:
     """Version of AMD's own module; the one that comes with a kernel has none."""
     return read("/sys/module/amdgpu/version").strip() or None
+
+
+def has_kfd(device: Path = KFD) -> bool:
+    """Whether programs can compute on the cards, beyond showing pictures on them."""
+    return device.exists()
 
 
 def complete(
@@ -27,10 +36,10 @@ def complete(
         # Kernel documentation, gpu/amdgpu/driver-misc: bytes.
         gpu["memory"] = number(read(devices / gpu["address"] / "mem_info_vram_total"))
         gpu["used"] = number(read(devices / gpu["address"] / "mem_info_vram_used"))
-    text, why = ask("amd-smi", "static", "--asic", "--bus", "--json")
+    text, why = _ask("amd-smi", "static", "--asic", "--bus", "--json")
     rows = cards(text)
     if not rows:
-        text, rocm_why = ask(
+        text, rocm_why = _ask(
             *("rocm-smi", "--showbus", "--showproductname", "--showuniqueid", "--json")
         )
         rows, why = rocm_cards(text), rocm_why or why
@@ -38,7 +47,7 @@ def complete(
         gpu.update(rows.get(gpu["address"], {}))
     if len(rows) < 2:
         return [], why
-    table, table_why = ask("amd-smi", "topology", "--json")
+    table, table_why = _ask("amd-smi", "topology", "--json")
     return links(table), why or table_why
 
 
@@ -84,6 +93,11 @@ def links(text: str) -> list[dict[str, Any]]:
                 kind = _text(other.get("link_type"))
                 found.append({"first": first, "second": second, "kind": kind})
     return found
+
+
+def _ask(tool: str, *words: str) -> tuple[str, str]:
+    text, why = ask(tool, *words)
+    return (text, why) if text or why else ask(f"{TOOLS}/{tool}", *words)
 
 
 def _entries(text: str) -> list[dict[str, Any]]:

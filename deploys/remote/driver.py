@@ -24,6 +24,7 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     nouveau = kernels.is_loaded("nouveau")
     running = platform.release()
     has_nvidia = "10de" in vendors
+    module = "nvidia" if has_nvidia else "amdgpu" if "1002" in vendors else ""
     driver, links = _driver(gpus, vendors)
     versions, held, broken = packages.installed()
     if gpus and not versions and packages.RPM.is_dir():
@@ -33,7 +34,7 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "gpus": gpus,
         "links": links,
-        "kernels": kernels.installed(running, has_nvidia),
+        "kernels": kernels.installed(running, module),
         "secure_boot": kernels.secure_boot(),
         "nouveau": nouveau,
         "nouveau_in_initramfs": has_nvidia
@@ -54,7 +55,7 @@ def _driver(
     gpus: list[dict[str, Any]], vendors: set[str]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What each vendor's driver says; a machine has cards of one, and at times a display's."""
-    version, flavour, library = None, None, None
+    version, flavour, library, kfd = None, None, None, None
     links: list[dict[str, Any]] = []
     errors = []
     if "10de" in vendors:
@@ -63,7 +64,7 @@ def _driver(
         links, error = nvidia.complete(_of("10de", gpus))
         errors.append(error)
     if "1002" in vendors:
-        version = version or amd.loaded()
+        version, kfd = version or amd.loaded(), amd.has_kfd()
         more, error = amd.complete(_of("1002", gpus))
         links, errors = links or more, [*errors, error]
     if "19e5" in vendors:
@@ -73,6 +74,7 @@ def _driver(
         "loaded": version,
         "flavour": flavour,
         "userspace": library,
+        "kfd": kfd,
         "error": "; ".join(filter(None, errors)),
     }, links
 

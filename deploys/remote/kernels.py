@@ -17,11 +17,15 @@ MODPROBE = tuple(
     Path(folder, "modprobe.d") for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 )
 
-# nvidia.ko by DKMS, by a distribution's prebuilt package, and by Debian under names of its own;
-# not nvidia-drm, nvidia-uvm and the like, nor what the kernel itself calls nvidia-something.
-_MODULE = re.compile(
-    r"nvidia(?:-current|-tesla(?:-\d+)?|-legacy-\d+xx)?(?:-open)?\.ko(?:\.xz|\.zst|\.gz)?"
-)
+# By the beginning of their names. nvidia.ko by DKMS, by a distribution's prebuilt package, and by
+# Debian under names of its own; not nvidia-drm, nvidia-uvm and the like, nor what the kernel itself
+# calls nvidia-something.
+_MODULES = {
+    "nvidia": re.compile(
+        r"nvidia(?:-current|-tesla(?:-\d+)?|-legacy-\d+xx)?(?:-open)?\.ko(?:\.xz|\.zst|\.gz)?"
+    ),
+    "amdgpu": re.compile(r"amdgpu\.ko(?:\.xz|\.zst|\.gz)?"),
+}
 _MODULE_VERSION = re.compile(rb"\0version=(\d[\w.]*)\0")
 _SIGNATURE = b"~Module signature appended~\n"
 # Where modprobe looks first, as depmod.d(5) has it by default.
@@ -35,10 +39,11 @@ _NO_NOUVEAU_AT_BOOT = re.compile(
 )
 
 
-def installed(running: str, nvidia: bool, modules: Path = MODULES) -> list[dict[str, Any]]:
+def installed(running: str, driver: str, modules: Path = MODULES) -> list[dict[str, Any]]:
     """Installed kernels and the running one, which may be gone from the disk.
 
-    + nvidia: look for NVIDIA's module in each, which takes a walk through all modules
+    + driver: module to look for in each, nvidia or amdgpu, which takes a walk through all modules;
+      "" for none
     """
     folders = {
         folder.name: folder
@@ -49,7 +54,7 @@ def installed(running: str, nvidia: bool, modules: Path = MODULES) -> list[dict[
     folders.setdefault(running, modules / running)
     kernels = []
     for release, folder in sorted(folders.items()):
-        version, signed = _nvidia_module(folder) if nvidia else (None, None)
+        version, signed = _module(folder, driver) if driver else (None, None)
         headers = (folder / "build").is_dir()
         kernels.append(
             {"release": release, "headers": headers, "module": version, "signed": signed}
@@ -113,9 +118,11 @@ def nouveau_at_boot(
     return any(image.exists() and _changed(image) < since for image in images)
 
 
-def _nvidia_module(folder: Path) -> tuple[str | None, bool | None]:
+def _module(folder: Path, driver: str) -> tuple[str | None, bool | None]:
     """Version of the module that modprobe would take, and whether it is signed."""
-    found = [path for path in folder.rglob("nvidia*.ko*") if _MODULE.fullmatch(path.name)]
+    found = [
+        path for path in folder.rglob(f"{driver}*.ko*") if _MODULES[driver].fullmatch(path.name)
+    ]
     if not found:
         return None, None
     place = {name: rank for rank, name in enumerate(_FIRST)}

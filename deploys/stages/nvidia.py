@@ -29,7 +29,7 @@ def install() -> None:
             _bring(plan, wanted)
         packages.installed(
             name="Install the toolkit",
-            packages=_group(wanted, "toolkit"),
+            packages=wanted.group("toolkit"),
             manager=plan.package_manager,
             job="install-toolkit",
             systemd=plan.systemd,
@@ -40,7 +40,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
     """NVIDIA's repository is known, and nothing is taken from it that its key did not sign."""
     packages.installed(
         name="Install what adds repositories",
-        packages=_group(wanted, "prerequisites"),
+        packages=wanted.group("prerequisites"),
         manager=plan.package_manager,
     )
     if source.keyring is not None:
@@ -74,20 +74,20 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     """The driver; loading it comes last, so that a run that was stopped is taken up by the next."""
     packages.installed(
         name="Install the kernel headers",
-        packages=_group(wanted, "headers"),
+        packages=wanted.group("headers"),
         manager=plan.package_manager,
         hint="Without the headers no driver can be compiled. Add the archive of this kernel to the"
         " system, or boot a kernel that the archive has headers for, then run this again.",
     )
     packages.installed(
         name="Pin the driver's version",
-        packages=_group(wanted, "pinning"),
+        packages=wanted.group("pinning"),
         manager=plan.package_manager,
         exchange=_DRIVER,
     )
     packages.installed(
         name="Install the driver",
-        packages=_group(wanted, "driver"),
+        packages=wanted.group("driver"),
         manager=plan.package_manager,
         job="install-driver",
         systemd=plan.systemd,
@@ -95,13 +95,13 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     )
     packages.installed(
         name="Install the fabric manager",
-        packages=_group(wanted, "fabric manager"),
+        packages=wanted.group("fabric manager"),
         manager=plan.package_manager,
         exchange=_FABRIC,
     )
     packages.installed(
         name="Install the monitoring",
-        packages=_group(wanted, "monitoring"),
+        packages=wanted.group("monitoring"),
         manager=plan.package_manager,
     )
     driver.built(
@@ -140,7 +140,3 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         gpus=plan.profile.gpus,
         data_root=plan.site.data_root,
     )
-
-
-def _group(wanted: DriverPlan, name: str) -> tuple[str, ...]:
-    return next((group.packages for group in wanted.groups if group.name == name), ())

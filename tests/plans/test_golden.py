@@ -27,18 +27,18 @@ def run() -> Planned:
 
 
 @pytest.fixture(scope="module")
-def driver() -> Planned:
-    """The driver's stage alone, which services that cannot be had do not hold up."""
-    return update.planned(update.DRIVER)
+def drivers() -> list[Planned]:
+    """The driver stages alone, which services that cannot be had do not hold up."""
+    return [update.planned(stage) for stage in update.DRIVERS]
 
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_class_becomes_what_its_golden_file_says(
-    name: str, run: Planned, driver: Planned
+    name: str, run: Planned, drivers: list[Planned]
 ) -> None:
     path = update.HERE / f"{name}.txt"
     expected = path.read_text() if path.exists() else ""
-    found = update.golden(name, run, driver)
+    found = update.golden(name, run, drivers)
     difference = "\n".join(
         unified_diff(expected.splitlines(), found.splitlines(), path.name, "now", lineterm="")
     )

@@ -26,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GROUP_DATA = ROOT / "inventories" / "group_data"
 UPDATE = "python -m tests.plans.update"
-FULL, DRIVER = "deploys/full.py", "deploys.stages.nvidia.install"
+FULL = "deploys/full.py"
+DRIVERS = ("deploys.stages.nvidia.install", "deploys.stages.amd.install")
 _REFUSED = re.compile(r"\[@fake/(\w+)-01\]\s+refused: (.*)")
 
 
@@ -70,10 +71,12 @@ def planned(deploy: str = FULL) -> Planned:
     return Planned(run.returncode, order, refusals)
 
 
-def golden(name: str, full: Planned, driver: Planned) -> str:
+def golden(name: str, full: Planned, drivers: list[Planned]) -> str:
     """The text of one class: the page of its plan, and what is done in which order."""
-    text = page.of(f"{name}-01", *plan_of(name))
-    for deploy, run in ((FULL, full), (DRIVER, driver)):
+    machine, plan = plan_of(name)
+    text = page.of(f"{name}-01", machine, plan)
+    stage = 1 if plan.lane.vendor == "amd" else 0
+    for deploy, run in ((FULL, full), (DRIVERS[stage], drivers[stage])):
         steps = run.operations(name) or ["refused" if name in run.refusals else "nothing to do"]
         text += "\n".join([f"\n{deploy}:", *(f"  {step}" for step in steps), ""])
     return text
@@ -89,11 +92,11 @@ def plan_of(name: str) -> tuple[Machine, HostPlan]:
 
 def main() -> None:
     """Write all files; those of classes that are gone are removed."""
-    full, driver = planned(), planned(DRIVER)
+    full, drivers = planned(), [planned(stage) for stage in DRIVERS]
     for path in HERE.glob("*.txt"):
         path.unlink()
     for name in MACHINES:
-        (HERE / f"{name}.txt").write_text(golden(name, full, driver))
+        (HERE / f"{name}.txt").write_text(golden(name, full, drivers))
     print(
         f"{len(MACHINES)} files in {HERE.relative_to(ROOT)}: read the difference before you commit"
     )

@@ -30,8 +30,6 @@ PROFILES = {
     "rtx3090": ("RTX 3090", 2),
     "rtx6000ada": ("RTX 6000 Ada", 4),
     "l40s": ("L40S", 8),
-    "mi300x": ("MI300X", 8),
-    "ascend910b": ("Ascend 910B", 8),
 }
 UBUNTU_RELEASES = {"22.04": "5.15.0-161-generic", "24.04": "6.8.0-87-generic"}
 

@@ -12,8 +12,8 @@ from deploys.planning.locks import ArtifactLock, Locks
 from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
-from deploys.planning.render import Rendered
 from deploys.planning.site import CN, Site
+from deploys.planning.templates import Rendered
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, locks, plan, profile, service
 
@@ -30,16 +30,12 @@ PLANS = {
     "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
     "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
 }
+KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
+KEYS = Locks(artifacts={f"cuda-keyring-{name}": KEYRING for name in ("ubuntu2204", "debian12")})
 DRIVER = plan(
     HostProfile(gpu="H800", gpus=8),
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
-    pins=Locks(
-        artifacts={
-            "cuda-keyring-ubuntu2204": ArtifactLock(
-                version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32
-            )
-        }
-    ),
+    pins=KEYS,
 )
 EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
 

@@ -139,15 +139,6 @@ def test_a_fabric_manager_follows_the_driver_that_is_there(
     assert made.services == ("nvidia-fabricmanager.service",)
 
 
-@pytest.mark.parametrize("name", ["mi300x", "ascend910b"])
-def test_other_vendors_are_left_as_they_are_and_marked(name: str) -> None:
-    made = plan(driven(name, version="25.5.2", flavour=""))
-    assert made.action == "none" and not made.confirmed and made.groups == ()
-    assert "not run by us" in made.warnings[0]
-    other = plan(driven(name, version="24.1.rc2", flavour=""))
-    assert ("and no other" in " ".join(other.warnings)) == (name == "ascend910b")
-
-
 def test_the_lanes_driver_does_for_its_own_lane() -> None:
     for lane in LANES:
         if lane.vendor == "nvidia":

@@ -235,9 +235,7 @@ def test_a_signed_driver_that_is_loaded_needs_no_archive() -> None:
     assert plan(there).action == "none"
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in PROFILES if name not in {"mi300x", "ascend910b"}]
-)
+@pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize(
     "there",
     [

@@ -49,7 +49,7 @@ def test_a_sick_card_is_refused(fields: dict[str, Any], reason: str, way_out: st
     [
         (with_a_gpu(lanes=8), "0000:4c:00.0 uses 8 of 16 PCIe lanes"),
         (replace(H200, xids=("NVRM: Xid 63", "NVRM: Xid 79")), "NVRM: Xid 79 and 1 more"),
-        (replace(H200, broken_packages=("dkms",)), "left dkms half installed"),
+        (replace(H200, broken_packages=("dkms",)), "left packages half installed: dkms"),
         (replace(H200, driver=Driver(error="no answer for 10 s")), "no answer for 10 s"),
     ],
 )

@@ -375,6 +375,36 @@ def test_amd_cards_are_completed_from_sysfs_and_the_tool(
     assert gpus[0]["name"] == "AMD Instinct MI300X"
 
 
+def test_amd_s_tool_where_rocm_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"/opt/rocm/bin/amd-smi": (json.dumps([AMD]), "")}
+    monkeypatch.setattr(amd, "ask", lambda tool, *words: answers.get(tool, ("", "")))
+    gpus = bus("0000:c1:00.0", pci_id="1002:74a1")
+    assert amd.complete(gpus)[1] == "" and gpus[0]["index"] == 0
+    # One that is on the path and fails is the one whose complaint counts.
+    answers["amd-smi"] = ("", "amd-smi ended with code 1")
+    assert amd.complete(bus("0000:c1:00.0", pci_id="1002:74a1"))[1] == "amd-smi ended with code 1"
+
+
+def test_the_device_that_amd_s_cards_compute_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not amd.has_kfd(tmp_path / "kfd")
+    (tmp_path / "kfd").touch()
+    assert amd.has_kfd(tmp_path / "kfd")
+    monkeypatch.setattr(amd, "ask", lambda *command: ("", ""))
+    monkeypatch.setattr(amd, "has_kfd", lambda: True)
+    amd_card = driver.report(bus("0000:c1:00.0", pci_id="1002:74a1"))
+    assert amd_card["driver"]["kfd"] is True and driver.report([])["driver"]["kfd"] is None
+
+
+@pytest.mark.parametrize("version", ["24.1.rc2", "25.5.2", "26.0.0"])
+def test_the_driver_version_that_npu_smi_shows(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ascend, "ask", lambda *command: (NPU.replace("24.1.0", version), ""))
+    assert ascend.complete(bus("0000:c1:00.0", pci_id="19e5:d802"))[0] == version
+
+
 # The form that npu-smi 24.1 and later print, shortened to two cards.
 NPU = """\
 +------------------------------------------------------------------------------------------------+

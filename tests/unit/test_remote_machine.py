@@ -145,13 +145,13 @@ def test_every_installed_kernel_and_the_running_one(tmp_path: Path) -> None:
     kernel(modules, "6.8.0-50").joinpath("build").symlink_to(tmp_path / "usr/src/gone")
     # A removed kernel that DKMS has left something of.
     (modules / "5.15.0-1/updates/dkms").mkdir(parents=True)
-    assert kernels.installed("6.8.0-99", True, modules) == [
+    assert kernels.installed("6.8.0-99", "nvidia", modules) == [
         {"release": "6.8.0-45", "headers": True, "module": "580.159.04", "signed": True},
         {"release": "6.8.0-50", "headers": False, "module": None, "signed": None},
         {"release": "6.8.0-99", "headers": False, "module": None, "signed": None},
     ]
     # Without a card the modules are not walked through.
-    assert not any(found["module"] for found in kernels.installed("6.8.0-45", False, modules))
+    assert not any(found["module"] for found in kernels.installed("6.8.0-45", "", modules))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_every_installed_kernel_and_the_running_one(tmp_path: Path) -> None:
 def test_the_module_under_every_name_it_has(path: str, tmp_path: Path) -> None:
     kernel(tmp_path, "6.1.0", path)
     kernel(tmp_path, "6.1.0-other", path.replace("nvidia", "nvidia-drm").replace("-current", ""))
-    first, other = kernels.installed("6.1.0", True, tmp_path)
+    first, other = kernels.installed("6.1.0", "nvidia", tmp_path)
     assert (first["module"], first["signed"]) == ("580.159.04", False)
     assert other["module"] is None
 
@@ -176,9 +176,19 @@ def test_the_module_that_modprobe_takes(tmp_path: Path) -> None:
     folder = kernel(tmp_path, "6.1.0", "updates/dkms/nvidia.ko")
     older = MODULE.replace(b"580.159.04", b"535.261.03")
     (folder / "kernel/nvidia.ko").write_bytes(older)
-    assert kernels.installed("6.1.0", True, tmp_path)[0]["module"] == "580.159.04"
+    assert kernels.installed("6.1.0", "nvidia", tmp_path)[0]["module"] == "580.159.04"
     (folder / "updates/dkms/nvidia.ko").unlink()
-    assert kernels.installed("6.1.0", True, tmp_path)[0]["module"] == "535.261.03"
+    assert kernels.installed("6.1.0", "nvidia", tmp_path)[0]["module"] == "535.261.03"
+
+
+def test_amds_module_is_the_one_of_dkms_and_not_the_kernels_own(tmp_path: Path) -> None:
+    folder = kernel(tmp_path, "6.8.0", "kernel/drivers/gpu/drm/amd/amdgpu/amdgpu.ko", b"no version")
+    assert kernels.installed("6.8.0", "amdgpu", tmp_path)[0]["module"] is None
+    (folder / "updates/dkms").mkdir(parents=True)
+    (folder / "updates/dkms/amdgpu.ko").write_bytes(MODULE.replace(b"580.159.04", b"6.16.13"))
+    (folder / "updates/dkms/amdkcl.ko").write_bytes(MODULE)
+    assert kernels.installed("6.8.0", "amdgpu", tmp_path)[0]["module"] == "6.16.13"
+    assert kernels.installed("6.8.0", "nvidia", tmp_path)[0]["module"] is None
 
 
 def test_a_packed_module_is_shown_by_modinfo(
@@ -187,7 +197,7 @@ def test_a_packed_module_is_shown_by_modinfo(
     kernel(tmp_path, "6.1.0", "extra/nvidia.ko.xz", lzma.compress(MODULE))
     answers = {str(tmp_path / "6.1.0/extra/nvidia.ko.xz"): "version:        550.90.12\n"}
     monkeypatch.setattr(kernels, "ask", lambda tool, path: (answers[path], ""))
-    assert kernels.installed("6.1.0", True, tmp_path)[0]["module"] == "550.90.12"
+    assert kernels.installed("6.1.0", "nvidia", tmp_path)[0]["module"] == "550.90.12"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
-from deploys.planning import page, render
+from deploys.planning import page, render, templates
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
 from deploys.planning.site import Site
@@ -44,11 +44,11 @@ def test_every_template_renders(made: HostPlan) -> None:
 
 
 def test_no_template_is_left_out() -> None:
-    templates = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
+    there = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.j2")}
     rendered: set[str] = set()
     with pytest.MonkeyPatch.context() as patch:
-        text = render.text
-        for module in (render, page):
+        text = templates.text
+        for module in (templates, page):
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
@@ -59,13 +59,13 @@ def test_no_template_is_left_out() -> None:
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
         render.repository(with_dnf, DRIVER.driver.repository)
-    assert rendered == templates
+    assert rendered == there
 
 
 @pytest.mark.parametrize("template", ["llama.cpp/service.env", "base/sysctl.conf"])
 def test_a_name_that_is_not_given_is_an_error(template: str) -> None:
     with pytest.raises(UndefinedError):
-        render.text(template)
+        templates.text(template)
 
 
 @EVERY_PLAN

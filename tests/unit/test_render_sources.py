@@ -15,6 +15,7 @@ from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, plan
 from tests.unit.render_examples import (
     DRIVER,
+    KEYS,
     PLANS,
     driver_files,
     files,
@@ -105,7 +106,9 @@ def test_the_driver_comes_from_a_repository_whose_key_is_named() -> None:
 def test_mirrors_of_a_site_are_read_together_with_the_repository() -> None:
     site = Site(mirrors=replace(CN, debian="http://127.0.0.1/debian"))
     machine = Machine.from_json({**MACHINES["h800"], "os": "debian", "os_version": "12"})
-    files = driver_files(plan(HostProfile(gpu="H800", gpus=8), machine=machine, site=site))
+    files = driver_files(
+        plan(HostProfile(gpu="H800", gpus=8), machine=machine, site=site, pins=KEYS)
+    )
     text = files["/etc/modelrack/apt.sources.d/cuda-debian12.list"]
     assert f" {CN.cuda}/debian12/x86_64 /\n" in text
     assert text.endswith("deb http://127.0.0.1/debian bookworm contrib\n")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploys.planning.builds import Build
 from deploys.planning.catalogue import CATALOGUE
 from deploys.planning.locks import Locks
 from deploys.planning.package_manager import Apt
@@ -150,7 +151,13 @@ def test_a_service_answers_on_the_loopback_address_alone() -> None:
     assert plan().services[0].url == "http://127.0.0.1:8080"
 
 
-BUILD = plan().build_of("llama.cpp").digest
+def llama_cpp(made: HostPlan) -> Build:
+    found = made.software_of("llama.cpp")
+    assert isinstance(found, Build)
+    return found
+
+
+BUILD = llama_cpp(plan()).digest
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,7 @@ BUILD = plan().build_of("llama.cpp").digest
     ids=["source", "version", "newer isa", "older isa", "release", "distribution", "architecture"],
 )
 def test_another_source_option_or_toolchain_is_another_build(other: HostPlan) -> None:
-    build = other.build_of("llama.cpp")
+    build = llama_cpp(other)
     assert build.digest != BUILD
     assert build.digest in build.directory
 
@@ -183,18 +190,18 @@ def test_another_source_option_or_toolchain_is_another_build(other: HostPlan) ->
     ids=["machine", "service", "site", "kernel"],
 )
 def test_machines_of_one_kind_share_a_build(same: HostPlan) -> None:
-    assert same.build_of("llama.cpp").digest == BUILD
+    assert llama_cpp(same).digest == BUILD
 
 
 def test_packages_that_compile_do_not_make_another_build() -> None:
-    build = plan().build_of("llama.cpp")
+    build = llama_cpp(plan())
     assert replace(build, packages=("clang",)).digest == build.digest
 
 
 def test_an_older_processor_gets_no_instruction_it_lacks() -> None:
-    old = set(plan(machine=machine(isa="x86-64-v2")).build_of("llama.cpp").options)
+    old = set(llama_cpp(plan(machine=machine(isa="x86-64-v2"))).options)
     assert {"GGML_AVX=OFF", "GGML_AVX2=OFF", "GGML_FMA=OFF", "GGML_NATIVE=OFF"} <= old
-    new = plan(machine=machine(isa="x86-64-v4")).build_of("llama.cpp").options
+    new = llama_cpp(plan(machine=machine(isa="x86-64-v4"))).options
     assert "GGML_AVX512=ON" in new
 
 
@@ -204,7 +211,7 @@ def test_the_plan_is_json_and_the_same_each_time() -> None:
     assert str(Site().locks) not in text
     assert str(Site().builds) not in text
     written = json.loads(text)
-    assert written["builds"][0]["digest"] == BUILD
+    assert written["software"][0]["digest"] == BUILD
     assert written["services"][0]["weights"]["files"][0]["path"] == SHARDS[0]
 
 

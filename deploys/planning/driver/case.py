@@ -14,6 +14,7 @@ from deploys.planning.lanes import Lane
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.machine import Machine
 from deploys.planning.profile import HostProfile
+from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 
 
@@ -67,6 +68,20 @@ class Case:
         return not driver.held and any(
             name.startswith("nvidia-driver-pinning-") for name in driver.packages
         )
+
+    def key(self, lock: str) -> ArtifactLock:
+        """What holds a repository's signing key; a machine takes none that is not pinned."""
+        found = self.artifacts.get(lock)
+        if found is None or found.sha256 is None:
+            raise Refusal(
+                f"{lock}, which signs the driver's packages, is not pinned in artifacts.yaml of"
+                f" {self.site.locks}",
+                "Pin it there as deploys/locks/artifacts.yaml pins its likes, with the sha256 of a"
+                " file that you trust",
+            )
+        # Asked for now, so that a site without a way to it is refused now and not half way.
+        self.site.url(found.origin, found.path)
+        return found
 
     def usable(self, version: str | None, flavour: str | None = None) -> bool:
         """A driver of that version and kind does for these cards and this profile."""

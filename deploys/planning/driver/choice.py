@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deploys.planning.compatibility import RHEL_LIKE
 from deploys.planning.driver import state
+from deploys.planning.driver.amd import amd_plan
 from deploys.planning.driver.case import Case
 from deploys.planning.driver.install import (
     install,
@@ -17,12 +17,12 @@ from deploys.planning.driver.install import (
     with_toolkit,
 )
 from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.driver.vendors import found_plan
 from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane, check_driver
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.machine import Machine
 from deploys.planning.profile import HostProfile
-from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 
 
@@ -43,12 +43,15 @@ def driver_plan(
     if profile.driver is not None:
         check_driver(profile.driver, lane)
     state.check_gpus(machine, profile, gpu)
-    if lane.vendor != "nvidia":
-        return _left_to_the_vendor(machine, profile, lane)
     case = Case(machine, profile, gpu, lane, site, artifacts)
-    plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
-    if compiles:
-        plan = with_toolkit(case, plan)
+    if lane.vendor not in ("nvidia", "amd"):
+        return found_plan(case)
+    if lane.vendor == "amd":
+        plan = amd_plan(case)
+    else:
+        plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
+        if compiles:
+            plan = with_toolkit(case, plan)
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
 
 
@@ -94,11 +97,7 @@ def _exchanged(case: Case) -> DriverPlan:
         wanted = case.profile.driver
         plan = install(case, wanted, _reason(case, wanted or case.lane.driver or ""))
     state.check_idle(machine, case.profile)
-    if plan.reboot and not case.profile.reboot:
-        raise Refusal(
-            f"A reboot is needed, as {plan.reason}, and the profile forbids it",
-            "Set reboot=True in the profile for one run, at a time when the machine may go down",
-        )
+    state.check_reboot(plan, case.profile)
     return plan
 
 
@@ -117,12 +116,7 @@ def _reason(case: Case, target: str) -> str:
 
 def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
     machine = case.machine
-    found = list(state.health(machine, case.profile))
-    if machine.broken_packages:
-        names = ", ".join(machine.broken_packages)
-        found.append(f"Packages were left half installed, and are repaired first: {names}")
-    if plan.repository and plan.repository.keyring and plan.repository.keyring.sha256 is None:
-        found.append(f"{plan.repository.keyring.path} is not pinned yet: it is on its first use")
+    found = list(state.ailments(machine, case.profile))
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
     if plan.action == "none" and machine.driver.packages and not machine.driver.held:
@@ -130,30 +124,3 @@ def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
     if plan.action == "none" and machine.nouveau_in_initramfs:
         found.append("nouveau is in the initramfs, and may take the GPUs at the next boot")
     return tuple(found)
-
-
-def _left_to_the_vendor(machine: Machine, profile: HostProfile, lane: Lane) -> DriverPlan:
-    """AMD, Huawei, Hygon: what is there is used; nothing is installed that was never tried."""
-    loaded = machine.driver.loaded
-    if loaded is None and not all(each.driver for each in machine.gpus):
-        raise Refusal(
-            f"No driver is loaded for {profile.gpus} x {profile.gpu}, and this version installs"
-            " NVIDIA's alone",
-            f"Install {lane.platform}"
-            + (f" and driver {lane.driver}" if lane.driver else "")
-            + " as the vendor's guide says, then run this again",
-        )
-    doubts = [f"{lane.platform} is planned from documents of {lane.date}, and was not run by us"]
-    if lane.vendor == "huawei" and loaded != lane.driver:
-        doubts.append(
-            f"{lane.platform} wants driver {lane.driver} and no other, and {loaded} is loaded"
-        )
-    return DriverPlan(
-        vendor=lane.vendor or "amd",
-        action="none",
-        version=loaded or lane.driver or "",
-        system="",
-        package_manager="dnf" if machine.os in RHEL_LIKE else "apt",
-        confirmed=False,
-        warnings=(*doubts, *state.health(machine, profile)),
-    )

@@ -9,10 +9,8 @@ from deploys.planning.driver import state
 from deploys.planning.driver.case import Case
 from deploys.planning.driver.packages import System
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
-from deploys.planning.locks import ArtifactLock
 from deploys.planning.refusal import Refusal
 
-_KEYRING = "cuda-keyring_1.1-1_all.deb"
 # Regular expressions that a package's name begins with.
 _BLOCKLIST = ("nvidia-", "libnvidia-", "libcuda", "cuda-", "linux-modules-nvidia-")
 # The kernel's own drivers for these cards: the old one, and its successor in Rust.
@@ -139,18 +137,10 @@ def repository(
             needs=tuple(need.replace("x86_64", case.machine.architecture) for need in system.needs),
         )
     lock = f"cuda-keyring-{system.directory}" + ("-sbsa" if architecture == "sbsa" else "")
-    keyring = case.artifacts.get(lock)
-    if keyring is None or keyring.sha256 is None:
-        if case.profile.locked:
-            raise Refusal(
-                f"{lock} is not pinned in deploys/locks/artifacts.yaml, and the profile is locked",
-                "Pin it there with its sha256, or set locked=False",
-            )
-        keyring = ArtifactLock(version="1.1-1", origin="cuda", path=f"{folder}/{_KEYRING}")
     return Repository(
         name=name,
         url=url,
-        keyring=keyring,
+        keyring=case.key(lock),
         key="usr/share/keyrings/cuda-archive-keyring.gpg",
         priority=priority,
         needs=system.needs,

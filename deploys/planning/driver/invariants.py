@@ -1,7 +1,7 @@
 """What must hold on a machine whose driver was installed: one sentence for each that does not.
 
-A launched kernel on every GPU, the last proof, takes a CUDA program. Here each GPU has answered its
-driver's tool; the launch is left to the engine, whose service counts once a model has answered.
+A launched kernel on every GPU, the last proof, takes a program for it. Here each GPU has answered
+its driver's tool; the launch is left to the engine, whose service counts once a model has answered.
 """
 
 from __future__ import annotations
@@ -12,10 +12,24 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.machine import Machine
 from deploys.planning.refusal import Refusal
 
+# What says more: of the kernel, and of the driver's own tool.
+_MODULE = {"nvidia": "nvidia", "amd": "amdgpu"}
+_TOLD = {"nvidia": "dmesg | grep -iE 'nvrm|xid'", "amd": "dmesg | grep -i amdgpu"}
+_TOOL = {"nvidia": "nvidia-smi", "amd": "/opt/rocm/bin/amd-smi list"}
+
 
 def broken(driver: DriverPlan, gpus: int, machine: Machine) -> tuple[Refusal, ...]:
     """What does not hold on `machine`, which has to have `gpus` GPUs and this driver."""
+    if driver.vendor == "amd":
+        return (
+            *_loaded(driver, machine),
+            *_kernels(driver, machine),
+            *_compute_device(machine),
+            *_cards(driver, gpus, machine),
+            *_holds(driver, machine),
+        )
     return (
+        *_loaded(driver, machine),
         *_versions(driver, machine),
         *_kernels(driver, machine),
         *_nouveau(machine),
@@ -24,20 +38,24 @@ def broken(driver: DriverPlan, gpus: int, machine: Machine) -> tuple[Refusal, ..
     )
 
 
-def _versions(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
-    """Loaded, on disk, user space, fabric manager: one version in four places."""
+def _loaded(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
     found = machine.driver
     if not driver.accepts(found.loaded):
         why = f": {found.error}" if found.error else ""
         yield Refusal(
             f"Driver {driver.version} is installed, and {_or_none(found.loaded)} is loaded{why}",
-            "Read why with: dmesg | grep -i nvrm; modprobe nvidia",
+            f"Read why with: {_TOLD[driver.vendor]}; modprobe {_MODULE[driver.vendor]}",
         )
     elif driver.flavour and found.flavour != driver.flavour:
         yield Refusal(
             f"The {found.flavour} module is loaded, these GPUs want the {driver.flavour} one",
             "Reboot, then run this again",
         )
+
+
+def _versions(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
+    """User space and fabric manager are of the loaded version."""
+    found = machine.driver
     if found.loaded and found.userspace and found.loaded != found.userspace:
         yield Refusal(
             f"Driver {found.loaded} is loaded, and the libraries are of {found.userspace}",
@@ -89,13 +107,21 @@ def _nouveau(machine: Machine) -> Iterator[Refusal]:
         )
 
 
+def _compute_device(machine: Machine) -> Iterator[Refusal]:
+    if machine.driver.loaded and not machine.driver.kfd:
+        yield Refusal(
+            "There is no /dev/kfd, through which programs compute on AMD's cards",
+            "Read why with: dmesg | grep -i kfd; and switch on PCIe atomics in the firmware",
+        )
+
+
 def _cards(driver: DriverPlan, gpus: int, machine: Machine) -> Iterator[Refusal]:
     answering = [gpu for gpu in machine.gpus if gpu.index is not None]
     if len(answering) < gpus:
         said = f": {machine.driver.error}" if machine.driver.error else ""
         yield Refusal(
             f"{len(answering)} of {gpus} GPUs answer their driver{said}",
-            "Read why with: nvidia-smi; dmesg | grep -i xid",
+            f"Read why with: {_TOOL[driver.vendor]}; {_TOLD[driver.vendor]}",
         )
     for gpu in answering:
         if gpu.persistence is False:

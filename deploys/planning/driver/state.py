@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from deploys.planning import health
+from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator, by_pci_id
 from deploys.planning.lanes import Lane, parsed
 from deploys.planning.machine import Holder, Kernel, Machine
@@ -58,6 +60,15 @@ def check_idle(machine: Machine, profile: HostProfile) -> None:
         )
 
 
+def check_reboot(plan: DriverPlan, profile: HostProfile) -> None:
+    """Refuse a plan that reboots a machine whose profile forbids it."""
+    if plan.reboot and not profile.reboot:
+        raise Refusal(
+            f"A reboot is needed, as {plan.reason}, and the profile forbids it",
+            "Set reboot=True in the profile for one run, at a time when the machine may go down",
+        )
+
+
 def strangers(machine: Machine) -> tuple[Holder, ...]:
     """Processes on the GPUs that neither we nor the driver started."""
     return tuple(
@@ -102,20 +113,11 @@ def usable(
     return flavour is None or demanded is None or flavour == demanded
 
 
-def health(machine: Machine, profile: HostProfile) -> tuple[str, ...]:
+def ailments(machine: Machine, profile: HostProfile) -> tuple[str, ...]:
     """What is to be known of cards that work, but not well or not all."""
-    found = []
-    if machine.xids:
-        found.append(f"The kernel log has GPU errors since boot, the last: {machine.xids[-1]}")
+    found = [*health.warnings(machine), *(sick.reason for sick in health.refusals(machine))]
     if len(machine.gpus) > profile.gpus:
         found.append(f"The profile uses {profile.gpus} of {len(machine.gpus)} GPUs")
-    for each in machine.gpus:
-        if each.uncorrected:
-            found.append(f"GPU {each.address} has {each.uncorrected} uncorrected memory errors")
-        if each.remap_pending:
-            found.append(f"GPU {each.address} waits for a reset to take bad memory out of use")
-        if each.mig:
-            found.append(f"GPU {each.address} is split by MIG, which plans here do not use")
     return tuple(found)
 
 

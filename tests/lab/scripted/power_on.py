@@ -30,6 +30,8 @@ MODULES = RUN / "modules"
 SYS = Path("/sys")
 KERNEL_LOG = Path("/dev/kmsg")
 SECURE_BOOT = "efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+# Whose cards a module takes.
+_VENDORS = {"nvidia": "10de", "nouveau": "10de", "amdgpu": "1002"}
 SIGNATURE = b"~Module signature appended~\n"
 # Before Turing there is no GSP, which the open modules need; from Blackwell on they are required.
 OPEN_SINCE, OPEN_ONLY_SINCE = 7.5, 10.0
@@ -78,7 +80,10 @@ def boot() -> None:
         image = Path(f"/boot/initrd.img-{kernel.name}")
         if not image.exists():
             initramfs.write(image)
-    if not any(board["pci_id"].startswith("10de:") for board in hardware["boards"]):
+    vendors = {board["pci_id"][:4] for board in hardware["boards"]}
+    if "1002" in vendors:
+        load("amdgpu")
+    if "10de" not in vendors:
         return
     if hardware["nouveau"] and not _nouveau_is_off():
         _bind_driver("nouveau")
@@ -93,14 +98,20 @@ def describe() -> dict[str, Any]:
 
 def load(name: str) -> int:
     """Load a module as insmod would; says what the kernel log says when it does not work."""
-    if not name.startswith("nvidia") or "nvidia" in _loaded():
+    name = name.partition("_")[0].partition("-")[0]
+    if name not in ("nvidia", "amdgpu") or name in _loaded():
         return 0
     release = os.uname().release
-    module = _module(release)
+    module = _module(release, name)
     if module is None:
-        return _refuse(f"Module nvidia not found in directory /lib/modules/{release}", said=False)
+        return _refuse(f"Module {name} not found in directory /lib/modules/{release}", said=False)
     hardware = describe()
     content = module.read_bytes()
+    if name == "amdgpu":
+        _bind_driver("amdgpu")
+        (SYS / "module/amdgpu/version").write_text(f"{_modinfo(content, 'version')}\n")
+        os.mknod("/dev/kfd", 0o20660, os.makedev(1, 3))
+        return 0
     if hardware["secure_boot"] and not content.endswith(SIGNATURE):
         log("Loading of unsigned module is rejected")
         return _refuse("could not insert 'nvidia': Key was rejected by service")
@@ -190,7 +201,7 @@ def _bind_driver(name: str) -> None:
     (SYS / "module" / name).mkdir(exist_ok=True)
     for board in describe()["boards"]:
         link = DEVICES / board["address"] / "driver"
-        if board["pci_id"].startswith("10de:") and not link.is_symlink():
+        if board["pci_id"].startswith(_VENDORS[name]) and not link.is_symlink():
             link.symlink_to(f"../../drivers/{name}")
     _list_modules()
 
@@ -200,7 +211,7 @@ def _list_modules() -> None:
 
 
 def _loaded() -> list[str]:
-    return [name for name in ("nvidia", "nouveau") if (SYS / "module" / name).is_dir()]
+    return [name for name in _VENDORS if (SYS / "module" / name).is_dir()]
 
 
 def _nouveau_is_off() -> bool:
@@ -216,10 +227,10 @@ def _nouveau_is_off() -> bool:
     )
 
 
-def _module(release: str) -> Path | None:
+def _module(release: str, name: str) -> Path | None:
     """depmod's order: updates win over what came with the kernel."""
     root = Path("/lib/modules", release)
-    found = [*root.glob("updates/**/nvidia.ko"), *root.glob("kernel/**/nvidia.ko")]
+    found = [*root.glob(f"updates/**/{name}.ko"), *root.glob(f"kernel/**/{name}.ko")]
     return found[0] if found else None
 
 

@@ -1,0 +1,58 @@
+"""What is installed of an engine: a folder of its own for each version of each way to make it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deploys.planning.builds import Build
+from deploys.planning.locks import ArtifactLock
+
+ENGINES = "/opt/modelrack/engines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Python packages, from a lock with hashes.
+
+    + name: of the engine; version: of its package in the lock
+    + lock: name of the file in deploys/locks/engines; digest: of its text, 12 hex digits
+    + python: version of the interpreter
+    + imports: modules that must import before the environment counts
+    """
+
+    name: str
+    version: str
+    lock: str
+    digest: str
+    python: str
+    imports: tuple[str, ...]
+    how: ClassVar[str] = "from a lock of its own"
+
+    @property
+    def directory(self) -> str:
+        """Where the environment lies on the machine."""
+        return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Programs as their makers publish them: one pinned archive."""
+
+    name: str
+    version: str
+    archive: ArtifactLock
+    how: ClassVar[str] = "as released"
+
+    @property
+    def digest(self) -> str:
+        """Of the archive, 12 hex digits."""
+        return (self.archive.sha256 or self.archive.tree_sha256 or "")[:12]
+
+    @property
+    def directory(self) -> str:
+        """Where it is unpacked on the machine."""
+        return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
+
+
+Software = Build | Environment | Release

@@ -1,0 +1,99 @@
+"""Afterwards AMD's driver is installed, loaded, held, and proven on every GPU."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import artifact, driver, files, packages, reboot, repository, users
+from deploys.operations.files import File
+from deploys.operations.users import User
+from deploys.planning import render
+from deploys.planning.driver.plan import DriverPlan, Repository
+from deploys.planning.plan import HostPlan
+
+# How the names of what gives way begin, to another version of the driver.
+_DRIVER = ("amdgpu-dkms",)
+
+
+@deploy("AMD")
+def install() -> None:
+    """Bring the driver to its lane; one that is right already is left alone."""
+    plan = current_plan(services=False)
+    wanted = plan.driver
+    if wanted is not None and wanted.vendor == "amd":
+        if wanted.repository is not None and wanted.tools is not None:
+            _trust(plan, wanted.repository, wanted.tools)
+        if wanted.action != "none":
+            _bring(plan, wanted)
+        users.present(
+            name="Let services open the GPUs",
+            users=(User(name="modelrack", home="/var/lib/modelrack", groups=wanted.device_groups),),
+        )
+
+
+def _trust(plan: HostPlan, source: Repository, tools: Repository) -> None:
+    """AMD's repositories are known, and nothing is taken from them that its key did not sign."""
+    if source.keyring is not None:
+        artifact.fetched(
+            name="Fetch the key of AMD's repositories",
+            artifact=source.keyring,
+            path=render.keyring(source),
+            site=plan.site,
+        )
+    repository.named(
+        name="Name the repository of the driver",
+        entries=[*map(File.of, render.repository(plan, source))],
+        url=source.url,
+    )
+    repository.named(
+        name="Name the repository of its tools",
+        entries=[*map(File.of, render.repository(plan, tools))],
+        url=tools.url,
+    )
+
+
+def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
+    """The driver; loading it comes last, so that a run that was stopped is taken up by the next."""
+    packages.installed(
+        name="Install the kernel headers and modules",
+        packages=wanted.group("headers"),
+        manager=plan.package_manager,
+        hint="Without them AMD's module can neither be compiled nor loaded. Add the archive of this"
+        " kernel to the system, or boot a kernel that the archive has them for, then run this"
+        " again.",
+    )
+    packages.installed(
+        name="Install AMD's driver",
+        packages=wanted.group("driver"),
+        manager=plan.package_manager,
+        job="install-driver",
+        systemd=plan.systemd,
+        exchange=_DRIVER,
+    )
+    packages.installed(
+        name="Install the tools that show the cards",
+        packages=wanted.group("monitoring"),
+        manager=plan.package_manager,
+    )
+    driver.built(
+        name="Have AMD's module for every kernel", driver=wanted, data_root=plan.site.data_root
+    )
+    files.put(
+        name="Have it loaded at boot, and left alone by upgrades",
+        entries=[*map(File.of, render.driver(wanted))],
+    )
+    packages.held(name="Hold AMD's driver", packages=wanted.holds, manager=plan.package_manager)
+    reboot.into_the_driver(
+        name="Reboot into AMD's driver",
+        driver=wanted,
+        busy=plan.profile.busy_gpus,
+        data_root=plan.site.data_root,
+    )
+    driver.loaded(name="Load AMD's driver", driver=wanted, data_root=plan.site.data_root)
+    driver.proven(
+        name="Prove AMD's driver on every GPU",
+        driver=wanted,
+        gpus=plan.profile.gpus,
+        data_root=plan.site.data_root,
+    )
