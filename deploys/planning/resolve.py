@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, gpus, health, lanes
+from deploys.planning import builds, compatibility, gpus, health, lanes, releases
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -26,8 +26,9 @@ from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
-# Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
-_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
+# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
+# already, apt needs it.
+_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -160,12 +161,12 @@ def _refusals(
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
-    if service.engine != "llama.cpp":
+    if service.engine not in ("llama.cpp", "ollama"):
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
             "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
         )
-    elif gpu is not None:
+    elif gpu is not None and service.engine == "llama.cpp":
         yield Refusal(
             f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
             f" {gpu.name} would stand idle",
@@ -198,16 +199,21 @@ def _software(
     gpu: Accelerator | None,
     against: _Against,
 ) -> tuple[Software, ...]:
-    if "llama.cpp" not in engines or gpu is not None:
-        return ()
-    source = locks.artifacts["llama.cpp"]
-    try:
-        # Asked for now, so that a site without a way to it is refused now and not half way.
-        site.url(source.origin, source.path)
-        return (builds.llama_cpp(machine, source),)
-    except Refusal as refusal:
-        against.all_of([refusal], "llama.cpp")
-        return ()
+    found: list[Software] = []
+    for engine in engines:
+        if engine not in locks.artifacts or (engine == "llama.cpp" and gpu is not None):
+            continue
+        archive = locks.artifacts[engine]
+        try:
+            # Asked for now, so that a site without a way to it is refused now and not half way.
+            site.url(archive.origin, archive.path)
+            if engine == "llama.cpp":
+                found.append(builds.llama_cpp(machine, archive))
+            elif engine == "ollama":
+                found.append(releases.ollama(machine, gpu, archive))
+        except Refusal as refusal:
+            against.all_of([refusal], engine)
+    return tuple(found)
 
 
 def _service(

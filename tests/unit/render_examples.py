@@ -30,6 +30,7 @@ PLANS = {
     "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
     "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
 }
+OLLAMA = plan(profile(service(engine="ollama", port=11434)))
 KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
 KEYS = Locks(artifacts={f"cuda-keyring-{name}": KEYRING for name in ("ubuntu2204", "debian12")})
 DRIVER = plan(

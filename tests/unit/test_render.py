@@ -24,6 +24,7 @@ from tests.unit.render_examples import (
     DRIVER,
     EVERY_PLAN,
     HERE,
+    OLLAMA,
     PLANS,
     TEMPLATES,
     driver_files,
@@ -52,7 +53,7 @@ def test_no_template_is_left_out() -> None:
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
-        for made in PLANS.values():
+        for made in (*PLANS.values(), OLLAMA):
             files(made)
             page.of("machine-01", MACHINE, made)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
