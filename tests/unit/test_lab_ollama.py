@@ -17,6 +17,7 @@ import pytest
 from tests.lab.ollama import release, settings
 from tests.lab.ollama.server import Server
 from tests.lab.ollama.store import Store
+from tests.unit.options import accepted
 
 HOME = {"HOME": "/srv"}
 
@@ -34,6 +35,11 @@ HOME = {"HOME": "/srv"}
 def test_a_setting_that_it_does_not_have(given: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         settings.read({**HOME, **given})
+
+
+def test_it_knows_the_settings_that_are_recorded_of_ollama() -> None:
+    recorded = {name for name in accepted("ollama", "0.35.0") if name.startswith("OLLAMA_")}
+    assert set(settings.KNOWN) == recorded
 
 
 def test_settings_are_read_as_go_reads_them() -> None:
