@@ -1,4 +1,4 @@
-"""Model servers as systemd units: written, verified, started, and seen to answer."""
+"""Servers as systemd units: written, verified, started, seen to answer; or taken away."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ class Unit:
     + name: of the unit, with its instance
     + files: unit file and configuration; the same File may belong to several services
     + digest: of all that a running process must have been started with; it finds it in its
-      environment as MODELRACK_DIGEST
-    + url, model: where it answers, and which model must
+      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
+      then only the age of its files counts
+    + url, model: where it answers, and which model must; None for a server without models
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
     """
 
     name: str
     files: tuple[File, ...]
-    digest: str
+    digest: str | None
     url: str
-    model: str
+    model: str | None
     stable: float = 3.0
     patience: float = 1800.0
 
@@ -90,6 +91,32 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
         yield HostCommand(_wait_until_it_answers, unit)
 
 
+@operation()
+def absent(
+    unit: str, paths: Sequence[str], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a service stopped and everything of it gone.
+
+    + unit: its name
+    + paths: unit file, configuration and folders of its own; they are removed with all in them
+    + systemd: False in a tree that is being made into an image
+    """
+    found = host.get_fact(Entries, paths=(*paths, f"{_WANTS}/{unit}"))
+    if not found:
+        host.noop(f"there is no {unit}")
+        return
+    now = ["--now"] if systemd else []
+    yield StringCommand(
+        # Half of it may be gone; what is left is removed next.
+        *("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>/dev/null", "||", "true")
+    )
+    there = [path for path in (*paths, f"{_WANTS}/{unit}") if path in found]
+    yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
+    if systemd:
+        yield StringCommand("systemctl", "daemon-reload")
+
+
 def _in_an_image(
     units: Sequence[Unit], missing: list[files.Entry]
 ) -> Generator[PyinfraCommand, None, None]:
@@ -125,7 +152,8 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
 
 
 def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
-    return state.active != "active" or state.digest != unit.digest or state.stale
+    other = unit.digest is not None and state.digest != unit.digest
+    return state.active != "active" or other or state.stale
 
 
 def _questions(units: Sequence[Unit], *, chat: bool) -> str:
@@ -155,7 +183,8 @@ def _wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit)
             if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
                 first, answering_since = found, now
             elif now - answering_since >= unit.stable:
-                logger.info(f"{host.print_prefix}{unit.name} answers as {unit.model} on {unit.url}")
+                as_whom = f" as {unit.model}" if unit.model else ""
+                logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
                 return True
         elif found is not None and found.active in ("failed", "inactive"):
             return _give_up(host, arguments, unit, f"{unit.name} stopped: it is {found.active}")

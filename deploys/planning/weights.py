@@ -62,6 +62,7 @@ def weights_of(
             size=lock.size if lock else model.size,
             merge=_merged_name(sharing, lock),
             quantization=model.quantization if model.format == "safetensors" else None,
+            folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
         )
     return tuple(plans.values())
 
@@ -89,7 +90,7 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
         for hub in site.hubs
         if (repository := repositories[hub]) and getattr(site.mirrors, hub)
     )
-    if not sources:
+    if not sources and not (lock and site.folders):
         raise Refusal(
             f"{model.key} is on none of the hubs of this site ({', '.join(site.hubs)})",
             "Add a hub to the site in inventories/group_data, or choose another model",

@@ -1,24 +1,23 @@
 """What a merge on this machine began with and how far it is, kept until it is done.
 
 In `.fetch/`: `begun.json` with `begun.heads` (the headers, which are gone with a part that was
-freed), and `reached`, one line a step. A kill or a power cut at any instant leaves them fit to go
-on from.
+freed), and `reached`, the journal: which bytes of each part, by name, are safe on disk. A kill or a
+power cut at any instant leaves them fit to go on from.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import replace as altered
 from pathlib import Path
 from typing import Any
 
-from . import manifest
-from .durable import replace, write_all
+from . import journal, manifest
+from .durable import replace
 from .failure import Failure
+from .journal import Entry, Journal
 from .manifest import Record
 from .parts import Part, Whole, whole_of
 
@@ -116,9 +115,9 @@ def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
     work = altered(work, digests={**work.digests, **digests})
     if (state / manifest.NAME).exists():
         return work  # all is proven, only names are missing
-    reached = _lines(state / REACHED)
+    reached = journal.load(state / REACHED)
     changed = [part for part in work.whole.parts if _is_changed(part)]
-    done = {part.path for part in work.whole.parts if reached.get(part.path.name) == part.size}
+    done = {part.path for part in work.whole.parts if reached.get(part.path.name) == all_of(part)}
     gone = [part for part in work.whole.parts if not part.path.exists()]
     lost = [part for part in gone if part.path not in done]
     if lost:
@@ -137,35 +136,14 @@ def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
     return renewed
 
 
+def all_of(part: Part) -> Entry:
+    """What the journal says of a part that is safe on disk."""
+    return Entry(((0, part.size),))
+
+
 def forget(state: Path) -> None:
     """Nothing is known to be in the file: what is there is of other parts, or of none."""
     (state / REACHED).unlink(missing_ok=True)
-
-
-class Reached:
-    """How many bytes of each part, by name, are proven or at least safe on disk."""
-
-    def __init__(self, state: Path) -> None:
-        path = state / REACHED
-        self._known = _lines(path)
-        self._lock = threading.Lock()
-        replace(path, b"".join(_line(*each) for each in self._known.items()), mode=0o600)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-
-    def get(self, name: str) -> int:
-        """Bytes of part `name`, its header among them."""
-        return self._known.get(name, 0)
-
-    def put(self, name: str, count: int) -> None:
-        """So many are safe from now on."""
-        with self._lock:
-            self._known[name] = count
-            write_all(self._fd, _line(name, count))
-            os.fdatasync(self._fd)
-
-    def close(self) -> None:
-        """After the last use."""
-        os.close(self._fd)
 
 
 def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun | None:
@@ -178,9 +156,9 @@ def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun | None:
         if (found.st_size, header) != (part.size, part.header):
             return None
         renewed[part] = altered(part, mtime_ns=found.st_mtime_ns)
-    reached = Reached(state)
+    reached = Journal(state / REACHED)
     for part in changed:
-        reached.put(part.path.name, 0)
+        reached.forget(part.path.name)
     reached.close()
     parts = tuple(renewed.get(part, part) for part in work.whole.parts)
     work = altered(work, whole=altered(work.whole, parts=parts))
@@ -227,22 +205,3 @@ def _read(state: Path) -> Begun | None:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise Failure(f"{state / RECORD} is damaged ({error}): remove {state}") from error
-
-
-def _lines(path: Path) -> dict[str, int]:
-    reached = {}
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return {}
-    for line in lines:
-        try:
-            name, count = json.loads(line)
-            reached[str(name)] = int(count)
-        except (ValueError, TypeError):
-            continue  # the torn last line of a killed run
-    return reached
-
-
-def _line(name: str, count: int) -> bytes:
-    return json.dumps([name, count]).encode() + b"\n"

@@ -16,6 +16,8 @@ from . import begun, manifest, publish, space
 from .begun import Begun
 from .durable import sync_directory, write_all
 from .failure import Failure, Stopped
+from .folders import make_directories
+from .journal import Entry, Journal
 from .lock import Taken, held
 from .manifest import Manifest, Record
 from .parts import Part
@@ -46,10 +48,11 @@ def join(
     try:
         # What cannot become one file is refused before anything is written.
         work = None if state.is_dir() else begun.begin(first, output, known, free=free)
-        publish.make_directories(output.parent, (-1, -1))
+        make_directories(output.parent, (-1, -1))
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
             if manifest.holds(output.parent, output.name):
+                publish.clear(state)  # the run that made it may have been killed at that
                 return None
             if not work:
                 work = begun.load(state, output, known)
@@ -83,7 +86,7 @@ class _Joining:
         self._free, self._stop, self._sync_bytes = free, stop, sync_bytes
         self._progress = Progress("merge", sum(part.size for part in self._whole.parts))
         self._found: list[str] = []
-        self._there = begun.Reached(state)
+        self._there = Journal(state / begun.REACHED)
 
     def run(self) -> tuple[Spec, list[Record]]:
         """The file is whole and synced under its `.part` name."""
@@ -112,7 +115,7 @@ class _Joining:
 
     def _copy(self, pipe: Pipe, part: Part) -> str:
         """The digest of the part, which is in the file."""
-        known = self._there.get(part.path.name)
+        known = sum(stop - start for start, stop in self._there.get(part.path.name).ranges)
         digest = hashlib.sha256(part.header)
         at = len(part.header)
         self._progress.add(at)
@@ -150,20 +153,20 @@ class _Joining:
         return at + count
 
     def _note(self, pipe: Pipe, part: Part, at: int) -> None:
-        pipe.then(lambda: self._there.put(part.path.name, at))
+        pipe.then(lambda: self._there.put({part.path.name: Entry(((0, at),))}))
 
     def _prove(self, pipe: Pipe, part: Part, found: str) -> None:
         expected = self._work.digests.get(part.path.name, found)
         if found != expected:
             pipe.finish()
-            self._there.put(part.path.name, 0)
+            self._there.forget(part.path.name)
             raise Failure(
                 f"{part.path}: sha256 expected {expected}, found {found}: fetch this file again, "
                 "then run the same merge again; the parts before it are kept"
             )
 
         def safe() -> None:
-            self._there.put(part.path.name, part.size)
+            self._there.put({part.path.name: begun.all_of(part)})
             if self._free and part.path.exists():
                 part.path.unlink()
                 sync_directory(part.path.parent)

@@ -18,9 +18,9 @@ from typing import Any
 from . import gguf, manifest, ollama_blob, ollama_create, ollama_load, ollama_store, space
 from .durable import replace, sync_directory
 from .failure import Failure
+from .folders import make_directories
 from .manifest import Record
 from .ollama_store import Layer
-from .publish import make_directories
 from .spec import owner_ids, read_json, take_ownership
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from . import space
 from .durable import replace
 from .failure import Failure
-from .publish import make_directories
+from .folders import make_directories
 from .spec import take_ownership
 
 # Copies of the weights that lie in the folder at one time: uploaded, rewritten, and as a blob.

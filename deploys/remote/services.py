@@ -6,7 +6,8 @@ Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest
 "answer"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
 what is wrong with what the port says: about any model, where a unit is named once for each of them.
-With "chat" a question is asked, else only the models listed.
+With "chat" a question is asked, else only the models listed; where "model" is null, any answer to
+HTTP will do.
 Standard library only, and no import of ours: it runs as the text of `python3 -c`.
 """
 
@@ -94,6 +95,10 @@ def _answer(entry: dict[str, Any]) -> str:
     address = urlsplit(entry["url"])
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT)
     try:
+        if entry["model"] is None:
+            connection.request("GET", "/")
+            status = connection.getresponse().status
+            return "ok" if status < 400 else f"no answer: HTTP status {status}"
         models = _call(connection, "GET", "/v1/models")
         names = [model["id"] for model in models["data"]]
         if entry["model"] not in names:

@@ -144,8 +144,15 @@ def _proven(options: Any) -> int:
     from . import publish, spec
 
     wanted = [spec.parse(each) for each in json.load(sys.stdin)]
-    print(json.dumps([str(each.directory) for each in wanted if publish.complete(each)]))
+    complete = [each for each in wanted if publish.complete(each) and _is_shared(each)]
+    print(json.dumps([str(each.directory) for each in complete]))
     return 0
+
+
+def _is_shared(wanted: Any) -> bool:
+    from . import share
+
+    return wanted.sharing is None or share.is_told(wanted, wanted.sharing.folder)
 
 
 def _sums(path: Path) -> dict[str, str]:

@@ -33,7 +33,7 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
             f"site = replace(site, mirrors=replace(site.mirrors, github=_lab['stub_github']))",
         )
         machine = rack.machines[0]
-        _add(rack, "stub_github", github.listen(machine.address.rsplit(".", 1)[0] + ".1"))
+        rack.tell(stub_github=github.listen(machine.address.rsplit(".", 1)[0] + ".1"))
 
         first = rack.deploy("--json", "-vvv", "--debug", deploy=DEPLOY)
         assert first.code == 0, first.output
@@ -53,11 +53,6 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
     assert sorted(blobs) == ["1nobody", "2root"]
     found = machine.ssh("cat /data/ollama/manifests/registry.ollama.ai/library/tiny/latest").stdout
     assert json.loads(found)["layers"][0]["mediaType"] == "application/vnd.ollama.image.model"
-
-
-def _add(rack: Rack, key: str, value: str) -> None:
-    state = rack.folder / ".lab/sandbox/lab.json"
-    state.write_text(json.dumps({**json.loads(state.read_text()), key: value}))
 
 
 def _lock(requirement: str) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import struct
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -113,13 +112,6 @@ def test_the_gguf_package_writes_the_shards_and_reads_the_result(tmp_path: Path)
         n: v.tolist() for n, v in tensors.items()
     }
     assert reader.fields["split.count"].contents() == 0
-    tool = os.environ.get("LLAMA_GGUF_SPLIT")
-    if tool:
-        first = tmp_path / min(shards)
-        subprocess.run([tool, "--merge", first, tmp_path / "by-tool.gguf"], check=True)
-        assert (tmp_path / "by-tool.gguf").read_bytes() == (
-            tmp_path / "m" / "tiny-Q4.gguf"
-        ).read_bytes()
 
 
 def changed(number: int, **changes: Any) -> dict[str, bytes]:
