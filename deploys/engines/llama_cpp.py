@@ -48,5 +48,5 @@ def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
         files=tuple(map(File.of, rendered)),
         digest=digest,
         url=planned.url,
-        model=planned.name,
+        model=planned.served,
     )
