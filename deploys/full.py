@@ -7,7 +7,7 @@ pyinfra inventories/h800.py deploys.stages.weights.fetch         one stage alone
 
 from pyinfra import config
 
-from deploys.engines import ktransformers, llama_cpp, sglang, vllm
+from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
 from deploys.stages import amd, base, nvidia, peers, state, weights
@@ -33,6 +33,8 @@ if plan.uses("sglang"):
     sglang.install()
 if plan.uses("ktransformers"):
     ktransformers.install()
+if plan.uses("ollama"):
+    ollama.install()
 
 # The weights, before anything that would load them; machines of one site take them from each other.
 peers.share()
@@ -46,5 +48,7 @@ if plan.uses("sglang"):
     sglang.start()
 if plan.uses("ktransformers"):
     ktransformers.start()
+if plan.uses("ollama"):
+    ollama.start()
 
 state.record()

@@ -28,7 +28,7 @@ _SAY_EVERY = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One service of a machine.
+    """One service of a machine; several may be served by one unit of systemd.
 
     + name: of the unit, with its instance
     + files: unit file and configuration; the same File may belong to several services
@@ -57,7 +57,7 @@ class Unit:
             files=tuple(map(File.of, rendered)),
             digest=digest,
             url=planned.url,
-            model=planned.name,
+            model=planned.served,
             patience=planned.patience,
         )
 
@@ -78,11 +78,12 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
         yield from _in_an_image(units, missing)
         return
     found = host.get_fact(facts.Units, questions=_questions(units, chat=False))
-    todo = [
-        unit
+    names = {
+        unit.name
         for unit in units
         if {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
-    ]
+    }
+    todo = [unit for unit in units if unit.name in names]
     if not todo:
         host.noop("all services run and answer")
         return
@@ -91,7 +92,7 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
-    for unit in todo:
+    for unit in {unit.name: unit for unit in todo}.values():
         state = found.get(unit.name)
         name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploys.planning import builds, environments
+from deploys.planning import builds, environments, releases
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane
@@ -15,9 +15,10 @@ from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 from deploys.planning.software import Environment, Software
 
-# Runtime libraries; a bare system has the C++ library already, apt needs it.
-_LIBRARIES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",)}
-# Engines that are Python packages.
+# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
+# already, apt needs it.
+_PACKAGES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
+# Engines that are Python packages; the others come as one archive.
 _ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
 
 
@@ -31,17 +32,14 @@ def software(
     driver: DriverPlan | None,
 ) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
     """One entry an engine, and why others cannot be had, each with a service that wants it."""
-    cuda = driver.cuda if driver else None
     found: list[Software] = []
     refusals = []
     for engine in sorted({service.engine for service in services}):
         try:
-            if engine == "llama.cpp" and (gpu is None or cuda is not None):
-                source = locks.artifacts["llama.cpp"]
-                # Asked for now, so that a site without a way to it is refused now, not half way.
-                site.url(source.origin, source.path)
-                found.append(builds.llama_cpp(machine, source, gpu, cuda))
-            elif engine in lane.engines and engine in _ENVIRONMENTS:
+            if engine not in _ENVIRONMENTS:
+                each = _from_archive(engine, site, machine, locks, gpu, driver)
+                found += [each] if each else []
+            elif engine in lane.engines:
                 found.append(environments.environment(engine, lane, machine, site, locks))
         except Refusal as refusal:
             name = next(service.name for service in services if service.engine == engine)
@@ -52,6 +50,28 @@ def software(
 def packages(services: Sequence[Service], installed: Sequence[Software]) -> tuple[str, ...]:
     """What the distribution brings along; what compiling takes is installed where it is done."""
     engines = sorted({service.engine for service in services})
-    needed = [_LIBRARIES.get(engine, ()) for engine in engines]
+    needed = [_PACKAGES.get(engine, ()) for engine in engines]
     needed += [each.packages for each in installed if isinstance(each, Environment)]
     return tuple(dict.fromkeys(package for each in needed for package in each))
+
+
+def _from_archive(
+    engine: str,
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    gpu: Accelerator | None,
+    driver: DriverPlan | None,
+) -> Software | None:
+    """Compiled, or as its makers publish it; None where something else speaks against it."""
+    if engine not in locks.artifacts:
+        return None
+    archive = locks.artifacts[engine]
+    # Asked for now, so that a site without a way to it is refused now and not half way.
+    site.url(archive.origin, archive.path)
+    if engine == "ollama":
+        return releases.ollama(machine, gpu, archive)
+    cuda = driver.cuda if driver else None
+    if gpu is not None and cuda is None:
+        return None
+    return builds.llama_cpp(machine, archive, gpu, cuda)

@@ -93,7 +93,7 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlan:
-    """One unit that answers on one port of the loopback address.
+    """One model that answers on one port of the loopback address.
 
     + context: tokens of one request; the server is given context times parallel
     + performance: what its settings favour
@@ -120,6 +120,11 @@ class ServicePlan:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def served(self) -> str:
+        """The id that the API reports; Ollama's names have a tag, which requests may leave out."""
+        return f"{self.name}:latest" if self.engine == "ollama" else self.name
 
     def to_json(self) -> dict[str, Any]:
         return {

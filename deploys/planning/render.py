@@ -10,11 +10,12 @@ from typing import Any
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, Peer, ServicePlan
-from deploys.planning.serving import ktransformers, llama_cpp, sglang, vllm
+from deploys.planning.serving import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.planning.templates import Rendered, file
 
 _SERVING = {
     "llama.cpp": llama_cpp,
+    "ollama": ollama,
     "vllm": vllm,
     "sglang": sglang,
     "ktransformers": ktransformers,
@@ -79,12 +80,16 @@ def blacklist(driver: DriverPlan) -> Rendered:
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
-    """The files of one service, and the digest that its process must have been started with."""
+    """The files of one service, and the digest that its process must have been started with.
+
+    Services of one unit have the same files and the same digest.
+    """
+    together = [each for each in plan.services if each.unit == service.unit]
     files = _SERVING[service.engine].files
     decides = [
         [file.content for file in files(plan, service, "")],
         plan.software_of(service.engine).directory,
-        [file.sha256 for file in service.weights.files],
+        [file.sha256 for each in together for file in each.weights.files],
     ]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     return files(plan, service, digest), digest

@@ -173,17 +173,11 @@ def _refusals(
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
-    if service.engine == "ollama":
-        yield Refusal(
-            f"Service {service.name}: this version does not deploy {service.engine} yet",
-            "Serve a GGUF model with llama.cpp on a CPU machine or NVIDIA GPUs, or wait for the"
-            " engine",
-        )
-    elif (
+    if (
         service.engine == "llama.cpp"
         and gpu is not None
         and gpu.vendor != "nvidia"
-        and "llama.cpp" in lane.engines
+        and service.engine in lane.engines
     ):
         yield Refusal(
             f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"

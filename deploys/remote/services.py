@@ -5,8 +5,9 @@
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
 "answer"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
-what is wrong with what the port says. With "chat" a question is asked, else only the models
-listed; where "model" is null, any answer to HTTP will do.
+what is wrong with what the port says: about any model, where a unit is named once for each of them.
+With "chat" a question is asked, else only the models listed; where "model" is null, any answer to
+HTTP will do.
 Standard library only, and no import of ours: it runs as the text of `python3 -c`.
 """
 
@@ -38,7 +39,13 @@ _TIMEOUT = 60
 
 def main() -> int:
     wanted: list[dict[str, Any]] = json.load(sys.stdin)
-    print(json.dumps({entry["unit"]: _state(entry) for entry in wanted}))
+    states: dict[str, dict[str, Any]] = {}
+    for entry in wanted:
+        state, before = _state(entry), states.get(entry["unit"])
+        if before and before["answer"] != "ok":
+            state["answer"] = before["answer"]
+        states[entry["unit"]] = state
+    print(json.dumps(states))
     return 0
 
 

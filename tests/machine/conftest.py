@@ -15,7 +15,6 @@ import testinfra
 from testinfra.host import Host
 
 PROJECT = Path(__file__).resolve().parents[2]
-UNITS = {"llama.cpp": "llama-server@{}.service", "ollama": "ollama.service"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,6 +72,12 @@ def journal_of_what_failed(request: pytest.FixtureRequest) -> Iterator[None]:
         print(machine.run("journalctl --no-pager --lines=20 --unit %s", unit).stdout)
 
 
+def unit_of(service: dict[str, Any]) -> str:
+    """The unit that serves it; Ollama has one for all its models."""
+    named = {"llama.cpp": f"llama-server@{service['name']}.service", "ollama": "ollama.service"}
+    return named.get(service["engine"], f"{service['engine']}@{service['name']}.service")
+
+
 _inventories: dict[str, list[dict[str, Any]]] = {}
 
 
@@ -96,8 +101,3 @@ def _hosts(config: pytest.Config) -> list[dict[str, Any]]:
     if not hosts:
         raise pytest.UsageError(f"no host of {inventory} is called {limit}")
     return hosts
-
-
-def unit_of(service: dict[str, Any]) -> str:
-    """The unit of a service; most engines have one that is called like them."""
-    return UNITS.get(service["engine"], f"{service['engine']}@{{}}.service").format(service["name"])

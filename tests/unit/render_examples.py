@@ -74,6 +74,7 @@ PLANS = {
         pins=WITH_KEYS,
     ),
 }
+OLLAMA = plan(profile(service(engine="ollama", port=11434)))
 DRIVER = plan(
     HostProfile(gpu="H800", gpus=8),
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),

@@ -21,6 +21,7 @@ from tests.unit.render_examples import (
     CN_SITE,
     DRIVER,
     EVERY_PLAN,
+    OLLAMA,
     PLANS,
     PYTHON_ENGINES,
     TEMPLATES,
@@ -51,7 +52,7 @@ def test_no_template_is_left_out() -> None:
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
-        for made in [*PLANS.values(), *PYTHON_ENGINES.values()]:
+        for made in (*PLANS.values(), *PYTHON_ENGINES.values(), OLLAMA):
             files(made)
             page.of("machine-01", MACHINE, made)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None

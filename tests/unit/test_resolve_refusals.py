@@ -81,11 +81,6 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "There is no model 'deepseek-r1-awk' in the catalogue, did you mean deepseek-r1-awq",
         "deploys/planning/catalogue.py",
     ),
-    "engine that is not deployed yet": (
-        lambda: attempt(profile(service(engine="ollama"))),
-        "Service tiny: this version does not deploy ollama yet",
-        "llama.cpp",
-    ),
     "engine that needs a gpu": (
         lambda: attempt(profile(service(engine="sglang", model=model(format="safetensors")))),
         "Service tiny: sglang cannot serve tiny without a GPU",

@@ -65,6 +65,8 @@ def _wrong(request: Request) -> list[Refusal]:
         cards = min(1, cards)
         wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
     wrong += misplaced(request, ("tensor_parallel", "gpu_share"), "vLLM and SGLang")
+    if service.engine == "ollama":
+        wrong += misplaced(request, ("cpu_experts",), "llama.cpp")
     limits = {
         "replicas": (1, "one server is one copy"),
         "pipeline_parallel": (max(1, cards), f"there are {cards} cards for it"),
