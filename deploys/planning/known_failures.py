@@ -249,6 +249,13 @@ KNOWN = (
     # The build.
     _known(
         _ALL,
+        r"code=killed, status=9/KILL",
+        "It was killed from outside, as the kernel does when memory is short: dmesg -T | grep -i"
+        " oom tells; stop what else uses the host's memory, or set a smaller context or parallel",
+        "systemd, core/service.c",
+    ),
+    _known(
+        _ALL,
         r"status=4/ILL|Illegal instruction",
         "{engine} was compiled for another CPU: remove its folder under /opt/modelrack/engines and"
         " the packed build on your computer, and run deploys/full.py",
