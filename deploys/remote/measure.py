@@ -84,8 +84,7 @@ def _context(wanted: dict[str, Any]) -> int | None:
     """What one request may take, in the server's own words."""
     server = ModelServer(wanted["url"])
     try:
-        models = {model["id"]: model for model in server.models()}
-        return server.context(models.get(wanted["model"], {}))
+        return server.context(server.models().get(wanted["model"], {}))
     finally:
         server.close()
 
