@@ -10,7 +10,7 @@ from pyinfra import config
 from deploys.engines import llama_cpp
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
-from deploys.stages import amd, base, nvidia, state, weights
+from deploys.stages import amd, base, nvidia, peers, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -28,7 +28,8 @@ amd.install()
 if plan.uses("llama.cpp"):
     llama_cpp.install()
 
-# The weights, before anything that would load them.
+# The weights, before anything that would load them; machines of one site take them from each other.
+peers.share()
 weights.fetch()
 
 if plan.uses("llama.cpp"):

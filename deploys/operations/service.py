@@ -1,4 +1,4 @@
-"""Model servers as systemd units: written, verified, started, and seen to be healthy."""
+"""Servers as systemd units: written, verified, started, seen to be healthy; or taken away."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Unit:
     """One service of a machine.
 
     + name: of the unit, with its instance
-    + engine: who serves, so whose words its journal is in
     + files: unit file and configuration; the same File may belong to several services
     + digest: of all that a running process must have been started with; it finds it in its
-      environment as MODELRACK_DIGEST
-    + url, model: where it answers, and which model must
+      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
+      then only the age of its files counts
+    + url, model: where it answers, and which model must; None for a server without models
+    + engine: who serves the model, so whose words the journal is in
     + context: tokens that one request must be able to use
     + measured: file on the machine that keeps how fast it is
     + floor: tokens per second that one request alone must get; None for no opinion
@@ -38,13 +39,13 @@ class Unit:
     """
 
     name: str
-    engine: str
     files: tuple[File, ...]
-    digest: str
+    digest: str | None
     url: str
-    model: str
-    context: int
-    measured: str
+    model: str | None
+    engine: str | None = None
+    context: int | None = None
+    measured: str | None = None
     floor: float | None = None
     stable: float = 3.0
     patience: float = 1800.0
@@ -102,7 +103,7 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", name)
         starts = state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}
-        if starts or state is None or not health.is_measured(unit, state):
+        if unit.measured and (starts or state is None or not health.is_measured(unit, state)):
             unmeasured.append(unit)
         if starts:
             yield StringCommand(
@@ -114,6 +115,32 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     # When all are up: what loads a model takes the machine's time from its neighbours.
     for unit in unmeasured:
         yield HostCommand(health.measure, unit)
+
+
+@operation()
+def absent(
+    unit: str, paths: Sequence[str], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a service stopped and everything of it gone.
+
+    + unit: its name
+    + paths: unit file, configuration and folders of its own; they are removed with all in them
+    + systemd: False in a tree that is being made into an image
+    """
+    found = host.get_fact(Entries, paths=(*paths, f"{_WANTS}/{unit}"))
+    if not found:
+        host.noop(f"there is no {unit}")
+        return
+    now = ["--now"] if systemd else []
+    yield StringCommand(
+        # Half of it may be gone; what is left is removed next.
+        *("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>/dev/null", "||", "true")
+    )
+    there = [path for path in (*paths, f"{_WANTS}/{unit}") if path in found]
+    yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
+    if systemd:
+        yield StringCommand("systemctl", "daemon-reload")
 
 
 def _in_an_image(
@@ -152,4 +179,5 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
 
 
 def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
-    return state.active != "active" or state.digest != unit.digest or state.stale
+    other = unit.digest is not None and state.digest != unit.digest
+    return state.active != "active" or other or state.stale

@@ -36,7 +36,8 @@ class Service:
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
     + floor: tokens per second that one request alone must get: less is a warning, less than a third
       of it a failure; None leaves it to the plan
-    + merge: keep a split GGUF as one file on disk, for tools that cannot read shards
+    + merge: True makes one file of a split GGUF, False keeps its shards; None does what the engine
+      needs (planning/one_file.py)
     """
 
     name: str
@@ -53,7 +54,7 @@ class Service:
     gpu_layers: int | None = None
     cpu_experts: int | None = None
     floor: float | None = None
-    merge: bool = False
+    merge: bool | None = None
 
     def __post_init__(self) -> None:
         if not _SERVICE_NAME.fullmatch(self.name):

@@ -9,7 +9,7 @@ from typing import Any
 
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
-from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.plan import HostPlan, Peer, ServicePlan
 from deploys.planning.serving import llama_cpp
 from deploys.planning.templates import Rendered, file
 
@@ -86,6 +86,16 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     return files(plan, service, digest), digest
 
 
+def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
+    """What gives the weights to other machines: a unit and its configuration."""
+    unit, configuration = PEER_FILES
+    listen = peer.url.partition("//")[2]
+    return (
+        file("peer/modelrack-peer.service", unit, peer=peer, data_root=plan.site.data_root),
+        file("peer/peer.conf", configuration, peer=peer, listen=listen),
+    )
+
+
 def state(plan: HostPlan) -> Rendered:
     """What is deployed, with the digest of the plan that it came from."""
     decided = plan.deployed()
@@ -104,6 +114,8 @@ SYSCTL: dict[str, int] = {
 
 # Every engine's unit starts it, by OnFailure.
 FAILED_UNIT = "/etc/systemd/system/modelrack-failed@.service"
+
+PEER_FILES = ("/etc/systemd/system/modelrack-peer.service", "/etc/modelrack/peer.conf")
 
 # apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, floors, gpus, health, lanes
+from deploys.planning import builds, compatibility, floors, gpus, health, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -14,6 +14,7 @@ from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
 from deploys.planning.package_manager import Apt, package_manager_of
+from deploys.planning.peers import Neighbour
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.deal import place_all
 from deploys.planning.placement.islands import cards_of
@@ -40,8 +41,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> HostPlan:
+def resolve(
+    profile: HostProfile,
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    neighbours: Sequence[Neighbour] = (),
+) -> HostPlan:
     """The plan of one machine, as far as one can be made.
+
+    + neighbours: the other machines that weights may be shared with
 
     Everything that speaks against it is collected, so that an operator sees it at once; a plan with
     refusals is printed and not carried out.
@@ -52,6 +61,8 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
     against.unless(None, _check_system, machine)
     against.all_of(health.refusals(machine))
     services, weights = _with_weights(profile, site, locks, against)
+    peer = against.unless(None, peers.peer_of, site, machine)
+    weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
         against.all_of(_refusals(service, gpu, lane, machine), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
@@ -88,11 +99,15 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        peer=peer,
         refusals=tuple(against.refusals),
-        warnings=tuple(
-            warning
-            for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
-            if warning not in {refusal.reason for refusal in against.refusals}
+        warnings=(
+            *(
+                warning
+                for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
+                if warning not in {refusal.reason for refusal in against.refusals}
+            ),
+            *peers.unreachable(peer, weights, neighbours),
         ),
     )
 

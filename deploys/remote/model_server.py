@@ -32,6 +32,10 @@ class ModelServer:
             address.hostname or "", address.port, timeout=_TIMEOUT
         )
 
+    def greet(self) -> None:
+        """Any answer will do that is not an error: what answers may have no models."""
+        self._ask("GET", "/").read()
+
     def models(self) -> dict[str, dict[str, Any]]:
         """The models that it lists, by name."""
         listed = self._read(self._ask("GET", "/v1/models"))["data"]
@@ -91,7 +95,7 @@ class ModelServer:
         try:
             self._connection.request(method, path, data, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
-            if response.status != 200:
+            if response.status >= 400:
                 kind = Refused if response.status in (400, 422) else Unanswered
                 raise kind(f"HTTP status {response.status}{_complaint(response.read())}")
         except (OSError, http.client.HTTPException) as error:

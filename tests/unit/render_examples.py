@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,12 @@ PLANS = {
     "not pinned yet": plan(pins=replace(locks(), weights={})),
     "two services": plan(profile(service(), service(name="b", port=8081)), site=CN_SITE),
     "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
+    "peers": plan(
+        machine=replace(MACHINE, addresses=("10.8.0.5",)), site=Site(peers="10.8.0.0/24")
+    ),
+    "peers of six": plan(
+        machine=replace(MACHINE, addresses=("fd00::5",)), site=Site(peers="fd00::/64")
+    ),
     "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
 }
 KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
@@ -44,6 +52,8 @@ def files(made: HostPlan) -> dict[str, Rendered]:
     rendered = list(render.base(made))
     for planned in made.services:
         rendered += render.service(made, planned)[0]
+    if made.peer:
+        rendered += render.peer(made, made.peer)
     return {file.path: file for file in rendered}
 
 
@@ -72,3 +82,9 @@ def unit(text: str) -> dict[str, dict[str, list[str]]]:
             key, value = line.split("=", 1)
             section.setdefault(key, []).append(value)
     return sections
+
+
+def analyze(*words: Any) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says."""
+    command = ["systemd-analyze", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from deploys.facts import files, jobs, machine, packages, services, sysctl, users, weights
+from deploys.facts import (
+    files,
+    jobs,
+    machine,
+    ollama,
+    packages,
+    pins,
+    services,
+    sysctl,
+    users,
+    weights,
+)
 from tests.unit import case_commands
 
 CASES = Path(__file__).parent / "cases" / "facts"
@@ -16,6 +27,7 @@ DEFAULTS = {
     files.Entries: {},
     jobs.Job: jobs.Status(state="none"),
     machine.Hardware: None,
+    ollama.Registered: set(),
     packages.Components: {},
     packages.Held: set(),
     packages.Installed: {},
@@ -24,6 +36,7 @@ DEFAULTS = {
     packages.Modules: set(),
     packages.Naming: set(),
     packages.Repositories: set(),
+    pins.Listings: [],
     services.Standings: {},
     services.Units: {},
     sysctl.Settings: {},

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
@@ -25,6 +23,7 @@ from tests.unit.render_examples import (
     EVERY_PLAN,
     PLANS,
     TEMPLATES,
+    analyze,
     driver_files,
     files,
     settings,
@@ -118,19 +117,14 @@ def unit_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield path
 
 
-def _analyze(*words: Any) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_systemd_accepts_the_unit(unit_file: Path) -> None:
-    verified = _analyze("verify", "--man=no", unit_file)
+    verified = analyze("verify", "--man=no", unit_file)
     about_it = [line for line in verified.stderr.splitlines() if unit_file.name in line]
     assert (verified.returncode, about_it) == (0, [])
 
 
 def test_the_unit_is_exposed_to_little(unit_file: Path) -> None:
-    scored = _analyze("security", "--offline=true", "--threshold=25", unit_file)
+    scored = analyze("security", "--offline=true", "--threshold=25", unit_file)
     assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
 
 

@@ -234,7 +234,7 @@ SERVICES = st.builds(
     ),
     context=st.none() | st.integers(0, 1 << 20),
     parallel=st.none() | st.integers(0, 8),
-    merge=st.booleans(),
+    merge=st.none() | st.booleans(),
 )
 MOUNTS = st.dictionaries(
     st.sampled_from(["/", "/data", "/data/models"]), st.integers(0, 200 * GIB), min_size=1
