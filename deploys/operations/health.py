@@ -47,9 +47,9 @@ def questions(units: Sequence[Unit], *, chat: bool) -> str:
 
 def is_measured(unit: Unit, state: facts.Unit) -> bool:
     """Whether it was measured as it runs now, and was fast enough then; or need not be."""
-    figures = state.measured
     if unit.measured is None:
         return True
+    figures = state.measured.get(unit.measured, {})
     return figures.get("digest") == unit.digest and not _is_broken(unit, figures)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -23,18 +23,21 @@ class Registration:
     + directory: the model directory; its manifest holds, and it has one GGUF file
     + models: Ollama's folder (OLLAMA_MODELS), best on the same file system
     + version: Ollama's own; the layout of the folder is known for some (remote/ollama_store.py)
+    + program: where Ollama lies
+    + parameters: what a Modelfile would set by PARAMETER, such as num_ctx
     + owner: account that Ollama runs as, "user" or "user:group"
-    + copy: a second copy of the weights is allowed where a hard link cannot be
-    + create: `ollama create`, which copies, is allowed where the version is not known
+    + copy: a second copy of the weights is allowed: where a hard link cannot be, and by `ollama
+      create`, where the version is not known
     """
 
     name: str
     directory: str
     models: str
     version: str
+    program: str
     owner: str
+    parameters: dict[str, int] = field(default_factory=dict)
     copy: bool = False
-    create: bool = False
 
 
 @operation()
@@ -42,7 +45,7 @@ def registered(
     models: Sequence[Registration], systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have Ollama know models: blob by hard link, config blob, and manifest last.
+    Have Ollama know models: blob by hard link, small blobs, and manifest last.
 
     + models: what Ollama should have; the weights are on the machine already
 

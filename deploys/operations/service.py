@@ -22,7 +22,7 @@ _WANTS = "/etc/systemd/system/multi-user.target.wants"
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One service of a machine.
+    """One service of a machine; several may be served by one unit of systemd.
 
     + name: of the unit, with its instance
     + files: unit file and configuration; the same File may belong to several services
@@ -60,7 +60,7 @@ class Unit:
             files=tuple(map(File.of, rendered)),
             digest=digest,
             url=planned.url,
-            model=planned.name,
+            model=planned.served,
             context=planned.context,
             measured=planned.measured,
             floor=planned.floor,
@@ -83,11 +83,12 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
         yield from _in_an_image(units, missing)
         return
     found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
-    todo = [
-        unit
+    names = {
+        unit.name
         for unit in units
         if {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
-    ]
+    }
+    todo = [unit for unit in units if unit.name in names]
     if not todo:
         host.noop("all services run and answer")
         return
@@ -96,16 +97,14 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
-    unmeasured = []
-    for unit in todo:
+    restarted = set()
+    for unit in {unit.name: unit for unit in todo}.values():
         state = found.get(unit.name)
         name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", name)
-        starts = state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}
-        if unit.measured and (starts or state is None or not health.is_measured(unit, state)):
-            unmeasured.append(unit)
-        if starts:
+        if state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}:
+            restarted.add(unit.name)
             yield StringCommand(
                 *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
                 *("systemctl", "restart", name),
@@ -113,8 +112,10 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     for unit in todo:
         yield HostCommand(health.wait_until_it_answers, unit)
     # When all are up: what loads a model takes the machine's time from its neighbours.
-    for unit in unmeasured:
-        yield HostCommand(health.measure, unit)
+    for unit in todo:
+        measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
+        if unit.measured and not measured:
+            yield HostCommand(health.measure, unit)
 
 
 @operation()

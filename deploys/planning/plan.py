@@ -93,10 +93,11 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlan:
-    """One unit that answers on one port of the loopback address.
+    """One model that answers on one port of the loopback address.
 
     + context: tokens of one request; the server is given context times parallel
     + threads: physical cores that compute
+    + numa_nodes: that these threads are spread over; 1 where the cards do the work
     + floor: tokens per second that one request alone must get; None where nothing is known
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
@@ -109,6 +110,7 @@ class ServicePlan:
     context: int
     parallel: int
     threads: int
+    numa_nodes: int
     floor: float | None
     placement: Placement
     weights: Weights
@@ -116,6 +118,11 @@ class ServicePlan:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def served(self) -> str:
+        """The id that the API reports; Ollama's names have a tag, which requests may leave out."""
+        return f"{self.name}:latest" if self.engine == "ollama" else self.name
 
     @property
     def measured(self) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, Peer, ServicePlan
-from deploys.planning.serving import llama_cpp
+from deploys.planning.serving import llama_cpp, ollama
 from deploys.planning.templates import Rendered, file
 
-_SERVING = {"llama.cpp": llama_cpp}
+_SERVING = {"llama.cpp": llama_cpp, "ollama": ollama}
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:
@@ -75,12 +75,16 @@ def blacklist(driver: DriverPlan) -> Rendered:
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
-    """The files of one service, and the digest that its process must have been started with."""
+    """The files of one service, and the digest that its process must have been started with.
+
+    Services of one unit have the same files and the same digest.
+    """
+    together = [each for each in plan.services if each.unit == service.unit]
     files = _SERVING[service.engine].files
     decides = [
         [file.content for file in files(plan, service, "")],
         plan.software_of(service.engine).directory,
-        [file.sha256 for file in service.weights.files],
+        [file.sha256 for each in together for file in each.weights.files],
     ]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     return files(plan, service, digest), digest

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, floors, gpus, health, lanes, peers
+from deploys.planning import compatibility, floors, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -27,8 +27,9 @@ from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
-# Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
-_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
+# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
+# already, apt needs it.
+_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -92,7 +93,7 @@ def resolve(
                 package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
             )
         ),
-        software=_software(engines, site, machine, locks, gpu, against),
+        software=_software(engines, site, machine, locks, gpu, driver, against),
         weights=weights,
         services=tuple(
             _service(service, placement, weights, gpu, machine)
@@ -175,16 +176,22 @@ def _refusals(
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
-    if service.engine != "llama.cpp":
+    if service.engine not in ("llama.cpp", "ollama"):
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
-            "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
+            "Serve a GGUF model with llama.cpp on a CPU machine or NVIDIA GPUs, or wait for the"
+            " engine",
         )
-    elif gpu is not None:
+    elif (
+        service.engine == "llama.cpp"
+        and gpu is not None
+        and gpu.vendor != "nvidia"
+        and service.engine in lane.engines
+    ):
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
-            f" {gpu.name} would stand idle",
-            "Use a profile without a GPU, or wait for the CUDA build",
+            f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"
+            f" the {gpu.name} would stand idle",
+            "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 
 
@@ -211,18 +218,17 @@ def _software(
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
+    driver: DriverPlan | None,
     against: _Against,
 ) -> tuple[Software, ...]:
-    if "llama.cpp" not in engines or gpu is not None:
-        return ()
-    source = locks.artifacts["llama.cpp"]
-    try:
-        # Asked for now, so that a site without a way to it is refused now and not half way.
-        site.url(source.origin, source.path)
-        return (builds.llama_cpp(machine, source),)
-    except Refusal as refusal:
-        against.all_of([refusal], "llama.cpp")
-        return ()
+    found: list[Software] = []
+    for engine in engines:
+        try:
+            software = installation.software_for(engine, site, machine, locks, gpu, driver)
+            found += [software] if software else []
+        except Refusal as refusal:
+            against.all_of([refusal], engine)
+    return tuple(found)
 
 
 def _service(
@@ -243,6 +249,7 @@ def _service(
         context=placement.context,
         parallel=placement.parallel,
         threads=machine.cores,
+        numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
         weights=fetched,

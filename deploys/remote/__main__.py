@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     programs = parser.add_subparsers(required=True)
 
     programs.add_parser("weights", help="fetch, merge, verify, ls: models on the disk")
-    programs.add_parser("ollama", help="register SPEC, unregister SPEC, or registered")
+    programs.add_parser("ollama", help="register SPEC, unregister SPEC, load, registered")
 
     command = programs.add_parser("artifact")
     command.add_argument("spec", help="a JSON file, - for standard input, or: tree-digest DIR")

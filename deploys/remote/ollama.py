@@ -1,24 +1,21 @@
 """A proven GGUF file is a model of Ollama's, without a second copy of it.
 
 Ollama trusts a blob that lies in its folder under its digest. So the file becomes that blob by hard
-link, and the config blob and the manifest are written beside it, the manifest last. With a version
-of Ollama whose folder is not known here, `ollama create` does it, if it is allowed to copy.
+link, and the config blob, the parameters and the manifest are written beside it, the manifest last.
+With a version of Ollama whose folder is not known here, `ollama create` does it (ollama_create.py),
+if it is allowed to copy.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import shutil
-import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import gguf, manifest, ollama_blob, ollama_store, space
+from . import gguf, manifest, ollama_blob, ollama_create, ollama_load, ollama_store, space
 from .durable import replace, sync_directory
 from .failure import Failure
 from .folders import make_directories
@@ -31,31 +28,36 @@ from .spec import owner_ids, read_json, take_ownership
 class Registration:
     """What to make of a model directory of ours.
 
-    `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own.
-    `copy`: a second copy of the weights is allowed where a link cannot be; `create`: `ollama
-    create` may do it where the version is not known here.
+    `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own,
+    `program` where it lies, `parameters` what a Modelfile would set. `copy`: a second copy of the
+    weights is allowed: where a link cannot be, and by `ollama create` where the version is not
+    known here.
     """
 
     name: str
     directory: Path
     models: Path
     version: str
+    program: str = "ollama"
+    parameters: dict[str, int] = field(default_factory=dict)
     owner: str | None = None
     copy: bool = False
-    create: bool = False
 
 
 def run(arguments: list[str]) -> int:
-    """`register SPEC`, `unregister SPEC`, or `registered` with a list of specs on standard input.
+    """`register SPEC`, `unregister SPEC`, `load URL NAME...`, or `registered`.
 
-    A spec is the JSON of a Registration, in a file or on standard input (-).
+    A spec is the JSON of a Registration, in a file or on standard input (-); `registered` reads a
+    list of them there.
     """
+    if arguments[:1] == ["load"] and len(arguments) > 2:
+        return ollama_load.load(arguments[1], arguments[2:])
     if arguments == ["registered"]:
         specs = [parse(each) for each in json.load(sys.stdin)]
         print(json.dumps([each.name for each in specs if is_registered(each)]))
         return 0
     if len(arguments) != 2 or arguments[0] not in ("register", "unregister"):
-        raise Failure("ollama takes: register SPEC, unregister SPEC, or registered")
+        raise Failure("ollama takes: register SPEC, unregister SPEC, load URL NAME..., registered")
     wanted = parse(read_json(arguments[1]))
     if arguments[0] == "register":
         print(f"{wanted.name}: {'registered' if register(wanted) else 'already registered'}")
@@ -69,28 +71,36 @@ def register(wanted: Registration) -> bool:
     if is_registered(wanted):
         return False
     record = _model_file(wanted.directory)
+    path = ollama_store.manifest_path(wanted.models, wanted.name)
+    before = ollama_store.read_manifest(path)
+    if not ollama_create.exists(wanted.models, wanted.name):
+        _check_foreign(wanted, before)
     if not ollama_store.is_known(wanted.version):
         _create(wanted, record)
         return True
     ids = owner_ids(wanted.owner)
-    path = ollama_store.manifest_path(wanted.models, wanted.name)
-    before = ollama_store.read_manifest(path)
-    _check_foreign(wanted, before)
     source = wanted.directory / record.path
     with source.open("rb") as file:
         _, header = gguf.beginning(lambda count: _first(file, count), record.size, record.path)
-    content = ollama_store.config(header, record.sha256)
-    settings = Layer(ollama_store.CONFIG, hashlib.sha256(content).hexdigest(), len(content))
-    model = Layer(ollama_store.MODEL, record.sha256, record.size)
+    config = ollama_store.config(header, record.sha256)
+    contents = [config, *_parameters(wanted)]
     for folder in (wanted.models / "blobs", path.parent):
         make_directories(folder, ids)
     try:
-        blob = ollama_store.blob_path(wanted.models, model.digest)
+        blob = ollama_store.blob_path(wanted.models, record.sha256)
         ollama_blob.give(source, record.sha256, blob, ids, may_copy=wanted.copy)
-        _write(ollama_store.blob_path(wanted.models, settings.digest), content, ids)
-        _write(path, ollama_store.manifest(settings, model, str(wanted.directory)), ids)
+        for content in contents:
+            digest = ollama_store.layer("", content).digest
+            _write(ollama_store.blob_path(wanted.models, digest), content, ids)
+        described = ollama_store.manifest(
+            ollama_store.layer(ollama_store.CONFIG, config),
+            _layers(wanted, record),
+            str(wanted.directory),
+        )
+        _write(path, described, ids)
     except OSError as error:
         raise space.explain(error, wanted.models) or error from error
+    ollama_create.forget(wanted.models, wanted.name)
     _drop(wanted.models, before or {})
     return True
 
@@ -101,15 +111,13 @@ def is_registered(wanted: Registration) -> bool:
         record = _model_file(wanted.directory)
     except Failure:
         return False
-    found = ollama_store.read_manifest(ollama_store.manifest_path(wanted.models, wanted.name))
-    if not found:
-        return False
-    blobs = ollama_store.blobs_of(found)
-    whole = all(_has(ollama_store.blob_path(wanted.models, each.digest), each) for each in blobs)
     if not ollama_store.is_known(wanted.version):
-        return wanted.create and whole and len(blobs) > 1
-    return whole and any(
-        (each.kind, each.digest) == (ollama_store.MODEL, record.sha256) for each in blobs
+        source = (record.sha256, wanted.parameters)
+        return wanted.copy and ollama_create.holds(wanted.models, wanted.name, *source)
+    found = ollama_store.read_manifest(ollama_store.manifest_path(wanted.models, wanted.name))
+    blobs = ollama_store.blobs_of(found or {})
+    return blobs[1:] == _layers(wanted, record) and all(
+        _has(ollama_store.blob_path(wanted.models, each.digest), each) for each in blobs
     )
 
 
@@ -117,11 +125,12 @@ def unregister(wanted: Registration) -> bool:
     """Ollama does not have the model, and what only it needed is gone; whether it had it."""
     path = ollama_store.manifest_path(wanted.models, wanted.name)
     found = ollama_store.read_manifest(path)
+    if ollama_create.exists(wanted.models, wanted.name):
+        ids = owner_ids(wanted.owner)
+        ollama_create.remove(wanted.models, wanted.name, wanted.program, ids)
+        return True
     if found is None:
         return False
-    if wanted.create and not _is_ours(found):
-        _ollama("rm", wanted.name)
-        return True
     _check_foreign(wanted, found)
     path.unlink()
     sync_directory(path.parent)
@@ -190,26 +199,31 @@ def _is_ours(found: dict[str, Any]) -> bool:
     return ollama_store.MARK in (found.get("annotations") or {})
 
 
+def _parameters(wanted: Registration) -> list[bytes]:
+    return [ollama_store.parameters(wanted.parameters)] if wanted.parameters else []
+
+
+def _layers(wanted: Registration, record: Record) -> list[Layer]:
+    """What the manifest names beside the config."""
+    return [
+        Layer(ollama_store.MODEL, record.sha256, record.size),
+        *(ollama_store.layer(ollama_store.PARAMETERS, each) for each in _parameters(wanted)),
+    ]
+
+
 def _create(wanted: Registration, record: Record) -> None:
-    if not wanted.create:
+    if not wanted.copy:
         (low, high) = (".".join(map(str, each)) for each in ollama_store.KNOWN)
         raise Failure(
             f"Ollama {wanted.version} may keep its models in another way than {low} up to before "
-            f"{high} do: use one of these, or allow ollama create, which copies the weights"
+            f"{high} do: use one of these, or allow ollama create, which copies the weights, by "
+            "copy=True of the service"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = Path(folder, "Modelfile")
-        recipe.write_text(f"FROM {wanted.directory / record.path}\n", "utf-8")
-        _ollama("create", wanted.name, "-f", str(recipe))
-
-
-def _ollama(*words: str) -> None:
-    program = shutil.which("ollama")
-    if not program:
-        raise Failure("ollama is not installed: install it, then run this again")
-    code = subprocess.run([program, *words], stdin=subprocess.DEVNULL).returncode
-    if code:
-        raise Failure(f"ollama {' '.join(words)} ended with code {code}: it says why above")
+    made = ollama_create.Source(
+        wanted.directory / record.path, record.sha256, record.size, wanted.parameters
+    )
+    ids = owner_ids(wanted.owner)
+    ollama_create.create(wanted.models, wanted.name, made, wanted.program, ids)
 
 
 def _write(path: Path, content: bytes, ids: tuple[int, int]) -> None:

@@ -9,6 +9,7 @@ https://github.com/ollama/ollama/blob/main/types/model/config.go
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -21,12 +22,14 @@ from .failure import Failure
 from .gguf import Header
 
 # From the first to before the last of these versions the layout is known. Read in the source of
-# v0.24.0 and of v0.33.0-rc2 (commit fb30760) on 2026-11-22. Later ones may keep manifests in
-# another folder (pull request 15735).
-KNOWN = ((0, 24), (0, 34))
+# v0.24.0 and of v0.33.0-rc2 (commit fb30760) on 2026-11-22. Of 0.34 and 0.35 public programs are
+# seen to use it as it is, and the change that may come (pull request 15735, manifests-v2) still
+# reads this folder; a deploy ends with the model's own answer, so it would show.
+KNOWN = ((0, 24), (0, 36))
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 MODEL = "application/vnd.ollama.image.model"
+PARAMETERS = "application/vnd.ollama.image.params"
 # By which we know a manifest as ours again; Ollama passes over what it does not know.
 MARK = "modelrack"
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
@@ -51,6 +54,11 @@ class Layer:
     def to_json(self) -> dict[str, Any]:
         """As Ollama writes it."""
         return {"mediaType": self.kind, "digest": f"sha256:{self.digest}", "size": self.size}
+
+
+def layer(kind: str, content: bytes) -> Layer:
+    """A blob with this content."""
+    return Layer(kind, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def is_known(version: str) -> bool:
@@ -94,13 +102,18 @@ def config(header: Header, digest: str) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode()
 
 
-def manifest(settings: Layer, model: Layer, origin: str) -> bytes:
+def parameters(values: dict[str, int]) -> bytes:
+    """The blob of what a Modelfile sets by PARAMETER, such as num_ctx."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+
+
+def manifest(settings: Layer, layers: list[Layer], origin: str) -> bytes:
     """The manifest of a model of one file; `origin` is the folder of ours that the file is in."""
     record = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": settings.to_json(),
-        "layers": [model.to_json()],
+        "layers": [each.to_json() for each in layers],
         "annotations": {MARK: origin},
     }
     return json.dumps(record, separators=(",", ":")).encode()

@@ -6,9 +6,10 @@
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
 "answer", "wrong", "measured"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
-what is wrong with what the port says, and `wrong` if waiting cannot change it. With "chat" a
-question is asked, else only the models listed; where "model" is null, any answer to HTTP will do.
-`measured` is what the file of that name holds.
+what is wrong with what the port says, and `wrong` if waiting cannot change it: about any model,
+where a unit is named once for each of them. With "chat" a question is asked, else only the models
+listed; where "model" is null, any answer to HTTP will do. `measured` is what the files of that name
+hold, by name.
 """
 
 from __future__ import annotations
@@ -36,7 +37,15 @@ _PROPERTIES = {
 
 def main() -> int:
     wanted: list[dict[str, Any]] = json.load(sys.stdin)
-    print(json.dumps({entry["unit"]: _state(entry) for entry in wanted}))
+    states: dict[str, dict[str, Any]] = {}
+    for entry in wanted:
+        state, before = _state(entry), states.get(entry["unit"])
+        if before:
+            state["measured"].update(before["measured"])
+            if before["answer"] != "ok":
+                state["answer"], state["wrong"] = before["answer"], before["wrong"]
+        states[entry["unit"]] = state
+    print(json.dumps(states))
     return 0
 
 
@@ -88,10 +97,9 @@ def _digest(pid: str) -> str | None:
 
 def _measured(path: str | None) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(Path(path).read_bytes()) if path else {}
+        return {path: json.loads(Path(path).read_bytes())} if path else {}
     except (OSError, ValueError):
         return {}
-    return found
 
 
 def _answer(entry: dict[str, Any]) -> tuple[str, bool]:

@@ -21,7 +21,8 @@ from deploys.remote.__main__ import main
 from deploys.remote.failure import Failure
 from deploys.remote.join import join
 from deploys.remote.ollama import Registration
-from tests.lab.ollama_store import OllamaStore
+from tests.lab.ollama.server import Server
+from tests.lab.ollama.store import Store
 from tests.lab.tiny_model import TinyModel
 from tests.unit import remote_support as support
 
@@ -57,7 +58,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def ask(store: OllamaStore, path: str, **body: Any) -> Any:
+def ask(store: Server, path: str, **body: Any) -> Any:
     data = json.dumps(body).encode() if body else None
     with urllib.request.urlopen(f"{store.url}{path}", data) as answer:
         return json.load(answer)
@@ -72,7 +73,7 @@ def test_ollama_lists_and_shows_it(wanted: Registration) -> None:
     assert ollama.register(wanted)
     both = [path.stat().st_size for path in (wanted.models / "blobs").iterdir()]
     count = sum(prod(tensor.shape) for tensor in TinyModel().tensors("F16"))
-    with OllamaStore(wanted.models) as store:
+    with Server(Store(wanted.models)) as store:
         (listed,) = ask(store, "/api/tags")["models"]
         assert listed["name"] == "tiny:latest"
         assert listed["size"] == sum(both)
@@ -104,7 +105,7 @@ def test_there_is_one_content_and_nothing_to_do_twice(wanted: Registration) -> N
 def test_a_start_of_ollama_keeps_it(wanted: Registration) -> None:
     ollama.register(wanted)
     os.utime(wanted.directory / "tiny.gguf", (0, 0))  # as old as weights are
-    store = OllamaStore(wanted.models)
+    store = Store(wanted.models)
     before = blobs(wanted)
     store.start()
     assert blobs(wanted) == before and len(before) == 2
@@ -130,7 +131,7 @@ def test_what_is_lost_is_put_back(wanted: Registration, lost: str) -> None:
         path.unlink()
     assert ollama.register(wanted) and path.read_bytes() == before
     assert model.samefile(wanted.directory / "tiny.gguf")
-    with OllamaStore(wanted.models) as store:
+    with Server(Store(wanted.models)) as store:
         assert ask(store, "/api/tags")["models"]
 
 
@@ -149,13 +150,12 @@ def test_unregister_takes_away_what_only_it_needed(wanted: Registration) -> None
     second = altered(wanted, name="owner/tiny:f16")
     for each in (wanted, second):
         ollama.register(each)
-    with OllamaStore(wanted.models) as store:
-        names = [each["name"] for each in ask(store, "/api/tags")["models"]]
-        assert sorted(names) == ["owner/tiny:f16", "tiny:latest"]
-        assert ollama.unregister(wanted) and len(blobs(wanted)) == 2
-        assert [each["name"] for each in ask(store, "/api/tags")["models"]] == ["owner/tiny:f16"]
-        assert ollama.unregister(second) and not blobs(wanted)
-        assert not ollama.unregister(second)
+    store = Store(wanted.models)
+    assert sorted(each["name"] for each in store.tags()) == ["owner/tiny:f16", "tiny:latest"]
+    assert ollama.unregister(wanted) and len(blobs(wanted)) == 2
+    assert [each["name"] for each in store.tags()] == ["owner/tiny:f16"]
+    assert ollama.unregister(second) and not blobs(wanted)
+    assert not ollama.unregister(second)
     assert manifest.holds(wanted.directory, "tiny.gguf")
 
 
@@ -181,7 +181,7 @@ def test_another_file_system(
     assert ollama.register(altered(wanted, copy=True))
     assert "copied to" in capsys.readouterr().out
     assert ollama.is_registered(wanted) and not ollama.register(wanted)
-    with OllamaStore(wanted.models) as store:
+    with Server(Store(wanted.models)) as store:
         assert ask(store, "/api/tags")["models"]
 
 
@@ -208,26 +208,17 @@ def test_it_belongs_to_the_account_that_ollama_runs_as(wanted: Registration) -> 
         ollama.register(wanted)
 
 
-def test_ollama_create_is_the_way_for_other_versions_if_it_is_allowed(
-    tmp_path: Path, wanted: Registration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    newer = altered(wanted, version="0.40.0")
-    with pytest.raises(Failure, match=r"0.40.0 may keep its models in another way than 0.24 up to"):
-        ollama.register(newer)
-    program = tmp_path / "bin" / "ollama"
-    program.parent.mkdir()
-    program.write_text(
-        f'#!/bin/sh\necho "$1 $2" >> {tmp_path}/said\nif [ "$1" = create ]; then cat "$4"'
-        f" >> {tmp_path}/said; fi\nexit ${{FAIL:-0}}\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    assert ollama.register(altered(newer, create=True))
-    file = wanted.directory / "tiny.gguf"
-    assert (tmp_path / "said").read_text() == f"create tiny\nFROM {file}\n"
-    monkeypatch.setenv("FAIL", "3")
-    with pytest.raises(Failure, match=r"ollama create tiny .* ended with code 3"):
-        ollama.register(altered(newer, create=True))
+def test_what_a_modelfile_would_set_is_a_layer_of_its_own(wanted: Registration) -> None:
+    ollama.register(wanted)
+    longer = altered(wanted, parameters={"num_gpu": 7, "num_ctx": 512})
+    assert not ollama.is_registered(longer)
+    assert ollama.register(longer) and not ollama.register(longer)
+    file, parameters = Store(wanted.models).model("tiny")
+    assert file.samefile(wanted.directory / "tiny.gguf")
+    assert parameters == {"num_ctx": 512, "num_gpu": 7}
+    # Other settings leave no blob of the old ones behind.
+    assert ollama.register(altered(wanted, parameters={"num_ctx": 1024}))
+    assert len(blobs(wanted)) == 3
 
 
 def test_only_one_proven_file_can_be_registered(tmp_path: Path, wanted: Registration) -> None:

@@ -15,7 +15,8 @@ VERSIONS = {
     "v0.33.1": True,
     "0.33.0-rc2": True,
     "0.23.9": False,
-    "0.34.0": False,
+    "0.35.0": True,
+    "0.36.0": False,
     "1.0.0": False,
     "main": False,
 }

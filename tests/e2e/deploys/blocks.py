@@ -49,7 +49,8 @@ tiny = Registration(
     name="tiny",
     directory=plan.weights[0].directory,
     models=f"{plan.site.data_root}/ollama",
-    version="0.33.1",
+    version="0.35.0",
+    program="/nowhere/ollama",
     owner="nobody",
 )
 ollama.registered(name="Have Ollama know a model", models=[tiny])
