@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import compatibility, gpus, health, installation, lanes, peers
+from deploys.planning import compatibility, floors, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -96,7 +96,7 @@ def resolve(
         software=_software(engines, site, machine, locks, gpu, driver, against),
         weights=weights,
         services=tuple(
-            _service(service, placement, weights, machine)
+            _service(service, placement, weights, gpu, machine)
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
@@ -232,21 +232,27 @@ def _software(
 
 
 def _service(
-    service: Service, placement: Placement, weights: Sequence[Weights], machine: Machine
+    service: Service,
+    placement: Placement,
+    weights: Sequence[Weights],
+    gpu: Accelerator | None,
+    machine: Machine,
 ) -> ServicePlan:
-    key = model_of(service).key
+    model = model_of(service)
+    fetched = next(plan for plan in weights if plan.model == model.key)
     return ServicePlan(
         name=service.name,
         engine=service.engine,
         unit=_unit(service),
-        model=key,
+        model=model.key,
         port=service.port,
         context=placement.context,
         parallel=placement.parallel,
         threads=machine.cores,
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
+        floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
-        weights=next(plan for plan in weights if plan.model == key),
+        weights=fetched,
     )
 
 
