@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyinfra.api import deploy
 
 from deploys.facts.plan import current_plan
 from deploys.operations import artifact, ollama, service
-from deploys.operations.files import File
 from deploys.operations.ollama import Registration
 from deploys.operations.service import Unit
-from deploys.planning import render
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.serving import ollama as serving
 from deploys.planning.software import Release
@@ -65,13 +65,6 @@ def _registrations(plan: HostPlan) -> list[Registration]:
 
 
 def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
-    rendered, digest = render.service(plan, planned)
-    return Unit(
-        name=planned.unit,
-        files=tuple(map(File.of, rendered)),
-        digest=digest,
-        url=planned.url,
-        model=planned.served,
-        # Ollama loads one model after the other.
-        patience=60.0 * sum(map(serving.load_minutes, plan.services_of("ollama"))),
-    )
+    # Ollama loads one model after the other.
+    patience = 60.0 * sum(map(serving.load_minutes, plan.services_of("ollama")))
+    return replace(Unit.of(plan, planned), patience=patience)

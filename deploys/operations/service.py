@@ -1,29 +1,23 @@
-"""Servers as systemd units: written, verified, started, seen to answer; or taken away."""
+"""Servers as systemd units: written, verified, started, seen to be healthy; or taken away."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pyinfra import host, logger
-from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts import services as facts
 from deploys.facts.files import Entries
-from deploys.operations import files, programs, transport
+from deploys.operations import files, health
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
 from deploys.planning import render
 from deploys.planning.plan import HostPlan, ServicePlan
 
 _WANTS = "/etc/systemd/system/multi-user.target.wants"
-# Seconds between two looks at a service that is starting, and between two lines about it.
-_LOOK_EVERY = 0.5
-_SAY_EVERY = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +30,10 @@ class Unit:
       environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
       then only the age of its files counts
     + url, model: where it answers, and which model must; None for a server without models
+    + engine: who serves the model, so whose words the journal is in
+    + context: tokens that one request must be able to use
+    + measured: file on the machine that keeps how fast it is
+    + floor: tokens per second that one request alone must get; None for no opinion
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
     """
@@ -45,20 +43,28 @@ class Unit:
     digest: str | None
     url: str
     model: str | None
+    engine: str | None = None
+    context: int | None = None
+    measured: str | None = None
+    floor: float | None = None
     stable: float = 3.0
     patience: float = 1800.0
 
     @classmethod
     def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
-        """A service of the plan."""
+        """The unit of a service of the plan."""
         rendered, digest = render.service(plan, planned)
         return cls(
             name=planned.unit,
+            engine=planned.engine,
             files=tuple(map(File.of, rendered)),
             digest=digest,
             url=planned.url,
             model=planned.served,
             patience=planned.patience,
+            context=planned.context,
+            measured=planned.measured,
+            floor=planned.floor,
         )
 
 
@@ -77,7 +83,7 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     if not systemd:
         yield from _in_an_image(units, missing)
         return
-    found = host.get_fact(facts.Units, questions=_questions(units, chat=False))
+    found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
     names = {
         unit.name
         for unit in units
@@ -92,18 +98,25 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
+    restarted = set()
     for unit in {unit.name: unit for unit in todo}.values():
         state = found.get(unit.name)
         name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", name)
         if state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}:
+            restarted.add(unit.name)
             yield StringCommand(
                 *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
                 *("systemctl", "restart", name),
             )
     for unit in todo:
-        yield HostCommand(_wait_until_it_answers, unit)
+        yield HostCommand(health.wait_until_it_answers, unit)
+    # When all are up: what loads a model takes the machine's time from its neighbours.
+    for unit in todo:
+        measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
+        if unit.measured and not measured:
+            yield HostCommand(health.measure, unit)
 
 
 @operation()
@@ -163,80 +176,10 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
         and state.reload == "no"
         and not _needs_a_start(unit, state)
         and state.answer == "ok"
+        and health.is_measured(unit, state)
     )
 
 
 def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
     other = unit.digest is not None and state.digest != unit.digest
     return state.active != "active" or other or state.stale
-
-
-def _questions(units: Sequence[Unit], *, chat: bool) -> str:
-    return json.dumps(
-        [
-            {
-                "unit": unit.name,
-                "url": unit.url,
-                "model": unit.model,
-                "files": [file.path for file in unit.files],
-                "chat": chat,
-            }
-            for unit in units
-        ]
-    )
-
-
-def _wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
-    """The right model answers a question, and the process stays the same for a while."""
-    started = said = time.monotonic()
-    first: facts.Unit | None = None
-    answering_since = started
-    while True:
-        now = time.monotonic()
-        found = _look(host, arguments, unit)
-        if found is not None and found.active == "active" and found.answer == "ok":
-            if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
-                first, answering_since = found, now
-            elif now - answering_since >= unit.stable:
-                as_whom = f" as {unit.model}" if unit.model else ""
-                logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
-                return True
-        elif found is not None and found.active in ("failed", "inactive"):
-            return _give_up(host, arguments, unit, f"{unit.name} stopped: it is {found.active}")
-        elif now - started > unit.patience:
-            why = found.answer if found else "its state cannot be read"
-            return _give_up(host, arguments, unit, f"{unit.name} does not answer: {why}")
-        elif found is not None and int(found.restarts or 0) >= 3:
-            return _give_up(host, arguments, unit, f"{unit.name} keeps stopping")
-        if now - said >= _SAY_EVERY:
-            said = now
-            logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
-        transport.pause(_LOOK_EVERY)
-
-
-def _look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
-    ok, output = transport.run(
-        host,
-        arguments,
-        *("printf", "%s", QuoteString(_questions([unit], chat=True)), "|"),
-        programs.inline("services"),
-    )
-    if not ok or not output.stdout_lines:
-        return None
-    return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])
-
-
-def _give_up(host: Host, arguments: Any, unit: Unit, reason: str) -> bool:
-    _, journal = transport.run(
-        host,
-        arguments,
-        *("journalctl", "--no-pager", "--output=cat", "--lines=20", "--unit"),
-        QuoteString(unit.name),
-    )
-    for line in journal.stdout_lines:
-        logger.error(f"{host.print_prefix}  {line}")
-    logger.error(
-        f"{host.print_prefix}{reason}. The lines above are the end of its journal;"
-        f" more with: journalctl -u {unit.name}"
-    )
-    return False

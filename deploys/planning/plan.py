@@ -100,6 +100,7 @@ class ServicePlan:
     + threads: physical cores that compute
     + numa_nodes: that these threads are spread over; 1 where the cards do the work
     + patience: seconds it may take until it answers
+    + floor: tokens per second that one request alone must get; None where nothing is known
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
 
@@ -114,6 +115,7 @@ class ServicePlan:
     threads: int
     numa_nodes: int
     patience: int
+    floor: float | None
     placement: Placement
     weights: Weights
 
@@ -126,9 +128,15 @@ class ServicePlan:
         """The id that the API reports; Ollama's names have a tag, which requests may leave out."""
         return f"{self.name}:latest" if self.engine == "ollama" else self.name
 
+    @property
+    def measured(self) -> str:
+        """File on the machine that says how fast it was after its last start."""
+        return f"/var/lib/modelrack/services/{self.name}.json"
+
     def to_json(self) -> dict[str, Any]:
         return {
             **vars(self),
+            "measured": self.measured,
             "placement": self.placement.to_json(),
             "weights": asdict(self.weights),
         }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import compatibility, gpus, health, installation, lanes, peers
+from deploys.planning import compatibility, floors, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -93,7 +93,7 @@ def resolve(
         software=software,
         weights=weights,
         services=tuple(
-            _service(service, placement, weights, machine)
+            _service(service, placement, weights, gpu, machine)
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
@@ -204,24 +204,29 @@ def _driver(
 
 
 def _service(
-    service: Service, placement: Placement, weights: Sequence[Weights], machine: Machine
+    service: Service,
+    placement: Placement,
+    weights: Sequence[Weights],
+    gpu: Accelerator | None,
+    machine: Machine,
 ) -> ServicePlan:
-    key = model_of(service).key
-    weight = next(plan for plan in weights if plan.model == key)
+    model = model_of(service)
+    fetched = next(plan for plan in weights if plan.model == model.key)
     return ServicePlan(
         name=service.name,
         engine=service.engine,
         unit=_unit(service),
-        model=key,
+        model=model.key,
         port=service.port,
         context=placement.context,
         parallel=placement.parallel,
         performance=service.performance,
         threads=machine.cores,
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
-        patience=int(_TO_START + weight.size * _TO_READ),
+        patience=int(_TO_START + fetched.size * _TO_READ),
+        floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
-        weights=weight,
+        weights=fetched,
     )
 
 

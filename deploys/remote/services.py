@@ -1,19 +1,19 @@
 """Print how systemd units stand and what answers on their ports, as one JSON object.
 
-    python3 services.py < units.json        [{"unit", "url", "model", "files", "chat"}]
+    python3 services.py < units.json   [{"unit", "url", "model", "context", "files", "measured",
+                                         "chat"}]
 
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
-"answer"}}. `stale`: one of the `files` was written after the process started.
+"answer", "wrong", "measured"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
-what is wrong with what the port says: about any model, where a unit is named once for each of them.
-With "chat" a question is asked, else only the models listed; where "model" is null, any answer to
-HTTP will do.
-Standard library only, and no import of ours: it runs as the text of `python3 -c`.
+what is wrong with what the port says, and `wrong` if waiting cannot change it: about any model,
+where a unit is named once for each of them. With "chat" a question is asked, else only the models
+listed; where "model" is null, any answer to HTTP will do. `measured` is what the files of that name
+hold, by name.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import subprocess
@@ -21,7 +21,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from .model_server import ModelServer, Refused, Unanswered
 
 _PROPERTIES = {
     "LoadState": "load",
@@ -32,9 +33,6 @@ _PROPERTIES = {
     "NRestarts": "restarts",
     "ExecMainStartTimestampMonotonic": "started",
 }
-_SAID = ("content", "reasoning_content", "reasoning")
-# Seconds; a busy server answers a short question within this.
-_TIMEOUT = 60
 
 
 def main() -> int:
@@ -42,8 +40,10 @@ def main() -> int:
     states: dict[str, dict[str, Any]] = {}
     for entry in wanted:
         state, before = _state(entry), states.get(entry["unit"])
-        if before and before["answer"] != "ok":
-            state["answer"] = before["answer"]
+        if before:
+            state["measured"].update(before["measured"])
+            if before["answer"] != "ok":
+                state["answer"], state["wrong"] = before["answer"], before["wrong"]
         states[entry["unit"]] = state
     print(json.dumps(states))
     return 0
@@ -64,7 +64,10 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
         state[_PROPERTIES[key]] = value
     state["digest"] = _digest(state["pid"])
     state["stale"] = _stale(state.pop("started"), entry["files"])
-    state["answer"] = _answer(entry) if state["active"] == "active" else "the unit is not active"
+    state["measured"] = _measured(entry["measured"])
+    state["answer"], state["wrong"] = "the unit is not active", False
+    if state["active"] == "active":
+        state["answer"], state["wrong"] = _answer(entry)
     return state
 
 
@@ -92,48 +95,42 @@ def _digest(pid: str) -> str | None:
     return None
 
 
-def _answer(entry: dict[str, Any]) -> str:
-    address = urlsplit(entry["url"])
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT)
+def _measured(path: str | None) -> dict[str, Any]:
+    try:
+        return {path: json.loads(Path(path).read_bytes())} if path else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _answer(entry: dict[str, Any]) -> tuple[str, bool]:
+    """ "ok", or what is wrong, and whether that stays so."""
+    try:
+        wrong = _wrong(entry)
+    except Refused as refusal:
+        return f"it refuses a question: {refusal}", True
+    except (Unanswered, KeyError, IndexError, TypeError) as error:
+        return f"no answer: {error}", False
+    return wrong or "ok", wrong is not None
+
+
+def _wrong(entry: dict[str, Any]) -> str | None:
+    """What is wrong with what answers, None where nothing is."""
+    server = ModelServer(entry["url"])
     try:
         if entry["model"] is None:
-            connection.request("GET", "/")
-            status = connection.getresponse().status
-            return "ok" if status < 400 else f"no answer: HTTP status {status}"
-        models = _call(connection, "GET", "/v1/models")
-        names = [model["id"] for model in models["data"]]
-        if entry["model"] not in names:
-            return f"it serves {', '.join(names)} instead of {entry['model']}"
-        if entry["chat"]:
-            question = {
-                "model": entry["model"],
-                "messages": [{"role": "user", "content": "Hello"}],
-                "max_tokens": 8,
-                "temperature": 0,
-            }
-            reply = _call(connection, "POST", "/v1/chat/completions", question)
-            message = reply["choices"][0]["message"]
-            # vLLM and SGLang put what is thought apart, each under a name of its own.
-            if not any(message.get(part) for part in _SAID):
-                return "it answers a question with nothing"
-    except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as error:
-        return f"no answer: {error}"
+            server.greet()
+            return None
+        models = server.models()
+        if entry["model"] not in models:
+            return f"it serves {', '.join(models)} instead of {entry['model']}"
+        context = server.context(models[entry["model"]])
+        if context is not None and context < entry["context"]:
+            return f"a request may take {context} tokens instead of {entry['context']}"
+        if entry["chat"] and not server.chat(entry["model"], "Hello", 8):
+            return "it answers a question with nothing"
     finally:
-        connection.close()
-    return "ok"
-
-
-def _call(
-    connection: http.client.HTTPConnection, method: str, path: str, body: Any = None
-) -> dict[str, Any]:
-    data = json.dumps(body) if body is not None else None
-    connection.request(method, path, data, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    content = response.read()
-    if response.status != 200:
-        raise ValueError(f"HTTP status {response.status}")
-    parsed: dict[str, Any] = json.loads(content)
-    return parsed
+        server.close()
+    return None
 
 
 if __name__ == "__main__":
