@@ -15,7 +15,7 @@ from deploys.planning.plan import HostPlan, ServicePlan
 
 @deploy("llama.cpp")
 def install() -> None:
-    """Have the programs in a folder of their own, `current` pointing to it."""
+    """Have the programs in a folder of their own."""
     plan = current_plan()
     software = plan.software_of("llama.cpp")
     assert isinstance(software, Build)
@@ -36,7 +36,9 @@ def start() -> None:
 
     service.running(
         name="Configure and start the services, wait for their answer",
+        software=plan.software_of("llama.cpp"),
         units=[_unit(plan, planned) for planned in plan.services_of("llama.cpp")],
+        deployed=plan.deployed_of("llama.cpp"),
         systemd=plan.systemd,
     )
 

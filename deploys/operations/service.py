@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pyinfra import host, logger
@@ -14,9 +14,11 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts import services as facts
 from deploys.facts.files import Entries
-from deploys.operations import files, programs, transport
+from deploys.operations import files, programs, transport, versions
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
+from deploys.operations.versions import Version
+from deploys.planning.software import Software
 
 _WANTS = "/etc/systemd/system/multi-user.target.wants"
 # Seconds between two looks at a service that is starting, and between two lines about it.
@@ -45,31 +47,52 @@ class Unit:
     stable: float = 3.0
     patience: float = 1800.0
 
+    def to_json(self) -> dict[str, Any]:
+        """What is noted of it: all that it takes to ask it again."""
+        return {key: value for key, value in vars(self).items() if key != "files"}
+
 
 @operation()
-def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
+def running(
+    software: Software, units: Sequence[Unit], deployed: dict[str, Any], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
     """
-    Have services configured, enabled, running with that configuration, and answering.
+    Have the services of one engine configured, running with a version of it, and answering.
 
-    + units: what should run
+    + software: what is installed of the engine; `current` points to it afterwards
+    + units: all services of the engine
+    + deployed: their part of state.json
     + systemd: False in a tree that is being made into an image, where nothing is started
+
+    What does not answer is taken back: what served before serves again, and the host fails.
 
     Whether a restart is due is read from the running process, not remembered from this run: a run
     that was killed between writing a file and the restart is put right by the next one.
     """
-    missing = files.differing(list(dict.fromkeys(file for unit in units for file in unit.files)))
+    version = Version(
+        software=software,
+        files=tuple(dict.fromkeys(file for unit in units for file in unit.files)),
+        services=[unit.to_json() for unit in units],
+        deployed=deployed,
+    )
+    missing = files.differing([*version.entries, version.note])
+    unproven = version.note in missing
+    missing = [entry for entry in missing if entry != version.note]
     if not systemd:
         yield from _in_an_image(units, missing)
         return
     found = host.get_fact(facts.Units, questions=_questions(units, chat=False))
+    switched = version.link in missing
     todo = [
         unit
         for unit in units
-        if {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
+        if switched or {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
     ]
-    if not todo:
+    if not todo and not unproven:
         host.noop("all services run and answer")
         return
+    if switched:
+        yield HostCommand(versions.smoke, version)
     if missing:
         yield from _configure(missing)
     reload = any(state.reload == "yes" for state in found.values())
@@ -80,13 +103,22 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
         name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", name)
-        if state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}:
-            yield StringCommand(
-                *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
-                *("systemctl", "restart", name),
-            )
+        changed = switched or {*unit.files} & {*missing}
+        if state is None or _needs_a_start(unit, state) or changed:
+            yield _restart(unit)
     for unit in todo:
-        yield HostCommand(_wait_until_it_answers, unit)
+        yield HostCommand(_answers_or_goes_back, unit, version)
+    if unproven:
+        yield versions.proven(version)
+
+
+def _restart(unit: Unit) -> StringCommand:
+    name = QuoteString(unit.name)
+    return StringCommand(
+        *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
+        # Whether it came up is seen by looking: what served before can still serve.
+        *("systemctl", "restart", name, "||", "true"),
+    )
 
 
 def _in_an_image(
@@ -105,7 +137,7 @@ def _in_an_image(
 
 
 def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, None]:
-    yield files.write(missing, [file.path for file in missing if _is_unit_file(file.path)])
+    yield files.write(missing, [entry.path for entry in missing if _is_unit_file(entry.path)])
 
 
 def _is_unit_file(path: str) -> bool:
@@ -140,6 +172,54 @@ def _questions(units: Sequence[Unit], *, chat: bool) -> str:
             for unit in units
         ]
     )
+
+
+def _answers_or_goes_back(
+    state: State, host: Host, arguments: Any, unit: Unit, version: Version
+) -> bool:
+    """It answers; else what served before is put back, and the host fails all the same."""
+    if _wait_until_it_answers(state, host, arguments, unit):
+        return True
+    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    logger.error(
+        f"{host.print_prefix}{unit.name} does not answer with {version.engine}"
+        f" {version.software.version} as planned; {before}. More with: journalctl -u {unit.name}"
+    )
+    return False
+
+
+def bring_back(
+    state: State,
+    host: Host,
+    arguments: Any,
+    engine: str,
+    which: versions.Which,
+    failed: Version | None = None,
+) -> tuple[bool, str]:
+    """Have what a note says serve again; whether it does, and half a sentence that says so.
+
+    + failed: what is taken back, None for what serves now
+    """
+    note, problem = versions.restored(host, arguments, engine, which, failed)
+    if note is None:
+        return False, problem
+    for name in note["stop"]:
+        transport.run(host, arguments, "systemctl", "disable", "--quiet", "--now", name)
+    # Another version of ours may have noted it.
+    known = {field.name for field in fields(Unit)}
+    units = [
+        Unit(files=(), **{key: each[key] for key in known & {*each}}) for each in note["services"]
+    ]
+    transport.run(host, arguments, "systemctl", "daemon-reload")
+    for unit in units:
+        looked = _look(host, arguments, unit)
+        if looked is None or looked.enabled != "enabled" or _needs_a_start(unit, looked):
+            transport.run(host, arguments, "systemctl", "enable", "--quiet", QuoteString(unit.name))
+            transport.run(host, arguments, _restart(unit))
+    back = f"{engine} {note['version']}"
+    if all(_wait_until_it_answers(state, host, arguments, unit) for unit in units):
+        return True, f"{back} serves again, with the settings that it had"
+    return False, f"{back} was put back, with the settings that it had, and does not answer either"
 
 
 def _wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
