@@ -182,8 +182,8 @@ def _answers_or_goes_back(
         return True
     _, before = bring_back(state, host, arguments, version.engine, "serving", version)
     logger.error(
-        f"{host.print_prefix}{unit.name} does not answer with {version.engine}"
-        f" {version.software.version} as planned; {before}. More with: journalctl -u {unit.name}"
+        f"{host.print_prefix}{unit.name} does not answer with {version} as planned; {before}."
+        f" More with: journalctl -u {unit.name}"
     )
     return False
 
@@ -193,12 +193,12 @@ def bring_back(
     host: Host,
     arguments: Any,
     engine: str,
-    which: versions.Which,
-    failed: Version | None = None,
+    which: versions.Note,
+    failed: Version | versions.Note,
 ) -> tuple[bool, str]:
     """Have what a note says serve again; whether it does, and half a sentence that says so.
 
-    + failed: what is taken back, None for what serves now
+    + failed: what is taken back
     """
     note, problem = versions.restored(host, arguments, engine, which, failed)
     if note is None:

@@ -27,7 +27,7 @@ _STATE = "/var/lib/modelrack/state.json"
 # Seconds; large packages are read from a cold disk while they are imported.
 _SMOKE = 300
 
-Which = Literal["serving", "previous"]
+Note = Literal["serving", "previous"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,9 @@ class Version:
     @property
     def engine(self) -> str:
         return self.software.name
+
+    def __str__(self) -> str:
+        return f"{self.engine} {Path(self.software.directory).name}"
 
     @property
     def link(self) -> Link:
@@ -91,34 +94,42 @@ def smoke(state: State, host: Host, arguments: Any, version: Version) -> bool:
         for line in (output.stdout_lines + output.stderr_lines)[-10:]:
             logger.error(f"{host.print_prefix}  {line}")
         logger.error(
-            f"{host.print_prefix}{version.engine} {version.software.version} does not run on this"
-            f" machine, see above; nothing was switched to it. It lies in"
-            f" {version.software.directory}: remove that folder there to have it made anew."
+            f"{host.print_prefix}{version} does not run on this machine, see above; nothing was"
+            f" switched to it. To have it made anew, remove {version.software.directory} there."
         )
     return ok
 
 
 def proven(version: Version) -> StringCommand:
     """The command that notes what serves, and removes versions other than it and the one before."""
-    request = {"note": version.note.path, "content": version.text, "state": _STATE}
     program = programs.inline("versions", "prove")
-    return StringCommand(*program.bits, _stdin=json.dumps(request))
+    request = _request(version.engine, state=_STATE, text=version.text)
+    return StringCommand(*program.bits, _stdin=request)
 
 
 def restored(
-    host: Host, arguments: Any, engine: str, which: Which, failed: Version | None
+    host: Host, arguments: Any, engine: str, note: Note, failed: Version | Note
 ) -> tuple[dict[str, Any] | None, str]:
     """Put back the link and the files of a note: the note, else why there is nothing to be had.
 
-    + failed: what is taken back, None for what serves now
+    + failed: what is taken back
     """
-    request = {
-        "note": f"{NOTES}/{engine}/{which}.json",
-        "failed": failed.text if failed else None,
-    }
+    what = {"text": failed.text} if isinstance(failed, Version) else {"failed": failed}
+    request = _request(engine, note=note, **what)
     program = programs.inline("versions", "restore")
-    ok, output = transport.run(host, arguments, *program.bits, _stdin=json.dumps(request))
+    ok, output = transport.run(host, arguments, program, _stdin=request)
     if not ok:
-        return None, f"what served before could not be put back: {output.stderr}"
-    note = json.loads(output.stdout_lines[-1])
-    return note, "there is nothing else to go back to"
+        return None, f"what served before cannot be put back: {output.stderr}"
+    return json.loads(output.stdout_lines[-1]), "there is nothing else to go back to"
+
+
+def withdrawn(host: Host, arguments: Any, engine: str) -> str:
+    """Note that the previous version serves again: "", or why it cannot be noted."""
+    program = programs.inline("versions", "withdraw")
+    request = _request(engine, state=_STATE)
+    ok, output = transport.run(host, arguments, program, _stdin=request)
+    return "" if ok else output.stderr or "no answer"
+
+
+def _request(engine: str, **more: str) -> str:
+    return json.dumps({"folder": f"{NOTES}/{engine}", **more})

@@ -1,18 +1,24 @@
-"""Note which version of an engine serves, or put back what a note says.
+"""Which versions of an engine have served, and what it takes to have one serve again.
 
-    python3 versions.py prove < {"note": path of serving.json, "content": text, "state": path}
-    python3 versions.py restore < {"note": path of a note, "failed": text of another, or null}
+    python3 versions.py prove    < {"folder", "state", "text"}
+    python3 versions.py withdraw < {"folder", "state"}
+    python3 versions.py restore  < {"folder", "note": name, "failed": name, or "text"}
+    python3 versions.py noted FOLDER
 
-A note says of one version: "engine", "version", "directory", "entries" (units, settings and the
-link `current`, for put.py), "services", and "deployed", its part of state.json.
+A folder is /var/lib/modelrack/engines/<engine>, and has notes: serving.json, previous.json of the
+version before, and withdrawn.json where the previous one serves again. A note says of a version:
+"engine", "directory", "entries" (units, settings and the link `current`, for put.py), "services",
+and "deployed", its part of state.json.
 
-prove writes the note last, so that what a killed run left undone is done by the next one. The note
-of another version becomes previous.json beside it. Versions that neither of the two names are
-removed, unless a process still uses them.
+prove notes as serving the text of a note. withdraw notes as serving what is the previous one. Both
+write last what tells that they are done, so that the next run does what a killed one left undone.
+Versions that no note names are removed, unless a process still uses them.
 
-restore writes what is not as the note says, and prints {"version", "services", "stop"}: what is to
-be asked, and the units of what failed, else of what serves, that are not among them. null when
-nothing is noted, or nothing else than what failed.
+restore writes what is not as a note says, and prints {"version", "services", "stop"}: what is to be
+asked, and the units of what failed that are not among them. null when there is no such note, or
+when it says the same as what failed.
+
+noted prints the versions by engine and note, for all engines of a folder.
 """
 
 from __future__ import annotations
@@ -31,32 +37,52 @@ from . import durable, processes, put
 
 # A version, and what lies beside it under its name: a lock, a record, something half made.
 _VERSION = re.compile(r"\.?(.+-[0-9a-f]{12})(?:\..*)?")
+_NOTES = ("serving", "previous", "withdrawn")
 
 
 def main() -> int:
+    verb, *words = sys.argv[1:]
+    if verb == "noted":
+        print(json.dumps({path.name: _noted(path) for path in sorted(Path(words[0]).glob("*/"))}))
+        return 0
     request: dict[str, Any] = json.load(sys.stdin)
+    verbs = {"prove": _prove, "withdraw": _withdraw, "restore": _restore}
     try:
-        return {"prove": _prove, "restore": _restore}[sys.argv[1]](request)
+        return verbs[verb](Path(request["folder"]), request)
     except OSError as error:
         print(f"the versions could not be changed: {error}", file=sys.stderr)
         return 1
 
 
-def _prove(request: dict[str, Any]) -> int:
-    path = Path(request["note"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    proven = json.loads(request["content"])
-    before = _read(path)
+def _noted(folder: Path) -> dict[str, str]:
+    notes = {name: _read(folder, name) for name in _NOTES}
+    return {name: Path(note["directory"]).name for name, note in notes.items() if note}
+
+
+def _prove(folder: Path, request: dict[str, Any]) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    proven = json.loads(request["text"])
+    before = _read(folder, "serving")
     if before and before["directory"] != proven["directory"]:
-        durable.replace(path.with_name("previous.json"), path.read_bytes(), mode=0o600)
-    previous = _read(path.with_name("previous.json"))
-    _remove_others([note["directory"] for note in (proven, previous) if note])
+        _write(folder, "previous", (folder / "serving.json").read_bytes())
+        (folder / "withdrawn.json").unlink(missing_ok=True)
+    others = [_read(folder, name) for name in _NOTES[1:]]
+    _remove_all_but([note["directory"] for note in (proven, *others) if note])
     _deploy(Path(request["state"]), proven)
-    durable.replace(path, request["content"].encode(), mode=0o600)
+    _write(folder, "serving", request["text"].encode())
     return 0
 
 
-def _remove_others(kept: list[str]) -> None:
+def _withdraw(folder: Path, request: dict[str, Any]) -> int:
+    previous = (folder / "previous.json").read_bytes()
+    _write(folder, "withdrawn", (folder / "serving.json").read_bytes())
+    _deploy(Path(request["state"]), json.loads(previous))
+    _write(folder, "serving", previous)
+    (folder / "previous.json").unlink()
+    return 0
+
+
+def _remove_all_but(kept: list[str]) -> None:
     folder = Path(kept[0]).parent
     found = {
         path: match[1] for path in folder.iterdir() if (match := _VERSION.fullmatch(path.name))
@@ -89,22 +115,22 @@ def _deploy(path: Path, note: dict[str, Any]) -> None:
     durable.replace(path, (json.dumps(state, indent=2) + "\n").encode())
 
 
-def _restore(request: dict[str, Any]) -> int:
-    path = Path(request["note"])
-    note = _read(path)
-    failed = json.loads(request["failed"] or "null") or _read(path.with_name("serving.json")) or {}
-    if note is None or note["entries"] == failed.get("entries"):
+def _restore(folder: Path, request: dict[str, Any]) -> int:
+    note = _read(folder, request["note"])
+    failed = json.loads(request["text"]) if "text" in request else _read(folder, request["failed"])
+    failed = failed or {"entries": [], "services": []}
+    if note is None or note["entries"] == failed["entries"]:
         print("null")
         return 0
-    if not Path(note["directory"]).is_dir():
-        print(f"{note['directory']} is gone", file=sys.stderr)
+    directory = Path(note["directory"])
+    if not directory.is_dir():
+        print(f"{directory} is gone", file=sys.stderr)
         return 1
     if not put.write([entry for entry in note["entries"] if not _is_there(entry)]):
         return 1
     wanted = [service["name"] for service in note["services"]]
-    others = [service["name"] for service in failed.get("services", ())]
-    stop = [name for name in others if name not in wanted]
-    print(json.dumps({"version": note["version"], "services": note["services"], "stop": stop}))
+    stop = [each["name"] for each in failed["services"] if each["name"] not in wanted]
+    print(json.dumps({"version": directory.name, "services": note["services"], "stop": stop}))
     return 0
 
 
@@ -120,12 +146,16 @@ def _is_there(entry: dict[str, Any]) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(folder: Path, name: str) -> dict[str, Any] | None:
     try:
-        note: dict[str, Any] = json.loads(path.read_bytes())
+        note: dict[str, Any] = json.loads((folder / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return None
     return note
+
+
+def _write(folder: Path, name: str, text: bytes) -> None:
+    durable.replace(folder / f"{name}.json", text, mode=0o600)
 
 
 if __name__ == "__main__":

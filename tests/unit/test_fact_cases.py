@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from deploys.facts import files, jobs, machine, packages, services, sysctl, users, weights
+from deploys.facts import (
+    files,
+    jobs,
+    machine,
+    packages,
+    services,
+    sysctl,
+    users,
+    versions,
+    weights,
+)
 from tests.unit import case_commands
 
 CASES = Path(__file__).parent / "cases" / "facts"
@@ -28,6 +38,7 @@ DEFAULTS = {
     services.Units: {},
     sysctl.Settings: {},
     users.Accounts: {},
+    versions.Versions: {},
     weights.Manifests: set(),
 }
 
