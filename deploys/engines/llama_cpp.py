@@ -6,11 +6,8 @@ from pyinfra.api import deploy
 
 from deploys.facts.plan import current_plan
 from deploys.operations import build, service
-from deploys.operations.files import File
 from deploys.operations.service import Unit
-from deploys.planning import render
 from deploys.planning.builds import Build
-from deploys.planning.plan import HostPlan, ServicePlan
 
 
 @deploy("llama.cpp")
@@ -37,18 +34,7 @@ def start() -> None:
     service.running(
         name="Configure and start the services, wait for their answer",
         software=plan.software_of("llama.cpp"),
-        units=[_unit(plan, planned) for planned in plan.services_of("llama.cpp")],
+        units=[Unit.of(plan, planned) for planned in plan.services_of("llama.cpp")],
         deployed=plan.deployed_of("llama.cpp"),
         systemd=plan.systemd,
-    )
-
-
-def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
-    rendered, digest = render.service(plan, planned)
-    return Unit(
-        name=planned.unit,
-        files=tuple(map(File.of, rendered)),
-        digest=digest,
-        url=planned.url,
-        model=planned.name,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 
@@ -18,6 +19,8 @@ class Unit:
     + digest: of the configuration that the running process was started with
     + stale: a file of that configuration was written since then
     + answer: "ok" when the right model answers, else what is wrong
+    + wrong: waiting does not change that
+    + measured: how fast it was when that was measured last (remote/measure.py), {} for never
     """
 
     load: str
@@ -29,6 +32,8 @@ class Unit:
     digest: str | None
     stale: bool
     answer: str
+    wrong: bool
+    measured: dict[str, Any]
 
     def to_json(self) -> dict[str, object]:
         return dict(vars(self))

@@ -1,10 +1,8 @@
-"""Model servers as systemd units: written, verified, started, and seen to answer."""
+"""Model servers as systemd units: written, verified, started, and seen to be healthy."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,16 +12,15 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts import services as facts
 from deploys.facts.files import Entries
-from deploys.operations import files, programs, transport, versions
+from deploys.operations import files, health, transport, versions
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
 from deploys.operations.versions import Version
+from deploys.planning import render
+from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.software import Software
 
 _WANTS = "/etc/systemd/system/multi-user.target.wants"
-# Seconds between two looks at a service that is starting, and between two lines about it.
-_LOOK_EVERY = 0.5
-_SAY_EVERY = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +28,57 @@ class Unit:
     """One service of a machine.
 
     + name: of the unit, with its instance
+    + engine: who serves, so whose words its journal is in
     + files: unit file and configuration; the same File may belong to several services
     + digest: of all that a running process must have been started with; it finds it in its
       environment as MODELRACK_DIGEST
     + url, model: where it answers, and which model must
+    + context: tokens that one request must be able to use
+    + measured: file on the machine that keeps how fast it is
+    + floor: tokens per second that one request alone must get; None for no opinion
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
+
+    A new field needs a default: machines have notes of older units, to go back to them.
     """
 
     name: str
+    engine: str
     files: tuple[File, ...]
     digest: str
     url: str
     model: str
+    context: int
+    measured: str
+    floor: float | None = None
     stable: float = 3.0
     patience: float = 1800.0
 
-    def to_json(self) -> dict[str, Any]:
-        """What is noted of it: all that it takes to ask it again."""
-        return {key: value for key, value in vars(self).items() if key != "files"}
+    @classmethod
+    def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
+        """The unit of a service of the plan."""
+        rendered, digest = render.service(plan, planned)
+        return cls(
+            name=planned.unit,
+            engine=planned.engine,
+            files=tuple(map(File.of, rendered)),
+            digest=digest,
+            url=planned.url,
+            model=planned.name,
+            context=planned.context,
+            measured=planned.measured,
+            floor=planned.floor,
+        )
+
+    @classmethod
+    def noted(cls, note: dict[str, Any]) -> Unit:
+        """The unit that a machine has noted; its files are there."""
+        known = {field.name for field in fields(cls)} & {*note}
+        return cls(files=(), **{name: note[name] for name in known})
+
+    def to_note(self) -> dict[str, Any]:
+        """All that it takes to ask it again."""
+        return {name: value for name, value in vars(self).items() if name != "files"}
 
 
 @operation()
@@ -72,7 +101,7 @@ def running(
     version = Version(
         software=software,
         files=tuple(dict.fromkeys(file for unit in units for file in unit.files)),
-        services=[unit.to_json() for unit in units],
+        services=[unit.to_note() for unit in units],
         deployed=deployed,
     )
     missing = files.differing([*version.entries, version.note])
@@ -81,7 +110,7 @@ def running(
     if not systemd:
         yield from _in_an_image(units, missing)
         return
-    found = host.get_fact(facts.Units, questions=_questions(units, chat=False))
+    found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
     switched = version.link in missing
     todo = [
         unit
@@ -98,16 +127,23 @@ def running(
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
+    unmeasured = []
     for unit in todo:
         state = found.get(unit.name)
         name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", name)
         changed = switched or {*unit.files} & {*missing}
-        if state is None or _needs_a_start(unit, state) or changed:
+        starts = changed or state is None or _needs_a_start(unit, state)
+        if starts or state is None or not health.is_measured(unit, state):
+            unmeasured.append(unit)
+        if starts:
             yield _restart(unit)
     for unit in todo:
-        yield HostCommand(_answers_or_goes_back, unit, version)
+        yield HostCommand(_or_go_back, health.wait_until_it_answers, unit, version)
+    # When all are up: what loads a model takes the machine's time from its neighbours.
+    for unit in unmeasured:
+        yield HostCommand(_or_go_back, health.measure, unit, version)
     if unproven:
         yield versions.proven(version)
 
@@ -116,7 +152,7 @@ def _restart(unit: Unit) -> StringCommand:
     name = QuoteString(unit.name)
     return StringCommand(
         *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
-        # Whether it came up is seen by looking: what served before can still serve.
+        # Whether it came up is seen by looking: if not, what served before can serve again.
         *("systemctl", "restart", name, "||", "true"),
     )
 
@@ -152,6 +188,7 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
         and state.reload == "no"
         and not _needs_a_start(unit, state)
         and state.answer == "ok"
+        and health.is_measured(unit, state)
     )
 
 
@@ -159,30 +196,20 @@ def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
     return state.active != "active" or state.digest != unit.digest or state.stale
 
 
-def _questions(units: Sequence[Unit], *, chat: bool) -> str:
-    return json.dumps(
-        [
-            {
-                "unit": unit.name,
-                "url": unit.url,
-                "model": unit.model,
-                "files": [file.path for file in unit.files],
-                "chat": chat,
-            }
-            for unit in units
-        ]
-    )
-
-
-def _answers_or_goes_back(
-    state: State, host: Host, arguments: Any, unit: Unit, version: Version
+def _or_go_back(
+    state: State,
+    host: Host,
+    arguments: Any,
+    check: Callable[[State, Host, Any, Unit], bool],
+    unit: Unit,
+    version: Version,
 ) -> bool:
-    """It answers; else what served before is put back, and the host fails all the same."""
-    if _wait_until_it_answers(state, host, arguments, unit):
+    """A check of one service; where it fails, what served before is put back, and the run fails."""
+    if check(state, host, arguments, unit):
         return True
     _, before = bring_back(state, host, arguments, version.engine, "serving", version)
     logger.error(
-        f"{host.print_prefix}{unit.name} does not answer with {version} as planned; {before}."
+        f"{host.print_prefix}{unit.name} does not serve as planned with {version}; {before}."
         f" More with: journalctl -u {unit.name}"
     )
     return False
@@ -193,85 +220,29 @@ def bring_back(
     host: Host,
     arguments: Any,
     engine: str,
-    which: versions.Note,
+    note: versions.Note,
     failed: Version | versions.Note,
 ) -> tuple[bool, str]:
     """Have what a note says serve again; whether it does, and half a sentence that says so.
 
     + failed: what is taken back
     """
-    note, problem = versions.restored(host, arguments, engine, which, failed)
-    if note is None:
+    restored, problem = versions.restored(host, arguments, engine, note, failed)
+    if restored is None:
         return False, problem
-    for name in note["stop"]:
-        transport.run(host, arguments, "systemctl", "disable", "--quiet", "--now", name)
-    # Another version of ours may have noted it.
-    known = {field.name for field in fields(Unit)}
-    units = [
-        Unit(files=(), **{key: each[key] for key in known & {*each}}) for each in note["services"]
-    ]
     transport.run(host, arguments, "systemctl", "daemon-reload")
+    for name in map(QuoteString, restored["stop"]):
+        transport.run(host, arguments, "systemctl", "disable", "--quiet", "--now", name)
+    units = [Unit.noted(each) for each in restored["services"]]
     for unit in units:
-        looked = _look(host, arguments, unit)
-        if looked is None or looked.enabled != "enabled" or _needs_a_start(unit, looked):
-            transport.run(host, arguments, "systemctl", "enable", "--quiet", QuoteString(unit.name))
+        found = health.look(host, arguments, unit)
+        if found is None or found.enabled != "enabled" or _needs_a_start(unit, found):
+            name = QuoteString(unit.name)
+            transport.run(host, arguments, "systemctl", "enable", "--quiet", name)
             transport.run(host, arguments, _restart(unit))
-    back = f"{engine} {note['version']}"
-    if all(_wait_until_it_answers(state, host, arguments, unit) for unit in units):
-        return True, f"{back} serves again, with the settings that it had"
-    return False, f"{back} was put back, with the settings that it had, and does not answer either"
-
-
-def _wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
-    """The right model answers a question, and the process stays the same for a while."""
-    started = said = time.monotonic()
-    first: facts.Unit | None = None
-    answering_since = started
-    while True:
-        now = time.monotonic()
-        found = _look(host, arguments, unit)
-        if found is not None and found.active == "active" and found.answer == "ok":
-            if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
-                first, answering_since = found, now
-            elif now - answering_since >= unit.stable:
-                logger.info(f"{host.print_prefix}{unit.name} answers as {unit.model} on {unit.url}")
-                return True
-        elif found is not None and found.active in ("failed", "inactive"):
-            return _give_up(host, arguments, unit, f"{unit.name} stopped: it is {found.active}")
-        elif now - started > unit.patience:
-            why = found.answer if found else "its state cannot be read"
-            return _give_up(host, arguments, unit, f"{unit.name} does not answer: {why}")
-        elif found is not None and int(found.restarts or 0) >= 3:
-            return _give_up(host, arguments, unit, f"{unit.name} keeps stopping")
-        if now - said >= _SAY_EVERY:
-            said = now
-            logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
-        transport.pause(_LOOK_EVERY)
-
-
-def _look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
-    ok, output = transport.run(
-        host,
-        arguments,
-        *("printf", "%s", QuoteString(_questions([unit], chat=True)), "|"),
-        programs.inline("services"),
-    )
-    if not ok or not output.stdout_lines:
-        return None
-    return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])
-
-
-def _give_up(host: Host, arguments: Any, unit: Unit, reason: str) -> bool:
-    _, journal = transport.run(
-        host,
-        arguments,
-        *("journalctl", "--no-pager", "--output=cat", "--lines=20", "--unit"),
-        QuoteString(unit.name),
-    )
-    for line in journal.stdout_lines:
-        logger.error(f"{host.print_prefix}  {line}")
-    logger.error(
-        f"{host.print_prefix}{reason}. The lines above are the end of its journal;"
-        f" more with: journalctl -u {unit.name}"
-    )
-    return False
+    version = f"{engine} {restored['version']}"
+    if not all(health.wait_until_it_answers(state, host, arguments, unit) for unit in units):
+        return False, f"{version} was put back with the settings that it had, and does not either"
+    for unit in units:
+        health.measure(state, host, arguments, unit)
+    return True, f"{version} serves again, with the settings that it had"

@@ -67,6 +67,7 @@ class ServicePlan:
 
     + context: tokens of one request; the server is given context times parallel
     + threads: physical cores that compute
+    + floor: tokens per second that one request alone must get; None where nothing is known
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
 
@@ -78,6 +79,7 @@ class ServicePlan:
     context: int
     parallel: int
     threads: int
+    floor: float | None
     placement: Placement
     weights: Weights
 
@@ -85,9 +87,15 @@ class ServicePlan:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def measured(self) -> str:
+        """File on the machine that says how fast it was after its last start."""
+        return f"/var/lib/modelrack/services/{self.name}.json"
+
     def to_json(self) -> dict[str, Any]:
         return {
             **vars(self),
+            "measured": self.measured,
             "placement": self.placement.to_json(),
             "weights": asdict(self.weights),
         }

@@ -34,6 +34,8 @@ class Service:
     + gpu_share: share of each card's memory that the engine may take, 0 to 1; None leaves it
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
+    + floor: tokens per second that one request alone must get: less is a warning, less than a third
+      of it a failure; None leaves it to the plan
     + merge: keep a split GGUF as one file on disk, for tools that cannot read shards
     """
 
@@ -50,6 +52,7 @@ class Service:
     gpu_share: float | None = None
     gpu_layers: int | None = None
     cpu_experts: int | None = None
+    floor: float | None = None
     merge: bool = False
 
     def __post_init__(self) -> None:
@@ -90,6 +93,11 @@ class Service:
             raise Refusal(
                 f"Service {self.name}: gpu_share is {self.gpu_share}",
                 "Give a share above 0 and up to 1, such as 0.92, or leave the line out",
+            )
+        if self.floor is not None and self.floor <= 0:
+            raise Refusal(
+                f"Service {self.name}: floor is {self.floor}",
+                "Give tokens per second above 0, or leave the line out",
             )
         if self.kv_cache not in get_args(KvCache):
             raise Refusal(

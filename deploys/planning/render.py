@@ -22,6 +22,7 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
         file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
         file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
     ]
+    files.append(file("base/modelrack-failed@.service", FAILED_UNIT))
     manager = plan.package_manager
     if isinstance(manager, Apt):
         files.append(file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
@@ -100,6 +101,9 @@ SYSCTL: dict[str, int] = {
     "vm.max_map_count": 1048576,
     "vm.swappiness": 1,
 }
+
+# Every engine's unit starts it, by OnFailure.
+FAILED_UNIT = "/etc/systemd/system/modelrack-failed@.service"
 
 # apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"

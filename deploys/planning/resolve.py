@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, gpus, health, lanes
+from deploys.planning import builds, compatibility, floors, gpus, health, lanes
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -84,7 +84,7 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
         software=_software(engines, site, machine, locks, gpu, against),
         weights=weights,
         services=tuple(
-            _service(service, placement, weights, machine)
+            _service(service, placement, weights, gpu, machine)
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
@@ -211,20 +211,26 @@ def _software(
 
 
 def _service(
-    service: Service, placement: Placement, weights: Sequence[Weights], machine: Machine
+    service: Service,
+    placement: Placement,
+    weights: Sequence[Weights],
+    gpu: Accelerator | None,
+    machine: Machine,
 ) -> ServicePlan:
-    key = model_of(service).key
+    model = model_of(service)
+    fetched = next(plan for plan in weights if plan.model == model.key)
     return ServicePlan(
         name=service.name,
         engine=service.engine,
         unit=_unit(service),
-        model=key,
+        model=model.key,
         port=service.port,
         context=placement.context,
         parallel=placement.parallel,
         threads=machine.cores,
+        floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
-        weights=next(plan for plan in weights if plan.model == key),
+        weights=fetched,
     )
 
 

@@ -1,4 +1,4 @@
-"""The programs by name: weights, artifact, build, venv, job, lock.
+"""The programs by name: weights, artifact, build, venv, job, last-words, lock.
 
 Exit 0: done. Exit 1: failed, the last line on standard error says why and what to do. Exit 75:
 another process has the lock. Exit 143: stopped by a signal.
@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("directory", type=Path)
     command.add_argument("--tail", type=int, default=10)
     command.set_defaults(program=_job_status)
+    command = programs.add_parser("last-words")
+    command.add_argument("unit")
+    command.set_defaults(program=_last_words)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
 
@@ -178,6 +181,13 @@ def _job_status(options: Any) -> int:
     from . import job
 
     print(json.dumps(job.status(options.directory, options.tail)))
+    return 0
+
+
+def _last_words(options: Any) -> int:
+    from . import last_words
+
+    print(last_words.keep(options.unit))
     return 0
 
 

@@ -1,17 +1,17 @@
 """Print how systemd units stand and what answers on their ports, as one JSON object.
 
-    python3 services.py < units.json        [{"unit", "url", "model", "files", "chat"}]
+    python3 services.py < units.json   [{"unit", "url", "model", "context", "files", "measured",
+                                         "chat"}]
 
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
-"answer"}}. `stale`: one of the `files` was written after the process started.
+"answer", "wrong", "measured"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
-what is wrong with what the port says. With "chat" a question is asked, else only the models listed.
-Standard library only, and no import of ours: it runs as the text of `python3 -c`.
+what is wrong with what the port says, and `wrong` if waiting cannot change it. With "chat" a
+question is asked, else only the models listed. `measured` is what the file of that name holds.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import subprocess
@@ -19,7 +19,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from .model_server import ModelServer, Unanswered
 
 _PROPERTIES = {
     "LoadState": "load",
@@ -30,8 +31,6 @@ _PROPERTIES = {
     "NRestarts": "restarts",
     "ExecMainStartTimestampMonotonic": "started",
 }
-# Seconds; a busy server answers a short question within this.
-_TIMEOUT = 60
 
 
 def main() -> int:
@@ -55,7 +54,14 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
         state[_PROPERTIES[key]] = value
     state["digest"] = _digest(state["pid"])
     state["stale"] = _stale(state.pop("started"), entry["files"])
-    state["answer"] = _answer(entry) if state["active"] == "active" else "the unit is not active"
+    state["measured"] = _measured(entry["measured"])
+    state["answer"], state["wrong"] = "the unit is not active", False
+    if state["active"] == "active":
+        try:
+            state["answer"] = _wrong(entry) or "ok"
+            state["wrong"] = state["answer"] != "ok"
+        except (Unanswered, KeyError, IndexError, TypeError) as error:
+            state["answer"] = f"no answer: {error}"
     return state
 
 
@@ -83,43 +89,29 @@ def _digest(pid: str) -> str | None:
     return None
 
 
-def _answer(entry: dict[str, Any]) -> str:
-    address = urlsplit(entry["url"])
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT)
+def _measured(path: str) -> dict[str, Any]:
     try:
-        models = _call(connection, "GET", "/v1/models")
-        names = [model["id"] for model in models["data"]]
-        if entry["model"] not in names:
-            return f"it serves {', '.join(names)} instead of {entry['model']}"
-        if entry["chat"]:
-            question = {
-                "model": entry["model"],
-                "messages": [{"role": "user", "content": "Hello"}],
-                "max_tokens": 8,
-                "temperature": 0,
-            }
-            reply = _call(connection, "POST", "/v1/chat/completions", question)
-            message = reply["choices"][0]["message"]
-            if not message.get("content") and not message.get("reasoning_content"):
-                return "it answers a question with nothing"
-    except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as error:
-        return f"no answer: {error}"
+        found: dict[str, Any] = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _wrong(entry: dict[str, Any]) -> str | None:
+    """What is wrong with what answers, None where nothing is."""
+    server = ModelServer(entry["url"])
+    try:
+        models = {model["id"]: model for model in server.models()}
+        if entry["model"] not in models:
+            return f"it serves {', '.join(models)} instead of {entry['model']}"
+        context = server.context(models[entry["model"]])
+        if context is not None and context < entry["context"]:
+            return f"a request may take {context} tokens instead of {entry['context']}"
+        if entry["chat"] and not server.chat(entry["model"], "Hello", 8):
+            return "it answers a question with nothing"
     finally:
-        connection.close()
-    return "ok"
-
-
-def _call(
-    connection: http.client.HTTPConnection, method: str, path: str, body: Any = None
-) -> dict[str, Any]:
-    data = json.dumps(body) if body is not None else None
-    connection.request(method, path, data, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    content = response.read()
-    if response.status != 200:
-        raise ValueError(f"HTTP status {response.status}")
-    parsed: dict[str, Any] = json.loads(content)
-    return parsed
+        server.close()
+    return None
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ _FOLDERS = (
     "/opt/modelrack/engines",
     "/var/lib/modelrack",
     "/var/lib/modelrack/jobs",
+    "/var/lib/modelrack/services",
 )
 
 
@@ -39,6 +40,7 @@ def install() -> None:
         entries=[
             *(Directory(path=path) for path in _FOLDERS),
             Directory(path="/etc/modelrack/secrets", mode="700"),
+            Directory(path="/var/lib/modelrack/failures", mode="700"),
             Directory(path=data_root),
             Directory(path=f"{data_root}/models"),
             *map(File.of, render.base(plan)),

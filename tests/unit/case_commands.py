@@ -119,4 +119,6 @@ def _argument(value: Any) -> Any:
         return str(value)
     if isinstance(value, Version):
         return f"{value.engine} {value.software.version}"
+    if callable(value):
+        return value.__name__
     return value.name if is_dataclass(value) else value

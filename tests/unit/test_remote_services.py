@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).parents[2] / "deploys" / "remote" / "services.py"
+from deploys.operations import programs
+
 UNIT = "llama-server@r1.service"
 # Prints what systemd prints of one start: seconds since the epoch where it knows that format, a
 # date in UTC to the microsecond, and microseconds since the machine was booted.
@@ -67,11 +68,13 @@ def _ask(folder: Path, *, started: float, version: int = 252, **told: str) -> di
         "unit": UNIT,
         "url": "http://127.0.0.1:1",
         "model": "r1",
+        "context": 4096,
         "files": files,
+        "measured": str(folder / "measured.json"),
         "chat": False,
     }
     run = subprocess.run(
-        [sys.executable, "-c", PROGRAM.read_text()],
+        ["sh", "-c", programs.inline("services").get_raw_value()],
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C"},
         **{"input": json.dumps([question]), "capture_output": True, "text": True, "timeout": 60},
     )
@@ -116,6 +119,8 @@ def test_the_fields_are_those_of_systemd_and_ours(folder: Path) -> None:
         "restarts": "0",
         "digest": None,
         "stale": False,
+        "wrong": False,
+        "measured": {},
     }
 
 

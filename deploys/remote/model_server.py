@@ -1,0 +1,128 @@
+"""What a model server says through its OpenAI API; every engine has words of its own in it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+# Seconds; a busy server answers a short question within this.
+_TIMEOUT = 60
+
+
+class Unanswered(Exception):
+    """There is no answer, or one that cannot be read; the text says why."""
+
+
+class ModelServer:
+    """One server on one port, asked one question at a time.
+
+    + url: such as http://127.0.0.1:8080
+    """
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=_TIMEOUT
+        )
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that it lists."""
+        listed: list[dict[str, Any]] = self._read(self._ask("GET", "/v1/models"))["data"]
+        return listed
+
+    def context(self, model: dict[str, Any]) -> int | None:
+        """Tokens that one request to a listed model may take; None where it does not say.
+
+        SGLang lists what the model could take, and keeps the size of its cache elsewhere; Ollama
+        says it of a model that is loaded, and llama-server of one slot.
+        """
+        owner = model.get("owned_by")
+        found = [model.get("max_model_len"), (model.get("meta") or {}).get("n_ctx")]
+        if owner == "sglang":
+            about = self._read(self._ask("GET", "/server_info"))
+            found.append(about.get("max_total_num_tokens"))
+        elif owner == "library":
+            loaded = self._read(self._ask("GET", "/api/ps"))["models"]
+            name = model["id"].partition(":")[0]
+            found += [
+                each.get("context_length")
+                for each in loaded
+                if each["name"].partition(":")[0] == name
+            ]
+        return min((int(tokens) for tokens in found if tokens), default=None)
+
+    def chat(self, model: str, question: str, tokens: int) -> str:
+        """The answer to a question, its reasoning included."""
+        reply = self._read(self._ask("POST", _CHAT, _question(model, question, tokens)))
+        return _said(reply["choices"][0]["message"])
+
+    def stream(self, model: str, question: str, tokens: int) -> Iterator[tuple[str, int | None]]:
+        """Each piece of an answer of `tokens` tokens, and how many there are so far if it says so.
+
+        The answer is made as long as that even where the model would end it, if the engine can.
+        """
+        options = {"include_usage": True, "continuous_usage_stats": True}
+        body = _question(model, question, tokens)
+        body.update(stream=True, stream_options=options, ignore_eos=True)
+        response = self._ask("POST", _CHAT, body)
+        try:
+            for line in response:
+                data = line.partition(b"data:")[2].strip()
+                if data and data != b"[DONE]":
+                    piece = json.loads(data)
+                    choices = piece.get("choices") or [{}]
+                    usage = piece.get("usage") or {}
+                    yield _said(choices[0].get("delta") or {}), usage.get("completion_tokens")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unanswered(str(error)) from error
+
+    def close(self) -> None:
+        """Hang up; an answer that is not at its end yet is given up by the server."""
+        self._connection.close()
+
+    def _ask(self, method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
+        data = json.dumps(body) if body is not None else None
+        try:
+            self._connection.request(method, path, data, {"Content-Type": "application/json"})
+            response = self._connection.getresponse()
+            if response.status != 200:
+                raise Unanswered(f"HTTP status {response.status}{_complaint(response.read())}")
+        except (OSError, http.client.HTTPException) as error:
+            raise Unanswered(str(error)) from error
+        return response
+
+    def _read(self, response: http.client.HTTPResponse) -> dict[str, Any]:
+        try:
+            parsed: dict[str, Any] = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unanswered(str(error)) from error
+        return parsed
+
+
+_CHAT = "/v1/chat/completions"
+
+
+def _question(model: str, question: str, tokens: int) -> dict[str, Any]:
+    messages = [{"role": "user", "content": question}]
+    return {"model": model, "messages": messages, "max_tokens": tokens, "temperature": 0}
+
+
+def _said(message: dict[str, Any]) -> str:
+    """Reasoning has another name with vLLM than with llama-server and SGLang."""
+    words = (message.get(key) for key in ("reasoning", "reasoning_content", "content"))
+    return "".join(word for word in words if word)
+
+
+def _complaint(body: bytes) -> str:
+    """What a refusal says for people: {"error": {"message": ...}}, or something like it."""
+    try:
+        said = json.loads(body)
+        said = said.get("error", said)
+        said = said.get("message", said) if isinstance(said, dict) else said
+    except (ValueError, AttributeError):
+        said = body.decode(errors="replace")
+    text = " ".join(str(said).split())[:300]
+    return f": {text}" if text else ""
