@@ -32,10 +32,11 @@ TIERS = (
     Tier("format", ("ruff", "format", "--check", ".")),
     Tier("types", ("mypy",)),
     Tier("layers", ("lint-imports",)),
-    Tier("unit", ("pytest", "tests/unit")),
+    Tier("unit", ("pytest", "-n", "auto", "tests/unit")),
     Tier("plans", ("pytest", "tests/plans")),
     Tier("lab", ("pytest", "tests/lab"), lab=True),
-    Tier("e2e", ("pytest", "tests/e2e"), lab=True),
+    # Four files at a time, as they wait for machines most of the time.
+    Tier("e2e", ("pytest", "-n", "4", "--dist", "loadfile", "tests/e2e"), lab=True),
 )
 
 

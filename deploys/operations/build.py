@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
@@ -41,12 +43,28 @@ def installed(
     yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
     packed = site.builds / f"{build.name}-{build.version}-{build.digest}.tar.gz"
     # One machine compiles; the others of its kind wait here, and take over if it fails.
-    with transport.turn(build.digest):
+    with transport.turn(build.digest), _alone(packed):
         first = not packed.exists()
         if first:
             yield from _compile(build, site, manager, packed, systemd=systemd)
     if not first:
         yield from _unpack(build, packed)
+
+
+@contextmanager
+def _alone(packed: Path) -> Iterator[None]:
+    """No other run on this computer compiles the same at the same time."""
+    packed.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{packed}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info(f"{host.print_prefix}another run compiles {packed.name}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-operation", action="store_true", help="kill after each operation, not a sample"
     )
-    parser.addoption("--kill-seed", type=int, help="which sample of operations is killed after")
+    # Drawn here, once, whether one process runs the tests or several do.
+    parser.addoption(
+        "--kill-seed",
+        type=int,
+        default=random.randrange(1_000_000),
+        help="which sample of operations is killed after",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"killed after a sample of operations: --kill-seed {config.getoption('--kill-seed')}"
 
 
 @pytest.fixture

@@ -50,17 +50,14 @@ def test_killed_after_an_operation(
     place: tuple[Lab, Rack],
     undisturbed: Undisturbed,
     request: pytest.FixtureRequest,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lab, rack = place
     every = range(1, undisturbed.operations + 1)
     if request.config.getoption("--every-operation"):
         chosen = list(every)
     else:
-        seed = request.config.getoption("--kill-seed") or random.randrange(1_000_000)
-        with capsys.disabled():
-            print(f"\nkilled after a sample of operations, --kill-seed {seed}")
-        chosen = sorted(random.Random(seed).sample(every, min(SAMPLE, len(every))))
+        sample = random.Random(request.config.getoption("--kill-seed"))
+        chosen = sorted(sample.sample(every, min(SAMPLE, len(every))))
     hub, github = _addresses(rack)
     for nth in chosen:
         (machine,) = lab.add(f"killed{nth}")

@@ -21,6 +21,12 @@ from tests.lab.process import LabError, run
 from tests.lab.tree import cache_root, locked
 
 NAMESPACES = Path("/run/netns")
+# Root may watch so many things at once, on the host and on all machines together. Linux begins with
+# 128, and a dozen systemds take more.
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_ENOUGH_INOTIFY = 2048
+# What labs change on the host while there are any.
+_SETTINGS = {"ip_forward": FORWARD, "inotify_instances": _INOTIFY}
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,10 @@ def register(owner: Owner) -> Path:
     before = runs() / "host.json"
     if not owners():
         runs().mkdir(exist_ok=True)
-        state = {"ip_forward": FORWARD.read_text(), "namespaces": NAMESPACES.exists()}
-        before.write_text(json.dumps(state))
+        settings = {name: path.read_text() for name, path in _SETTINGS.items()}
+        before.write_text(json.dumps({**settings, "namespaces": NAMESPACES.exists()}))
+        if int(_INOTIFY.read_text()) < _ENOUGH_INOTIFY:
+            _INOTIFY.write_text(str(_ENOUGH_INOTIFY))
     path = directory(owner.lab)
     path.mkdir(mode=0o700)
     (path / "owner.json").write_text(json.dumps(asdict(owner)))
@@ -118,7 +126,8 @@ def _restore_host() -> None:
     if not before.exists():
         return
     state = json.loads(before.read_text())
-    FORWARD.write_text(state["ip_forward"])
+    for name in _SETTINGS.keys() & state.keys():
+        _SETTINGS[name].write_text(state[name])
     if not state["namespaces"] and NAMESPACES.exists() and not any(NAMESPACES.iterdir()):
         # The first ``ip netns add`` of a host binds the folder onto itself.
         for _ in range(Path("/proc/self/mounts").read_text().count(f" {NAMESPACES} ")):
