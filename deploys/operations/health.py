@@ -141,7 +141,8 @@ def _give_up(host: Host, arguments: Any, unit: Unit, reason: str) -> bool:
     lines = _journal(host, arguments, unit)
     known = _known(unit, [*lines, reason])
     for line in [known.line] if known else lines[-_SHOWN:]:
-        logger.error(f"{host.print_prefix}  {line}")
+        if line != reason:
+            logger.error(f"{host.print_prefix}  {line}")
     logger.error(
         f"{host.print_prefix}{reason}. {f'{known.says}. ' if known else ''}"
         f"Its journal: journalctl -u {unit.name}"

@@ -123,7 +123,7 @@ KNOWN = (
     # Memory.
     _known(
         "vllm",
-        r"Free memory on device \S+ \((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\).*utilization"
+        r"Free memory on device (\S+ )?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\).*utilization"
         r" \((?P<share>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
         "Of {total} GiB only {free} are free on a GPU, and gpu_share {share} is {wanted}: "
         + _OTHER_USER
@@ -171,10 +171,11 @@ KNOWN = (
     _known(
         _ALL,
         r"killed by the OOM killer|Failed with result 'oom-kill'"
-        r"|unable to allocate CPU buffer|failed to allocate CPU buffer",
+        r"|unable to allocate CPU buffer|failed to allocate CPU buffer"
+        r"|DefaultCPUAllocator: can't allocate memory",
         "The host's memory is not enough: stop what else uses it (top), set a smaller context or"
         " parallel for the service, or serve a smaller quantization of the model",
-        "systemd, core/unit.c; llama.cpp, src/llama-model.cpp",
+        "systemd, core/unit.c; llama.cpp, src/llama-model.cpp; PyTorch, alloc_cpu.cpp",
     ),
     _known(
         _TORCH,
@@ -214,7 +215,7 @@ KNOWN = (
     ),
     _known(
         _TORCH,
-        r"peer access is not supported|NCCL error|ncclUnhandledCudaError|ncclSystemError",
+        r"peer access is not supported|NCCL error.* unhandled cuda error|ncclUnhandledCudaError",
         "The GPUs cannot reach each other as NCCL thinks they can: switch IOMMU and PCIe ACS off in"
         " the firmware (or boot with iommu=pt), or keep each copy on one card with"
         " tensor_parallel=1",
@@ -247,6 +248,13 @@ KNOWN = (
         "llama.cpp, common/chat.cpp; transformers, as quoted by vLLM 0.33, renderers/hf.py",
     ),
     # The build.
+    _known(
+        _ALL,
+        r"code=killed, status=9/KILL",
+        "It was killed from outside, as the kernel does when memory is short: dmesg -T | grep -i"
+        " oom tells; stop what else uses the host's memory, or set a smaller context or parallel",
+        "systemd, core/service.c",
+    ),
     _known(
         _ALL,
         r"status=4/ILL|Illegal instruction",

@@ -68,9 +68,11 @@ def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
                 break
     finally:
         server.close()
-    if first is None or last is None or last[0] == first[0]:
-        raise Unanswered(f"an answer came in {pieces} pieces, which is too short to measure")
-    rate = (last[1] - first[1]) / (last[0] - first[0])
+    if first is None or last is None:
+        raise Unanswered("it answers a question with nothing")
+    # An answer that comes at once says no more than how long all of it took.
+    begun, before = first if last[0] > first[0] else (asked, 0)
+    rate = (last[1] - before) / (last[0] - begun)
     return {
         "first_token_ms": round((first[0] - asked) * 1000, 1),
         "tokens_per_second": round(rate, 2),
@@ -82,8 +84,7 @@ def _context(wanted: dict[str, Any]) -> int | None:
     """What one request may take, in the server's own words."""
     server = ModelServer(wanted["url"])
     try:
-        models = {model["id"]: model for model in server.models()}
-        return server.context(models.get(wanted["model"], {}))
+        return server.context(server.models().get(wanted["model"], {}))
     finally:
         server.close()
 

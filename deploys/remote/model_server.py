@@ -28,10 +28,10 @@ class ModelServer:
             address.hostname or "", address.port, timeout=_TIMEOUT
         )
 
-    def models(self) -> list[dict[str, Any]]:
-        """The models that it lists."""
-        listed: list[dict[str, Any]] = self._read(self._ask("GET", "/v1/models"))["data"]
-        return listed
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The models that it lists, by name."""
+        listed = self._read(self._ask("GET", "/v1/models"))["data"]
+        return {_name(model["id"]): model for model in listed}
 
     def context(self, model: dict[str, Any]) -> int | None:
         """Tokens that one request to a listed model may take; None where it does not say.
@@ -46,11 +46,10 @@ class ModelServer:
             found.append(about.get("max_total_num_tokens"))
         elif owner == "library":
             loaded = self._read(self._ask("GET", "/api/ps"))["models"]
-            name = model["id"].partition(":")[0]
             found += [
                 each.get("context_length")
                 for each in loaded
-                if each["name"].partition(":")[0] == name
+                if _name(each["name"]) == _name(model["id"])
             ]
         return min((int(tokens) for tokens in found if tokens), default=None)
 
@@ -103,6 +102,11 @@ class ModelServer:
 
 
 _CHAT = "/v1/chat/completions"
+
+
+def _name(model: str) -> str:
+    """Ollama writes a tag behind the name, and this one where there is none."""
+    return model.removesuffix(":latest")
 
 
 def _question(model: str, question: str, tokens: int) -> dict[str, Any]:

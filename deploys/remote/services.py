@@ -101,7 +101,7 @@ def _wrong(entry: dict[str, Any]) -> str | None:
     """What is wrong with what answers, None where nothing is."""
     server = ModelServer(entry["url"])
     try:
-        models = {model["id"]: model for model in server.models()}
+        models = server.models()
         if entry["model"] not in models:
             return f"it serves {', '.join(models)} instead of {entry['model']}"
         context = server.context(models[entry["model"]])

@@ -1,0 +1,70 @@
+"""Lines of engines that cannot start, and the one sentence that is made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploys.planning.failures import explain
+from deploys.planning.known_failures import KNOWN
+from deploys.planning.profile import ENGINES, HostProfile, Service
+
+DATA = Path(__file__).parent / "data"
+CASES: list[dict[str, Any]] = yaml.safe_load((DATA / "failures.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("run") or case["source"])
+def test_a_known_failure_is_explained(case: dict[str, Any]) -> None:
+    lines = case["log"].splitlines()
+    # Between lines that say nothing, as in a journal.
+    lines = ["INFO loading", *lines, "Scheduled restart job, restart counter is at 1.", ""]
+    found = explain(case["engine"], lines, port=8080)
+    assert found is not None
+    assert found.says.startswith(case["says"])
+    assert found.line in [line.strip() for line in lines]
+
+
+def test_every_row_is_proven_by_a_case() -> None:
+    proven = {
+        row.pattern.pattern
+        for case in CASES
+        for row in KNOWN
+        if case["engine"] in row.engines and any(map(row.pattern.search, case["log"].splitlines()))
+    }
+    assert {row.pattern.pattern for row in KNOWN} - proven == set()
+
+
+def test_settings_that_are_named_exist() -> None:
+    named = {"context", "parallel", "gpu_share", "kv_cache", "tensor_parallel", "gpu_layers"}
+    named |= {"cpu_experts", "floor", "port"}
+    assert named <= set(Service.__dataclass_fields__)
+    assert "driver" in HostProfile.__dataclass_fields__
+    for known in KNOWN:
+        assert {*known.engines} <= {*ENGINES}
+
+
+def test_a_cause_is_told_before_what_follows_from_it() -> None:
+    lines = [
+        "E ggml_backend_cuda_buffer_type_alloc_buffer: cudaMalloc failed: out of memory",
+        "E llama_init_from_model: failed to initialize the context:"
+        " failed to allocate buffer for kv cache",
+        "Main process exited, code=killed, status=9/KILL",
+    ]
+    found = explain("llama.cpp", lines, port=1)
+    assert found and found.says.startswith("The KV cache does not fit")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_good_start_is_explained_by_nothing(engine: str) -> None:
+    lines = (DATA / "llama_server_two_cards.log").read_text().splitlines()
+    assert lines
+    assert explain(engine, lines, port=8080) is None
+
+
+def test_another_engines_words_are_not_taken_for_ones_own() -> None:
+    line = "ValueError: No available memory for the cache blocks."
+    assert explain("vllm", [line], port=1)
+    assert explain("llama.cpp", [line], port=1) is None

@@ -1,0 +1,53 @@
+"""The end of a failed unit's journal is kept, beside a journalctl that prints what it is told."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploys.planning import render
+from deploys.remote import last_words
+from tests.unit.plan_examples import plan
+from tests.unit.render_examples import files
+
+UNIT = "llama-server@r1.service"
+
+
+@pytest.fixture(autouse=True)
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "journalctl"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nprint('journal', *sys.argv[1:])\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+
+
+def test_they_are_for_root_alone(tmp_path: Path) -> None:
+    file = last_words.keep(UNIT, tmp_path / "failures")
+    assert file.read_text().endswith(f" --lines=400 --unit {UNIT}\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_the_latest_of_each_unit_are_kept(tmp_path: Path) -> None:
+    others = [
+        "llama-server@r1.service.d-20200101T000000Z.log",
+        "ollama.service-20200101T000000Z.log",
+    ]
+    old = [f"{UNIT}-2020010{day}T000000Z.log" for day in range(1, 8)]
+    for name in [*others, *old]:
+        (tmp_path / name).touch()
+    latest = last_words.keep(UNIT, tmp_path).name
+    assert {each.name for each in tmp_path.glob("*.log")} == {*others, *old[-4:], latest}
+
+
+def test_every_unit_of_a_service_calls_for_it() -> None:
+    made = plan()
+    units = [file for path, file in files(made).items() if path.endswith("@.service")]
+    assert render.FAILED_UNIT in {file.path for file in units}
+    for unit in units:
+        calls = "OnFailure=modelrack-failed@%n.service\n" in unit.content
+        assert calls != (unit.path == render.FAILED_UNIT)

@@ -1,0 +1,252 @@
+"""What is asked of a started server, against servers that answer as each engine does."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploys.operations import programs
+
+# As llama-server and vLLM 0.32 list it; SGLang 0.5.23 and Ollama 0.33 by their sources.
+MODELS: dict[str, dict[str, Any]] = {
+    "llama.cpp": {"id": "r1", "owned_by": "llamacpp", "meta": {"n_ctx": 4096, "n_ctx_train": 9999}},
+    "vllm": {"id": "r1", "owned_by": "vllm", "max_model_len": 4096},
+    "sglang": {"id": "r1", "owned_by": "sglang", "max_model_len": 4096},
+    "ollama": {"id": "r1:latest", "owned_by": "library"},
+}
+
+
+@dataclass
+class Server:
+    """One model server, and what was asked of it.
+
+    + words: name of the field that it answers in
+    + pace: seconds between two tokens; + ends: tokens after which the model ends, whatever is asked
+    + counts: it says with every piece how many tokens there are, `at_once` of them in a piece
+    """
+
+    engine: str = "llama.cpp"
+    words: str = "content"
+    pace: float = 0.0
+    ends: int = 10**6
+    counts: bool = False
+    at_once: int = 1
+    cache: int = 9999
+    loaded: int = 4096
+    refusal: dict[str, Any] | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            answers = {
+                "/v1/models": {"data": [MODELS[server.engine]]},
+                "/server_info": {"max_total_num_tokens": server.cache},
+                "/api/ps": {"models": [{"name": "r1:latest", "context_length": server.loaded}]},
+            }
+            self._answer(200, answers[self.path])
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            server.asked.append(asked)
+            if server.refusal is not None:
+                self._answer(400, server.refusal)
+            elif asked.get("stream"):
+                self._stream(asked)
+            else:
+                self._answer(200, {"choices": [{"message": {server.words: "Hi"}}]})
+
+        def _answer(self, status: int, body: dict[str, Any]) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _stream(self, asked: dict[str, Any]) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            total = min(asked["max_tokens"], server.ends)
+            self._piece({"choices": [{"delta": {"role": "assistant", "content": ""}}]})
+            for made in range(server.at_once, total + 1, server.at_once):
+                time.sleep(server.pace * server.at_once)
+                piece: dict[str, Any] = {"choices": [{"delta": {server.words: "word "}}]}
+                if server.counts:
+                    piece["usage"] = {"completion_tokens": made}
+                self._piece(piece)
+            self._piece({"choices": [], "usage": {"completion_tokens": total}})
+            self._chunk(b"data: [DONE]\n\n")
+            self._chunk(b"")
+
+        def _piece(self, piece: dict[str, Any]) -> None:
+            self._chunk(b"data: " + json.dumps(piece).encode() + b"\n\n")
+
+        def _chunk(self, data: bytes) -> None:
+            try:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                self.wfile.flush()
+            except ConnectionError:
+                self.close_connection = True
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening.daemon_threads = True
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    server.url = f"http://127.0.0.1:{listening.server_address[1]}"
+    try:
+        yield server
+    finally:
+        listening.shutdown()
+        listening.server_close()
+
+
+def _run(program: str, question: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", programs.inline(program).get_raw_value()],
+        input=json.dumps(question),
+        **{"capture_output": True, "text": True, "timeout": 120},
+    )
+
+
+Measured = Callable[..., tuple[dict[str, Any], Server]]
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Measured:
+    """The figures of a server, which are in the file, too."""
+
+    def measure(floor: float | None = None, **like: Any) -> tuple[dict[str, Any], Server]:
+        with serving(Server(**like)) as server:
+            file = tmp_path / "services" / "r1.json"
+            wanted = {"url": server.url, "model": "r1", "context": 4096, "floor": floor}
+            run = _run("measure", {**wanted, "digest": "0123", "file": str(file)})
+            assert run.returncode == 0, run.stderr
+            figures: dict[str, Any] = json.loads(run.stdout)
+            assert json.loads(file.read_text()) == figures
+            return figures, server
+
+    return measure
+
+
+def test_the_pace_of_the_tokens_is_measured(measured: Measured) -> None:
+    figures, server = measured(pace=0.02)
+    assert 25 < figures["tokens_per_second"] < 50
+    assert figures["tokens"] < 256, "it gives up after some seconds"
+    assert figures["first_token_ms"] >= 20
+    assert (figures["digest"], figures["context"]) == ("0123", 4096)
+    assert figures["at"].endswith("+00:00")
+    asked = server.asked[0]
+    assert (asked["ignore_eos"], asked["temperature"], asked["max_tokens"]) == (True, 0, 256)
+
+
+def test_pieces_of_several_tokens_are_counted_by_the_server(measured: Measured) -> None:
+    figures, _ = measured(engine="vllm", words="reasoning", pace=0.005, counts=True, at_once=4)
+    assert 100 < figures["tokens_per_second"] < 200
+    assert figures["tokens"] == 256
+
+
+def test_a_model_that_ends_by_itself_is_measured_as_far_as_it_came(measured: Measured) -> None:
+    figures, _ = measured(engine="ollama", pace=0.02, ends=5)
+    assert figures["tokens"] == 5
+    assert 25 < figures["tokens_per_second"] < 50
+
+
+def test_one_token_alone_counts_with_the_time_it_took(measured: Measured) -> None:
+    figures, _ = measured(pace=0.1, ends=1)
+    assert 3 < figures["tokens_per_second"] <= 10
+
+
+def test_what_is_below_its_floor_is_asked_again(measured: Measured) -> None:
+    _, slow = measured(floor=1e9, ends=20)
+    assert len(slow.asked) == 3
+    _, fast = measured(floor=1, ends=20)
+    assert len(fast.asked) == 1
+
+
+def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
+    with serving(Server(refusal={"error": {"message": "no chat template"}})) as server:
+        wanted = {"url": server.url, "model": "r1", "context": 4096, "floor": None}
+        run = _run("measure", {**wanted, "digest": "", "file": str(tmp_path / "r1.json")})
+    assert (run.returncode, run.stderr) == (1, "HTTP status 400: no chat template\n")
+    assert not (tmp_path / "r1.json").exists()
+
+
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, bool]]:
+    """What the program about units says of one that is active and answers like this."""
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\necho ActiveState=active\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def ask(context: int = 4096, model: str = "r1", **like: Any) -> tuple[str, bool]:
+        with serving(Server(**like)) as server:
+            unit = {"unit": "a", "url": server.url, "model": model, "context": context}
+            run = _run("services", [{**unit, "files": [], "measured": "/none", "chat": True}])
+        assert run.returncode == 0, run.stderr
+        state = json.loads(run.stdout)["a"]
+        return state["answer"], state["wrong"]
+
+    return ask
+
+
+@pytest.mark.parametrize("engine", MODELS)
+def test_the_context_that_a_server_gives_is_held_against_the_plan(
+    engine: str, answer: Callable[..., tuple[str, bool]]
+) -> None:
+    assert answer(engine=engine) == ("ok", False)
+    assert answer(engine=engine, context=4097) == (
+        "a request may take 4096 tokens instead of 4097",
+        True,
+    )
+
+
+def test_a_cache_that_is_smaller_than_the_context_is_noticed(
+    answer: Callable[..., tuple[str, bool]],
+) -> None:
+    assert answer(engine="sglang", cache=1000) == (
+        "a request may take 1000 tokens instead of 4096",
+        True,
+    )
+
+
+@pytest.mark.parametrize("words", ["content", "reasoning", "reasoning_content"])
+def test_reasoning_is_an_answer(words: str, answer: Callable[..., tuple[str, bool]]) -> None:
+    assert answer(words=words) == ("ok", False)
+    assert answer(words="else") == ("it answers a question with nothing", True)
+
+
+def test_another_model_is_not_waited_for(answer: Callable[..., tuple[str, bool]]) -> None:
+    assert answer(model="v3") == ("it serves r1 instead of v3", True)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": {"message": "loading\n model"}},
+        {"error": "loading model"},
+        {"message": "loading model"},
+    ],
+)
+def test_a_refusal_is_told_and_may_pass(
+    refusal: dict[str, Any], answer: Callable[..., tuple[str, bool]]
+) -> None:
+    assert answer(refusal=refusal) == ("no answer: HTTP status 400: loading model", False)
