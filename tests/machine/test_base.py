@@ -13,6 +13,8 @@ from testinfra.host import Host
         ("/etc/modelrack/secrets", 0o700),
         ("/opt/modelrack/bin", 0o755),
         ("/var/lib/modelrack/jobs", 0o755),
+        ("/var/lib/modelrack/services", 0o755),
+        ("/var/lib/modelrack/failures", 0o700),
     ],
 )
 def test_our_folders_belong_to_root(machine: Host, path: str, mode: int) -> None:

@@ -79,6 +79,15 @@ def test_it_answers_a_question(machine: Host, service: dict[str, Any]) -> None:
     assert reply["usage"]["completion_tokens"] > 0
 
 
+def test_it_was_measured_as_it_runs(machine: Host, service: dict[str, Any]) -> None:
+    content = machine.file(f"/var/lib/modelrack/services/{service['name']}.json").content_string
+    figures = json.loads(content)
+    pid = machine.service(unit_of(service)).systemd_properties["MainPID"]
+    environment = machine.check_output("tr '\\0' '\\n' < /proc/%s/environ", pid)
+    assert f"MODELRACK_DIGEST={figures['digest']}" in environment.splitlines()
+    assert figures["tokens_per_second"] > 0
+
+
 def ask(
     machine: Host, service: dict[str, Any], path: str, question: dict[str, Any] | None = None
 ) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Server:
     cache: int = 9999
     loaded: int = 4096
     refusal: dict[str, Any] | None = None
+    status: int = 400
     asked: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
 
@@ -68,7 +69,7 @@ def serving(server: Server) -> Iterator[Server]:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             server.asked.append(asked)
             if server.refusal is not None:
-                self._answer(400, server.refusal)
+                self._answer(server.status, server.refusal)
             elif asked.get("stream"):
                 self._stream(asked)
             else:
@@ -246,7 +247,11 @@ def test_another_model_is_not_waited_for(answer: Callable[..., tuple[str, bool]]
         {"message": "loading model"},
     ],
 )
-def test_a_refusal_is_told_and_may_pass(
+def test_a_refusal_is_told(
     refusal: dict[str, Any], answer: Callable[..., tuple[str, bool]]
 ) -> None:
-    assert answer(refusal=refusal) == ("no answer: HTTP status 400: loading model", False)
+    told = "it refuses a question: HTTP status 400: loading model"
+    assert answer(refusal=refusal) == (told, True)
+    # This may pass.
+    told = "no answer: HTTP status 503: loading model"
+    assert answer(refusal=refusal, status=503) == (told, False)

@@ -23,7 +23,6 @@ from tests.unit.render_examples import (
     CN_SITE,
     DRIVER,
     EVERY_PLAN,
-    HERE,
     PLANS,
     TEMPLATES,
     driver_files,
@@ -133,16 +132,6 @@ def test_systemd_accepts_the_unit(unit_file: Path) -> None:
 def test_the_unit_is_exposed_to_little(unit_file: Path) -> None:
     scored = _analyze("security", "--offline=true", "--threshold=25", unit_file)
     assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
-
-
-@EVERY_PLAN
-def test_llama_server_knows_every_setting(made: HostPlan) -> None:
-    text = (HERE / "data" / "llama_server_arguments.txt").read_text()
-    known = {line for line in text.splitlines() if not line.startswith("#")}
-    for planned in made.services:
-        wanted = settings(files(made)[f"/etc/modelrack/services/{planned.name}.env"].content)
-        assert {key for key in wanted if key.startswith("LLAMA_ARG_")} <= known
-        assert set(wanted) - known == {"MODELRACK_WEIGHTS", "MODELRACK_DIGEST"}
 
 
 def test_the_settings_say_what_the_plan_says() -> None:
