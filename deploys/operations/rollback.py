@@ -48,7 +48,7 @@ def _go_back(state: State, host: Host, arguments: Any, engine: str, serving: str
     ok, said = service.bring_back(state, host, arguments, engine, "previous", "serving")
     if not ok:
         _, after = service.bring_back(state, host, arguments, engine, "serving", "previous")
-        logger.error(f"{host.print_prefix}{said}; {after}")
+        logger.error(f"{host.print_prefix}{said or 'nothing was changed'}; {after}")
         return False
     problem = versions.withdrawn(host, arguments, engine)
     if problem:

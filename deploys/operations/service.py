@@ -208,10 +208,11 @@ def _or_go_back(
     if check(state, host, arguments, unit):
         return True
     _, before = bring_back(state, host, arguments, version.engine, "serving", version)
-    logger.error(
-        f"{host.print_prefix}{unit.name} does not serve as planned with {version}; {before}."
-        f" More with: journalctl -u {unit.name}"
-    )
+    if before:
+        logger.error(
+            f"{host.print_prefix}{unit.name} does not serve as planned with {version}; {before}."
+            f" More with: journalctl -u {unit.name}"
+        )
     return False
 
 
@@ -225,7 +226,7 @@ def bring_back(
 ) -> tuple[bool, str]:
     """Have what a note says serve again; whether it does, and half a sentence that says so.
 
-    + failed: what is taken back
+    + failed: what is taken back; where there is nothing else, there is nothing to say
     """
     restored, problem = versions.restored(host, arguments, engine, note, failed)
     if restored is None:
@@ -242,7 +243,7 @@ def bring_back(
             transport.run(host, arguments, _restart(unit))
     version = f"{engine} {restored['version']}"
     if not all(health.wait_until_it_answers(state, host, arguments, unit) for unit in units):
-        return False, f"{version} was put back with the settings that it had, and does not either"
+        return False, f"{version} was put back with the settings that it had, but does not answer"
     for unit in units:
         health.measure(state, host, arguments, unit)
     return True, f"{version} serves again, with the settings that it had"

@@ -110,7 +110,7 @@ def proven(version: Version) -> StringCommand:
 def restored(
     host: Host, arguments: Any, engine: str, note: Note, failed: Version | Note
 ) -> tuple[dict[str, Any] | None, str]:
-    """Put back the link and the files of a note: the note, else why there is nothing to be had.
+    """Put back the link and the files of a note: the note, else why not; "" where there is none.
 
     + failed: what is taken back
     """
@@ -120,7 +120,7 @@ def restored(
     ok, output = transport.run(host, arguments, program, _stdin=request)
     if not ok:
         return None, f"what served before cannot be put back: {output.stderr}"
-    return json.loads(output.stdout_lines[-1]), "there is nothing else to go back to"
+    return json.loads(output.stdout_lines[-1]), ""
 
 
 def withdrawn(host: Host, arguments: Any, engine: str) -> str:

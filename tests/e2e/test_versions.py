@@ -243,6 +243,19 @@ def test_killed_while_it_waits_for_what_never_answers(story: Story) -> None:
     story.expect()
 
 
+def test_going_back_to_what_does_not_answer_any_more_is_taken_back(story: Story, two: str) -> None:
+    story.versions.pin("three")
+    three = story.ssh(f"readlink {ENGINE}/current").rpartition("/")[2]
+    program = f"{ENGINE}/{two}/bin/llama-server"
+    story.ssh(f"mv {program} {program}.away; ln -s /bin/false {program}")
+    back = story.deploy(ROLLBACK)
+    story.ssh(f"mv {program}.away {program}")
+    assert back.code == 1, back.output
+    assert f"llama.cpp {two} was put back" in back.output
+    assert f"llama.cpp {three} serves again, with the settings that it had" in back.output
+    story.serves(three, port=8090)
+
+
 def test_a_killed_server_comes_back(story: Story) -> None:
     before = story.life()
     story.ssh(f"systemctl kill --signal=KILL {UNIT}")
