@@ -4,11 +4,12 @@ BIN := .venv/bin
 LOCK := deploys/locks/operator.txt
 ENGINES := deploys/locks/engines
 # What the lab and a new environment need of the system.
-PACKAGES := gnupg iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container
+PACKAGES := gnupg iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container zstd
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-down test torture plan bench lock-operator lock-engines audit FORCE
+.PHONY: help setup packages demo demo-down test torture plan bench bench-peers bench-weights \
+	lock-operator lock-engines audit weights.pyz FORCE
 
 help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
@@ -17,6 +18,9 @@ help:
 	@echo 'make torture              kill a deploy after each of its operations, and run it again'
 	@echo 'make plan CLASS=h800      what a machine of that class would become'
 	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
+	@echo 'make bench-weights        a model to a verified single file: the usual way, curl, ours'
+	@echo 'make bench-peers          one, four and eight machines that share one download'
+	@echo 'make weights.pyz          fetch, merge, verify, ls in one file, for a machine without us'
 	@echo 'make setup                only the environment, in .venv'
 	@echo 'make lock-operator        pin that environment anew'
 	@echo 'make lock-engines         pin what engines are installed from, UPGRADE=1: at newer versions'
@@ -70,6 +74,16 @@ plan: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+bench-weights: PACKAGES += curl nginx
+bench-weights: setup
+	$(BIN)/python -m tests.bench.weights
+
+bench-peers: setup
+	$(BIN)/python -m tests.bench.sharing
+
+weights.pyz: setup
+	$(BIN)/python -m deploys.operations.programs $@
 
 lock-operator:
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \

@@ -7,10 +7,10 @@ pyinfra inventories/h800.py deploys.stages.weights.fetch         one stage alone
 
 from pyinfra import config
 
-from deploys.engines import llama_cpp
+from deploys.engines import llama_cpp, ollama
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
-from deploys.stages import amd, base, nvidia, state, weights
+from deploys.stages import amd, base, nvidia, peers, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -27,11 +27,16 @@ amd.install()
 # One line an engine, never a loop: pyinfra tells operations apart by line.
 if plan.uses("llama.cpp"):
     llama_cpp.install()
+if plan.uses("ollama"):
+    ollama.install()
 
-# The weights, before anything that would load them.
+# The weights, before anything that would load them; machines of one site take them from each other.
+peers.share()
 weights.fetch()
 
 if plan.uses("llama.cpp"):
     llama_cpp.start()
+if plan.uses("ollama"):
+    ollama.start()
 
 state.record()

@@ -33,8 +33,8 @@ def start() -> None:
 
     service.running(
         name="Configure and start the services, wait for their answer",
-        software=plan.software_of("llama.cpp"),
         units=[Unit.of(plan, planned) for planned in plan.services_of("llama.cpp")],
+        software=plan.software_of("llama.cpp"),
         deployed=plan.deployed_of("llama.cpp"),
         systemd=plan.systemd,
     )

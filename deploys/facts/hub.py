@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyinfra.api import FactBase, StringCommand
-
-from deploys.operations import programs
 from deploys.planning.listing import Listed, difference, files_of
 from deploys.planning.locks import Place, WeightsLock
 from deploys.planning.model import Model
@@ -132,23 +129,6 @@ def check(
         )
     also = tuple(place for hub, place in found.items() if hub != lock.hub)
     return Pinned(lock=replace(lock, also=also), notes=(*problems, *_moving(lock.places)))
-
-
-class Listings(FactBase[list[Answer]]):
-    """
-    Returns the answers of hubs to requests, asked by the machine.
-
-    The requests are sent on standard input, as JSON.
-    """
-
-    default = list
-
-    def command(self) -> StringCommand:
-        return programs.inline("listing")
-
-    def process(self, output: list[str]) -> list[Answer]:
-        answers: list[Answer] = json.loads(output[-1])
-        return answers
 
 
 def _answers(

@@ -29,9 +29,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, RepoFile
-from modelscope_hub import HubApi
-
 Answer = dict[str, Any]
 # Downloads one file of the repository at the commit into a folder.
 Download = Callable[[str, str], "str | Path"]
@@ -50,6 +47,8 @@ def answer(request: dict[str, Any]) -> Answer:
 
 
 def _modelscope(request: dict[str, Any]) -> Answer:
+    from modelscope_hub import HubApi
+
     # An empty token is "no token"; None would read the one that this user is logged in with.
     api = HubApi(endpoint=request["endpoint"], token=request["token"] or "")
     repository, revision = request["repository"], request["revision"]
@@ -68,6 +67,8 @@ def _modelscope(request: dict[str, Any]) -> Answer:
 
 
 def _huggingface(request: dict[str, Any]) -> Answer:
+    from huggingface_hub import HfApi, RepoFile
+
     # False is "no token"; None would take the one that this user is logged in with.
     api = HfApi(endpoint=request["endpoint"], token=request["token"] or False)
     repository = request["repository"]

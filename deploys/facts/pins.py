@@ -10,15 +10,34 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pyinfra import host, logger
+from pyinfra.api import FactBase, StringCommand
 
 from deploys.facts import hub, locks, tokens
-from deploys.facts.hub import Answer, Listings, Pinned, Request
-from deploys.operations import transport
+from deploys.facts.hub import Answer, Pinned, Request
+from deploys.operations import programs, transport
 from deploys.planning.model import Model
 from deploys.planning.plan import HostPlan, Weights
 from deploys.planning.quantity import size
 from deploys.planning.refusal import Refusal
 from deploys.planning.weights import model_of
+
+
+class Listings(FactBase[list[Answer]]):
+    """
+    Returns the answers of hubs to requests, asked by the machine.
+
+    The requests are sent on standard input, as JSON.
+    """
+
+    default = list
+
+    def command(self) -> StringCommand:
+        return programs.inline("listing")
+
+    def process(self, output: list[str]) -> list[Answer]:
+        answers: list[Answer] = json.loads(output[-1])
+        return answers
+
 
 _known: dict[tuple[Path, str], str | Refusal] = {}
 

@@ -12,6 +12,7 @@ from pyinfra.api import Host
 
 from deploys.facts import locks, pins, tokens
 from deploys.facts.machine import Hardware
+from deploys.facts.neighbours import neighbours
 from deploys.operations import report, transport
 from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
@@ -21,6 +22,7 @@ from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
 
 _seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
+_machines: WeakKeyDictionary[Host, Machine | None] = WeakKeyDictionary()
 _warned: WeakSet[Host] = WeakSet()
 
 
@@ -65,7 +67,7 @@ def pinned() -> HostPlan:
         lines, against = pins.made(plan)
         for line in lines:
             logger.info(f"{this.print_prefix}{line}")
-        again = resolve(plan.profile, plan.site, machine, locks.read(plan.site.locks))
+        again = _plan(this, plan.profile, plan.site, machine)
         # What the hub listed may be larger than what was published.
         before = set(map(str, plan.refusals))
         against += [refusal for refusal in again.refusals if str(refusal) not in before]
@@ -106,10 +108,25 @@ def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
 def _resolved() -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
     tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
-    machine = host.get_fact(Hardware, data_root=site.data_root)
+    this = state.inventory.get_host(host.name)
+    machine = _machine(this, site)
     if machine is None:
         raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")
-    return machine, resolve(profile, site, machine, locks.read(site.locks))
+    return machine, _plan(this, profile, site, machine)
+
+
+def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
+    others = neighbours(this, site, _machine)
+    return resolve(profile, site, machine, locks.read(site.locks), others)
+
+
+def _machine(of: Host, site: Site) -> Machine | None:
+    """A machine of this run as it is; read once, whoever asks first."""
+    with transport.turn(f"look at {of.name}"):
+        if of not in _machines:
+            transport.tune(of)
+            _machines[of] = of.get_fact(Hardware, data_root=site.data_root)
+    return _machines[of]
 
 
 def _wanted() -> tuple[HostProfile, Site]:

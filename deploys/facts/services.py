@@ -20,7 +20,7 @@ class Unit:
     + stale: a file of that configuration was written since then
     + answer: "ok" when the right model answers, else what is wrong
     + wrong: waiting does not change that
-    + measured: how fast it was when that was measured last (remote/measure.py), {} for never
+    + measured: how fast its models were when that was measured last (remote/measure.py), by file
     """
 
     load: str
@@ -33,7 +33,7 @@ class Unit:
     stale: bool
     answer: str
     wrong: bool
-    measured: dict[str, Any]
+    measured: dict[str, dict[str, Any]]
 
     def to_json(self) -> dict[str, object]:
         return dict(vars(self))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from pathlib import Path
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries
-from deploys.operations import job, programs
+from deploys.operations import files, job, programs
+from deploys.operations.files import Directory
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.site import Site
+from deploys.planning.software import Release
 
 
 @operation()
@@ -32,10 +35,27 @@ def unpacked(
     yield from unpacking(artifact, directory, site, systemd=systemd)
 
 
-def unpacking(
-    artifact: ArtifactLock, directory: str, site: Site, *, systemd: bool
+@operation()
+def installed(
+    release: Release, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
-    """The commands that fetch and unpack one archive."""
+    """
+    Have released programs in their versioned folder; which version serves is up to the services.
+
+    + release: which archive; its bin/ and lib/ are what lies in the folder
+    + site: where archives come from
+    """
+    if release.directory in host.get_fact(Entries, paths=(release.directory,)):
+        host.noop(f"{release.name} {release.version} is installed")
+        return
+    yield files.write([Directory(path=str(Path(release.directory).parent))])
+    yield from unpacking(release.archive, release.directory, site, systemd=systemd, strip=0)
+
+
+def unpacking(
+    artifact: ArtifactLock, directory: str, site: Site, *, systemd: bool, strip: int = 1
+) -> Generator[PyinfraCommand, None, None]:
+    """The commands that fetch and unpack one archive, without `strip` first parts of its paths."""
     digest = artifact.sha256 or artifact.tree_sha256 or ""
     yield from job.running(
         f"fetch-{digest[:12]}",
@@ -46,7 +66,7 @@ def unpacking(
             "sha256": artifact.sha256,
             "tree_sha256": artifact.tree_sha256,
             "directory": directory,
-            "strip": 1,
+            "strip": strip,
         },
     )
 

@@ -72,7 +72,7 @@ def _compile(
 ) -> Generator[PyinfraCommand, None, None]:
     source = f"/var/lib/modelrack/build/{build.name}-{build.version}"
     pack = f"/var/lib/modelrack/build/{build.digest}.tar.gz"
-    yield from packages.installing(build.packages, manager)
+    yield from packages.installing(build.packages, manager, job="install-compiler", systemd=systemd)
     if source not in host.get_fact(Entries, paths=(source,)):
         yield from artifact.unpacking(build.source, source, site, systemd=systemd)
     yield from job.running(

@@ -46,8 +46,10 @@ def questions(units: Sequence[Unit], *, chat: bool) -> str:
 
 
 def is_measured(unit: Unit, state: facts.Unit) -> bool:
-    """Whether it was measured as it runs now, and was fast enough then."""
-    figures = state.measured
+    """Whether it was measured as it runs now, and was fast enough then; or need not be."""
+    if unit.measured is None:
+        return True
+    figures = state.measured.get(unit.measured, {})
     return figures.get("digest") == unit.digest and not _is_broken(unit, figures)
 
 
@@ -65,7 +67,8 @@ def wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) 
             if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
                 first, answering_since = found, now
             elif now - answering_since >= unit.stable:
-                logger.info(f"{host.print_prefix}{unit.name} answers as {unit.model} on {unit.url}")
+                as_whom = f" as {unit.model}" if unit.model else ""
+                logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
                 return True
         elif found is not None and found.active in ("failed", "inactive"):
             return _give_up(host, arguments, unit, f"{unit.name} stopped: it is {found.active}")
@@ -151,6 +154,8 @@ def _give_up(host: Host, arguments: Any, unit: Unit, reason: str) -> bool:
 
 
 def _known(unit: Unit, lines: Sequence[str]) -> failures.Explained | None:
+    if unit.engine is None:
+        return None
     return failures.explain(unit.engine, lines, port=urlsplit(unit.url).port)
 
 

@@ -1,4 +1,8 @@
-"""The programs of deploys/remote/, as they travel: a zipapp, or the text of one `python3 -c`."""
+"""The programs of deploys/remote/, as they travel: a zipapp, or the text of one `python3 -c`.
+
+`python -m deploys.operations.programs weights.pyz` writes an archive to take along by hand, for a
+machine that nothing is deployed to: `python3 weights.pyz --help`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -18,18 +23,19 @@ from pathlib import Path
 from pyinfra.api import QuoteString, StringCommand
 
 _SOURCE = Path(__file__).resolve().parents[1] / "remote"
-_MAIN = "from modelrack_remote.__main__ import main\n\nraise SystemExit(main())\n"
+_MAIN = "from modelrack_remote.{} import main\n\nraise SystemExit(main())\n"
 
 # What runs on the machine calls it by this name; operations call the file behind it.
 LINK = "/opt/modelrack/bin/modelrack.pyz"
 
 
 @cache
-def zipapp() -> bytes:
-    """The archive, the same bytes for the same sources."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
-        _add(bundle, "__main__.py", _MAIN)
+def zipapp(program: str = "__main__") -> bytes:
+    """The archive, the same bytes for the same sources; it runs `program`."""
+    archive = io.BytesIO(b"#!/usr/bin/env python3\n")
+    archive.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as bundle:
+        _add(bundle, "__main__.py", _MAIN.format(program))
         for source in sorted(_SOURCE.glob("*.py")):
             _add(bundle, f"modelrack_remote/{source.name}", source.read_text())
     return archive.getvalue()
@@ -97,3 +103,9 @@ def _with_imports(program: str) -> list[str]:
             for name in [node.module] if node.module else [alias.name for alias in node.names]:
                 names += _with_imports(name)
     return list(dict.fromkeys([*names, program]))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        Path(name).write_bytes(zipapp(Path(name).stem))
+        Path(name).chmod(0o755)

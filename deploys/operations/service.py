@@ -1,4 +1,4 @@
-"""Model servers as systemd units: written, verified, started, and seen to be healthy."""
+"""Servers as systemd units: written, verified, started, seen to be healthy; or taken away."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ _WANTS = "/etc/systemd/system/multi-user.target.wants"
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One service of a machine.
+    """One service of a machine; several may be served by one unit of systemd.
 
     + name: of the unit, with its instance
-    + engine: who serves, so whose words its journal is in
     + files: unit file and configuration; the same File may belong to several services
     + digest: of all that a running process must have been started with; it finds it in its
-      environment as MODELRACK_DIGEST
-    + url, model: where it answers, and which model must
+      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
+      then only the age of its files counts
+    + url, model: where it answers, and which model must; None for a server without models
+    + engine: who serves the model, so whose words the journal is in
     + context: tokens that one request must be able to use
     + measured: file on the machine that keeps how fast it is
     + floor: tokens per second that one request alone must get; None for no opinion
@@ -43,13 +44,13 @@ class Unit:
     """
 
     name: str
-    engine: str
     files: tuple[File, ...]
-    digest: str
+    digest: str | None
     url: str
-    model: str
-    context: int
-    measured: str
+    model: str | None
+    engine: str | None = None
+    context: int | None = None
+    measured: str | None = None
     floor: float | None = None
     stable: float = 3.0
     patience: float = 1800.0
@@ -64,7 +65,7 @@ class Unit:
             files=tuple(map(File.of, rendered)),
             digest=digest,
             url=planned.url,
-            model=planned.name,
+            model=planned.served,
             context=planned.context,
             measured=planned.measured,
             floor=planned.floor,
@@ -83,69 +84,96 @@ class Unit:
 
 @operation()
 def running(
-    software: Software, units: Sequence[Unit], deployed: dict[str, Any], systemd: bool = True
+    units: Sequence[Unit],
+    software: Software | None = None,
+    deployed: dict[str, Any] | None = None,
+    systemd: bool = True,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the services of one engine configured, running with a version of it, and answering.
+    Have services configured, enabled, running with that configuration, and answering.
 
-    + software: what is installed of the engine; `current` points to it afterwards
-    + units: all services of the engine
-    + deployed: their part of state.json
+    + units: what should run; of an engine, all its services
+    + software: what is installed of the engine that they are of; `current` points to it afterwards
+    + deployed: the engine's part of state.json
     + systemd: False in a tree that is being made into an image, where nothing is started
-
-    What does not answer is taken back: what served before serves again, and the host fails.
 
     Whether a restart is due is read from the running process, not remembered from this run: a run
     that was killed between writing a file and the restart is put right by the next one.
+
+    An engine that does not answer is taken back: what served before serves again, and the host
+    fails.
     """
-    version = Version(
-        software=software,
-        files=tuple(dict.fromkeys(file for unit in units for file in unit.files)),
-        services=[unit.to_note() for unit in units],
-        deployed=deployed,
-    )
-    missing = files.differing([*version.entries, version.note])
-    unproven = version.note in missing
-    missing = [entry for entry in missing if entry != version.note]
+    described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
+    notes = [unit.to_note() for unit in units]
+    version = None
+    if software:
+        version = Version(
+            software=software, files=described, services=notes, deployed=deployed or {}
+        )
+    missing = files.differing([*version.entries, version.note] if version else described)
+    unproven = version if version and version.note in missing else None
+    switched = version if version and version.link in missing else None
+    missing = [entry for entry in missing if not version or entry != version.note]
     if not systemd:
         yield from _in_an_image(units, missing)
         return
     found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
-    switched = version.link in missing
-    todo = [
-        unit
-        for unit in units
-        if switched or {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
-    ]
+    changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
+    wrong = {unit.name for unit in units if not _as_wanted(unit, found.get(unit.name))}
+    todo = [unit for unit in units if unit.name in changed | wrong]
     if not todo and not unproven:
         host.noop("all services run and answer")
         return
     if switched:
-        yield HostCommand(versions.smoke, version)
+        yield HostCommand(versions.smoke, switched)
     if missing:
         yield from _configure(missing)
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
-    unmeasured = []
-    for unit in todo:
+    restarted = set()
+    for unit in {unit.name: unit for unit in todo}.values():
         state = found.get(unit.name)
-        name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
-            yield StringCommand("systemctl", "enable", "--quiet", name)
-        changed = switched or {*unit.files} & {*missing}
-        starts = changed or state is None or _needs_a_start(unit, state)
-        if starts or state is None or not health.is_measured(unit, state):
-            unmeasured.append(unit)
-        if starts:
+            yield StringCommand("systemctl", "enable", "--quiet", QuoteString(unit.name))
+        if state is None or _needs_a_start(unit, state) or unit.name in changed:
+            restarted.add(unit.name)
             yield _restart(unit)
     for unit in todo:
-        yield HostCommand(_or_go_back, health.wait_until_it_answers, unit, version)
+        yield _checked(health.wait_until_it_answers, unit, version)
     # When all are up: what loads a model takes the machine's time from its neighbours.
-    for unit in unmeasured:
-        yield HostCommand(_or_go_back, health.measure, unit, version)
+    for unit in todo:
+        measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
+        if unit.measured and not measured:
+            yield _checked(health.measure, unit, version)
     if unproven:
-        yield versions.proven(version)
+        yield versions.proven(unproven)
+
+
+@operation()
+def absent(
+    unit: str, paths: Sequence[str], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have a service stopped and everything of it gone.
+
+    + unit: its name
+    + paths: unit file, configuration and folders of its own; they are removed with all in them
+    + systemd: False in a tree that is being made into an image
+    """
+    found = host.get_fact(Entries, paths=(*paths, f"{_WANTS}/{unit}"))
+    if not found:
+        host.noop(f"there is no {unit}")
+        return
+    now = ["--now"] if systemd else []
+    yield StringCommand(
+        # Half of it may be gone; what is left is removed next.
+        *("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>/dev/null", "||", "true")
+    )
+    there = [path for path in (*paths, f"{_WANTS}/{unit}") if path in found]
+    yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
+    if systemd:
+        yield StringCommand("systemctl", "daemon-reload")
 
 
 def _restart(unit: Unit) -> StringCommand:
@@ -193,14 +221,22 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
 
 
 def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
-    return state.active != "active" or state.digest != unit.digest or state.stale
+    other = unit.digest is not None and state.digest != unit.digest
+    return state.active != "active" or other or state.stale
+
+
+_Check = Callable[[State, Host, Any, Unit], bool]
+
+
+def _checked(check: _Check, unit: Unit, version: Version | None) -> HostCommand:
+    return HostCommand(_or_go_back, check, unit, version) if version else HostCommand(check, unit)
 
 
 def _or_go_back(
     state: State,
     host: Host,
     arguments: Any,
-    check: Callable[[State, Host, Any, Unit], bool],
+    check: _Check,
     unit: Unit,
     version: Version,
 ) -> bool:

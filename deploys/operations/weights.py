@@ -14,30 +14,33 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.weights import Manifests
 from deploys.operations import job
-from deploys.planning.plan import Source, Weights
+from deploys.planning.plan import Peer, Source, Weights
 
 
 @operation()
 def present(
-    models: Sequence[Weights], systemd: bool = True
+    models: Sequence[Weights], peer: Peer | None = None, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have models fetched, merged where the plan says so, and proven file by file.
 
     + models: what the plan wants on this machine
+    + peer: where this machine gives them to others; it takes from these what they have
 
     The fetching is a job on the machine (remote/fetch.py). A model whose manifest names the same
     files with the same digests, and whose files still have the size and time noted there, is left
     alone.
     """
-    specs = {model.directory: _spec(model) for model in models}
+    specs = {model.directory: _spec(model, peer) for model in models}
     proven = host.get_fact(Manifests, specs=json.dumps(list(specs.values()))) if specs else set()
     missing = [spec for directory, spec in specs.items() if directory not in proven]
     if not missing:
         host.noop("all models are there and proven")
         return
     for spec in missing:
-        digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
+        # Who else is there does not make it another job: the one that runs is found again.
+        decides = {key: value for key, value in spec.items() if key != "sharing"}
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         yield from job.running(
             f"fetch-{spec['model']}-{digest}",
             ["python3", "{program}", "weights", "fetch", "{spec}"],
@@ -46,17 +49,24 @@ def present(
         )
 
 
-def _spec(model: Weights) -> dict[str, Any]:
+def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
     """What remote/fetch.py is told."""
     told: dict[str, Any] = {
         "model": model.model,
         "directory": model.directory,
-        "sources": [_source(source) for source in model.sources],
+        "sources": [
+            *({"kind": "directory", "endpoint": folder} for folder in model.folders),
+            *(_source(source) for source in model.sources),
+        ],
         "files": [asdict(file) for file in model.files],
         "merge": {"output": model.merge} if model.merge else None,
         "owner": None,
     }
-    return {**told, "quantization": model.quantization} if model.quantization else told
+    if model.quantization:
+        told["quantization"] = model.quantization
+    if peer:
+        told["sharing"] = {"folder": peer.folder, "me": peer.url, "others": model.peers}
+    return told
 
 
 def _source(source: Source) -> dict[str, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
+from deploys.planning.driver import packages as names
+from deploys.planning.gpus import Accelerator
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.machine import Isa, Machine
 from deploys.planning.refusal import Refusal
@@ -34,7 +36,8 @@ class Build:
     + source: pinned archive
     + options: CMake cache entries, NAME=VALUE
     + targets: programs that are built and installed into bin/
-    + toolchain: distribution release and architecture; its compiler and C library follow from that
+    + toolchain: distribution release and architecture, from which its compiler and C library
+      follow, and the release of CUDA
     + packages: what compiling takes; installed only on the machine that compiles
     """
 
@@ -65,14 +68,23 @@ class Build:
         return (f"{self.directory}/bin/{self.targets[0]}", "--version")
 
 
-def llama_cpp(machine: Machine, source: ArtifactLock) -> Build:
-    """llama.cpp for the CPU of `machine`, without anything that the build would download."""
+def llama_cpp(
+    machine: Machine,
+    source: ArtifactLock,
+    gpu: Accelerator | None = None,
+    cuda: str | None = None,
+) -> Build:
+    """llama.cpp for the processor of `machine`, without anything that the build would download.
+
+    + gpu, cuda: NVIDIA cards that it is for as well, and the release of the toolkit; None for none
+    """
     if machine.isa not in _ISA_OPTIONS:
         raise Refusal(
             f"llama.cpp is not built for a {machine.isa} processor ({machine.cpu})",
             "Give this machine's services to one with x86-64-v2 or newer",
         )
-    return Build(
+    toolchain = f"{machine.os}-{machine.os_version}-{machine.architecture}"
+    built = Build(
         name="llama.cpp",
         version=source.version,
         source=source,
@@ -89,6 +101,34 @@ def llama_cpp(machine: Machine, source: ArtifactLock) -> Build:
             "LLAMA_OPENSSL=OFF",
         ),
         targets=("llama-server", "llama-gguf-split"),
-        toolchain=f"{machine.os}-{machine.os_version}-{machine.architecture}",
+        toolchain=toolchain,
         packages=("cmake", "g++", "ninja-build"),
+    )
+    if gpu is None or cuda is None:
+        return built
+    return replace(
+        built,
+        options=(*built.options, *_cuda_options(gpu, cuda)),
+        # Each of them has all the kernels in it, so no more than are used.
+        targets=("llama-server", "llama-bench"),
+        toolchain=f"{toolchain}-cuda-{cuda}",
+        packages=(*built.packages, *names.compiler(cuda)),
+    )
+
+
+def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
+    """Machine code for these cards alone, and nothing that happens to be on the machine.
+
+    The CUDA runtime and cuBLAS stay libraries: linked statically (GGML_STATIC), cuBLAS would be in
+    each program, and the C library with it, which cannot load the driver's. GGML_CUDA_FORCE_MMQ is
+    left off for Volta, too, whose tensor cores compute large batches in 16 bits alone, by cuBLAS.
+    """
+    return (
+        "GGML_CUDA=ON",
+        # Found, it would be linked; only tensor parallelism uses it.
+        "GGML_CUDA_NCCL=OFF",
+        f"CMAKE_CUDA_ARCHITECTURES={gpu.compute.replace('.', '')}-real",
+        # CMake looks for libraries and for the compiler apart.
+        f"CUDAToolkit_ROOT=/usr/local/cuda-{cuda}",
+        f"CMAKE_CUDA_COMPILER=/usr/local/cuda-{cuda}/bin/nvcc",
     )

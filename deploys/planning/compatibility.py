@@ -107,8 +107,8 @@ _QUANTIZATIONS = {
     ),
 }
 
-# Networks with DeepSeek sparse attention, by the beginnings of their keys. Source: vLLM's list of
-# models.
+# Networks with DeepSeek sparse attention, by the beginnings of their keys, where the operator's own
+# model does not say so itself. Source: vLLM's list of models.
 _SPARSE = ("deepseek-v3.2", "deepseek-v3-2", "glm-5")
 
 
@@ -122,12 +122,16 @@ def _fits(
         and (not rule.quantizations or _quantization(model).startswith(rule.quantizations))
         and (not rule.kv_caches or service.kv_cache in rule.kv_caches)
         and (not rule.isas or machine.isa in rule.isas)
-        and (not rule.sparse or model.key.startswith(_SPARSE))
+        and (not rule.sparse or _is_sparse(model))
         and (not by_gpu or gpu is not None)
         and (gpu is None or not rule.generations or gpu.generation in rule.generations)
         and (gpu is None or not rule.beyond or gpu.generation not in rule.beyond)
         and (gpu is None or not rule.computes or gpu.compute in rule.computes)
     )
+
+
+def _is_sparse(model: Model) -> bool:
+    return model.attention == "sparse-mla" or model.key.startswith(_SPARSE)
 
 
 def _where(rule: Rule, gpu: Accelerator | None) -> str:

@@ -100,8 +100,8 @@ KNOWN = (
     ),
     _known(
         "vllm",
-        r"max_model_len \((?P<wanted>\d+)\) is greater than the derived max_model_len"
-        r" \(\w+=(?P<longest>\d+)",
+        r"Value error, User-specified max_model_len \((?P<wanted>\d+)\) is greater than the derived"
+        r" max_model_len \(\w+=(?P<longest>\d+)",
         "The model was trained for {longest} tokens, and context is {wanted}: set context={longest}"
         " or less for the service",
         "vLLM 0.33, config/model.py",

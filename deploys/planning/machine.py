@@ -148,6 +148,7 @@ class Machine:
     + xids: lines of the kernel log since boot that report a GPU error, 50 at most; empty, too,
       where we may not read that log
     + holders: processes that have a GPU open
+    + addresses: its IP addresses, without those that lead nowhere else (loopback, link-local)
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
     + broken_packages: left half installed by an interrupted dpkg
     + stored: bytes that already lie in each model's folder below the data root
@@ -181,6 +182,7 @@ class Machine:
     xids: tuple[str, ...] = ()
     holders: tuple[Holder, ...] = ()
     broken_packages: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     stored: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -198,6 +200,7 @@ class Machine:
                 "driver": Driver(**{**driver, "held": tuple(driver.get("held", ()))}),
                 "features": tuple(data.get("features", ())),
                 "xids": tuple(data.get("xids", ())),
+                "addresses": tuple(data.get("addresses", ())),
                 "broken_packages": tuple(data.get("broken_packages", ())),
                 "ports": {int(port): owner for port, owner in data["ports"].items()},
             }

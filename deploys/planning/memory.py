@@ -91,7 +91,7 @@ class Ledger:
 
     + cards: every card it is given
     + host: bytes of host memory by purpose: "weights" (mapped, but read for every token), "KV
-      cache", "compute buffer", "processes"
+      cache", "compute buffer", "processes", "prompt cache" (of answered prompts)
     + disk: bytes of the files
     + kv_bytes: bytes that one token takes in the cache of one copy, all its cards together
     + kv_tokens: tokens that all copies can hold at once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import urlunsplit
 
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.lanes import Lane
@@ -31,12 +32,39 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Peer:
+    """Where this machine gives its weights to the others of the site, and who they are.
+
+    + address, port: what is listened on
+    + network: who may ask
+    + folder: what is given, by sha256
+    """
+
+    address: str
+    port: int
+    network: str
+    folder: str
+
+    @property
+    def url(self) -> str:
+        return peer_url(self.address, self.port)
+
+
+def peer_url(address: str, port: int) -> str:
+    """Where the machine with this address gives its weights."""
+    host = f"[{address}]" if ":" in address else address
+    return urlunsplit(("http", f"{host}:{port}", "", "", ""))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """One model on the machine's disk.
 
     + files: what is fetched; empty while no lock names them
     + size: bytes that are fetched
+    + folders: where the files may lie on the machine already, read before any source is asked
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
+    + peers: machines that have the same model or are to have it, as peer_url says
     + quantization: what safetensors are said to be, and are checked against; None for a GGUF
     """
 
@@ -47,6 +75,8 @@ class Weights:
     size: int
     merge: str | None
     quantization: str | None = None
+    folders: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
 
     @property
     def locked(self) -> bool:
@@ -63,10 +93,11 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlan:
-    """One unit that answers on one port of the loopback address.
+    """One model that answers on one port of the loopback address.
 
     + context: tokens of one request; the server is given context times parallel
     + threads: physical cores that compute
+    + numa_nodes: that these threads are spread over; 1 where the cards do the work
     + floor: tokens per second that one request alone must get; None where nothing is known
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
@@ -79,6 +110,7 @@ class ServicePlan:
     context: int
     parallel: int
     threads: int
+    numa_nodes: int
     floor: float | None
     placement: Placement
     weights: Weights
@@ -86,6 +118,11 @@ class ServicePlan:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def served(self) -> str:
+        """The id that the API reports; Ollama's names have a tag, which requests may leave out."""
+        return f"{self.name}:latest" if self.engine == "ollama" else self.name
 
     @property
     def measured(self) -> str:
@@ -107,6 +144,7 @@ class HostPlan:
 
     + lane: versions that go together on this kind of GPU
     + driver: what the GPUs need to work; None without GPUs, or where it is refused
+    + peer: None where weights are not shared
     + refusals: why it is not carried out; those of a service do not hold up the machine's stages
     """
 
@@ -122,6 +160,7 @@ class HostPlan:
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
+    peer: Peer | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -155,6 +194,9 @@ class HostPlan:
         """What is true of the machine once this is carried out; the same in every later run."""
         plan = self.to_json()
         del plan["refusals"], plan["warnings"], plan["lane"]
+        # Which machines there are beside this one says nothing of what it has become.
+        for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
+            del weights["peers"]
         for service in plan["services"]:
             chosen = service["placement"]
             del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]

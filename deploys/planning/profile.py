@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -36,7 +37,10 @@ class Service:
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
     + floor: tokens per second that one request alone must get: less is a warning, less than a third
       of it a failure; None leaves it to the plan
-    + merge: keep a split GGUF as one file on disk, for tools that cannot read shards
+    + merge: True makes one file of a split GGUF, False keeps its shards; None does what the engine
+      needs (planning/one_file.py)
+    + copy: Ollama may keep a copy of the weights of its own, where its version is not known to take
+      them as they lie
     """
 
     name: str
@@ -53,7 +57,8 @@ class Service:
     gpu_layers: int | None = None
     cpu_experts: int | None = None
     floor: float | None = None
-    merge: bool = False
+    merge: bool | None = None
+    copy: bool = False
 
     def __post_init__(self) -> None:
         if not _SERVICE_NAME.fullmatch(self.name):
@@ -99,6 +104,11 @@ class Service:
                 f"Service {self.name}: floor is {self.floor}",
                 "Give tokens per second above 0, or leave the line out",
             )
+        if self.copy and self.engine != "ollama":
+            raise Refusal(
+                f"Service {self.name}: {self.engine} reads the weights as they lie",
+                "Leave copy out",
+            )
         if self.kv_cache not in get_args(KvCache):
             raise Refusal(
                 f"Service {self.name}: there is no kv_cache {self.kv_cache!r}",
@@ -133,21 +143,36 @@ class HostProfile:
                 f"A profile with gpu={self.gpu!r} and gpus={self.gpus} describes no machine",
                 "Name the GPU and how many there are, or leave both out for a CPU machine",
             )
-        ports: dict[int, str] = {}
+        ports: dict[int, Service] = {}
         names: set[str] = set()
         for service in self.services:
             if service.name in names:
                 raise Refusal(
                     f"Two services are called {service.name}", "Give one of them another name"
                 )
-            if other := ports.get(service.port):
+            other = ports.get(service.port, service)
+            if other is not service and {other.engine, service.engine} != {"ollama"}:
                 raise Refusal(
-                    f"Services {other} and {service.name} both want port {service.port}",
+                    f"Services {other.name} and {service.name} both want port {service.port}",
                     f"Give {service.name} another port",
                 )
             names.add(service.name)
-            ports[service.port] = service.name
+            ports[service.port] = service
+        _check_shared([service for service in self.services if service.engine == "ollama"])
 
     def to_json(self) -> dict[str, Any]:
         """What `debug-inventory` prints."""
         return asdict(self)
+
+
+def _check_shared(services: Sequence[Service]) -> None:
+    """One process of Ollama serves all its models, and has these settings once."""
+    for service in services[1:]:
+        for field in ("port", "parallel", "kv_cache"):
+            mine, first = getattr(service, field), getattr(services[0], field)
+            if mine != first:
+                raise Refusal(
+                    f"Services {services[0].name} and {service.name} have {field} {first} and"
+                    f" {mine}, but one process of Ollama serves both",
+                    f"Give both the same {field}",
+                )

@@ -9,11 +9,11 @@ from typing import Any
 
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
-from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.serving import llama_cpp
+from deploys.planning.plan import HostPlan, Peer, ServicePlan
+from deploys.planning.serving import llama_cpp, ollama
 from deploys.planning.templates import Rendered, file
 
-_SERVING = {"llama.cpp": llama_cpp}
+_SERVING = {"llama.cpp": llama_cpp, "ollama": ollama}
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:
@@ -75,15 +75,29 @@ def blacklist(driver: DriverPlan) -> Rendered:
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
-    """The files of one service, and the digest that its process must have been started with."""
+    """The files of one service, and the digest that its process must have been started with.
+
+    Services of one unit have the same files and the same digest.
+    """
+    together = [each for each in plan.services if each.unit == service.unit]
     files = _SERVING[service.engine].files
     decides = [
         [file.content for file in files(plan, service, "")],
         plan.software_of(service.engine).directory,
-        [file.sha256 for file in service.weights.files],
+        [file.sha256 for each in together for file in each.weights.files],
     ]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
     return files(plan, service, digest), digest
+
+
+def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
+    """What gives the weights to other machines: a unit and its configuration."""
+    unit, configuration = PEER_FILES
+    listen = peer.url.partition("//")[2]
+    return (
+        file("peer/modelrack-peer.service", unit, peer=peer, data_root=plan.site.data_root),
+        file("peer/peer.conf", configuration, peer=peer, listen=listen),
+    )
 
 
 def state(plan: HostPlan) -> Rendered:
@@ -104,6 +118,8 @@ SYSCTL: dict[str, int] = {
 
 # Every engine's unit starts it, by OnFailure.
 FAILED_UNIT = "/etc/systemd/system/modelrack-failed@.service"
+
+PEER_FILES = ("/etc/systemd/system/modelrack-peer.service", "/etc/modelrack/peer.conf")
 
 # apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"

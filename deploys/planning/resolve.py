@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import builds, compatibility, floors, gpus, health, lanes
+from deploys.planning import compatibility, floors, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -14,6 +14,7 @@ from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
 from deploys.planning.package_manager import Apt, package_manager_of
+from deploys.planning.peers import Neighbour
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.deal import place_all
 from deploys.planning.placement.islands import cards_of
@@ -26,8 +27,9 @@ from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
-# Runtime libraries of the engines; a bare system has the C++ library already, apt needs it.
-_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",)}
+# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
+# already, apt needs it.
+_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -40,8 +42,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) -> HostPlan:
+def resolve(
+    profile: HostProfile,
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    neighbours: Sequence[Neighbour] = (),
+) -> HostPlan:
     """The plan of one machine, as far as one can be made.
+
+    + neighbours: the other machines that weights may be shared with
 
     Everything that speaks against it is collected, so that an operator sees it at once; a plan with
     refusals is printed and not carried out.
@@ -52,6 +62,8 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
     against.unless(None, _check_system, machine)
     against.all_of(health.refusals(machine))
     services, weights = _with_weights(profile, site, locks, against)
+    peer = against.unless(None, peers.peer_of, site, machine)
+    weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
         against.all_of(_refusals(service, gpu, lane, machine), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
@@ -81,18 +93,22 @@ def resolve(profile: HostProfile, site: Site, machine: Machine, locks: Locks) ->
                 package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
             )
         ),
-        software=_software(engines, site, machine, locks, gpu, against),
+        software=_software(engines, site, machine, locks, gpu, driver, against),
         weights=weights,
         services=tuple(
             _service(service, placement, weights, gpu, machine)
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        peer=peer,
         refusals=tuple(against.refusals),
-        warnings=tuple(
-            warning
-            for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
-            if warning not in {refusal.reason for refusal in against.refusals}
+        warnings=(
+            *(
+                warning
+                for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
+                if warning not in {refusal.reason for refusal in against.refusals}
+            ),
+            *peers.unreachable(peer, weights, neighbours),
         ),
     )
 
@@ -160,16 +176,22 @@ def _refusals(
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
-    if service.engine != "llama.cpp":
+    if service.engine not in ("llama.cpp", "ollama"):
         yield Refusal(
             f"Service {service.name}: this version does not deploy {service.engine} yet",
-            "Serve a GGUF model with llama.cpp on a CPU machine, or wait for the engine",
+            "Serve a GGUF model with llama.cpp on a CPU machine or NVIDIA GPUs, or wait for the"
+            " engine",
         )
-    elif gpu is not None:
+    elif (
+        service.engine == "llama.cpp"
+        and gpu is not None
+        and gpu.vendor != "nvidia"
+        and service.engine in lane.engines
+    ):
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for the CPU only, and the"
-            f" {gpu.name} would stand idle",
-            "Use a profile without a GPU, or wait for the CUDA build",
+            f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"
+            f" the {gpu.name} would stand idle",
+            "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 
 
@@ -196,18 +218,17 @@ def _software(
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
+    driver: DriverPlan | None,
     against: _Against,
 ) -> tuple[Software, ...]:
-    if "llama.cpp" not in engines or gpu is not None:
-        return ()
-    source = locks.artifacts["llama.cpp"]
-    try:
-        # Asked for now, so that a site without a way to it is refused now and not half way.
-        site.url(source.origin, source.path)
-        return (builds.llama_cpp(machine, source),)
-    except Refusal as refusal:
-        against.all_of([refusal], "llama.cpp")
-        return ()
+    found: list[Software] = []
+    for engine in engines:
+        try:
+            software = installation.software_for(engine, site, machine, locks, gpu, driver)
+            found += [software] if software else []
+        except Refusal as refusal:
+            against.all_of([refusal], engine)
+    return tuple(found)
 
 
 def _service(
@@ -228,6 +249,7 @@ def _service(
         context=placement.context,
         parallel=placement.parallel,
         threads=machine.cores,
+        numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
         weights=fetched,

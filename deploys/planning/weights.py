@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from deploys.planning import catalogue
+from deploys.planning import catalogue, one_file
 from deploys.planning.locks import Locks, WeightsLock
 from deploys.planning.machine import Machine
 from deploys.planning.model import Model
@@ -40,7 +40,7 @@ def weights_of(
             raise Refusal(
                 f"Two different models are called {model.key}", "Give one of them another key"
             )
-        merged_before = plans[model.key].merge if model.key in plans else None
+        sharing = [each for each in services if model_of(each).key == model.key]
         lock = locks.weights.get(model.key)
         sources = _sources(model, site, lock)
         if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
@@ -60,8 +60,9 @@ def weights_of(
             sources=sources,
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
-            merge=merged_before or _merged_name(service, lock),
+            merge=_merged_name(sharing, lock),
             quantization=model.quantization if model.format == "safetensors" else None,
+            folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
         )
     return tuple(plans.values())
 
@@ -89,7 +90,7 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
         for hub in site.hubs
         if (repository := repositories[hub]) and getattr(site.mirrors, hub)
     )
-    if not sources:
+    if not sources and not (lock and site.folders):
         raise Refusal(
             f"{model.key} is on none of the hubs of this site ({', '.join(site.hubs)})",
             "Add a hub to the site in inventories/group_data, or choose another model",
@@ -108,22 +109,24 @@ def _default_revision(model: Model, hub: Hub) -> str:
     return "main" if hub == "huggingface" else "master"
 
 
-def _merged_name(service: Service, lock: WeightsLock | None) -> str | None:
-    """A split GGUF stays split unless the service asks for one file: llama.cpp reads shards."""
-    if not service.merge or lock is None:
+def _merged_name(services: Sequence[Service], lock: WeightsLock | None) -> str | None:
+    """What the shards of a split GGUF become; None where they stay, or there are none."""
+    if lock is None:
         return None
     prefixes = {
         match["prefix"].rsplit("/", 1)[-1]
         for file in lock.files
         if (match := _SHARD.fullmatch(file.path))
     }
+    if not prefixes or not one_file.merged(services):
+        return None
     if len(prefixes) > 1:
         raise Refusal(
-            f"Service {service.name}: its files belong to several split models: "
+            f"Service {services[0].name}: its files belong to several split models: "
             + ", ".join(sorted(prefixes)),
             "Narrow the model's file patterns to one of them",
         )
-    return f"{prefixes.pop()}.gguf" if prefixes else None
+    return f"{prefixes.pop()}.gguf"
 
 
 def missing_of(weights: Weights, machine: Machine) -> int:

@@ -12,6 +12,7 @@ import lzma
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ from typing import IO
 
 from .failure import Failure
 
+ZSTD = b"\x28\xb5\x2f\xfd"
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
 
 
@@ -71,9 +73,37 @@ def _members(archive: Path) -> Generator[Member, None, None]:
             for entry in packed.infolist():
                 yield from _zip_member(packed, entry)
         return
+    with archive.open("rb") as file:
+        packed_by_zstd = file.read(len(ZSTD)) == ZSTD
+    if packed_by_zstd:
+        yield from _zstd_members(archive)
+        return
     with tarfile.open(archive, encoding="utf-8", errors="surrogateescape") as tar:
         for info in tar:
             yield _tar_member(tar, info)
+
+
+def _zstd_members(archive: Path) -> Generator[Member, None, None]:
+    """Read through a program: Python knows this packing from 3.14 on."""
+    program = shutil.which("zstd")
+    if program is None:
+        raise Failure(f"{archive.name} is packed by zstd, which is not installed: install zstd")
+    with subprocess.Popen(
+        [program, "--decompress", "--stdout", "--quiet", str(archive)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as reading:
+        assert reading.stdout is not None
+        with tarfile.open(
+            fileobj=reading.stdout, mode="r|", encoding="utf-8", errors="surrogateescape"
+        ) as tar:
+            for info in tar:
+                yield _tar_member(tar, info)
+        while reading.stdout.read(1 << 20):
+            pass  # what pads the archive; an error after the last member is one, too
+    if reading.returncode:
+        raise Unpackable(f"{archive.name} is damaged: zstd ended with {reading.returncode}")
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:

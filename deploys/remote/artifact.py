@@ -21,12 +21,13 @@ from .archive import Unpackable, unpack
 from .content import looks_like, update_from
 from .durable import rename, replace, sync_file_system, write_all
 from .failure import Failure, Stopped
+from .folders import make_directories
 from .http import RangeRefused
 from .lock import Taken, held
 from .progress import Progress
-from .publish import make_directories
-from .source import Address, Directory, Patience, Source, stream
+from .source import Address, Directory, Patience, Source
 from .space import explain, require
+from .stream import stream
 from .tree import tree_sha256
 
 

@@ -6,27 +6,33 @@ complete.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace as altered
-from pathlib import Path
 
 from . import checkpoint, manifest, publish, space, workers
 from .content import sha256_of
-from .durable import rename
+from .exchange import Exchange
 from .failure import Failure
-from .journal import Entry, Journal
+from .folders import make_directories, refuse_links
+from .journal import Journal
 from .lock import Taken, held
 from .manifest import Record
 from .merge import shards_of
+from .peers import PIECE
+from .plain import Plain, has
 from .progress import Progress
 from .shards import HeaderChanged, Merging, part_of, state_name
-from .source import Directory, Patience, Source, open_source
-from .spec import File, SourceSpec, Spec, owner_ids, take_ownership
-from .transfer import SYNC_BYTES, Run, Target, transfer
+from .share import Share, is_told
+from .source import Patience, Source, open_source
+from .spec import SourceSpec, Spec, owner_ids
+from .standing import Standing
+from .target import PIECE_BYTES, SYNC_BYTES, Item, Run
 
 LAYOUTS = 3
+# Streams altogether, and files that are hashed side by side.
+STREAMS = 16
+LANES = 4
 
 
 def fetch(
@@ -35,16 +41,18 @@ def fetch(
     patience: Patience | None = None,
     stop: threading.Event | None = None,
     sync_bytes: int = SYNC_BYTES,
+    piece_bytes: int = PIECE_BYTES,
 ) -> bool:
     """The directory is complete and its manifest holds; whether anything had to be done for it."""
     if publish.complete(spec):
-        return False
+        return _shared(spec)
     if not spec.sources:
         raise Failure("the spec has no sources")
     place, state = spec.directory, spec.directory / ".fetch"
-    space.require(place, _missing_bytes(spec), len(spec.files) + 8)
+    space.require(place, *_missing(spec))
     try:
-        publish.make_directories(place, owner_ids(spec.owner))
+        make_directories(place, owner_ids(spec.owner))
+        refuse_links(place, f"{state.name}/lock")
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
             # Another fetch may have finished meanwhile, or died before its last step.
@@ -52,7 +60,12 @@ def fetch(
                 progress = Progress("fetch", sum(file.size for file in spec.files))
                 journal = Journal(state / "journal")
                 run = Run(
-                    journal, progress, stop or threading.Event(), patience or Patience(), sync_bytes
+                    journal,
+                    progress,
+                    stop or threading.Event(),
+                    patience or Patience(),
+                    sync_bytes,
+                    piece_bytes,
                 )
                 try:
                     records = _fetch(spec, run)
@@ -62,6 +75,7 @@ def fetch(
                 if spec.quantization:
                     _check_tree(spec, spec.quantization)
                 publish.publish(spec, records)
+            _shared(spec)
     except Taken:
         raise Failure(
             f"another fetch is writing to {place}: wait for it to end, then run again"
@@ -71,16 +85,12 @@ def fetch(
     return True
 
 
-def merge(spec: Spec, *, stop: threading.Event | None = None) -> bool:
-    """The one GGUF file of shards on this machine, by default in the directory itself."""
-    if spec.output is None:
-        raise Failure("the spec has no merge.output: say which file the shards should become")
-    if any(source.kind != "directory" for source in spec.sources):
-        raise Failure(
-            "merge reads shards from this machine only: use weights fetch for other sources"
-        )
-    here = SourceSpec("directory", str(spec.directory))
-    return fetch(altered(spec, sources=spec.sources or (here,)), stop=stop)
+def _shared(spec: Spec) -> bool:
+    """The other machines are told that the model is complete; whether that was news."""
+    if spec.sharing is None or is_told(spec, spec.sharing.folder):
+        return False
+    Share(spec, spec.sharing.folder).holds_all()
+    return True
 
 
 def _check_tree(spec: Spec, claimed: str) -> None:
@@ -103,86 +113,56 @@ def _fetch(spec: Spec, run: Run) -> list[Record]:
 
 def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
     """Every file is in place and proven, a merged one still under its `.part` name."""
+    places = _places(spec)
+    exchange = Exchange(spec, spec.sharing, inner.stop) if spec.sharing else None
+    share = exchange.share if exchange else None
+    if exchange:
+        inner = altered(inner, piece_bytes=min(PIECE, run.piece_bytes), peers=exchange.names)
 
-    def work(tasks: Sequence[workers.Task]) -> None:
+    def sources() -> list[Source]:
+        others = exchange.sources(run.patience) if exchange else []
+        return [*(open_source(each, run.patience) for each in places), *others]
+
+    def work(items: Sequence[Item], lanes: int) -> None:
         def tick() -> None:
             run.progress.tick()
             if run.stop.is_set():
                 inner.stop.set()
 
-        workers.run(tasks, spec.workers, lambda: _sources(spec, run.patience), inner.stop, tick)
+        streams = max(1, min(spec.workers, STREAMS // len(places)))
+        standings = [
+            Standing(source.name, streams, local=place.kind == "directory")
+            for place, source in zip(places, sources())
+        ]
+        if exchange:
+            standings += exchange.standings(standings)
+        workers.run(items, standings, sources, inner, tick, lanes=lanes, exchange=exchange)
 
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     records: list[Record] = []
-    tasks = [_plain_task(spec, inner, file, records) for file in plain]
+    items = [Plain(spec, inner, file, records, share) for file in plain]
     known = _known_output(spec)
     if known:
         records.append(known)
         run.progress.add(sum(file.size for file in shards))
     if known or not shards:
-        work(tasks)
+        work(items, LANES)
         return records
-    with Merging(spec, run, shards, _sources(spec, run.patience)) as merging:
-        work([*merging.tasks(inner), *tasks])
+    with Merging(spec, run, shards, sources) as merging:
+        if share:
+            for file, head, place in merging.places():
+                share.lies_in(file, part_of(spec), head=head, place=place)
+        # One after the other: the digest of the merged file is taken in this order.
+        work([*merging.items(), *items], 1)
         return [*records, merging.finish()]
 
 
-def _sources(spec: Spec, patience: Patience) -> list[Source]:
-    sources = [open_source(each, patience) for each in spec.sources]
-    if spec.output and any(_has(spec.directory / file.path, file.size) for file in spec.files):
+def _places(spec: Spec) -> list[SourceSpec]:
+    places = list(spec.sources)
+    if spec.output and any(has(spec.directory / file.path, file.size) for file in spec.files):
         # Shards that were fetched earlier, before a merged file was wanted.
-        sources.insert(0, Directory(spec.directory))
-    return sources
-
-
-def _plain_task(spec: Spec, run: Run, file: File, records: list[Record]) -> workers.Task:
-    final = spec.directory / file.path
-    part = spec.directory / ".fetch" / f"{state_name(file)}.part"
-    key = Target(file, -1).key
-    ids = owner_ids(spec.owner)
-
-    def work(sources: Sequence[Source]) -> None:
-        if not _already_there(run, file, final, key):
-            _fetch_part(run, file, part, key, sources)
-            publish.make_directories(final.parent, ids)
-            rename(part, final)
-        take_ownership(final, ids)
-        found = manifest.record(spec.directory, file.path, file.sha256)
-        run.journal.put(key, Entry(file.size, True, (found.size, found.mtime_ns, found.inode or 0)))
-        records.append(found)
-
-    return work
-
-
-def _fetch_part(run: Run, file: File, part: Path, key: str, sources: Sequence[Source]) -> None:
-    if not part.exists():
-        run.journal.forget(key)
-    fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        space.allocate(fd, file.size)
-        transfer(run, Target(file, fd), sources)
-        os.fchmod(fd, 0o644)
-        os.fsync(fd)
-    except Failure:
-        if not run.journal.get(key).at:
-            part.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
-
-
-def _already_there(run: Run, file: File, final: Path, key: str) -> bool:
-    if not _has(final, file.size):
-        return False
-    found, entry = final.stat(), run.journal.get(key)
-    if entry.proven and entry.stat == (found.st_size, found.st_mtime_ns, found.st_ino):
-        run.progress.add(file.size)
-        return True
-    if sha256_of(final, run.progress.add) == file.sha256:
-        final.chmod(0o644)
-        return True
-    run.progress.add(-file.size)
-    return False
+        places.insert(0, SourceSpec("directory", str(spec.directory)))
+    return places
 
 
 def _known_output(spec: Spec) -> Record | None:
@@ -191,29 +171,24 @@ def _known_output(spec: Spec) -> Record | None:
     if not spec.output or not found or not found.describes(spec):
         return None
     for each in found.files:
-        if each.path == spec.output and _has(spec.directory / each.path, each.size):
+        if each.path == spec.output and has(spec.directory / each.path, each.size):
             print(f"{each.path}: reading it to see whether it is still what it was", flush=True)
             if sha256_of(spec.directory / each.path) == each.sha256:
                 return manifest.record(spec.directory, each.path, each.sha256)
     return None
 
 
-def _missing_bytes(spec: Spec) -> int:
-    """What is still to be written, at most: what is allocated already is not asked for twice."""
+def _missing(spec: Spec) -> tuple[int, int]:
+    """Bytes and files still to be written, at most; what is allocated already is not counted."""
     place = spec.directory
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
-    missing = 0
+    size, files = 0, 8  # lock, journal, manifest, what they are while they are written
     for file in plain:
-        if not _has(place / file.path, file.size):
+        if not has(place / file.path, file.size):
             kept = space.allocated(place / ".fetch" / f"{state_name(file)}.part")
-            missing += max(0, file.size - kept)
+            size += max(0, file.size - kept)
+            files += not kept
     if spec.output and not (place / spec.output).exists():
-        missing += max(0, sum(file.size for file in shards) - space.allocated(part_of(spec)))
-    return missing
-
-
-def _has(path: Path, size: int) -> bool:
-    try:
-        return path.is_file() and path.stat().st_size == size
-    except OSError:
-        return False
+        size += max(0, sum(file.size for file in shards) - space.allocated(part_of(spec)))
+        files += len(shards)
+    return size, files

@@ -21,7 +21,7 @@ class Follower:
         self._fd, self._spans = fd, spans
         self._ready = [0] * len(spans)
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._final = False
         self._error: BaseException | None = None
         # The digest before each span, so that a span that is fetched again is also read again.
         self._before = [hashlib.sha256(header)]
@@ -33,15 +33,19 @@ class Follower:
     def reached(self, span: int, size: int) -> None:
         """The first `size` bytes of `span` are in place; fewer than before: it begins anew."""
         with self._changed:
+            if size < self._ready[span]:
+                self._era += 1  # what is being read at this moment may be the old content
             if size < self._ready[span] and (self._span, self._at) > (span, size):
-                self._era += 1
                 del self._before[span + 1 :]
                 self._digest, self._span, self._at = self._before[span].copy(), span, 0
             self._ready[span] = size
             self._changed.notify_all()
 
     def result(self) -> str:
-        """The digest in hex; waits until the last byte has been reached and read."""
+        """The digest in hex, when no span begins anew any more; waits until all has been read."""
+        with self._changed:
+            self._final = True
+            self._changed.notify_all()
         self._thread.join()
         if self._error:
             raise self._error
@@ -67,7 +71,12 @@ class Follower:
 
     def _next(self) -> tuple[int, int, int] | None:
         with self._changed:
-            while not self._closed and self._span < len(self._spans):
+            while not self._closed:
+                if self._span == len(self._spans):
+                    if self._final:
+                        break
+                    self._changed.wait()  # the last span may begin anew
+                    continue
                 start, size = self._spans[self._span]
                 if self._at == size:
                     self._span, self._at = self._span + 1, 0

@@ -6,16 +6,18 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from .content import looks_like
 from .failure import Failure
+from .space import human
 
 MAGIC = b"GGUF"
 VERSION = 3
 DEFAULT_ALIGNMENT = 32
+FIRST_READ = 64 << 10
 # The header of a model with 130 000 tokens and 1100 tensors has 5 MiB. What claims more than these
 # is damaged, which is said before it is read or held in memory.
 LONGEST_HEAD = 64 << 20
@@ -36,6 +38,8 @@ BLOCKS = {
     28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
     40: (64, 36), 41: (128, 18),
 }  # fmt: skip
+# Gives the first so many bytes of a file.
+Read = Callable[[int], bytes]
 # Their values are counted with, so they must be whole numbers.
 WHOLE = (b"general.alignment", b"split.no", b"split.count", b"split.tensors.count")
 # The least that an entry takes: a key, its kind and a byte; a name, no dimension, kind and offset.
@@ -123,6 +127,27 @@ def scan(data: bytes, name: str) -> Header:
             f"{name}: general.alignment is {alignment}, not a power of two: the header is damaged"
         )
     return Header(tuple(pairs), tuple(tensors), padded(cursor.at, alignment), scalars)
+
+
+def beginning(read: Read, size: int, name: str) -> tuple[bytes, Header]:
+    """The first bytes of a file of `size` bytes, enough for its header, and that header.
+
+    `read` is asked for the first bytes of the file, for more of them each time.
+    """
+    goal = FIRST_READ
+    while True:
+        goal = min(goal, size)
+        data = read(goal)
+        try:
+            return data, scan(data, name)
+        except Short:
+            if goal == size:
+                raise NotGguf(f"{name} ends inside its header: truncated at the source") from None
+            if goal >= LONGEST_HEAD:
+                raise NotGguf(
+                    f"{name}: header longer than {human(LONGEST_HEAD)}: damaged"
+                ) from None
+            goal *= 4
 
 
 def padded(size: int, alignment: int = DEFAULT_ALIGNMENT) -> int:

@@ -12,7 +12,6 @@ import email.utils
 import http.client
 import re
 import ssl
-import time
 import urllib.request
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -34,11 +33,16 @@ Origin = tuple[str, str, int]
 
 
 class Interrupted(Exception):
-    """The transfer broke off; `retry_after` is how many seconds the server asks us to wait."""
+    """The transfer broke off; `retry_after` is how many seconds the server asks us to wait.
 
-    def __init__(self, text: str, retry_after: float = 0.0) -> None:
+    `busy`: it has too much to do; `idle`: it gave so little that it counts as nothing.
+    """
+
+    def __init__(
+        self, text: str, retry_after: float = 0.0, *, busy: bool = False, idle: bool = False
+    ) -> None:
         super().__init__(text)
-        self.retry_after = retry_after
+        self.retry_after, self.busy, self.idle = retry_after, busy, idle
 
 
 class RangeRefused(SourceFailure):
@@ -84,7 +88,7 @@ class Session:
             if response.status not in REDIRECTS:
                 return self._body(response, parts, start)
             location = response.getheader("Location")
-            self._drop(_origin(parts))  # its page may be of any length
+            self._discard(response, parts)
             if not location:
                 raise SourceFailure(f"{parts.hostname} redirects to nowhere: check the endpoint")
             target = quote(urljoin(target, location), safe="%/:=&?~#+!$,;'@()*[]")
@@ -162,7 +166,11 @@ class Session:
                 return Body(start, start, start, _nothing())
             raise RangeRefused(f"{host} {REFUSALS[status]}")
         if status in TEMPORARY or status >= 500:
-            raise Interrupted(f"{host} answers {status} {response.reason}", _retry_after(response))
+            raise Interrupted(
+                f"{host} answers {status} {response.reason}",
+                _retry_after(response),
+                busy=status in (429, 503),
+            )
         raise SourceFailure(
             f"{host} {REFUSALS.get(status, f'refuses ({status} {response.reason})')}"
         )
@@ -185,6 +193,16 @@ class Session:
             response.close()
             if not complete:
                 self._drop(_origin(parts))
+
+    def _discard(self, response: http.client.HTTPResponse, parts: SplitResult) -> None:
+        """The connection can be used again if what is left of the answer is short."""
+        try:
+            if response.length is not None and response.length <= CHUNK:
+                response.read()
+                return
+        except (http.client.HTTPException, OSError):
+            pass
+        self._drop(_origin(parts))
 
     def _drop(self, origin: Origin) -> None:
         connection = self._connections.pop(origin, None)
@@ -217,7 +235,10 @@ def _retry_after(response: http.client.HTTPResponse) -> float:
     if value.strip().isdigit():
         return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        # Counted from the server's own time of day: ours may be wrong.
+        until = email.utils.parsedate_to_datetime(value)
+        now = email.utils.parsedate_to_datetime(response.getheader("Date") or "")
+        return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError):
         return 0.0
 

@@ -10,23 +10,25 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .durable import replace, write_all
 from .failure import Stopped
+from .ranges import Range
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The first `at` bytes of the file are in place; `proven`: all, with the right digest.
+    """The bytes in `ranges` are in place; `proven`: all are, with the right digest.
 
     `stat` is (size, mtime in ns, inode) of a proven file of its own, empty for a part of a merged
     file.
     """
 
-    at: int
+    ranges: tuple[Range, ...] = ()
     proven: bool = False
     stat: tuple[int, ...] = ()
 
@@ -36,26 +38,26 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._entries = _load(path)
+        self._entries = load(path)
         replace(path, b"".join(_line(key, entry) for key, entry in self._entries.items()))
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def get(self, key: str) -> Entry:
-        """What is known about `key`; nothing known is zero bytes."""
-        return self._entries.get(key, Entry(0))
+        """What is known about `key`."""
+        return self._entries.get(key, Entry())
 
-    def put(self, key: str, entry: Entry) -> None:
-        """`entry` holds for `key` from now on."""
+    def put(self, entries: Mapping[str, Entry]) -> None:
+        """Each of `entries` holds for its key from now on."""
         with self._lock:
             if self._fd < 0:
                 raise Stopped  # a thread that woke up after the run had ended
-            self._entries[key] = entry
-            write_all(self._fd, _line(key, entry))
+            self._entries.update(entries)
+            write_all(self._fd, b"".join(_line(key, entry) for key, entry in entries.items()))
             os.fdatasync(self._fd)
 
     def forget(self, key: str) -> None:
         """Nothing is known about `key` any more."""
-        self.put(key, Entry(0))
+        self.put({key: Entry()})
 
     def close(self) -> None:
         """Later entries are refused."""
@@ -64,12 +66,8 @@ class Journal:
             self._fd = -1
 
 
-def _line(key: str, entry: Entry) -> bytes:
-    record = {"key": key, "at": entry.at, "proven": entry.proven, "stat": entry.stat}
-    return json.dumps(record).encode() + b"\n"
-
-
-def _load(path: Path) -> dict[str, Entry]:
+def load(path: Path) -> dict[str, Entry]:
+    """What a journal says, whether or not somebody is writing to it."""
     entries: dict[str, Entry] = {}
     try:
         lines = path.read_bytes().split(b"\n")
@@ -78,8 +76,14 @@ def _load(path: Path) -> dict[str, Entry]:
     for line in lines:
         try:
             record: dict[str, Any] = json.loads(line)
-            entry = Entry(int(record["at"]), bool(record["proven"]), tuple(record["stat"]))
+            ranges = tuple((int(start), int(stop)) for start, stop in record["ranges"])
+            entry = Entry(ranges, bool(record["proven"]), tuple(record["stat"]))
             entries[str(record["key"])] = entry
         except (ValueError, KeyError, TypeError):
             continue  # the torn last line of a killed run
     return entries
+
+
+def _line(key: str, entry: Entry) -> bytes:
+    record = {"key": key, "ranges": entry.ranges, "proven": entry.proven, "stat": entry.stat}
+    return json.dumps(record).encode() + b"\n"

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import driver, pci
+from . import addresses, driver, pci
 from .processes import ports_and_holders
 from .reading import read
 
@@ -79,6 +79,7 @@ def main() -> int:
         "memory": _bytes("MemTotal", memory) or 0,
         "memory_available": _bytes("MemAvailable", memory),
         "disks": _disks(),
+        "addresses": addresses.own(),
         "ports": ports,
         "holders": holders,
         "nvswitches": pci.nvswitches(),

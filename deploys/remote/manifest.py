@@ -94,6 +94,13 @@ def load(path: Path) -> Manifest | None:
         raise Failure(f"{path} is damaged ({error}): delete it and fetch again") from error
 
 
+def holds(directory: Path, path: str) -> bool:
+    """Whether `directory` is complete and `path` is among its files; no content is read."""
+    found = load(directory / NAME)
+    named = found and any(each.path == path for each in found.files)
+    return bool(found and named and not problems(found, directory))
+
+
 def problems(manifest: Manifest, directory: Path) -> list[str]:
     """What is no longer as recorded, without reading content; empty when the manifest holds."""
     return [text for each in manifest.files if (text := _changed(each, directory))]

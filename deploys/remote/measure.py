@@ -23,6 +23,8 @@ from .model_server import ModelServer, Unanswered
 _TOKENS = 256
 _SECONDS = 4
 _TRIES = 3
+# Seconds; Ollama may have to load the model again, after it gave its place to another.
+_PATIENCE = 300
 _QUESTION = "Count from one to one hundred, in words."
 
 
@@ -49,7 +51,7 @@ def main() -> int:
 
 def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
     """One answer: how long until its first token, and how fast the others came."""
-    server = ModelServer(wanted["url"])
+    server = ModelServer(wanted["url"], _PATIENCE)
     asked = time.monotonic()
     first = last = None
     pieces = 0

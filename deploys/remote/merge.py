@@ -69,7 +69,7 @@ def lay_out(shards: Sequence[tuple[File, Header]]) -> Layout:
     pairs = [raw for key, raw in headers[0].pairs if key != SPLIT_COUNT] + [COUNT_ZERO]
     infos = [
         tensor.info + struct.pack("<Q", tensor.offset + start)
-        for header, start in zip(headers, data_starts, strict=True)
+        for header, start in zip(headers, data_starts)
         for tensor in header.tensors
     ]
     head = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(pairs)) + b"".join(pairs + infos)
@@ -83,7 +83,7 @@ def _check_shard(file: File, header: Header, number: int, count: int) -> None:
     if SPLIT_COUNT not in scalars or b"split.no" not in scalars:
         raise Failure(
             f"{name} has no split.no and split.count: not a shard of a split GGUF; "
-            "raw pieces of one file must be joined with cat"
+            "raw pieces of one file are joined by weights merge FIRST_PIECE OUTPUT"
         )
     if scalars[SPLIT_COUNT] != count:
         raise Failure(
@@ -104,22 +104,30 @@ def _check_shard(file: File, header: Header, number: int, count: int) -> None:
 
 def _check_data(name: str, header: Header, size: int) -> None:
     """The tensors follow each other without a gap and fill `size` bytes of data."""
+    least, most = data_span(name, header)
+    if size < least:
+        raise Failure(f"{name} ends before its last tensor does: truncated at the source")
+    if most is not None and size > most:
+        raise Failure(f"{name} goes on for {size - most} bytes behind its last tensor: damaged")
+
+
+def data_span(name: str, header: Header) -> tuple[int, int | None]:
+    """The least and the most bytes of data that fit `header`.
+
+    The most is None where the last tensor is of a type that came later than this program.
+    """
     end: int | None = 0
     for tensor in header.tensors:
-        if tensor.offset != end and (end is not None or tensor.offset % DEFAULT_ALIGNMENT):
+        if tensor.offset != end and (end is not None or tensor.offset % header.alignment):
             raise Failure(
                 f"{name}: tensor {tensor.name.decode(errors='replace')} is not where the one "
                 "before it ends: the header is damaged, or no tool that we know wrote it"
             )
-        end = None if tensor.size is None else padded(tensor.offset + tensor.size)
+        end = None if tensor.size is None else padded(tensor.offset + tensor.size, header.alignment)
     if not header.tensors:
-        return
+        return 0, None
     last = header.tensors[-1]
-    least = last.offset + (1 if last.size is None else last.size)
-    if size < least:
-        raise Failure(f"{name} ends before its last tensor does: truncated at the source")
-    if end is not None and size > end:
-        raise Failure(f"{name} goes on for {size - end} bytes behind its last tensor: damaged")
+    return last.offset + (1 if last.size is None else last.size), end
 
 
 def _check_set(name: str, headers: Sequence[Header]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 # Seconds; a busy server answers a short question within this.
-_TIMEOUT = 60
+TIMEOUT = 60
 
 
 class Unanswered(Exception):
@@ -24,18 +24,23 @@ class ModelServer:
     """One server on one port, asked one question at a time.
 
     + url: such as http://127.0.0.1:8080
+    + timeout: seconds of silence after which it is given up
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
         address = urlsplit(url)
         self._connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=_TIMEOUT
+            address.hostname or "", address.port, timeout=timeout
         )
+
+    def greet(self) -> None:
+        """Any answer will do that is not an error: what answers may have no models."""
+        self._ask("GET", "/").read()
 
     def models(self) -> dict[str, dict[str, Any]]:
         """The models that it lists, by name."""
         listed = self._read(self._ask("GET", "/v1/models"))["data"]
-        return {_name(model["id"]): model for model in listed}
+        return {model["id"]: model for model in listed}
 
     def context(self, model: dict[str, Any]) -> int | None:
         """Tokens that one request to a listed model may take; None where it does not say.
@@ -50,11 +55,7 @@ class ModelServer:
             found.append(about.get("max_total_num_tokens"))
         elif owner == "library":
             loaded = self._read(self._ask("GET", "/api/ps"))["models"]
-            found += [
-                each.get("context_length")
-                for each in loaded
-                if _name(each["name"]) == _name(model["id"])
-            ]
+            found += [each.get("context_length") for each in loaded if each["name"] == model["id"]]
         return min((int(tokens) for tokens in found if tokens), default=None)
 
     def chat(self, model: str, question: str, tokens: int) -> str:
@@ -91,7 +92,7 @@ class ModelServer:
         try:
             self._connection.request(method, path, data, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
-            if response.status != 200:
+            if response.status >= 400:
                 kind = Refused if response.status in (400, 422) else Unanswered
                 raise kind(f"HTTP status {response.status}{_complaint(response.read())}")
         except (OSError, http.client.HTTPException) as error:
@@ -107,11 +108,6 @@ class ModelServer:
 
 
 _CHAT = "/v1/chat/completions"
-
-
-def _name(model: str) -> str:
-    """Ollama writes a tag behind the name, and this one where there is none."""
-    return model.removesuffix(":latest")
 
 
 def _question(model: str, question: str, tokens: int) -> dict[str, Any]:

@@ -60,20 +60,16 @@ def resume(spec: Spec) -> bool:
         pending.unlink()
         return False
     rename(pending, spec.directory / manifest.NAME)
-    for each in pending.parent.iterdir():
-        if each.name != "lock":
-            each.unlink()
+    clear(pending.parent)
     return True
 
 
-def make_directories(path: Path, ids: tuple[int, int]) -> None:
-    """`path` is a directory; those that were missing have mode 0755 and belong to `ids`."""
-    if path.is_dir():
-        return
-    make_directories(path.parent, ids)
-    path.mkdir(exist_ok=True)
-    path.chmod(0o755)  # the umask must not decide
-    take_ownership(path, ids)
+def clear(state: Path) -> None:
+    """Nothing is left in `.fetch/` of how a complete directory came to be."""
+    for each in state.iterdir():
+        # With the headers of its shards a merged file can be given to other machines.
+        if each.name != "lock" and each.suffix != ".head":
+            each.unlink()
 
 
 def _holding(spec: Spec) -> Manifest | None:

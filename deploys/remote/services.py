@@ -6,8 +6,10 @@
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
 "answer", "wrong", "measured"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
-what is wrong with what the port says, and `wrong` if waiting cannot change it. With "chat" a
-question is asked, else only the models listed. `measured` is what the file of that name holds.
+what is wrong with what the port says, and `wrong` if waiting cannot change it: about any model,
+where a unit is named once for each of them. With "chat" a question is asked, else only the models
+listed; where "model" is null, any answer to HTTP will do. `measured` is what the files of that name
+hold, by name.
 """
 
 from __future__ import annotations
@@ -35,7 +37,15 @@ _PROPERTIES = {
 
 def main() -> int:
     wanted: list[dict[str, Any]] = json.load(sys.stdin)
-    print(json.dumps({entry["unit"]: _state(entry) for entry in wanted}))
+    states: dict[str, dict[str, Any]] = {}
+    for entry in wanted:
+        state, before = _state(entry), states.get(entry["unit"])
+        if before:
+            state["measured"].update(before["measured"])
+            if before["answer"] != "ok":
+                state["answer"], state["wrong"] = before["answer"], before["wrong"]
+        states[entry["unit"]] = state
+    print(json.dumps(states))
     return 0
 
 
@@ -57,13 +67,7 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
     state["measured"] = _measured(entry["measured"])
     state["answer"], state["wrong"] = "the unit is not active", False
     if state["active"] == "active":
-        try:
-            state["answer"] = _wrong(entry) or "ok"
-            state["wrong"] = state["answer"] != "ok"
-        except Refused as refusal:
-            state["answer"], state["wrong"] = f"it refuses a question: {refusal}", True
-        except (Unanswered, KeyError, IndexError, TypeError) as error:
-            state["answer"] = f"no answer: {error}"
+        state["answer"], state["wrong"] = _answer(entry)
     return state
 
 
@@ -91,18 +95,31 @@ def _digest(pid: str) -> str | None:
     return None
 
 
-def _measured(path: str) -> dict[str, Any]:
+def _measured(path: str | None) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(Path(path).read_bytes())
+        return {path: json.loads(Path(path).read_bytes())} if path else {}
     except (OSError, ValueError):
         return {}
-    return found
+
+
+def _answer(entry: dict[str, Any]) -> tuple[str, bool]:
+    """ "ok", or what is wrong, and whether that stays so."""
+    try:
+        wrong = _wrong(entry)
+    except Refused as refusal:
+        return f"it refuses a question: {refusal}", True
+    except (Unanswered, KeyError, IndexError, TypeError) as error:
+        return f"no answer: {error}", False
+    return wrong or "ok", wrong is not None
 
 
 def _wrong(entry: dict[str, Any]) -> str | None:
     """What is wrong with what answers, None where nothing is."""
     server = ModelServer(entry["url"])
     try:
+        if entry["model"] is None:
+            server.greet()
+            return None
         models = server.models()
         if entry["model"] not in models:
             return f"it serves {', '.join(models)} instead of {entry['model']}"

@@ -8,24 +8,24 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
 from . import gguf, space
 from .durable import replace, write_all
 from .failure import Failure, SourceFailure
+from .folders import make_directories, refuse_links
 from .follow import Follower
 from .gguf import Header, padded
+from .journal import Entry
 from .manifest import Record
 from .merge import lay_out
-from .source import Patience, Source, stream
+from .source import Patience, Source
 from .spec import File, Spec, owner_ids, take_ownership
-from .transfer import Run, Target, transfer
-from .workers import Task
-
-FIRST_READ = 64 << 10
-LONGEST_HEAD = 64 << 20
+from .stream import stream
+from .target import Item, Run, Target
 
 
 class HeaderChanged(Failure):
@@ -36,16 +36,20 @@ class Merging:
     """The merged file of `shards`, laid out from their first bytes and open inside `with`."""
 
     def __init__(
-        self, spec: Spec, run: Run, shards: Sequence[File], sources: Sequence[Source]
+        self,
+        spec: Spec,
+        run: Run,
+        shards: Sequence[File],
+        open_sources: Callable[[], Sequence[Source]],
     ) -> None:
-        self._spec, self._shards = spec, shards
-        state = spec.directory / ".fetch"
-        self._heads = [Head(state, file, run.patience, run.stop) for file in shards]
-        found = [head.read(sources) for head in self._heads]
+        self._spec, self.files, self._run = spec, shards, run
+        self._open_sources = open_sources
+        self._heads = [Head(head_of(spec, file), file, run.patience, run.stop) for file in shards]
+        found = self._read_heads()
         self._headers = [header for _, header in found]
         self._prefixes = [prefix for prefix, _ in found]
         try:
-            self._layout = lay_out(list(zip(shards, self._headers, strict=True)))
+            self._layout = lay_out(list(zip(shards, self._headers)))
         except Failure:
             for head in self._heads:
                 head.forget()  # not proven yet: the next run reads them again
@@ -53,8 +57,15 @@ class Merging:
 
     def __enter__(self) -> Merging:
         part = part_of(self._spec)
-        self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        refuse_links(self._spec.directory, self._spec.output or "")
+        make_directories(part.parent, owner_ids(self._spec.owner))
+        new = not part.exists()
+        self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
+            if new:
+                places = zip(self.files, self._layout.places)
+                keys = [Target(file, self._fd, place).key for file, place in places]
+                self._run.journal.put({key: Entry() for key in keys})
             space.allocate(self._fd, self._layout.size)
             self._follower = Follower(self._fd, self._layout.header, self._spans())
         except BaseException:
@@ -71,9 +82,46 @@ class Merging:
         self._follower.close()
         os.close(self._fd)
 
-    def tasks(self, run: Run) -> list[Task]:
+    def items(self) -> list[Item]:
         """One for each shard, to be begun in this order (the follower reads in it)."""
-        return [self._task(run, number) for number in range(len(self._shards))]
+        return [_Shard(self, number) for number in range(len(self.files))]
+
+    def places(self) -> list[tuple[File, int, int]]:
+        """Each shard, how many bytes its header has, and where what follows it is."""
+        heads = [header.data_offset for header in self._headers]
+        return list(zip(self.files, heads, self._layout.places))
+
+    def target(self, number: int) -> Target | None:
+        """Where the shard goes; None: it is there."""
+        file, header, prefix = self.files[number], self._headers[number], self._prefixes[number]
+        head, own = self._heads[number], prefix[: header.data_offset]
+        size = padded(max(0, file.size - header.data_offset))
+
+        def renew(doubtful: Set[str]) -> bytes:
+            head.forget()
+            sources = sorted(self._open_sources(), key=lambda source: source.name in doubtful)
+            again, _ = head.read(sources)
+            if again[: header.data_offset] != own:
+                raise HeaderChanged(
+                    f"{file.path}: its header was damaged, laying out the merged file anew"
+                )
+            return again
+
+        target = Target(
+            file,
+            self._fd,
+            place=self._layout.places[number],
+            header=own,
+            prefix=prefix,
+            padding=size - max(0, file.size - header.data_offset),
+            reached=lambda size: self._follower.reached(number, size),
+            renew=renew,
+        )
+        if not self._run.journal.get(target.key).proven:
+            return target
+        self._run.progress.add(file.size)
+        self._follower.reached(number, size)
+        return None
 
     def finish(self) -> Record:
         """The file is whole and synced, under its `.part` name; its Record has the final name."""
@@ -88,49 +136,42 @@ class Merging:
 
     def _spans(self) -> list[tuple[int, int]]:
         ends = [*self._layout.places[1:], self._layout.size]
-        return [(start, end - start) for start, end in zip(self._layout.places, ends, strict=True)]
+        return [(start, end - start) for start, end in zip(self._layout.places, ends)]
 
-    def _task(self, run: Run, number: int) -> Task:
-        file, header, prefix = self._shards[number], self._headers[number], self._prefixes[number]
-        head, follower = self._heads[number], self._follower
-        own = prefix[: header.data_offset]
-        data_size = max(0, file.size - header.data_offset)
+    def _read_heads(self) -> list[tuple[bytes, Header]]:
+        """In several threads: each costs a few round trips and no more."""
+        local = threading.local()
 
-        def renew(sources: Sequence[Source]) -> bytes:
-            head.forget()
-            again, _ = head.read(sources)
-            if again[: header.data_offset] != own:
-                raise HeaderChanged(
-                    f"{file.path}: its header was damaged, laying out the merged file anew"
-                )
-            return again
+        def read(head: Head) -> tuple[bytes, Header]:
+            if not hasattr(local, "sources"):
+                local.sources = self._open_sources()
+            return head.read(local.sources)
 
-        def work(sources: Sequence[Source]) -> None:
-            target = Target(
-                file,
-                self._fd,
-                place=self._layout.places[number],
-                header=own,
-                prefix=prefix,
-                padding=padded(data_size) - data_size,
-                reached=lambda size: follower.reached(number, size),
-                renew=renew,
-            )
-            if run.journal.get(target.key).proven:
-                run.progress.add(file.size)
-                follower.reached(number, padded(data_size))
-            else:
-                transfer(run, target, sources)
+        with ThreadPoolExecutor(self._spec.workers) as pool:
+            return list(pool.map(read, self._heads))
 
-        return work
+
+class _Shard:
+    def __init__(self, merging: Merging, number: int) -> None:
+        self._merging, self._number = merging, number
+        self.file = merging.files[number]
+
+    def begin(self) -> Target | None:
+        return self._merging.target(self._number)
+
+    def finish(self) -> None:
+        """Its place in the merged file is all it needs."""
+
+    def close(self) -> None:
+        """The merged file is closed when all shards are in it."""
 
 
 class Head:
-    """The first bytes of one shard, at least its header; kept in `state` for the next run."""
+    """The first bytes of one shard, at least its header; kept for the next run."""
 
-    def __init__(self, state: Path, file: File, patience: Patience, stop: threading.Event) -> None:
-        self._file, self._patience, self._stop = file, patience, stop
-        self._kept = state / f"{state_name(file)}.head"
+    def __init__(self, kept: Path, file: File, patience: Patience, stop: threading.Event) -> None:
+        self._kept, self._file = kept, file
+        self._patience, self._stop = patience, stop
 
     def read(self, sources: Sequence[Source]) -> tuple[bytes, Header]:
         """(first bytes, header) as kept, or from the first source that has valid ones."""
@@ -154,9 +195,9 @@ class Head:
         self._kept.unlink(missing_ok=True)
 
     def _fetch(self, source: Source) -> tuple[bytes, Header]:
-        file, data, goal = self._file, bytearray(), FIRST_READ
-        while True:
-            goal = min(goal, file.size)
+        file, data = self._file, bytearray()
+
+        def read(goal: int) -> bytes:
             pieces = stream(
                 source,
                 file.path,
@@ -168,24 +209,20 @@ class Head:
             )
             for offset, piece in pieces:
                 del data[offset:]  # a source without ranges begins again at 0
-                data += piece
-            try:
-                return bytes(data), gguf.scan(bytes(data), file.path)
-            except gguf.Short:
-                if goal == file.size:
-                    raise gguf.NotGguf(
-                        f"{file.path} ends inside its header: truncated at the source"
-                    ) from None
-                if goal >= LONGEST_HEAD:
-                    raise gguf.NotGguf(
-                        f"{file.path}: header longer than {space.human(LONGEST_HEAD)}: damaged"
-                    ) from None
-                goal *= 4
+                data.extend(piece)
+            return bytes(data)
+
+        return gguf.beginning(read, file.size, file.path)
 
 
 def part_of(spec: Spec) -> Path:
     """Where the merged file is until it is whole."""
     return spec.directory / f"{spec.output}.part"
+
+
+def head_of(spec: Spec, file: File) -> Path:
+    """Where the first bytes of a shard are kept."""
+    return spec.directory / ".fetch" / f"{state_name(file)}.head"
 
 
 def state_name(file: File) -> str:

@@ -11,9 +11,9 @@ from . import artifact
 from .artifact import Artifact, WrongArchive
 from .durable import rename
 from .failure import Failure
+from .folders import make_directories
 from .http import RangeRefused
 from .lock import Taken, held
-from .publish import make_directories
 from .source import Patience
 
 

@@ -1,28 +1,30 @@
-"""Where content comes from, and a stream of it that survives what can be survived."""
+"""Where content comes from: hubs, web servers, folders."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from .content import PIECE, looks_like
-from .failure import Failure, SourceFailure, Stopped
-from .http import Body, Interrupted, Session
+from .content import PIECE
+from .failure import Failure, SourceFailure
+from .http import Body, Session
 from .spec import SourceSpec
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long trouble is borne, in seconds; `tries` in a row without one new byte end it."""
+    """How long trouble is borne, in seconds; `tries` in a row without one new byte end it.
+
+    A stream that gives less than `slowest` bytes a second for as long as `silence` has stalled.
+    """
 
     silence: float = 30.0
+    slowest: float = 1024.0
     tries: int = 8
     first_wait: float = 0.5
     longest_wait: float = 30.0
@@ -98,77 +100,6 @@ def open_source(spec: SourceSpec, patience: Patience) -> Source:
     if spec.kind == "directory":
         return Directory(Path(spec.endpoint))
     return Web(spec, patience)
-
-
-def stream(
-    source: Source,
-    path: str,
-    start: int,
-    size: int | None,
-    *,
-    patience: Patience,
-    stop: threading.Event,
-    end: int | None = None,
-    on_size: Callable[[int], None] | None = None,
-) -> Iterator[tuple[int, bytes]]:
-    """Offset and data from `start` to `end` or the end of the file, reconnecting as needed.
-
-    An offset that goes back to 0 means that the source knows no ranges and began again. Raises
-    SourceFailure when this source cannot give the file, Stopped when `stop` is set while waiting.
-    """
-    offset = reach = start
-    tried = 0
-    while True:
-        goal = end if end is not None else size
-        if goal is not None and offset >= goal:
-            return
-        try:
-            body = source.open(path, offset, end)
-            with contextlib.closing(body):
-                if body.total is not None and size is not None and body.total != size:
-                    raise SourceFailure(_wrong_size(source, path, body, size))
-                if size is None and body.total is not None:
-                    size = body.total
-                    if on_size:
-                        on_size(size)
-                goal = end if end is not None else size
-                offset = body.start
-                overlong = goal is not None and (body.stop is None or body.stop > goal)
-                for data in body.chunks:
-                    if overlong and goal is not None:
-                        data = data[: goal - offset]
-                    yield offset, data
-                    offset += len(data)
-                    if offset > reach:
-                        reach, tried = offset, 0
-                    if overlong and offset == goal:
-                        break
-            if goal is None or offset >= goal:
-                return
-            raise Interrupted(f"the content ended {goal - offset} bytes early")
-        except Interrupted as problem:
-            tried += 1
-            if tried >= patience.tries:
-                raise SourceFailure(
-                    f"{problem}, {tried} times in a row: try again later"
-                ) from problem
-            wait = patience.wait(tried, problem.retry_after)
-            print(
-                f"{path}: {problem}; again in {wait:.1f} s ({tried} of {patience.tries})",
-                flush=True,
-            )
-            if stop.wait(wait):
-                raise Stopped from problem
-
-
-def _wrong_size(source: Source, path: str, body: Body, size: int) -> str:
-    text = f"{source.name} offers {body.total} bytes of {path}, the listing says {size}"
-    beginning = b""
-    if body.start == 0:
-        with contextlib.suppress(Interrupted):
-            beginning = next(body.chunks, b"")
-    guess = looks_like(beginning[:512])
-    return f"{text} ({guess})" if guess else text
 
 
 def _pieces(fd: int, start: int, stop: int, name: str) -> Generator[bytes, None, None]:

@@ -39,9 +39,19 @@ class SourceSpec:
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """What this machine gives to others is in `folder`; `me` and `others` are addresses."""
+
+    folder: Path
+    me: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Spec:
     """The files of one model and where they go; `output`: the file that GGUF shards become.
 
+    `workers` is the number of streams from each source.
     `quantization` is what safetensors are said to be and are checked against; None for a GGUF.
     """
 
@@ -52,6 +62,7 @@ class Spec:
     output: str | None = None
     owner: str | None = None
     workers: int = WORKERS
+    sharing: Sharing | None = None
     quantization: str | None = None
 
 
@@ -87,6 +98,7 @@ def parse(value: dict[str, Any]) -> Spec:
             output=str(merge["output"]) if merge else None,
             owner=value.get("owner"),
             workers=max(1, int(value.get("workers") or WORKERS)),
+            sharing=_sharing(value.get("sharing")),
             quantization=str(value["quantization"]) if value.get("quantization") else None,
         )
     except KeyError as error:
@@ -162,6 +174,13 @@ def _source(value: dict[str, Any], spec: dict[str, Any]) -> SourceSpec:
         str(value.get("revision") or ""),
         token_file,
     )
+
+
+def _sharing(value: dict[str, Any] | None) -> Sharing | None:
+    if not value:
+        return None
+    others = tuple(str(each).rstrip("/") for each in value["others"])
+    return Sharing(Path(str(value["folder"])), str(value["me"]).rstrip("/"), others)
 
 
 def _check(spec: Spec) -> None:

@@ -1,193 +1,200 @@
-"""One listed file, from a source to its place: hashed as it comes, written once, proven."""
+"""One listed file on its way to its place: any part of it from any source, in any order.
+
+It is hashed in order, right behind those who write and while it is still in memory, and proven when
+the last byte has been.
+"""
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from .content import update_from
-from .durable import write_all
-from .failure import Failure, SourceFailure, Stopped
-from .journal import Entry, Journal
-from .progress import Progress
-from .source import Patience, Source, stream
-from .spec import File
+from .content import PIECE
+from .failure import Failure
+from .journal import Entry
+from .ranges import Range, Ranges
+from .target import Item, Run, Target
 
 ATTEMPTS = 3
-SYNC_BYTES = 32 << 20
-SYNC_SECONDS = 1.0
+# Who gave what was there before this run, and the beginning that was read for itself.
+ON_DISK, BEGINNING = "what was on disk", "its beginning"
 
 
-@dataclass(frozen=True)
-class Run:
-    """What all transfers of one run share."""
+class State(enum.Enum):
+    """HELD: one thread opens it, or judges its content; nothing of it is claimed meanwhile."""
 
-    journal: Journal
-    progress: Progress
-    stop: threading.Event
-    patience: Patience = field(default_factory=Patience)
-    sync_bytes: int = SYNC_BYTES
+    WAITING, HELD, OPEN, PROVEN = range(4)
 
 
-def _nobody(size: int) -> None:
-    return None
+class Transfer:
+    """What is known of one file; `lock` is held by whoever calls, unless it says otherwise."""
 
-
-@dataclass
-class Target:
-    """Where one file goes: `header`, its first bytes, nowhere; the rest to byte `place` of `fd`.
-
-    `prefix` is what is at hand already, header included. `padding` zero bytes follow the content.
-    `reached` hears how many bytes from `place` on are there. `renew` reads the prefix again, from
-    the first source that has it.
-    """
-
-    file: File
-    fd: int
-    place: int = 0
-    header: bytes = b""
-    prefix: bytes = b""
-    padding: int = 0
-    reached: Callable[[int], None] = _nobody
-    renew: Callable[[Sequence[Source]], bytes] | None = None
+    def __init__(self, item: Item, run: Run, lock: threading.Lock) -> None:
+        self.item, self.file, self.state = item, item.file, State.WAITING
+        self.unsynced = self.hashed = self.era = 0
+        self.given: dict[str, Ranges] = {}
+        self.avoided: set[str] = set()
+        self._run, self._lock = run, lock
+        self._have, self._taken = Ranges(), Ranges()
+        self._hashing = False
+        self._attempts = self._asked = 0
+        self._cleared: set[str] = set()
+        # What other machines gave of content that turned out to be wrong: range and digest by name.
+        # From then on the file is fetched without them.
+        self.evidence: dict[str, list[tuple[int, int, str]]] = {}
 
     @property
-    def key(self) -> str:
-        """The name in the journal: this content at this place."""
-        return f"{self.file.sha256} {self.place} {self.file.path}"
+    def ahead(self) -> int:
+        """How many bytes have been taken in this run and are not hashed."""
+        return min(self._asked, self._taken.total - self.hashed)
 
-
-def transfer(run: Run, target: Target, sources: Sequence[Source]) -> None:
-    """The file is in place, synced, with the listed digest; else Failure.
-
-    Content with a wrong digest is fetched again, from the other source first if there is one.
-    """
-    file = target.file
-    for attempt in range(ATTEMPTS):
-        turn = attempt % len(sources)
-        order = [*sources[turn:], *sources[:turn]]
-        if attempt and target.renew:
-            target.prefix = target.renew(order)
-        landing = _Landing(run, target)
-        used = landing.pull(order)
-        if landing.found == file.sha256:
-            landing.prove()
-            return
-        landing.discard()
-        print(
-            f"{file.path}: wrong content from {used}, attempt {attempt + 1} of {ATTEMPTS}",
-            flush=True,
-        )
-    raise Failure(
-        f"{file.path}: sha256 expected {file.sha256}, found {landing.found} from {used}, "
-        f"{ATTEMPTS} attempts: "
-        "its data was deleted; resolve the listing again or use another source"
-    )
-
-
-class _Landing:
-    """The bytes of one attempt; `position` counts from the start of the file."""
-
-    def __init__(self, run: Run, target: Target) -> None:
-        self._run, self._target = run, target
+    def open(self, target: Target) -> None:
+        """What the journal knows to be on disk counts as in place."""
+        self.target = target
+        for start, stop in self._run.journal.get(target.key).ranges:
+            self._mark(start, min(stop, self.file.size), ON_DISK)
         self._begin()
-        self._counted = 0
-        self._synced = 0
-        self._sync_due = time.monotonic() + SYNC_SECONDS
-        self._resume(run.journal.get(target.key).at)
+
+    def fill(self) -> None:
+        """What was read before of the file's beginning is in place. Without the lock."""
+        prefix = self.target.prefix
+        with self._lock:
+            parts = self.missing(0, min(len(prefix), self.file.size))
+            for start, stop in parts:
+                self.take(start, stop)
+        for start, stop in parts:
+            self.target.write(prefix[start:stop], start)
+        with self._lock:
+            for start, stop in parts:
+                self.put(start, stop, BEGINNING)
+
+    def gap(self) -> tuple[int, int, bool] | None:
+        """The first bytes that nobody has or fetches, and whether some behind them are taken."""
+        gap = self._taken.gap(0, self.file.size)
+        return None if gap is None else (*gap, self._taken.total > gap[0])
+
+    def taken_behind(self, position: int) -> bool:
+        """Whether somebody has or fetches something behind `position`."""
+        return self._taken.part(position, self.file.size) is not None
+
+    def missing(self, start: int, stop: int) -> list[Range]:
+        """What nobody has or fetches of `start` to `stop`."""
+        return list(self._taken.gaps(start, stop))
+
+    def take(self, start: int, stop: int) -> None:
+        """`start` to `stop` will be written."""
+        self._taken.add(start, stop)
+        self._asked += stop - start
+
+    def release(self, start: int, stop: int) -> None:
+        """`start` to `stop` has not been written after all."""
+        self._taken.remove(start, stop)
+
+    def put(self, start: int, stop: int, giver: str) -> None:
+        """`start` to `stop` has been written."""
+        self._mark(start, stop, giver)
+        self.unsynced += stop - start
+
+    def advance(self) -> bool:
+        """What can be hashed has been; True if that was all: it is HELD then. Without the lock."""
+        with self._lock:
+            if self._hashing or self.state is not State.OPEN:
+                return False
+            self._hashing = True
+        buffer = memoryview(bytearray(min(PIECE, self.file.size)))
+        try:
+            while True:
+                with self._lock:
+                    start, era, digest = self.hashed, self.era, self._digest
+                    stop = min(self._have.until(start), start + len(buffer))
+                    if stop == start:
+                        self._hashing = False
+                        whole = start == self.file.size
+                        if whole:
+                            self.state = State.HELD
+                        return whole
+                    offset = self.target.place + start - len(self.target.header)
+                count = os.preadv(self.target.fd, [buffer[: stop - start]], offset)
+                digest.update(buffer[:count] if count else bytes(stop - start))
+                with self._lock:
+                    if era == self.era:
+                        self.hashed += count or stop - start
+                        self.target.reached(self.hashed - len(self.target.header))
+        except BaseException:
+            self._hashing = False
+            raise
+
+    def entry(self) -> Entry:
+        """What the journal may say once all that has been written is on disk."""
+        return Entry(tuple(self._have))
 
     @property
-    def found(self) -> str:
+    def digest(self) -> str:
         return self._digest.hexdigest()
 
-    def pull(self, sources: Sequence[Source]) -> str:
-        """All bytes are in place; returns the names of the sources that gave some."""
-        file, run = self._target.file, self._run
-        used: list[str] = []
-        troubles: list[str] = []
-        for source in sources:
-            try:
-                for offset, data in stream(
-                    source,
-                    file.path,
-                    self.position,
-                    file.size,
-                    patience=run.patience,
-                    stop=run.stop,
-                ):
-                    if source.name not in used:
-                        used.append(source.name)
-                    if run.stop.is_set():
-                        self.sync()
-                        raise Stopped
-                    self.take(offset, data)
-                return " and ".join(used) or "what was on disk"
-            except SourceFailure as trouble:
-                troubles.append(f"{source.name}: {trouble}")
-        self.sync()
-        raise Failure(f"{file.path}: " + "; ".join(troubles))
+    def givers(self) -> str:
+        """Who gave the content, in words."""
+        names = [name for name, ranges in self.given.items() if ranges.total]
+        return " and ".join(name for name in names if name != BEGINNING) or ON_DISK
 
-    def take(self, offset: int, data: bytes) -> None:
-        """`data` from byte `offset` of the file is in place; an earlier offset begins anew."""
-        if offset < self.position:
-            # The header counts as planned, not as it comes: the digest is over what is used.
+    def doubt(self) -> None:
+        """The content is wrong: what one source gave, or all, is to be fetched from others.
+
+        Failure when that has been done often enough. Guilty is who was avoided last when the
+        content is right.
+        """
+        givers = {name: given.total for name, given in self.given.items() if given.total}
+        givers.pop(BEGINNING, None)
+        if self.evidence and self._run.peers & givers.keys():
+            # All at once: several may have passed on the same wrong bytes, and hubs have the right
+            # ones.
+            for name in (*self._run.peers, BEGINNING):
+                self.forget(name)
+            return
+        self._cleared |= self.avoided
+        suspects = {name: size for name, size in givers.items() if name not in self._cleared}
+        if len(givers) > 1 and suspects:
+            # Who gave least is asked about first: to fetch that again costs least.
+            suspect = min(suspects, key=lambda name: suspects[name])
+            self.avoided = {suspect}
+            self.forget(suspect)
+            self.forget(BEGINNING)
+            return
+        self._attempts += 1
+        self.avoided, self._cleared = set(givers), set()
+        found, by = self.digest, self.givers()
+        for name in list(self.given):
+            self.forget(name)
+        if self._attempts == ATTEMPTS:
+            raise Failure(
+                f"{self.file.path}: sha256 expected {self.file.sha256}, found {found} from {by}, "
+                f"{ATTEMPTS} attempts: its data was deleted; "
+                "resolve the listing again or use another source"
+            )
+
+    def forget(self, giver: str) -> None:
+        """What `giver` gave is missing; the hashing begins anew if it had come to that."""
+        ranges = self.given.pop(giver, Ranges())
+        for start, stop in ranges:
+            self._have.remove(start, stop)
+            self._taken.remove(start, stop)
+            self._run.progress.add(start - stop)
+        if ranges.total:
             self._begin()
-        data = data[max(0, self.position - offset) :]
-        if data:
-            target = self._target
-            write_all(target.fd, data, target.place + self.position - len(target.header))
-            self._digest.update(data)
-            self.position += len(data)
-        self._count()
-        grown = self.position - self._synced
-        if grown >= self._run.sync_bytes or (grown and time.monotonic() >= self._sync_due):
-            self.sync()
 
-    def sync(self) -> None:
-        """What is in place is on disk, and the journal says so."""
-        os.fdatasync(self._target.fd)
-        self._synced = self.position
-        self._sync_due = time.monotonic() + SYNC_SECONDS
-        self._run.journal.put(self._target.key, Entry(self.position))
-        self._target.reached(self.position - len(self._target.header))
-
-    def prove(self) -> None:
-        target = self._target
-        size = target.file.size - len(target.header)
-        if target.padding:
-            write_all(target.fd, bytes(target.padding), target.place + max(0, size))
-        os.fdatasync(target.fd)
-        self._run.journal.put(target.key, Entry(target.file.size, proven=True))
-        target.reached(max(0, size) + target.padding)
-
-    def discard(self) -> None:
-        self._run.journal.forget(self._target.key)
-        self._target.reached(0)
-        self._run.progress.add(-self._counted)
+    def _mark(self, start: int, stop: int, giver: str) -> None:
+        for each in (self._have, self._taken, self.given.setdefault(giver, Ranges())):
+            each.add(start, stop)
+        self._run.progress.add(stop - start)
 
     def _begin(self) -> None:
-        header = self._target.header[: self._target.file.size]
-        self._digest = hashlib.sha256(header)
-        self.position = len(header)
-
-    def _resume(self, at: int) -> None:
-        target = self._target
-        if self.position < at <= target.file.size:
-            try:
-                start = target.place - len(target.header)
-                update_from(self._digest, target.fd, start + self.position, start + at)
-                self.position = self._synced = at
-                target.reached(at - len(target.header))
-            except EOFError:
-                self._begin()
-        if self.position < len(target.prefix):
-            self.take(0, target.prefix)
-        self._count()
-
-    def _count(self) -> None:
-        self._run.progress.add(self.position - self._counted)
-        self._counted = self.position
+        """The digest is over the header as planned, not as it comes: it proves what is used."""
+        target = self.target
+        self.era += 1
+        self._digest = hashlib.sha256(target.header[: self.file.size])
+        self.hashed = min(len(target.header), self.file.size)
+        for start, stop in list(self._have.gaps(0, self.hashed)):
+            self._mark(start, stop, BEGINNING)
+        target.reached(0)

@@ -1,1 +1,1 @@
-"""What every machine gets, in run order: base, weights, state."""
+"""What every machine gets, in run order: base, peers, weights, state."""

@@ -28,10 +28,10 @@ def install() -> None:
         if wanted.action != "none":
             _bring(plan, wanted)
         packages.installed(
-            name="Install the toolkit",
-            packages=wanted.group("toolkit"),
+            name="Install the CUDA libraries",
+            packages=wanted.group("CUDA libraries"),
             manager=plan.package_manager,
-            job="install-toolkit",
+            job="install-cuda-libraries",
             systemd=plan.systemd,
         )
 

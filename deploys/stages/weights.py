@@ -24,5 +24,8 @@ def fetch() -> None:
         ],
     )
     weights.present(
-        name="Fetch the models and prove every byte", models=plan.weights, systemd=plan.systemd
+        name="Fetch the models and prove every byte",
+        models=plan.weights,
+        peer=plan.peer,
+        systemd=plan.systemd,
     )

@@ -53,6 +53,7 @@ class Rack:
     def __init__(self, lab: Lab, hub: str, github: str, folder: Path, extra: str = "") -> None:
         self.machines = lab.machines
         self.folder = folder
+        self._lab = folder / ".lab" / "sandbox" / "lab.json"
         for name in _INVENTORIES:
             target = folder / "inventories" / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +69,6 @@ class Rack:
     def point_to(self, machines: list[Machine], hub: str, github: str) -> None:
         """Deploy to these machines from now on, with weights and sources from there."""
         self.machines = machines
-        state = self.folder / ".lab" / "sandbox" / "lab.json"
-        state.parent.mkdir(parents=True, exist_ok=True)
         entries = [
             {
                 "name": machine.name,
@@ -79,7 +78,18 @@ class Rack:
             }
             for machine in machines
         ]
-        state.write_text(json.dumps({"machines": entries, "hub": hub, "github": github}))
+        self.tell(machines=entries, hub=hub, github=github)
+
+    def tell(self, **entries: Any) -> None:
+        """Have the inventory know these, beside what it knows already; as `_lab` it has them."""
+        self._lab.parent.mkdir(parents=True, exist_ok=True)
+        self._lab.write_text(json.dumps({**self.told, **entries}))
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the inventory knows of machines and addresses: that of the hub, for one."""
+        told: dict[str, Any] = json.loads(self._lab.read_text()) if self._lab.exists() else {}
+        return told
 
     @property
     def inventory(self) -> str:

@@ -33,7 +33,7 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
             f"site = replace(site, mirrors=replace(site.mirrors, github=_lab['stub_github']))",
         )
         machine = rack.machines[0]
-        _add(rack, "stub_github", github.listen(machine.address.rsplit(".", 1)[0] + ".1"))
+        rack.tell(stub_github=github.listen(machine.address.rsplit(".", 1)[0] + ".1"))
 
         first = rack.deploy("--json", "-vvv", "--debug", deploy=DEPLOY)
         assert first.code == 0, first.output
@@ -48,11 +48,11 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
     assert "project(stub C)" in machine.ssh("cat /opt/modelrack/stub-1/CMakeLists.txt").stdout
     python = "/opt/modelrack/engines/blocks/*/bin/python"
     assert machine.ssh(f"{python} -c 'import idna; print(idna.__version__)'").stdout == "3.10\n"
-
-
-def _add(rack: Rack, key: str, value: str) -> None:
-    state = rack.folder / ".lab/sandbox/lab.json"
-    state.write_text(json.dumps({**json.loads(state.read_text()), key: value}))
+    # One content with two names, and what Ollama reads is Ollama's.
+    blobs = machine.ssh("stat -c %h%U /data/ollama/blobs/*").stdout.splitlines()
+    assert sorted(blobs) == ["1nobody", "2root"]
+    found = machine.ssh("cat /data/ollama/manifests/registry.ollama.ai/library/tiny/latest").stdout
+    assert json.loads(found)["layers"][0]["mediaType"] == "application/vnd.ollama.image.model"
 
 
 def _lock(requirement: str) -> str:

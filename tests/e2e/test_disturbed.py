@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
@@ -46,9 +45,7 @@ def make_stub_rack(
                 " mirrors=replace(site.mirrors, github=_lab['stub_github']))",
             )
             gateway = rack.machines[0].address.rsplit(".", 1)[0] + ".1"
-            state = rack.folder / ".lab/sandbox/lab.json"
-            entries = json.loads(state.read_text())
-            state.write_text(json.dumps({**entries, "stub_github": github.listen(gateway)}))
+            rack.tell(stub_github=github.listen(gateway))
             return rack
 
         yield make

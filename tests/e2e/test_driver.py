@@ -259,6 +259,24 @@ def test_a_driver_that_is_right_is_left_alone(bench: Bench, used: Machine) -> No
     assert "No package of the driver is held" in run.output
 
 
+def test_what_is_compiled_finds_its_libraries_beside_such_a_driver(
+    bench: Bench, used: Machine
+) -> None:
+    """From the same repository, which is then known by our file alone; the compiler stays away."""
+    stage = "deploys.stages.nvidia.install"
+    model = "deepseek-r1-distill-qwen-7b-q4_k_m"
+    service = f"Service(name='r1', engine='llama.cpp', model={model!r}, port=8080)"
+    profile = f"{H800}, services=({service},)"
+    run = bench.deploy(used, profile, "--json", deploy=stage)
+    assert run.code == 0, run.output
+    folder = "/usr/local/cuda-13.0"
+    used.ssh(f"test -e {folder}/targets/x86_64-linux/lib/libcublas.so.13")
+    assert used.ssh(f"test -e {folder}/bin/nvcc", check=False).returncode != 0
+    assert f"  {OLD}  " in used.ssh(LOADED).stdout
+    again = bench.deploy(used, profile, "--json", deploy=stage)
+    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
+
+
 def test_somebody_else_uses_the_gpus(bench: Bench, used: Machine) -> None:
     occupy(used)
     before = digest(used)

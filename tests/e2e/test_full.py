@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.rack import Rack, Run, run
 from tests.lab.tiny_model import ANSWER
 
+QUESTION = '{"messages": [{"role": "user", "content": "Hello"}], "temperature": 0}'
+
 
 @pytest.fixture(scope="module")
 def deployed(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[tuple[Rack, Run]]:
@@ -37,10 +39,41 @@ def test_the_machine_proves_it(deployed: tuple[Rack, Run]) -> None:
 def test_the_answer_is_what_the_weights_say(deployed: tuple[Rack, Run]) -> None:
     machine = deployed[0].machines[0]
     reply = machine.ssh(
-        "curl -s http://127.0.0.1:8080/v1/chat/completions --json"
-        """ '{"messages": [{"role": "user", "content": "Hello"}], "temperature": 0}'"""
+        ["curl", "-s", "http://127.0.0.1:8080/v1/chat/completions", "--json", QUESTION]
     )
     assert ANSWER in reply.stdout
+
+
+# The same model as it was written, as shards, as llama.cpp's own tool merges them, and as we do.
+FORMS = """\
+set -eu
+tools=/opt/modelrack/engines/llama.cpp/current/bin
+cd "$(mktemp -d)"
+for number in 1 2 3; do
+  curl -sfO "$1/tiny-qwen2-gguf/resolve/main/tiny-qwen2-F16-0000$number-of-00003.gguf"
+done
+curl -sfo whole.gguf "$1/tiny-qwen2-whole-gguf/resolve/main/tiny-qwen2-F16.gguf"
+shard=tiny-qwen2-F16-00001-of-00003.gguf
+$tools/llama-gguf-split --merge $shard theirs.gguf >&2
+python3 /opt/modelrack/bin/modelrack.pyz weights merge $shard joined/ours.gguf >&2
+cmp theirs.gguf joined/ours.gguf
+cmp theirs.gguf /data/models/tiny-qwen2/tiny-qwen2-F16.gguf
+for model in whole.gguf $shard theirs.gguf joined/ours.gguf; do
+  $tools/llama-server --model $model --port 8099 --ctx-size 512 >server.log 2>&1 &
+  curl -sfo /dev/null --retry 60 --retry-delay 1 --retry-all-errors http://127.0.0.1:8099/health
+  curl -s http://127.0.0.1:8099/v1/chat/completions --json "$2" |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["choices"][0]["message"]["content"])'
+  kill $!
+  wait $! || true
+done
+"""
+
+
+def test_every_form_of_a_model_says_the_same(deployed: tuple[Rack, Run]) -> None:
+    rack, _ = deployed
+    models = f"{rack.told['hub']}/modelrack-lab"
+    said = rack.machines[0].ssh(["sh", "-c", FORMS, "sh", models, QUESTION]).stdout.splitlines()
+    assert said == [ANSWER] * 4
 
 
 def test_a_second_deploy_changes_nothing(deployed: tuple[Rack, Run]) -> None:

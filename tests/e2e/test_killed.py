@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import sys
@@ -58,7 +57,7 @@ def test_killed_after_an_operation(
     else:
         sample = random.Random(request.config.getoption("--kill-seed"))
         chosen = sorted(sample.sample(every, min(SAMPLE, len(every))))
-    hub, github = _addresses(rack)
+    hub, github = rack.told["hub"], rack.told["github"]
     for nth in chosen:
         (machine,) = lab.add(f"killed{nth}")
         rack.point_to([machine], hub, github)
@@ -69,8 +68,3 @@ def test_killed_after_an_operation(
         found = difference(undisturbed.state, digest(machine))
         assert not found, f"after operation {nth} of {undisturbed.operations}: {found}"
         machine.kill()
-
-
-def _addresses(rack: Rack) -> tuple[str, str]:
-    state = json.loads((rack.folder / ".lab/sandbox/lab.json").read_text())
-    return state["hub"], state["github"]

@@ -12,6 +12,11 @@ random bytes, one at a time, so `--folder` needs room for the largest: 93 GB, or
 that of the largest named. A case that does not fit is reported and left out. About four minutes on
 an H200 once it is built, which takes as long again on 16 cores.
 
-tests/unit/test_gpu_results.py reads everything in results/. Those of 2xh100 are of three cases, in
-which layers are dealt to two cards.
+How fast a service of such a model is, is measured where `deploys/full.py` made it, as root:
+
+    python -m tests.gpu speed --settings /etc/modelrack/services/<service>.env \
+        --programs /opt/modelrack/engines/llama.cpp/current/bin --output speed.json
+
+tests/unit/test_gpu_results.py and test_gpu_speed.py read what is in results/. The result of 2xh100
+is of three cases, in which layers are dealt to two cards.
 """

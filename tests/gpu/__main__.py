@@ -1,21 +1,19 @@
-"""`python -m tests.gpu build SOURCE INTO` and `python -m tests.gpu run --server PROGRAM`."""
+"""`python -m tests.gpu TASK`: build, write, run, speed."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
 from http.client import HTTPException
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import building, measure, synthetic
+from tests.gpu import building, measure, speed, surroundings, synthetic
 from tests.gpu.measure import Case, ServerError
 from tests.gpu.shapes import SHAPES, Shape
 
@@ -54,13 +52,16 @@ def main() -> int:
         for name in arguments.models:
             _write(SHAPES[name], arguments.folder)
         return 0
+    if arguments.task == "speed":
+        speed.measure(arguments.settings, arguments.programs, arguments.output)
+        return 0
     cases = [case for case in CASES if not arguments.models or case.model in arguments.models]
     return _run(cases, arguments)
 
 
 def _run(cases: Sequence[Case], arguments: argparse.Namespace) -> int:
     """Every case in turn; the result is written after each, so an end before time loses one."""
-    result = _surroundings(arguments.server)
+    result = {**surroundings.of(arguments.server, building.OPTIONS), "models": {}, "runs": []}
     arguments.folder.mkdir(parents=True, exist_ok=True)
     arguments.logs.mkdir(parents=True, exist_ok=True)
     failed = 0
@@ -108,45 +109,6 @@ def _described(shape: Shape) -> dict[str, Any]:
     return {**asdict(shape), "tensor_bytes": kinds}
 
 
-def _surroundings(server: Path) -> dict[str, Any]:
-    """The machine and the versions."""
-    fields = (
-        "name,driver_version,memory.total,memory.reserved,"
-        "compute_cap,pci.device_id,ecc.mode.current"
-    )
-    cards = subprocess.run(
-        ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"],
-        **{"capture_output": True, "text": True, "check": True},
-    ).stdout.splitlines()
-    said = subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout
-    cuda = next((word for word in said.split("CUDA Version:")[1:]), "").split()
-    cpu = next(
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    )
-    version = subprocess.run([server, "--version"], capture_output=True, text=True)
-    return {
-        "date": date.today().isoformat(),
-        "machine": {
-            **dict(zip(fields.split(","), cards[0].split(", "), strict=True)),
-            "cards": len(cards),
-            "driver_cuda": cuda[0] if cuda else None,
-            "cpu": cpu,
-            "kernel": Path("/proc/sys/kernel/osrelease").read_text().strip(),
-        },
-        "engine": {
-            "name": "llama.cpp",
-            "commit": building.COMMIT,
-            "options": list(building.OPTIONS),
-            "toolkit": building.toolkit(),
-            "version": (version.stdout + version.stderr).strip().splitlines(),
-        },
-        "models": {},
-        "runs": [],
-    }
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu")
     tasks = parser.add_subparsers(dest="task", required=True)
@@ -162,6 +124,10 @@ def _arguments() -> argparse.Namespace:
     run.add_argument("--server", type=Path, required=True, help="llama-server with CUDA in it")
     run.add_argument("--logs", type=Path, required=True, help="folder for the server's logs")
     run.add_argument("--output", type=Path, required=True, help=f"JSON, such as one in {RESULTS}")
+    fast = tasks.add_parser("speed", help="measure a deployed service beside other settings")
+    fast.add_argument("--settings", type=Path, required=True, help="/etc/modelrack/services/….env")
+    fast.add_argument("--programs", type=Path, required=True, help="…/llama.cpp/current/bin")
+    fast.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 
 

@@ -80,22 +80,17 @@ def measure(server: Path, model: Path, case: Case, log: Path) -> dict[str, Any]:
     with log.open("wb") as file:
         process = subprocess.Popen(command(server, model, case), stdout=file, stderr=file)
     try:
-        _wait(process, log)
+        wait(process, log)
         ready = time.monotonic() - begun
         memory["ready"] = used()
         # Twice: the first answer compiles and captures what the second one uses.
-        _ask(1, 8, 16)
-        alone = _ask(1, 8, 128)[0]
-        full = _ask(case.parallel, case.fill, 32)
+        ask(1, 8, 16)
+        alone = ask(1, 8, 128)[0]
+        full = ask(case.parallel, case.fill, 32)
         memory["used"] = used()
         memory["process"] = _used_by(process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
     return {
         "case": asdict(case),
         "file": model.stat().st_size,
@@ -154,7 +149,8 @@ def _query(query: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def _wait(process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
+def wait(process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
+    """Until a server of ours is ready; ServerError when it ends, or takes longer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -165,7 +161,17 @@ def _wait(process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> 
     raise ServerError("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
 
 
-def _ask(slots: int, prompt: int, answer: int) -> list[dict[str, float]]:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server of ours, so that it logs what it had of each device."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def ask(slots: int, prompt: int, answer: int, port: int = PORT) -> list[dict[str, float]]:
     """Timings of as many requests at once, each with a prompt and an answer of so many tokens."""
 
     def one(slot: int) -> dict[str, float]:
@@ -173,7 +179,7 @@ def _ask(slots: int, prompt: int, answer: int) -> list[dict[str, float]]:
         tokens = [1000 + (slot * 7919 + n * 31) % 50_000 for n in range(prompt)]
         body = {"prompt": tokens, "n_predict": answer, "ignore_eos": True, "cache_prompt": False}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{PORT}/completion",
+            f"http://127.0.0.1:{port}/completion",
             json.dumps({**body, "temperature": 0}).encode(),
             {"Content-Type": "application/json"},
         )

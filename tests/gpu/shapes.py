@@ -118,7 +118,8 @@ class Shape:
             }
         tokens = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))]
         kinds = [2, 3, 3, *[6] * 256]
-        unused = range(len(tokens), self.vocabulary)
+        # Normal ones, so that whatever is answered has a text.
+        others = range(len(tokens), self.vocabulary)
         return [
             Key("general.architecture", STRING, arch),
             Key("general.type", STRING, "model"),
@@ -137,9 +138,9 @@ class Shape:
                 else ()
             ),
             Key("tokenizer.ggml.model", STRING, "llama"),
-            Key("tokenizer.ggml.tokens", ARRAY, [*tokens, *(f"<{n}>" for n in unused)], STRING),
+            Key("tokenizer.ggml.tokens", ARRAY, [*tokens, *(f"<{n}>" for n in others)], STRING),
             Key("tokenizer.ggml.scores", ARRAY, [0.0] * self.vocabulary, F32),
-            Key("tokenizer.ggml.token_type", ARRAY, [*kinds, *[5] * len(unused)], I32),
+            Key("tokenizer.ggml.token_type", ARRAY, [*kinds, *[1] * len(others)], I32),
             Key("tokenizer.ggml.bos_token_id", U32, 1),
             Key("tokenizer.ggml.eos_token_id", U32, 2),
         ]

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from tests.lab.faults import Fault
 
 CHUNK = 1 << 20
-IN_CONTENT = ("truncate", "corrupt", "changed", "close", "reset", "stall", "slow", "no_range")
+IN_CONTENT = (
+    *("truncate", "corrupt", "changed", "close", "reset", "stall", "slow"),
+    *("no_range", "wrong_range"),
+)
 OTHER = bytes(byte ^ 0x5A for byte in range(256))
 
 
@@ -22,9 +25,10 @@ class Bytes:
 
     data: bytes | bytearray
 
-    def send(self, connection: socket.socket) -> int:
+    def send(self, connection: socket.socket) -> Iterator[int]:
+        """Send it and say of each part how many bytes it was."""
         connection.sendall(self.data)
-        return len(self.data)
+        yield len(self.data)
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,14 @@ class Extent:
     begin: int
     end: int
 
-    def send(self, connection: socket.socket) -> int:
+    def send(self, connection: socket.socket) -> Iterator[int]:
+        """Send it and say of each part how many bytes it was."""
         at = self.begin
         while at < self.end and (
-            sent := os.sendfile(connection.fileno(), self.file, at, self.end - at)
+            sent := os.sendfile(connection.fileno(), self.file, at, min(CHUNK, self.end - at))
         ):
             at += sent
-        return at - self.begin
+            yield sent
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Content:
             begin, end = int(found[1]), int(found[2] or size - 1) + 1
         else:
             begin, end = size - int(found[2]), size
+        if "wrong_range" in self.due:
+            begin, end = end, end + end - begin
         begin, end = max(begin, 0), min(end, size)
         if begin >= end:
             refusal = {"Content-Range": f"bytes */{size}", "Content-Length": "0"}

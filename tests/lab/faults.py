@@ -11,6 +11,8 @@ KINDS = {
     # instead of an answer
     "status": "answer with status `code`, with a Retry-After of `seconds` if given",
     "redirect": "answer 302 to `to`, or to the same file under another path",
+    "page": "answer 200 with an HTML page, as a login wall does",
+    "pointer": "answer 200 with the Git LFS pointer of the file",
     # in a file's content
     "truncate": "the file ends at byte `at` (default: its middle) and all headers agree with that",
     "corrupt": "the byte at `at` (default: the middle one) is another; size and headers stay",
@@ -20,6 +22,7 @@ KINDS = {
     "stall": "no more from byte `at` of the body on (default: its middle) for `seconds` (an hour)",
     "slow": "send `rate` bytes a second",
     "no_range": "ignore Range and send everything with 200",
+    "wrong_range": "answer a Range with the bytes that follow it, and say so",
     # in a listing
     "wrong_sha256": "list a sha256 that is not the file's",
     "upper_sha256": "list the sha256 in upper case",

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 # A second way to every file, where a redirect leads: what a content network is to a real hub.
 ELSEWHERE = "/_elsewhere"
 
+# What comes in place of a file, by fault.
+PAGES = {
+    "page": b"<!DOCTYPE html><html><title>Please log in</title></html>",
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+    + b"0" * 64
+    + b"\nsize 1\n",
+}
+
 
 @dataclass
 class Reply:
@@ -174,6 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.seconds is not None:
                 reply.headers["Retry-After"] = f"{fault.seconds:g}"
             return reply
+        for kind, page in PAGES.items():
+            if take(kind, name):
+                return Reply(name, body=page)
         if not elsewhere and (fault := take("redirect", name)):
             return Reply(name, 302, headers={"Location": fault.to or f"{ELSEWHERE}{self.path}"})
         return None
@@ -208,7 +219,8 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(piece, Break):
                 self._break(piece)
                 return
-            log.bytes += piece.send(self.connection)
+            for count in piece.send(self.connection):
+                log.bytes += count
 
     def _break(self, how: Break) -> None:
         self.close_connection = True

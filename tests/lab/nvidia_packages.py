@@ -169,11 +169,15 @@ def _toolkit(name: str, version: str) -> Iterator[Package]:
     full = version.partition("-")[0]
     text = f"Cuda compilation tools, release {release}, V{full}"
     nvcc = f"#!/bin/sh\necho 'nvcc: NVIDIA (R) Cuda compiler driver'\necho '{text}'\n"
-    yield Package(
-        name=f"cuda-toolkit-{name}",
-        version=version,
-        files={f"usr/local/cuda-{release}/bin/nvcc": nvcc},
-    )
+    compiler = {f"usr/local/cuda-{release}/bin/nvcc": nvcc}
+    yield Package(name=f"cuda-minimal-build-{name}", version=version, files=compiler)
+    folder = f"usr/local/cuda-{release}/targets/x86_64-linux/lib"
+    for package, soname in {"cuda-cudart": "libcudart", "libcublas": "libcublas"}.items():
+        files = {f"{folder}/{soname}.so.{release.partition('.')[0]}": ""}
+        yield Package(name=f"{package}-{name}", version=version, files=files)
+    depends = {"Depends": f"libcublas-{name} (= {version})"}
+    header = {f"usr/local/cuda-{release}/targets/x86_64-linux/include/cublas_v2.h": ""}
+    yield Package(name=f"libcublas-dev-{name}", version=version, fields=depends, files=header)
 
 
 def _dcgm() -> Iterator[Package]:

@@ -15,6 +15,7 @@ NEEDED = {
     "nft": "nftables",
     "dpkg-deb": "dpkg",
     "gpg": "gnupg",
+    "zstd": "zstd",
 }
 
 

@@ -68,8 +68,14 @@ def journal_of_what_failed(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.session.testsfailed > failed_before and "service" in request.fixturenames:
         machine = request.getfixturevalue("machine")
-        unit = f"llama-server@{request.getfixturevalue('service')['name']}.service"
+        unit = unit_of(request.getfixturevalue("service"))
         print(machine.run("journalctl --no-pager --lines=20 --unit %s", unit).stdout)
+
+
+def unit_of(service: dict[str, Any]) -> str:
+    """The unit that serves it; Ollama has one for all its models."""
+    named = {"llama.cpp": f"llama-server@{service['name']}.service", "ollama": "ollama.service"}
+    return named[service["engine"]]
 
 
 _inventories: dict[str, list[dict[str, Any]]] = {}

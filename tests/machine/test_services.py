@@ -8,12 +8,15 @@ from typing import Any
 
 from testinfra.host import Host
 
+from tests.machine.conftest import unit_of
+
 # The highest exposure that `systemd-analyze security` may report.
 EXPOSURE = 2.5
 
 
-def unit_of(service: dict[str, Any]) -> str:
-    return f"llama-server@{service['name']}.service"
+def served(service: dict[str, Any]) -> str:
+    """The id that the API reports; Ollama's names have a tag."""
+    return f"{service['name']}:latest" if service["engine"] == "ollama" else service["name"]
 
 
 def test_the_unit_is_enabled_and_has_never_been_restarted(
@@ -44,22 +47,20 @@ def test_it_listens_on_the_loopback_address_only(machine: Host, service: dict[st
 
 
 def test_the_weights_are_what_the_manifest_says(machine: Host, service: dict[str, Any]) -> None:
-    settings = machine.file(f"/etc/modelrack/services/{service['name']}.env").content_string
-    folder = re.search(r"^MODELRACK_WEIGHTS=(.+)$", settings, re.MULTILINE)
-    model = re.search(r"^LLAMA_ARG_MODEL=(.+)$", settings, re.MULTILINE)
-    assert folder and model
+    model = OPENED[service["engine"]](machine, service)
+    folder = model.rpartition("/")[0]
     verdict = machine.check_output(
-        "python3 /opt/modelrack/bin/modelrack.pyz weights verify --deep %s", folder[1]
+        "python3 /opt/modelrack/bin/modelrack.pyz weights verify --deep %s", folder
     )
     assert json.loads(verdict.splitlines()[-1])["ok"], verdict
-    manifest = json.loads(machine.file(f"{folder[1]}/manifest.json").content_string)
-    assert model[1].removeprefix(f"{folder[1]}/") in {file["path"] for file in manifest["files"]}
-    assert machine.file(model[1]).user == "root"
+    manifest = json.loads(machine.file(f"{folder}/manifest.json").content_string)
+    assert model.removeprefix(f"{folder}/") in {file["path"] for file in manifest["files"]}
+    assert machine.file(model).user == "root"
 
 
 def test_it_serves_the_model_under_its_name(machine: Host, service: dict[str, Any]) -> None:
     models = ask(machine, service, "/v1/models")
-    assert service["name"] in [model["id"] for model in models["data"]]
+    assert served(service) in [model["id"] for model in models["data"]]
 
 
 def test_it_answers_a_question(machine: Host, service: dict[str, Any]) -> None:
@@ -104,3 +105,28 @@ def ask(
         machine.check_output("python3 -c %s %s %s", program, url, body)
     )
     return answer
+
+
+def setting(machine: Host, file: str, key: str) -> str:
+    found = re.search(rf"^{key}=(.+)$", machine.file(file).content_string, re.MULTILINE)
+    assert found, f"{file} has no {key}"
+    return found[1]
+
+
+def opened_by_llama_cpp(machine: Host, service: dict[str, Any]) -> str:
+    return setting(machine, f"/etc/modelrack/services/{service['name']}.env", "LLAMA_ARG_MODEL")
+
+
+def opened_by_ollama(machine: Host, service: dict[str, Any]) -> str:
+    """The file of ours that is the blob of this model, too: no second copy of it."""
+    models = setting(machine, "/etc/modelrack/ollama.env", "OLLAMA_MODELS")
+    path = f"{models}/manifests/registry.ollama.ai/library/{service['name']}/latest"
+    manifest = json.loads(machine.file(path).content_string)
+    (blob,) = [
+        each["digest"] for each in manifest["layers"] if each["mediaType"].endswith(".model")
+    ]
+    file = f"{models}/blobs/{blob.replace(':', '-')}"
+    return machine.check_output("find %s -samefile %s", manifest["annotations"]["modelrack"], file)
+
+
+OPENED = {"llama.cpp": opened_by_llama_cpp, "ollama": opened_by_ollama}

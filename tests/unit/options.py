@@ -48,7 +48,7 @@ def check(engine: str, version: str, settings: Mapping[str, Any]) -> list[str]:
 
 
 def settings(path: str, content: str) -> dict[str, Any]:
-    """Of a file below /etc/modelrack/services: YAML, or lines of an environment file."""
+    """Of a file below /etc/modelrack: YAML, or lines of an environment file."""
     if path.endswith(".yaml"):
         return yaml.safe_load(content) or {}
     lines = [line for line in content.splitlines() if line and not line.startswith("#")]

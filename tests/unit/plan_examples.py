@@ -73,11 +73,13 @@ def profile(*services: Service, **fields: Any) -> HostProfile:
 
 
 def locks(files: Sequence[str] = SHARDS, **fields: Any) -> Locks:
-    """The model pinned as `files`, and the source of llama.cpp."""
+    """The model pinned as `files`, the source of llama.cpp, and Ollama's release."""
     pinned = tuple(File(path=path, size=GIB, sha256=f"{n:064x}") for n, path in enumerate(files))
     lock = WeightsLock(hub="modelscope", repository="o/tiny", revision="c0ffee", files=pinned)
     source = ArtifactLock(version="b1", origin="github", path="o/l/b1.tar.gz", tree_sha256="a" * 64)
-    return Locks(artifacts={"llama.cpp": replace(source, **fields)}, weights={"tiny": lock})
+    ollama = ArtifactLock(version="0.35.0", origin="ollama", path="v0/o.tar.zst", sha256="c" * 64)
+    artifacts = {"llama.cpp": replace(source, **fields), "ollama": ollama}
+    return Locks(artifacts=artifacts, weights={"tiny": lock})
 
 
 def attempt(

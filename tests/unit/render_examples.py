@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,10 @@ HERE = Path(__file__).parent
 TEMPLATES = HERE.parents[1] / "templates"
 CN_SITE = Site(mirrors=CN)
 
+KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
+KEYS = Locks(artifacts={f"cuda-keyring-{name}": KEYRING for name in ("ubuntu2204", "debian12")})
+V100 = Machine.from_json(MACHINES["v100"])
+WITH_KEYS = replace(locks(), artifacts={**locks().artifacts, **KEYS.artifacts})
 PLANS = {
     "cpu": plan(profile(service(name="deepseek-r1-7b"))),
     # Like inventories/group_data/sandbox.py: several requests, and one file made of shards.
@@ -28,10 +34,33 @@ PLANS = {
     "not pinned yet": plan(pins=replace(locks(), weights={})),
     "two services": plan(profile(service(), service(name="b", port=8081)), site=CN_SITE),
     "ubuntu": plan(machine=replace(MACHINE, os="ubuntu", os_version="24.04"), site=CN_SITE),
+    "peers": plan(
+        machine=replace(MACHINE, addresses=("10.8.0.5",)), site=Site(peers="10.8.0.0/24")
+    ),
+    "peers of six": plan(
+        machine=replace(MACHINE, addresses=("fd00::5",)), site=Site(peers="fd00::/64")
+    ),
     "nothing served": plan(profile(), site=Site(data_root="/srv/models")),
+    # A dense model on all cards, and one that finds none left.
+    "on cards": plan(
+        profile(
+            service(model="deepseek-r1-distill-qwen-14b-q4_k_m", pipeline_parallel=2),
+            service(name="b", port=8081, model="deepseek-r1-distill-qwen-7b-q4_k_m"),
+            **{"gpu": "V100", "gpus": 2},
+        ),
+        machine=V100,
+        pins=WITH_KEYS,
+    ),
+    "experts beside cards": plan(
+        profile(
+            service(model="qwen3-235b-a22b-instruct-2507-q4_k_m", kv_cache="q8_0"),
+            **{"gpu": "V100", "gpus": 2},
+        ),
+        machine=V100,
+        pins=WITH_KEYS,
+    ),
 }
-KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
-KEYS = Locks(artifacts={f"cuda-keyring-{name}": KEYRING for name in ("ubuntu2204", "debian12")})
+OLLAMA = plan(profile(service(engine="ollama", port=11434)))
 DRIVER = plan(
     HostProfile(gpu="H800", gpus=8),
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
@@ -44,6 +73,8 @@ def files(made: HostPlan) -> dict[str, Rendered]:
     rendered = list(render.base(made))
     for planned in made.services:
         rendered += render.service(made, planned)[0]
+    if made.peer:
+        rendered += render.peer(made, made.peer)
     return {file.path: file for file in rendered}
 
 
@@ -72,3 +103,9 @@ def unit(text: str) -> dict[str, dict[str, list[str]]]:
             key, value = line.split("=", 1)
             section.setdefault(key, []).append(value)
     return sections
+
+
+def analyze(*words: Any) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says."""
+    command = ["systemd-analyze", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)

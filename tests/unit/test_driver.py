@@ -41,9 +41,9 @@ def test_any_driver_that_does_may_stay(version: str, flavour: str) -> None:
     assert (made.action, made.version, made.flavour) == ("none", version, flavour)
 
 
-def test_only_the_toolkit_is_added_to_a_driver_that_is_right() -> None:
+def test_only_the_libraries_are_added_to_a_driver_that_is_right() -> None:
     made = plan(driven(), compiles=True)
-    assert made.action == "none" and list(groups(made)) == ["toolkit"]
+    assert made.action == "none" and list(groups(made)) == ["CUDA libraries"]
     # Nothing of what is there may come from it.
     assert made.repository and made.repository.priority == 100
 
@@ -200,7 +200,7 @@ def test_whatever_is_found_the_plan_keeps_its_word(
     if made.action == "none":
         assert loaded == userspace and made.accepts(loaded) and loaded != OLD
         assert not made.fabric_manager or (fabric == loaded and active)
-        assert {group.name for group in made.groups} <= {"toolkit"}
+        assert {group.name for group in made.groups} <= {"CUDA libraries"}
     else:
         assert made.reason
     # Exactly the operator's version, and never one that does not drive the cards.
@@ -211,7 +211,7 @@ def test_whatever_is_found_the_plan_keeps_its_word(
         assert found.os == "ubuntu"
     # Nothing unsigned is built where the firmware refuses it.
     if secure and any(group.name == "driver" for group in made.groups):
-        assert made.repository is None or "toolkit" in groups(made)
+        assert made.repository is None or "CUDA libraries" in groups(made)
         assert not any(
             "dkms" in package for package in groups(made)["driver"] if "no-dkms" not in package
         )

@@ -98,7 +98,7 @@ def test_volta_gets_the_last_branch_with_proprietary_modules() -> None:
     made = plan(machine("v100"), compiles=True)
     assert made.flavour == "proprietary" and made.version.startswith("580.")
     assert groups(made)["driver"][0] == "nvidia-dkms-580=580.178.04-*"
-    assert groups(made)["toolkit"] == ("cuda-toolkit-12-9",)
+    assert groups(made)["CUDA libraries"] == ("cuda-cudart-12-9", "libcublas-12-9")
     assert groups(made)["monitoring"] == ("datacenter-gpu-manager-4-cuda12",)
 
 
@@ -109,7 +109,7 @@ def test_debian_has_names_without_a_branch() -> None:
         "nvidia-kernel-open-dkms=580.178.04-*",
         "nvidia-driver-cuda=580.178.04-*",
     )
-    assert groups(made)["toolkit"] == ("cuda-toolkit-13-0",)
+    assert groups(made)["CUDA libraries"] == ("cuda-cudart-13-0", "libcublas-13-0")
     assert made.system == "debian12" and made.repository and made.repository.needs == ("contrib",)
     proprietary = groups(plan(machine("v100", **DEBIAN_12)))["driver"][0]
     assert proprietary == "nvidia-kernel-dkms=580.178.04-*"
@@ -118,7 +118,7 @@ def test_debian_has_names_without_a_branch() -> None:
 def test_debian_13_has_a_directory_and_a_toolkit_of_its_own() -> None:
     made = plan(machine("rtx4090", **DEBIAN_13), compiles=True)
     assert made.system == "debian13" and "monitoring" not in groups(made)
-    assert groups(made)["toolkit"] == ("cuda-toolkit-13-1",)
+    assert groups(made)["CUDA libraries"] == ("cuda-cudart-13-1", "libcublas-13-1")
     assert made.repository and made.repository.keyring == ARTIFACTS["cuda-keyring-debian13"]
 
 

@@ -33,7 +33,7 @@ def test_an_answer_is_printed_whole(path: Path) -> None:
     fact = getattr(importlib.import_module(f"deploys.facts.{module}"), name)()
     printed, expected = _plain(fact.process(case["output"].splitlines())), _plain(case["fact"])
     if isinstance(printed, list):
-        printed, expected = sorted(printed), sorted(expected)
+        printed, expected = sorted(printed, key=str), sorted(expected, key=str)
     assert printed == expected
 
 

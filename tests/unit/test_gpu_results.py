@@ -22,7 +22,7 @@ from tests.unit.plan_examples import MACHINE
 
 RESULTS = {
     path.stem: json.loads(path.read_text())
-    for path in sorted((Path(__file__).parents[1] / "gpu" / "results").glob("*.json"))
+    for path in sorted((Path(__file__).parents[1] / "gpu" / "results").glob("*-llama.cpp.json"))
 }
 RUNS = [(name, number) for name, result in RESULTS.items() for number in range(len(result["runs"]))]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import hub as pins
-from deploys.facts import hub_clients
+from deploys.facts import hub as asking
+from deploys.facts import hub_clients, pins
 from deploys.operations import programs
 from deploys.remote import listing
 from tests.lab.http_server import Reply
@@ -144,7 +144,7 @@ def test_nobody_at_home_is_a_problem_without_a_status(hub: Hub, kind: str) -> No
 
 def test_the_program_here_runs_beside_this_one(hub: Hub) -> None:
     requests = [_request(hub, kind) for kind in ("modelscope", "huggingface")]
-    assert pins._ask_here(requests) == [hub_clients.answer(request) for request in requests]
+    assert asking._ask_here(requests) == [hub_clients.answer(request) for request in requests]
 
 
 def test_a_program_that_dies_or_hangs_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,10 +152,10 @@ def test_a_program_that_dies_or_hangs_is_a_problem(monkeypatch: pytest.MonkeyPat
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
 
-    died = pins._result(python("raise OSError('no way')"))
+    died = asking._result(python("raise OSError('no way')"))
     assert died == {"problem": "OSError: no way", "status": 0}
-    monkeypatch.setattr(pins, "_PATIENCE", 0.2)
-    hung = pins._result(python("import time; time.sleep(60)"))
+    monkeypatch.setattr(asking, "_PATIENCE", 0.2)
+    hung = asking._result(python("import time; time.sleep(60)"))
     assert hung["problem"] == "no listing within 0.2 seconds"
 
 

@@ -62,6 +62,7 @@ def safetensors(quantization: str, key: str = "tiny") -> Model:
 
 GGUF = weights("gguf", "Q4_K_M")
 V32 = safetensors("FP8", "deepseek-v3.2-fp8")
+SPARSE = replace(safetensors("FP8", "our-own"), kv_lora_rank=512, index_head_dim=128)
 
 REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "vLLM on Volta": ("vllm", "V100", safetensors("FP16"), "no code for Volta", "llama.cpp or Oll"),
@@ -73,6 +74,7 @@ REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "sparse attention on Ampere": ("vllm", "A100", V32, "sparse attention", "Hopper"),
     "sparse attention on the 3090": ("vllm", "RTX 3090", V32, "sparse attention", "V3.1"),
     "sparse attention on Ada": ("vllm", "L40S", V32, "sparse attention", "Hopper or Blackwell"),
+    "sparse attention by its shape": ("vllm", "A100", SPARSE, "sparse attention", "Hopper"),
     "KTransformers on Blackwell": (
         *("ktransformers", "RTX 5090", safetensors("INT4")),
         *("end with compute capability 9.0", "llama.cpp"),

@@ -11,7 +11,7 @@ import pytest
 from deploys.planning import render
 from deploys.remote import last_words
 from tests.unit.plan_examples import plan
-from tests.unit.render_examples import files
+from tests.unit.render_examples import TEMPLATES, files
 
 UNIT = "llama-server@r1.service"
 
@@ -44,10 +44,9 @@ def test_the_latest_of_each_unit_are_kept(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.glob("*.log")} == {*others, *old[-4:], latest}
 
 
-def test_every_unit_of_a_service_calls_for_it() -> None:
-    made = plan()
-    units = [file for path, file in files(made).items() if path.endswith("@.service")]
-    assert render.FAILED_UNIT in {file.path for file in units}
-    for unit in units:
-        calls = "OnFailure=modelrack-failed@%n.service\n" in unit.content
-        assert calls != (unit.path == render.FAILED_UNIT)
+def test_every_unit_of_an_engine_calls_for_it() -> None:
+    folders = {path.parent.name for path in TEMPLATES.glob("*/*.service.j2")} - {"base", "peer"}
+    assert {"llama.cpp", "ollama"} <= folders
+    for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
+        assert "OnFailure=modelrack-failed@%n.service\n" in path.read_text(), path
+    assert render.FAILED_UNIT in files(plan())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploys.facts import locks as lock_files
+from deploys.planning.locks import Place
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 from tests.unit.plan_examples import locks
@@ -19,6 +20,17 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     lock_files.write(folder, {"tiny": LOCK})
     assert lock_files.read(folder).weights == {"tiny": LOCK}
+
+
+def test_places_with_the_same_files_are_kept_and_none_is_no_line(tmp_path: Path) -> None:
+    lock_files.write(tmp_path, {"tiny": LOCK})
+    assert "also" not in (tmp_path / "weights.yaml").read_text()
+    assert [place.hub for place in LOCK.places] == ["modelscope"]
+    place = Place(hub="huggingface", repository="o/tiny-hf", revision="ab" * 20)
+    both = replace(LOCK, also=(place,))
+    lock_files.write(tmp_path, {"tiny": both})
+    assert lock_files.read(tmp_path).weights == {"tiny": both}
+    assert both.places[1] == place
 
 
 def test_other_pins_are_kept_and_sorted(tmp_path: Path) -> None:
@@ -56,6 +68,8 @@ def test_the_pins_of_the_repository_can_be_read() -> None:
         "tiny: 7",
         "- tiny",
         "tiny: {hub: modelscope, repository: r, revision: r, files: [{path: a}]}",
+        "tiny: {hub: modelscope, repository: r, revision: r, files: [], also: [{hub: x}]}",
+        "tiny: {hub: modelscope, repository: r, revision: r, files: [], also: 7}",
     ],
 )
 def test_a_damaged_file_is_refused_and_not_written_over(text: str, tmp_path: Path) -> None:

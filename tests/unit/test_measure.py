@@ -137,7 +137,12 @@ def measured(tmp_path: Path) -> Measured:
     def measure(floor: float | None = None, **like: Any) -> tuple[dict[str, Any], Server]:
         with serving(Server(**like)) as server:
             file = tmp_path / "services" / "r1.json"
-            wanted = {"url": server.url, "model": "r1", "context": 4096, "floor": floor}
+            wanted = {
+                "url": server.url,
+                "model": MODELS[server.engine]["id"],
+                "context": 4096,
+                "floor": floor,
+            }
             run = _run("measure", {**wanted, "digest": "0123", "file": str(file)})
             assert run.returncode == 0, run.stderr
             figures: dict[str, Any] = json.loads(run.stdout)
@@ -198,8 +203,9 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
     systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    def ask(context: int = 4096, model: str = "r1", **like: Any) -> tuple[str, bool]:
+    def ask(context: int = 4096, model: str | None = None, **like: Any) -> tuple[str, bool]:
         with serving(Server(**like)) as server:
+            model = model or MODELS[server.engine]["id"]
             unit = {"unit": "a", "url": server.url, "model": model, "context": context}
             run = _run("services", [{**unit, "files": [], "measured": "/none", "chat": True}])
         assert run.returncode == 0, run.stderr

@@ -21,10 +21,10 @@ from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
 from tests.plans.simulated import MACHINES
 from tests.unit.options import DATA, NEAREST, accepted, check, replacements, settings
-from tests.unit.render_examples import PLANS
+from tests.unit.render_examples import OLLAMA, PLANS
 
 GROUP_DATA = Path(__file__).parents[2] / "inventories" / "group_data"
-SERVICES = "/etc/modelrack/services/"
+SETTINGS = "/etc/modelrack/"
 # Planned from documents alone: nothing of theirs is rendered.
 NOT_RECORDED = {("vllm", "0.20.2")}
 RECORDED = sorted(
@@ -46,7 +46,7 @@ def problems(made: HostPlan) -> list[str]:
     for planned in made.services:
         version = made.lane.engines[planned.engine]
         for file in render.service(made, planned)[0]:
-            if file.path.startswith(SERVICES):
+            if file.path.startswith(SETTINGS):
                 wanted = settings(file.path, file.content)
                 assert wanted, file.path
                 found += check(planned.engine, version, wanted)
@@ -63,7 +63,7 @@ def test_every_host_class_is_rendered_with_options_that_exist(name: str) -> None
     assert problems(made) == []
 
 
-@pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
+@pytest.mark.parametrize("made", [*PLANS.values(), OLLAMA], ids=[*PLANS, "ollama"])
 def test_the_examples_are_rendered_with_options_that_exist(made: HostPlan) -> None:
     assert problems(made) == []
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import pytest
 from deploys.remote import fetch as program
 from deploys.remote import manifest, spec
 from deploys.remote.failure import Failure, Stopped
-from deploys.remote.lock import held
 from deploys.remote.source import Patience
 from tests.unit.remote_support import Hub, request, serving, source
 
@@ -212,23 +210,6 @@ def test_nothing_unproven_is_fetched(tmp_path: Path) -> None:
         spec.parse(request(tmp_path, {}, Hub({})))
 
 
-def test_no_space_is_said_before_a_byte_is_written(tmp_path: Path) -> None:
-    value = request(tmp_path / "m", FILES, Hub({}))
-    value["files"][0]["size"] = 10**16
-    with pytest.raises(Failure, match=r"no space on /.* needed .* free"):
-        fetch(value)
-    assert not (tmp_path / "m").exists()
-
-
-def test_two_fetchers_never_write_at_once(tmp_path: Path) -> None:
-    with (
-        serving(Hub(FILES)) as hub,
-        held(tmp_path / ".fetch" / "lock"),
-        pytest.raises(Failure, match="another fetch"),
-    ):
-        fetch(request(tmp_path, FILES, hub))
-
-
 def test_a_directory_is_a_source(tmp_path: Path) -> None:
     for path, data in FILES.items():
         (tmp_path / "disk" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -307,42 +288,3 @@ def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     assert json.loads(said.out)["problems"] == ["config.json: No such file or directory"]
     assert "run weights fetch" in said.err.splitlines()[-1]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-@pytest.mark.parametrize(
-    ("options", "said"), [("size=300k", "no space"), ("nr_inodes=4", "no inodes|no space")]
-)
-def test_a_full_file_system(tmp_path: Path, options: str, said: str) -> None:
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "none", str(tmp_path)], capture_output=True
-    ).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
-        with serving(Hub(FILES)) as hub, pytest.raises(Failure, match=said) as failure:
-            fetch(request(tmp_path / "m", FILES, hub))
-        assert str(tmp_path) in str(failure.value)
-        assert not hub.asked
-        if not options.startswith("size"):
-            return
-        # Filled up by somebody else in mid-transfer: what is there stays, and room lets it go on.
-        files = {"a": content(100_000), "b": content(90_000, 2)}
-        filler = tmp_path / "filler"
-        with serving(Hub(files, rate=200_000)) as hub:
-            threading.Timer(0.2, fill, [filler]).start()
-            with pytest.raises(Failure, match="no space left on") as failure:
-                fetch(request(tmp_path / "n", files, hub, workers=1))
-            assert str(tmp_path) in str(failure.value)
-            filler.unlink()
-            hub.rate, hub.sent = 0, 0
-            fetch(request(tmp_path / "n", files, hub))
-            assert_there(tmp_path / "n", files)
-            assert hub.sent <= 100_000
-    finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
-
-
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploys.operations import programs
-from deploys.remote import kernel_log, kernels, packages, pci, processes, reading
+from deploys.remote import addresses, kernel_log, kernels, packages, pci, processes, reading
 
 MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
 SIGNED = MODULE + b"~Module signature appended~\n"
@@ -458,3 +458,41 @@ def test_a_machine_without_gpus_starts_no_tool(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["driver"]["error"] == ""
     assert not (tmp_path / "asked").exists()
+
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 10.8.0.0/24 2 0 2
+        |-- 10.8.0.0
+           /24 link UNICAST
+        |-- 10.8.0.5
+           /32 host LOCAL
+        |-- 10.8.0.255
+           /32 link BROADCAST
+     +-- 127.0.0.0/8 2 0 2
+        |-- 127.0.0.1
+           /32 host LOCAL
+Local:
+        |-- 10.8.0.5
+           /32 host LOCAL
+        |-- 169.254.1.1
+           /32 host LOCAL
+        |-- 192.168.1.7
+           /32 host LOCAL
+"""
+IF_INET6 = """\
+fd000000000000000000000000000005 02 40 00 80     eth0
+fe80000000000000021122fffe334455 02 40 20 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+"""
+
+
+def test_its_own_addresses(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    assert addresses.own(tmp_path) == []
+    (tmp_path / "net/fib_trie").write_text(FIB_TRIE)
+    (tmp_path / "net/if_inet6").write_text(IF_INET6)
+    assert addresses.own(tmp_path) == ["10.8.0.5", "192.168.1.7", "fd00::5"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import struct
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -83,15 +81,6 @@ def test_other_files_come_along(tmp_path: Path) -> None:
     assert (tmp_path / "config.json").read_bytes() == b"{}"
 
 
-def test_merge_of_shards_on_disk(tmp_path: Path) -> None:
-    for path, data in SHARDS.items():
-        (tmp_path / path).write_bytes(data)
-    value = request(tmp_path, SHARDS, merge=OUTPUT)
-    assert program.merge(spec.parse(value))
-    assert_merged(tmp_path, MERGED, SHARDS)
-    assert all((tmp_path / path).exists() for path in SHARDS)
-
-
 def test_shards_fetched_earlier_are_not_fetched_again(tmp_path: Path) -> None:
     with serving(Hub(SHARDS)) as hub:
         fetch(request(tmp_path, SHARDS, hub))
@@ -123,13 +112,6 @@ def test_the_gguf_package_writes_the_shards_and_reads_the_result(tmp_path: Path)
         n: v.tolist() for n, v in tensors.items()
     }
     assert reader.fields["split.count"].contents() == 0
-    tool = os.environ.get("LLAMA_GGUF_SPLIT")
-    if tool:
-        first = tmp_path / min(shards)
-        subprocess.run([tool, "--merge", first, tmp_path / "by-tool.gguf"], check=True)
-        assert (tmp_path / "by-tool.gguf").read_bytes() == (
-            tmp_path / "m" / "tiny-Q4.gguf"
-        ).read_bytes()
 
 
 def changed(number: int, **changes: Any) -> dict[str, bytes]:
@@ -341,13 +323,3 @@ def test_the_follower_begins_a_span_anew(tmp_path: Path) -> None:
     follower.reached(1, 50)
     assert follower.result() == hashlib.sha256(b"HEAD" + b"c" * 100).hexdigest()
     os.close(fd)
-
-
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from deploys.remote.__main__ import main
-
-    (tmp_path / "spec.json").write_text(json.dumps(request(tmp_path / "m", SHARDS, merge=OUTPUT)))
-    assert main(["weights", "merge", str(tmp_path / "spec.json")]) == 1
-    assert NAMES[0] in capsys.readouterr().err.splitlines()[-1]
-    assert main(["weights", "fetch", str(tmp_path / "nothing.json")]) == 1
-    assert "cannot read" in capsys.readouterr().err

@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploys.operations import programs
+from deploys.remote import services
 
 UNIT = "llama-server@r1.service"
 # Prints what systemd prints of one start: seconds since the epoch where it knows that format, a
@@ -133,3 +136,28 @@ def test_what_does_not_answer_says_why(folder: Path) -> None:
 def test_the_systemd_of_ubuntu_22_04_is_understood(started: int, stale: bool, folder: Path) -> None:
     state = _ask(folder, started=NOW + started, version=249)
     assert (state["load"], state["enabled"], state["stale"]) == ("loaded", "enabled", stale)
+
+
+def test_a_server_without_models_has_to_answer_at_all(tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(204 if self.server.server_port == good else 403)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    servers = [HTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+    good = servers[0].server_port
+    try:
+        for server in servers:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        answers = [
+            services._answer({"url": f"http://127.0.0.1:{server.server_port}", "model": None})
+            for server in servers
+        ]
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+    assert answers == [("ok", False), ("no answer: HTTP status 403", False)]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
@@ -23,8 +21,10 @@ from tests.unit.render_examples import (
     CN_SITE,
     DRIVER,
     EVERY_PLAN,
+    OLLAMA,
     PLANS,
     TEMPLATES,
+    analyze,
     driver_files,
     files,
     settings,
@@ -51,7 +51,7 @@ def test_no_template_is_left_out() -> None:
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
-        for made in PLANS.values():
+        for made in (*PLANS.values(), OLLAMA):
             files(made)
             page.of("machine-01", MACHINE, made)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
@@ -84,11 +84,9 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
         "ProtectSystem": "strict",
         "ProtectHome": "yes",
         "PrivateTmp": "yes",
-        "PrivateDevices": "yes",
         "ProtectKernelModules": "yes",
         "ProtectKernelTunables": "yes",
         "ProtectControlGroups": "yes",
-        "MemoryDenyWriteExecute": "yes",
         "RestrictSUIDSGID": "yes",
         "LockPersonality": "yes",
         "CapabilityBoundingSet": "",
@@ -97,19 +95,25 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
         "UMask": "0077",
     }.items():
         assert run[key] == [value]
+    on_cpu = {"PrivateDevices": ["yes"], "MemoryDenyWriteExecute": ["yes"]}
+    on_cards = {"DevicePolicy": ["closed"], "DeviceAllow": ["char-nvidia* rw"]}
+    wanted, unwanted = (on_cpu, on_cards) if made.profile.gpu is None else (on_cards, on_cpu)
+    assert wanted.items() <= run.items() and not unwanted.keys() & run.keys()
     assert run["ReadOnlyPaths"] == [made.site.data_root]
     assert sections["Unit"]["RequiresMountsFor"] == [made.site.data_root]
     assert sections["Install"]["WantedBy"] == ["multi-user.target"]
 
 
-@pytest.fixture(scope="module")
-def unit_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="module", params=["cpu", "on cards"])
+def unit_file(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Path]:
     if shutil.which("systemd-analyze") is None:
         reason = "systemd-analyze is not on this machine"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    rendered = files(PLANS["cpu"])["/etc/systemd/system/llama-server@.service"]
+    rendered = files(PLANS[request.param])["/etc/systemd/system/llama-server@.service"]
     # verify insists on programs that exist.
     content = re.sub(r"(?m)^(ExecStart=).*", r"\1/bin/true", rendered.content)
     content = re.sub(r"(?m)^(ExecStartPre=)\S+", r"\1/bin/true", content)
@@ -118,19 +122,14 @@ def unit_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield path
 
 
-def _analyze(*words: Any) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_systemd_accepts_the_unit(unit_file: Path) -> None:
-    verified = _analyze("verify", "--man=no", unit_file)
+    verified = analyze("verify", "--man=no", unit_file)
     about_it = [line for line in verified.stderr.splitlines() if unit_file.name in line]
     assert (verified.returncode, about_it) == (0, [])
 
 
 def test_the_unit_is_exposed_to_little(unit_file: Path) -> None:
-    scored = _analyze("security", "--offline=true", "--threshold=25", unit_file)
+    scored = analyze("security", "--offline=true", "--threshold=25", unit_file)
     assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
 
 
@@ -144,7 +143,12 @@ def test_the_settings_say_what_the_plan_says() -> None:
         "LLAMA_ARG_PORT": "8080",
         "LLAMA_ARG_CTX_SIZE": "1024",
         "LLAMA_ARG_N_PARALLEL": "2",
+        "LLAMA_ARG_CACHE_TYPE_K": "f16",
+        "LLAMA_ARG_CACHE_TYPE_V": "f16",
+        "LLAMA_ARG_FLASH_ATTN": "on",
+        "LLAMA_ARG_CACHE_RAM": "2048",
         "LLAMA_ARG_THREADS": "12",
+        "LLAMA_ARG_FIT": "off",
         "LLAMA_ARG_ENDPOINT_METRICS": "1",
         "LLAMA_ARG_ENDPOINT_SLOTS": "0",
         "LLAMA_ARG_UI": "0",
@@ -152,6 +156,55 @@ def test_the_settings_say_what_the_plan_says() -> None:
         "MODELRACK_WEIGHTS": "/data/models/tiny",
         "MODELRACK_DIGEST": digest,
     }
+
+
+ON_CARDS = {
+    "all layers on cards": (
+        *("on cards", 0),
+        {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": "0,1",
+            "LLAMA_ARG_DEVICE": "CUDA0,CUDA1",
+            "LLAMA_ARG_SPLIT_MODE": "layer",
+            "LLAMA_ARG_N_GPU_LAYERS": "49",
+            "LLAMA_ARG_N_CPU_MOE": "0",
+            "LLAMA_ARG_CACHE_TYPE_K": "f16",
+            "LLAMA_ARG_NUMA": None,
+        },
+    ),
+    "no card left": (
+        *("on cards", 1),
+        {
+            "CUDA_VISIBLE_DEVICES": "",
+            "LLAMA_ARG_DEVICE": "none",
+            "LLAMA_ARG_N_GPU_LAYERS": "0",
+            "LLAMA_ARG_NUMA": "distribute",
+        },
+    ),
+    "experts in host memory": (
+        *("experts beside cards", 0),
+        {
+            "LLAMA_ARG_DEVICE": "CUDA0,CUDA1",
+            "LLAMA_ARG_N_GPU_LAYERS": "95",
+            "LLAMA_ARG_CACHE_TYPE_K": "q8_0",
+            "LLAMA_ARG_CACHE_TYPE_V": "q8_0",
+            "LLAMA_ARG_NUMA": "distribute",
+            "LLAMA_ARG_CACHE_RAM": "8192",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "number", "wanted"), ON_CARDS.values(), ids=ON_CARDS.keys())
+def test_the_cards_are_those_of_the_plan(
+    name: str, number: int, wanted: dict[str, str | None]
+) -> None:
+    made = PLANS[name]
+    planned = made.services[number]
+    said = settings(files(made)[f"/etc/modelrack/services/{planned.name}.env"].content)
+    assert {key: said.get(key) for key in wanted} == wanted
+    assert said["LLAMA_ARG_N_CPU_MOE"] == str(planned.placement.cpu_experts)
+    assert (said["LLAMA_ARG_N_CPU_MOE"] != "0") == (name == "experts beside cards")
 
 
 def _digest(made: HostPlan) -> str:
@@ -174,12 +227,14 @@ def _with_hash(digest: str) -> HostPlan:
         plan(profile(service(name="b"))),
         plan(profile(service(merge=True))),
         plan(machine=replace(MACHINE, cores=2)),
+        plan(machine=replace(MACHINE, numa_nodes=2)),
+        plan(machine=replace(MACHINE, memory=64 << 30)),
         plan(pins=locks(tree_sha256="b" * 64)),
         plan(site=Site(data_root="/srv")),
         _with_hash("f" * 64),
     ],
     ids=[
-        *("context", "parallel", "port", "name", "one file", "cores"),
+        *("context", "parallel", "port", "name", "one file", "cores", "nodes", "memory"),
         *("engine", "data root", "content of the model"),
     ],
 )
@@ -192,7 +247,7 @@ def test_what_a_process_was_started_with_changes_its_digest(other: HostPlan) -> 
     [
         plan(),
         plan(site=CN_SITE),
-        plan(machine=replace(MACHINE, hostname="other", memory=64 << 30)),
+        plan(machine=replace(MACHINE, hostname="other", memory=33 << 30)),
         plan(profile(service(), service(name="b", port=8081))),
         plan(profile(service(model=model(title="Another title", licence="other")))),
     ],

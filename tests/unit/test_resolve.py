@@ -29,6 +29,7 @@ from tests.unit.plan_examples import (
     profile,
     service,
 )
+from tests.unit.render_examples import PLANS, V100
 
 ACCEPTED: dict[str, Callable[[], HostPlan]] = {
     "our own unit holds the port": lambda: plan(
@@ -147,6 +148,22 @@ def test_threads_are_the_physical_cores() -> None:
     assert plan(machine=machine(cores=7)).services[0].threads == 7
 
 
+def prompts(made: HostPlan) -> list[int]:
+    """What each service may keep of answered prompts."""
+    return [each.placement.ledger.host.get("prompt cache", 0) for each in made.services]
+
+
+def test_answered_prompts_take_what_nobody_needs_and_no_other_service_changes_that() -> None:
+    two = profile(service(), service(name="b", port=8081))
+    assert prompts(plan(machine=machine(memory=256 * GIB))) == [8 * GIB]
+    assert prompts(plan()) == [2 * GIB]
+    assert prompts(plan(two)) == [2 * GIB, 2 * GIB]
+    # Whole steps, as one kernel counts a little less memory than another.
+    assert prompts(plan(machine=machine(memory=33 * GIB))) == [2 * GIB]
+    short = plan(two, machine=machine(memory=4 * GIB))
+    assert prompts(short) == [0, 0]
+
+
 def test_a_service_answers_on_the_loopback_address_alone() -> None:
     assert plan().services[0].url == "http://127.0.0.1:8080"
 
@@ -198,6 +215,26 @@ def test_packages_that_compile_do_not_make_another_build() -> None:
     assert replace(build, packages=("clang",)).digest == build.digest
 
 
+ON_CARDS = llama_cpp(PLANS["on cards"])
+
+
+def test_on_cards_it_is_compiled_for_them_with_the_toolkit_of_the_lane() -> None:
+    assert ON_CARDS.toolchain == "ubuntu-22.04-x86_64-cuda-12.9"
+    assert {
+        "GGML_CUDA=ON",
+        "CMAKE_CUDA_ARCHITECTURES=70-real",
+        "CMAKE_CUDA_COMPILER=/usr/local/cuda-12.9/bin/nvcc",
+    } <= set(ON_CARDS.options)
+    # For the processor it is what it is without cards.
+    alone = llama_cpp(plan(machine=replace(V100, gpus=())))
+    assert set(alone.options) < set(ON_CARDS.options) and alone.digest != ON_CARDS.digest
+    # The toolkit is installed where something is compiled, and nowhere else.
+    assert {"cuda-minimal-build-12-9", "libcublas-dev-12-9"} <= set(ON_CARDS.packages)
+    assert not any("cuda" in package for package in alone.packages)
+    driver = PLANS["on cards"].driver
+    assert driver and driver.group("CUDA libraries") == ("cuda-cudart-12-9", "libcublas-12-9")
+
+
 def test_an_older_processor_gets_no_instruction_it_lacks() -> None:
     old = set(llama_cpp(plan(machine=machine(isa="x86-64-v2"))).options)
     assert {"GGML_AVX=OFF", "GGML_AVX2=OFF", "GGML_FMA=OFF", "GGML_NATIVE=OFF"} <= old
@@ -234,7 +271,7 @@ SERVICES = st.builds(
     ),
     context=st.none() | st.integers(0, 1 << 20),
     parallel=st.none() | st.integers(0, 8),
-    merge=st.booleans(),
+    merge=st.none() | st.booleans(),
 )
 MOUNTS = st.dictionaries(
     st.sampled_from(["/", "/data", "/data/models"]), st.integers(0, 200 * GIB), min_size=1

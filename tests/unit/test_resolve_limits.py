@@ -33,17 +33,23 @@ PINS = Locks(artifacts=locks().artifacts)
 
 @st.composite
 def services(draw: st.DrawFn) -> tuple[Service, ...]:
-    """Up to three, each with a port of its own; what else they want is random."""
+    """Up to three, each with a port of its own; what else they want is random.
+
+    Those on Ollama have a port and a number of requests together.
+    """
     names = draw(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3, unique=True))
     size = st.none() | st.sampled_from([1, 2, 3, 4, 8])
+    parallel = st.none() | st.integers(1, 300)
+    together = draw(parallel)
+    engines = {name: draw(st.sampled_from(ENGINES)) for name in names}
     return tuple(
         Service(
             name=name,
-            port=8000 + "abc".index(name),
-            engine=draw(st.sampled_from(ENGINES)),
+            port=8003 if engines[name] == "ollama" else 8000 + "abc".index(name),
+            engine=engines[name],
             model=draw(st.sampled_from(sorted(CATALOGUE))),
             context=draw(st.none() | st.sampled_from([512, 8192, 100_000])),
-            parallel=draw(st.none() | st.integers(1, 300)),
+            parallel=together if engines[name] == "ollama" else draw(parallel),
             tensor_parallel=draw(size),
             pipeline_parallel=draw(size),
             replicas=draw(size),

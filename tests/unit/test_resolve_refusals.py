@@ -92,9 +92,9 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "llama.cpp or Ollama",
     ),
     "llama.cpp beside a gpu": (
-        lambda: attempt(profile(gpu="V100", gpus=2)),
-        "the V100 would stand idle",
-        "profile without a GPU",
+        lambda: attempt(profile(gpu="MI300X", gpus=8)),
+        "for CPUs and NVIDIA GPUs, and the MI300X would stand idle",
+        "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
     ),
     "safetensors on llama.cpp": (
         lambda: attempt(profile(service(model=model(format="safetensors")))),

@@ -14,7 +14,7 @@ from deploys.planning.driver.install import (
     repository,
     system_of,
     with_fabric,
-    with_toolkit,
+    with_libraries,
 )
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.vendors import found_plan
@@ -38,7 +38,7 @@ def driver_plan(
 ) -> DriverPlan:
     """What is done about the driver of one machine; raises Refusal when it cannot be.
 
-    + compiles: something is compiled for the GPUs, so that the toolkit is installed
+    + compiles: something is compiled for the GPUs, so that its libraries are installed
     """
     if profile.driver is not None:
         check_driver(profile.driver, lane)
@@ -51,7 +51,7 @@ def driver_plan(
     else:
         plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
         if compiles:
-            plan = with_toolkit(case, plan)
+            plan = with_libraries(case, plan)
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
 
 

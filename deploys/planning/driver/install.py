@@ -75,11 +75,11 @@ def with_fabric(case: Case, system: System, plan: DriverPlan) -> DriverPlan:
     return replace(plan, groups=(*plan.groups, group), holds=(*plan.holds, *holds))
 
 
-def with_toolkit(case: Case, plan: DriverPlan) -> DriverPlan:
-    """The plan with the toolkit of the lane, which something is compiled with."""
+def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
+    """The plan with the libraries that a program needs which the lane's toolkit compiled."""
     system = system_of(case)
-    package = system.toolkits.get(case.lane.platform)
-    if package is None:
+    cuda = system.cuda.get(case.lane.platform)
+    if cuda is None:
         raise Refusal(
             f"NVIDIA has no toolkit of {case.lane.platform} for {case.machine.os}"
             f" {case.machine.os_version}, and something is to be compiled for these cards",
@@ -89,7 +89,11 @@ def with_toolkit(case: Case, plan: DriverPlan) -> DriverPlan:
         plan,
         # Beside a driver that came from elsewhere, it gives only what nobody else has.
         repository=plan.repository or repository(case, system, priority=100),
-        groups=(*plan.groups, PackageGroup(name="toolkit", packages=(package,))),
+        groups=(
+            *plan.groups,
+            PackageGroup(name="CUDA libraries", packages=names.libraries(cuda)),
+        ),
+        cuda=cuda,
     )
 
 

@@ -21,7 +21,7 @@ class System:
     + directory: in NVIDIA's repository; architectures: what it has there
     + manager: "apt" or "dnf"
     + kernel: version of the release's own kernel; a newer one there is called hwe (Ubuntu)
-    + toolkits: package of the toolkit for each CUDA release of a lane; one missing is not published
+    + cuda: release of the toolkit that is published for each platform of a lane; one missing is not
     + monitoring: DCGM is published for it
     + needs: repositories or components to enable first
     """
@@ -30,12 +30,7 @@ class System:
     manager: str
     architectures: tuple[str, ...] = ("x86_64", "sbsa")
     kernel: tuple[int, ...] = ()
-    toolkits: dict[str, str] = field(
-        default_factory=lambda: {
-            "CUDA 13.0": "cuda-toolkit-13-0",
-            "CUDA 12.9": "cuda-toolkit-12-9",
-        }
-    )
+    cuda: dict[str, str] = field(default_factory=lambda: {"CUDA 13.0": "13.0", "CUDA 12.9": "12.9"})
     monitoring: bool = True
     needs: tuple[str, ...] = ()
 
@@ -51,7 +46,7 @@ _SYSTEMS: dict[tuple[str, str], System] = {
         directory="debian13",
         manager="apt",
         architectures=("x86_64",),
-        toolkits={"CUDA 13.0": "cuda-toolkit-13-1"},
+        cuda={"CUDA 13.0": "13.1"},
         monitoring=False,
         needs=("contrib",),
     ),
@@ -148,6 +143,20 @@ def fabric(version: str, nvlink5: bool) -> tuple[tuple[str, ...], tuple[str, ...
     return (*same, f"libnvsdm{suffix}") if nvlink5 else same, (
         ("nvlsm", "infiniband-diags") if nvlink5 else ()
     )
+
+
+def libraries(cuda: str) -> tuple[str, ...]:
+    """What compiled programs load of a toolkit.
+
+    Source: Dockerfiles of nvidia/cuda, runtime; so for `compiler`, devel.
+    """
+    return tuple(f"{name}-{cuda.replace('.', '-')}" for name in ("cuda-cudart", "libcublas"))
+
+
+def compiler(cuda: str) -> tuple[str, ...]:
+    """What apt has of a toolkit to compile them."""
+    names = ("cuda-minimal-build", "libcublas-dev")
+    return tuple(f"{name}-{cuda.replace('.', '-')}" for name in names)
 
 
 def canonical_modules(

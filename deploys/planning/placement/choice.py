@@ -58,6 +58,11 @@ class Placement:
     def cards(self) -> tuple[int, ...]:
         return tuple(index for group in self.groups for index in group)
 
+    @property
+    def computes_on_host(self) -> bool:
+        """Weights of layers lie in host memory, where the processor reads them for every token."""
+        return "KV cache" in self.ledger.host or bool(self.cpu_experts) or not self.groups
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; each card's ledger says what is free, too."""
         data = asdict(replace(self, refusals=()))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deploys.planning.gpus import Accelerator
 from deploys.planning.machine import Machine
-from deploys.planning.memory import Card
+from deploys.planning.memory import GIB, MIB, Card
 from deploys.planning.model import Model
 from deploys.planning.placement.choice import Placement, Request
 from deploys.planning.placement.filling import fill
@@ -22,6 +22,9 @@ _COMFORT = 0.28
 # Of the host's memory, for its system and everything that is not ours.
 _SYSTEM = 0.05
 _FILLING = ("vllm", "sglang")
+# What llama-server keeps of answered prompts in host memory (--cache-ram): its own default, or this
+# part of a small host, in whole steps, so that a kernel which counts a little less changes nothing.
+_PROMPTS, _PROMPTS_PART, _PROMPTS_STEP = 8 * GIB, 16, 256 * MIB
 
 
 def place(
@@ -48,6 +51,7 @@ def place_all(
     becomes further copies. Where that leaves one without a place, all are content with less room
     for their caches.
     """
+    host = int(machine.memory * (1 - _SYSTEM))
     requests = [
         Request(
             service=service,
@@ -56,7 +60,7 @@ def place_all(
             gpu=gpu,
             cards=tuple(cards),
             links=machine.links,
-            host=int(machine.memory * (1 - _SYSTEM)),
+            host=host,
             copies=service.replicas or 1,
             comfort=_COMFORT,
         )
@@ -68,7 +72,7 @@ def place_all(
         content = _first(modest)
         if _refused(content) < _refused(placements):
             requests, placements = modest, content
-    return tuple(_grown(requests, placements))
+    return tuple(_with_prompts(_grown(requests, placements), machine.memory, host))
 
 
 def _first(requests: Sequence[Request]) -> list[Placement]:
@@ -116,6 +120,25 @@ def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list
         left = [card for card in own if card.index not in after.cards]
         waiting.append(at)
     return grown
+
+
+def _with_prompts(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
+    """The same with what llama.cpp may keep of answered prompts; nothing where memory is short.
+
+    It does not depend on what else is served, or one more service would restart the others.
+    """
+    placed = [each for each in placements if not each.refusals]
+    serving = [each for each in placed if each.engine == "llama.cpp"]
+    size = min(_PROMPTS, memory // _PROMPTS_PART)
+    size -= size % _PROMPTS_STEP
+    if size * len(serving) > host - sum(sum(each.ledger.host.values()) for each in placed):
+        return list(placements)
+    return [
+        replace(each, ledger=replace(each.ledger, host={**each.ledger.host, "prompt cache": size}))
+        if each in serving
+        else each
+        for each in placements
+    ]
 
 
 def _place(request: Request) -> Placement:

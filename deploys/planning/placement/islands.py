@@ -19,28 +19,28 @@ _IDLE = 0.01
 def cards_of(
     machine: Machine, gpu: Accelerator | None, ours: Sequence[str] = ()
 ) -> tuple[Card, ...]:
-    """The machine's cards. Those of unknown memory are left out.
+    """The machine's cards; none for a profile without GPUs, whatever is plugged in.
 
     ours: systemd units of our services. What is used counts as free where these alone hold the
     cards, or a second plan would find them full of the first. So that the plan of a bare machine
     stays the plan once there is a driver, memory is the hardware table's unless the driver counts
     clearly less, and what an idle card uses counts as nothing.
     """
+    if gpu is None:
+        return ()
     alone = bool(machine.holders) and all(holder.unit in ours for holder in machine.holders)
     return tuple(
         Card(
             index=place if card.index is None else card.index,
-            total=total,
+            total=(total := _total(card, gpu.memory)),
             used=0 if alone or (card.used or 0) < _IDLE * total else card.used or 0,
             numa=card.numa,
         )
         for place, card in enumerate(machine.gpus)
-        if (total := _total(card, gpu))
     )
 
 
-def _total(card: Gpu, gpu: Accelerator | None) -> int:
-    known = gpu.memory if gpu else 0
+def _total(card: Gpu, known: int) -> int:
     if card.memory and not (1 - _SPREAD) * known < card.memory < (1 + _SPREAD) * known:
         return card.memory
     return known

@@ -62,6 +62,8 @@ def _wrong(request: Request) -> list[Refusal]:
     service, model, cards = request.service, request.model, len(request.cards)
     wrong = context_too_long(request)
     wrong += misplaced(request, ("tensor_parallel", "gpu_share"), "vLLM and SGLang")
+    if service.engine == "ollama":
+        wrong += misplaced(request, ("cpu_experts",), "llama.cpp")
     limits = {
         "replicas": (1, "one server is one copy"),
         "pipeline_parallel": (max(1, cards), f"there are {cards} cards for it"),

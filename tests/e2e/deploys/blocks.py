@@ -1,14 +1,16 @@
 """One of each building block that the first machine of the sandbox does not use."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pyinfra import host
 
 from deploys.facts.plan import current_plan
-from deploys.operations import artifact, files, host_lock, job, venv
+from deploys.operations import artifact, files, host_lock, job, ollama, venv
 from deploys.operations.files import Directory, File, Link
+from deploys.operations.ollama import Registration
 from deploys.planning.locks import ArtifactLock
-from deploys.stages import base
+from deploys.stages import base, weights
 
 plan = current_plan()
 host_lock.acquire(name="Keep other runs away")
@@ -42,3 +44,14 @@ venv.venv(
     imports=["idna"],
     site=plan.site,
 )
+weights.fetch()
+tiny = Registration(
+    name="tiny",
+    directory=plan.weights[0].directory,
+    models=f"{plan.site.data_root}/ollama",
+    version="0.35.0",
+    program="/nowhere/ollama",
+    owner="nobody",
+)
+ollama.registered(name="Have Ollama know a model", models=[tiny])
+ollama.unregistered(name="Have Ollama forget another", models=[replace(tiny, name="never-there")])

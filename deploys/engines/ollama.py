@@ -1,0 +1,72 @@
+"""Ollama: released programs, one process for all its models, which are our weights by hard link."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import artifact, ollama, service
+from deploys.operations.ollama import Registration
+from deploys.operations.service import Unit
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.serving import ollama as serving
+from deploys.planning.software import Release
+
+
+@deploy("Ollama")
+def install() -> None:
+    """Have the programs in a folder of their own."""
+    plan = current_plan()
+    software = plan.software_of("ollama")
+    assert isinstance(software, Release)
+
+    artifact.installed(
+        name="Install Ollama, as it is released",
+        release=software,
+        site=plan.site,
+        systemd=plan.systemd,
+    )
+
+
+@deploy("Ollama")
+def start() -> None:
+    """Have Ollama know every model of the plan, running, and answering with each of them."""
+    plan = current_plan()
+
+    # Its list of models is read when it starts.
+    ollama.registered(
+        name="Have Ollama know its models", models=_registrations(plan), systemd=plan.systemd
+    )
+    service.running(
+        name="Configure and start Ollama, wait for its answers",
+        units=[_unit(plan, planned) for planned in plan.services_of("ollama")],
+        software=plan.software_of("ollama"),
+        deployed=plan.deployed_of("ollama"),
+        systemd=plan.systemd,
+    )
+
+
+def _registrations(plan: HostPlan) -> list[Registration]:
+    software = plan.software_of("ollama")
+    copies = {each.name for each in plan.profile.services if each.copy}
+    return [
+        Registration(
+            name=planned.name,
+            directory=planned.weights.directory,
+            models=serving.models(plan),
+            version=software.version,
+            program=f"{software.directory}/bin/ollama",
+            owner="modelrack",
+            parameters=serving.parameters(plan, planned),
+            copy=planned.name in copies,
+        )
+        for planned in plan.services_of("ollama")
+    ]
+
+
+def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
+    # Ollama loads one model after the other.
+    patience = 60.0 * sum(map(serving.load_minutes, plan.services_of("ollama")))
+    return replace(Unit.of(plan, planned), patience=patience)

@@ -1,0 +1,55 @@
+"""Models are in memory before anybody asks: Ollama itself loads one at its first request.
+
+A deploy, too, would ask in vain: Ollama gives up loading when whoever asked goes away.
+https://github.com/ollama/ollama/blob/main/docs/faq.mdx (how to preload a model)
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from urllib.parse import urlsplit
+
+PATIENCE = 60.0
+
+
+def load(url: str, names: list[str]) -> int:
+    """Have the server load these models; returns at once, a process of its own waits for it."""
+    if os.fork():
+        return 0
+    os._exit(wait(url, names))
+
+
+def wait(url: str, names: list[str]) -> int:
+    """The exit code: 0 when all are loaded. What the server says of the others is printed."""
+    code = 0
+    for name in names:
+        said = _ask(url, name)
+        if said:
+            print(f"{name} is not loaded: {said}", flush=True)
+            code = 1
+    return code
+
+
+def _ask(url: str, name: str) -> str:
+    """An empty question, once the server listens; what is wrong, or nothing."""
+    address = urlsplit(url)
+    deadline = time.monotonic() + PATIENCE
+    body = json.dumps({"model": name, "keep_alive": -1, "stream": False})
+    while True:
+        connection = http.client.HTTPConnection(address.hostname or "", address.port)
+        try:
+            connection.request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            said = response.read().decode(errors="replace")
+            return "" if response.status == 200 else said
+        except ConnectionRefusedError as error:
+            if time.monotonic() > deadline:
+                return str(error)
+            time.sleep(0.1)
+        except (OSError, http.client.HTTPException) as error:
+            return str(error)
+        finally:
+            connection.close()

@@ -1,0 +1,78 @@
+"""Which bytes of a file something is true of."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+Range = tuple[int, int]
+
+
+class Ranges:
+    """Sorted ranges of bytes, first to behind the last, that neither touch nor overlap."""
+
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+        for start, stop in ranges:
+            self.add(start, stop)
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(list(zip(self._starts, self._stops)))
+
+    @property
+    def total(self) -> int:
+        """How many bytes there are in all ranges."""
+        return sum(self._stops) - sum(self._starts)
+
+    def add(self, start: int, stop: int) -> None:
+        """`start` to `stop` belong to it, too."""
+        if start >= stop:
+            return
+        first = bisect_left(self._stops, start)
+        last = bisect_right(self._starts, stop)
+        if first < last:
+            start = min(start, self._starts[first])
+            stop = max(stop, self._stops[last - 1])
+        self._starts[first:last] = [start]
+        self._stops[first:last] = [stop]
+
+    def remove(self, start: int, stop: int) -> None:
+        """`start` to `stop` belong to it no longer."""
+        if start >= stop:
+            return
+        first = bisect_right(self._stops, start)
+        last = bisect_left(self._starts, stop)
+        if first >= last:
+            return
+        kept = [(self._starts[first], start), (stop, self._stops[last - 1])]
+        kept = [(low, high) for low, high in kept if low < high]
+        self._starts[first:last] = [low for low, _ in kept]
+        self._stops[first:last] = [high for _, high in kept]
+
+    def until(self, position: int) -> int:
+        """Where the range that holds `position` ends; `position` itself when none does."""
+        at = bisect_right(self._starts, position) - 1
+        return max(position, self._stops[at]) if at >= 0 else position
+
+    def gap(self, start: int, stop: int) -> Range | None:
+        """The first range between `start` and `stop` that is missing; None: nothing is."""
+        low = self.until(start)
+        if low >= stop:
+            return None
+        at = bisect_right(self._starts, low)
+        high = self._starts[at] if at < len(self._starts) else stop
+        return low, min(high, stop)
+
+    def gaps(self, start: int, stop: int) -> Iterator[Range]:
+        """All that is missing between `start` and `stop`."""
+        while (gap := self.gap(start, stop)) is not None:
+            yield gap
+            start = gap[1]
+
+    def part(self, start: int, stop: int) -> Range | None:
+        """The first bytes between `start` and `stop` that belong to it."""
+        at = bisect_right(self._stops, start)
+        if at == len(self._starts) or self._starts[at] >= stop:
+            return None
+        return max(start, self._starts[at]), min(stop, self._stops[at])

@@ -1,0 +1,47 @@
+"""Afterwards the machine gives its weights to the others of the site, or to nobody."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import files, service, webserver
+from deploys.operations.files import Directory, File
+from deploys.operations.service import Unit
+from deploys.planning import peers, render
+
+
+@deploy("Peers")
+def share() -> None:
+    """Before anything is fetched: what arrives is given on while the rest arrives."""
+    plan = current_plan()
+
+    if plan.peer:
+        webserver.installed(
+            name="Install nginx, which gives the weights",
+            manager=plan.package_manager,
+            systemd=plan.systemd,
+        )
+        files.put(name="Make the folder that is given", entries=[Directory(path=plan.peer.folder)])
+        service.running(
+            name="Give the weights to the site's other machines",
+            units=[
+                Unit(
+                    name=peers.UNIT,
+                    files=tuple(map(File.of, render.peer(plan, plan.peer))),
+                    digest=None,
+                    url=plan.peer.url,
+                    model=None,
+                    stable=1.0,
+                    patience=30.0,
+                )
+            ],
+            systemd=plan.systemd,
+        )
+    else:
+        service.absent(
+            name="Give the weights to nobody else",
+            unit=peers.UNIT,
+            paths=(*render.PEER_FILES, peers.folder_of(plan.site)),
+            systemd=plan.systemd,
+        )

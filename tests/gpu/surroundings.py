@@ -1,0 +1,48 @@
+"""On what something was measured: the machine and the versions."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tests.gpu import building
+
+_FIELDS = (
+    "name,driver_version,memory.total,memory.reserved,compute_cap,pci.device_id,ecc.mode.current"
+)
+
+
+def of(server: Path, options: Sequence[str]) -> dict[str, Any]:
+    """What a result begins with; `options` are those that the server was compiled with."""
+    cards = subprocess.run(
+        ["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"],
+        **{"capture_output": True, "text": True, "check": True},
+    ).stdout.splitlines()
+    said = subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout
+    cuda = next((word for word in said.split("CUDA Version:")[1:]), "").split()
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    version = subprocess.run([server, "--version"], capture_output=True, text=True)
+    return {
+        "date": date.today().isoformat(),
+        "machine": {
+            **dict(zip(_FIELDS.split(","), cards[0].split(", "), strict=True)),
+            "cards": len(cards),
+            "driver_cuda": cuda[0] if cuda else None,
+            "cpu": cpu,
+            "kernel": Path("/proc/sys/kernel/osrelease").read_text().strip(),
+        },
+        "engine": {
+            "name": "llama.cpp",
+            "commit": building.COMMIT,
+            "options": list(options),
+            "toolkit": building.toolkit(),
+            "version": (version.stdout + version.stderr).strip().splitlines(),
+        },
+    }

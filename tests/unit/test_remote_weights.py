@@ -1,0 +1,170 @@
+"""weights by hand: ls, verify, merge, and what it costs to look again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploys.operations import programs
+from deploys.remote import fetch, manifest, spec, weights
+from tests.unit import remote_support as support
+from tests.unit.test_remote_join import DIGESTS, FIRST, MERGED, SHARDS, written
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = weights.main([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def fetched(folder: Path, files: dict[str, bytes]) -> Path:
+    """A model directory with a manifest that holds."""
+    written(folder, files)
+    value = support.request(folder, files)
+    value["sources"] = [{"kind": "directory", "endpoint": str(folder)}]
+    value["model"] = folder.name
+    fetch.fetch(spec.parse(value))
+    return folder
+
+
+def test_merge_prints_the_digests(tmp_path: Path, run: Run) -> None:
+    folder, output = written(tmp_path / "old", SHARDS), tmp_path / "new" / "t.gguf"
+    code, said, _ = run("merge", folder / FIRST, output)
+    assert code == 0
+    lines = said.splitlines()
+    for name, digest in {**DIGESTS, "t.gguf": hashlib.sha256(MERGED).hexdigest()}.items():
+        assert f"{digest}  {name}" in lines
+    assert run("merge", folder / FIRST, output) == (0, f"{output} is complete already\n", "")
+
+
+def test_merge_takes_what_sha256sum_prints(tmp_path: Path, run: Run) -> None:
+    folder, output = written(tmp_path / "old", SHARDS), tmp_path / "new" / "t.gguf"
+    sums = subprocess.run(
+        ["sha256sum", *SHARDS], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
+    (tmp_path / "sums").write_text(sums.replace(sums[:4], "0000", 1))
+    code, _, said = run("merge", folder / FIRST, output, "--sums", tmp_path / "sums")
+    assert code == 1 and "sha256 expected 0000" in said
+    (tmp_path / "sums").write_text(sums)
+    assert run("merge", folder / FIRST, output, "--sums", tmp_path / "sums")[0] == 0
+    (tmp_path / "sums").write_text("hello\n")
+    code, _, said = run("merge", folder / FIRST, output, "--sums", tmp_path / "sums")
+    assert code == 1 and "no digest and name: 'hello'" in said
+
+
+def test_verify(tmp_path: Path, run: Run) -> None:
+    folder = fetched(tmp_path / "tiny", SHARDS)
+    for words in ([], ["--deep"]):
+        code, said, _ = run("verify", folder, *words)
+        assert code == 0 and json.loads(said) == {"ok": True, "model": "tiny", "problems": []}
+    before = (folder / FIRST).stat()
+    spoilt = bytearray(SHARDS[FIRST])
+    spoilt[-1] ^= 1
+    (folder / FIRST).write_bytes(spoilt)
+    os.utime(folder / FIRST, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert run("verify", folder)[0] == 0  # bits that changed by themselves
+    code, said, error = run("verify", folder, "--deep")
+    assert code == 1 and f"expected {DIGESTS[FIRST]}" in said and "weights fetch" in error
+
+
+def test_ls(tmp_path: Path, run: Run) -> None:
+    root = tmp_path / "models"
+    fetched(root / "whole", SHARDS)
+    written(root / "whole", {"old.gguf": b"x" * 5000})
+    fetched(root / "owner" / "spoilt", SHARDS)
+    (root / "owner" / "spoilt" / FIRST).unlink()
+    written(root / "begun" / ".fetch", {"journal": b""})
+    written(root / "begun", {"t.gguf.part": b""})
+    written(root / "found", SHARDS)
+    written(root / "unread", {"manifest.json": b"{"})
+    written(root / "nothing", {"README.md": b""})
+    code, said, _ = run("ls", root)
+    assert code == 0
+    lines = said.splitlines()
+    states = {line.split()[-1]: line.split()[0] for line in lines if not line.startswith(" ")}
+    assert states == {
+        "FOLDER": "STATE",
+        str(root / "begun"): "partial",
+        str(root / "found"): "unproven",
+        str(root / "owner" / "spoilt"): "damaged",
+        str(root / "unread"): "damaged",
+        str(root / "whole"): "complete",
+    }
+    notes = [line.strip() for line in lines if line.startswith(" ")]
+    assert "unfinished: run the same fetch again, it goes on from here" in notes
+    assert f"{FIRST}: No such file or directory" in notes
+    assert any("beside it 1 files, 8.2 kB, that the manifest" in note for note in notes)
+    code, said, _ = run("ls", root / "whole")
+    assert code == 0 and len(said.splitlines()) == 3
+    assert run("ls", root / "nothing")[0] == 1
+    assert "is not a folder" in run("ls", root / "nowhere")[2]
+
+
+def test_the_archive_to_take_along(tmp_path: Path) -> None:
+    archive = tmp_path / "weights.pyz"
+    subprocess.run(
+        [sys.executable, "-m", "deploys.operations.programs", archive],
+        check=True,
+        cwd=Path(programs.__file__).parents[2],
+    )
+    fetched(tmp_path / "tiny", SHARDS)
+    said = subprocess.run(
+        [archive, "ls", tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin"},
+    ).stdout
+    assert said.splitlines()[1].split()[0] == "complete"
+    words = subprocess.run([archive, "--help"], capture_output=True, text=True, check=True).stdout
+    assert all(each in words for each in ("ls", "verify", "merge", "fetch"))
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_second_look_reads_no_weights(tmp_path: Path, merged: bool) -> None:
+    """As the kernel counts it, beside what Python itself reads."""
+    files = support.split([[("a", b"1" * (4 << 20))], [("b", b"2" * (4 << 20))]])
+    written(tmp_path / "disk", files)
+    value = support.request(tmp_path / "m", files)
+    value["sources"] = [{"kind": "directory", "endpoint": str(tmp_path / "disk")}]
+    value["merge"] = {"output": "t.gguf"} if merged else None
+    fetch.fetch(spec.parse(value))
+    (tmp_path / "spec.json").write_text(json.dumps(value))
+    (tmp_path / "specs.json").write_text(json.dumps([value]))
+
+    def read(*words: object, given: str = "/dev/null") -> int:
+        program = (
+            "import sys; from deploys.remote.__main__ import main; code = main(sys.argv[1:]);"
+            "print(open('/proc/self/io').read().split()[1]); sys.exit(code)"
+        )
+        command = [sys.executable, "-c", program, "weights", *map(str, words)]
+        with Path(given).open() as text:
+            done = subprocess.run(command, stdin=text, stdout=subprocess.PIPE, check=True)
+        return int(done.stdout.split()[-1])
+
+    idle = read("ls", tmp_path)
+    for words in (["fetch", tmp_path / "spec.json"], ["verify", tmp_path / "m"]):
+        assert read(*words) < idle + (1 << 20)
+    assert read("proven", given=str(tmp_path / "specs.json")) < idle + (1 << 20)
+    assert read("verify", tmp_path / "m", "--deep") > idle + (7 << 20)
+
+
+def test_a_manifest_that_names_it_holds_it(tmp_path: Path) -> None:
+    folder = fetched(tmp_path / "tiny", SHARDS)
+    assert manifest.holds(folder, FIRST) and not manifest.holds(folder, "other")
+    (folder / FIRST).touch()
+    assert not manifest.holds(folder, FIRST)
