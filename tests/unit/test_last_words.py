@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from pathlib import Path
@@ -48,5 +49,8 @@ def test_every_unit_of_an_engine_calls_for_it() -> None:
     folders = {path.parent.name for path in TEMPLATES.glob("*/*.service.j2")} - {"base", "peer"}
     assert {"llama.cpp", "ollama"} <= folders
     for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
-        assert "OnFailure=modelrack-failed@%n.service\n" in path.read_text(), path
+        text = path.read_text()
+        if extended := re.match(r'{% extends "(.+)" %}', text):
+            text = (TEMPLATES / f"{extended[1]}.j2").read_text()
+        assert "OnFailure=modelrack-failed@%n.service\n" in text, path
     assert render.FAILED_UNIT in files(plan())
