@@ -51,6 +51,6 @@ def test_every_unit_of_an_engine_calls_for_it() -> None:
     for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
         text = path.read_text()
         if extended := re.match(r'{% extends "(.+)" %}', text):
-            text = (TEMPLATES / f"{extended[1]}.j2").read_text()
+            text = (TEMPLATES / extended[1]).read_text()
         assert "OnFailure=modelrack-failed@%n.service\n" in text, path
     assert render.FAILED_UNIT in files(plan())
