@@ -50,6 +50,19 @@ _RECIPES = {
 }
 
 
+def monitor(machine: Machine, locks: Locks) -> Environment:
+    """nvitop, in the machine's own Python: what it is made of runs in any since 3.8."""
+    lock = locks.environments["nvitop"]
+    return Environment(
+        name="nvitop",
+        version=lock.versions["nvitop"],
+        lock="nvitop",
+        digest=lock.digest,
+        python=".".join(machine.python.split(".")[:2]),
+        imports=("nvitop",),
+    )
+
+
 def environment(engine: str, lane: Lane, machine: Machine, site: Site, locks: Locks) -> Environment:
     """The environment of an engine on such a machine; a Refusal where it cannot be had there."""
     name = lane.locks.get(engine, "")

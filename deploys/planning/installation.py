@@ -31,7 +31,7 @@ def software(
     lane: Lane,
     driver: DriverPlan | None,
 ) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
-    """One entry an engine, and why others cannot be had, each with a service that wants it."""
+    """One entry an engine, one for what watches the GPUs; why others cannot be had, by service."""
     found: list[Software] = []
     refusals = []
     for engine in sorted({service.engine for service in services}):
@@ -44,6 +44,8 @@ def software(
         except Refusal as refusal:
             name = next(service.name for service in services if service.engine == engine)
             refusals.append(Refusal(refusal.reason, refusal.way_out, name))
+    if driver is not None and driver.vendor == "nvidia" and "nvitop" in locks.environments:
+        found.append(environments.monitor(machine, locks))
     return tuple(found), tuple(refusals)
 
 

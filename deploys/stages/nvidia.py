@@ -5,11 +5,12 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.facts.plan import current_plan
-from deploys.operations import artifact, driver, files, packages, reboot, repository
-from deploys.operations.files import File
+from deploys.operations import artifact, driver, files, packages, reboot, repository, venv
+from deploys.operations.files import File, Link
 from deploys.planning import render
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.plan import HostPlan
+from deploys.planning.software import Environment
 
 # How the names of what gives way begin, to another version or kind of it: all of a driver, or of
 # it what NVSwitch takes.
@@ -34,6 +35,7 @@ def install() -> None:
             job="install-cuda-libraries",
             systemd=plan.systemd,
         )
+        _watch(plan)
 
 
 def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
@@ -139,4 +141,15 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         driver=wanted,
         gpus=plan.profile.gpus,
         data_root=plan.site.data_root,
+    )
+
+
+def _watch(plan: HostPlan) -> None:
+    """Who uses the GPUs, and how much: `/opt/modelrack/bin/nvitop`."""
+    monitor = plan.software_of("nvitop")
+    assert isinstance(monitor, Environment)
+    venv.installed(name="Install nvitop", environment=monitor, site=plan.site, systemd=plan.systemd)
+    files.put(
+        name="Have nvitop beside our programs",
+        entries=[Link(path="/opt/modelrack/bin/nvitop", target=f"{monitor.directory}/bin/nvitop")],
     )

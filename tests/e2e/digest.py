@@ -36,7 +36,8 @@ def state(path):
 found = {}
 for root in ROOTS:
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in (".fetch", "ssh")]
+        # Compiled modules have the time of their sources in them.
+        folders[:] = [name for name in folders if name not in (".fetch", "ssh", "__pycache__")]
         for name in folders + files:
             path = os.path.join(folder, name)
             if path not in OWN:
