@@ -7,7 +7,7 @@ pyinfra inventories/h800.py deploys.stages.weights.fetch         one stage alone
 
 from pyinfra import config
 
-from deploys.engines import llama_cpp, ollama
+from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
 from deploys.stages import amd, base, nvidia, peers, state, weights
@@ -27,6 +27,12 @@ amd.install()
 # One line an engine, never a loop: pyinfra tells operations apart by line.
 if plan.uses("llama.cpp"):
     llama_cpp.install()
+if plan.uses("vllm"):
+    vllm.install()
+if plan.uses("sglang"):
+    sglang.install()
+if plan.uses("ktransformers"):
+    ktransformers.install()
 if plan.uses("ollama"):
     ollama.install()
 
@@ -36,6 +42,12 @@ weights.fetch()
 
 if plan.uses("llama.cpp"):
     llama_cpp.start()
+if plan.uses("vllm"):
+    vllm.start()
+if plan.uses("sglang"):
+    sglang.start()
+if plan.uses("ktransformers"):
+    ktransformers.start()
 if plan.uses("ollama"):
     ollama.start()
 

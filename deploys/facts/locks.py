@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deploys.planning.locks import ArtifactLock, Locks, WeightsLock
+from deploys.planning.locks import ArtifactLock, EnvironmentLock, Locks, WeightsLock
 from deploys.planning.refusal import Refusal
 
 # These come with the source. A site whose mirrors sign or pack things anew pins those in its own.
 _ARTIFACTS = Path(__file__).resolve().parents[1] / "locks" / "artifacts.yaml"
+_ENGINES = _ARTIFACTS.parent / "engines"
+_PIN = re.compile(r"^([a-z0-9-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
 _HEADER = (
     "# Written by deploys/lock.py and by the first run that needed an entry; keep it in git.\n"
 )
@@ -24,12 +29,18 @@ def read(folder: Path) -> Locks:
     try:
         return Locks(
             artifacts={name: ArtifactLock(**entry) for name, entry in artifacts.items()},
+            environments=_environments(),
             weights={name: WeightsLock.from_json(entry) for name, entry in weights.items()},
         )
     except (TypeError, KeyError, AttributeError) as error:
         raise Refusal(
             f"The pins in {folder} cannot be read: {error}", "Restore the file from git"
         ) from error
+
+
+def requirements(name: str) -> str:
+    """The text of an engine's lock; a whole path is taken as such."""
+    return (_ENGINES / f"{name}.txt").read_text()
 
 
 def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
@@ -41,6 +52,18 @@ def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
     text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=120)
     arriving.write_text(_HEADER + text)
     arriving.replace(path)
+
+
+@cache
+def _environments() -> dict[str, EnvironmentLock]:
+    found = {}
+    for path in sorted(_ENGINES.glob("*.txt")):
+        text = path.read_text()
+        found[path.stem] = EnvironmentLock(
+            digest=hashlib.sha256(text.encode()).hexdigest()[:12],
+            versions=dict(_PIN.findall(text)),
+        )
+    return found
 
 
 def _load(path: Path) -> dict[str, Any]:

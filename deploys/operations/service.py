@@ -61,6 +61,7 @@ class Unit:
             digest=digest,
             url=planned.url,
             model=planned.served,
+            patience=planned.patience,
             context=planned.context,
             measured=planned.measured,
             floor=planned.floor,

@@ -5,66 +5,66 @@ pyinfra 3.10's uv.venv looks for an environment where it does not put it, so its
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.facts import locks
 from deploys.facts.files import Entries
 from deploys.operations import files, job
 from deploys.operations.files import Directory, File, Link
 from deploys.planning.site import Site
+from deploys.planning.software import Environment
 
 UV = "/opt/modelrack/bin/uv"
 
 
 @operation()
-def venv(
-    root: str,
-    version: str,
-    lock: Path,
-    python: str,
-    imports: Sequence[str],
-    site: Site,
-    systemd: bool = True,
+def installed(
+    environment: Environment, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have an environment in <root>/<version>-<digest of the lock>, and <root>/current pointing to it.
+    Have an environment in its versioned folder, and `current` pointing to it.
 
-    + lock: requirements file with hashes, here
-    + python: version, or path of an interpreter on the machine
-    + imports: modules that must import before the environment counts
-    + site: its package index
+    + environment: which lock, and the Python for it
+    + site: its package index, and its builds of Python
 
     A new lock is a new folder beside the old one; nothing is repaired in place.
     """
-    requirements = lock.read_text()
-    digest = hashlib.sha256(requirements.encode()).hexdigest()[:12]
-    directory = f"{root}/{version}-{digest}"
+    directory = environment.directory
     stamp = f"{directory}/.modelrack.json"
+    root = str(Path(directory).parent)
     current = Link(path=f"{root}/current", target=directory)
     found = host.get_fact(Entries, paths=(stamp, current.path))
     if stamp in found and current.is_there(found.get(current.path)):
-        host.noop(f"{directory} is installed")
+        host.noop(f"{environment.name} {environment.version} is installed")
         return
     if stamp not in found:
-        path = f"{root}/{version}-{digest}.txt"
-        yield files.write([Directory(path=root), File(path=path, content=requirements, mode="644")])
+        requirements = File(
+            path=f"{directory}.txt", content=locks.requirements(environment.lock), mode="644"
+        )
+        yield files.write([Directory(path=root), requirements])
         yield from job.running(
-            f"venv-{Path(root).name}-{digest}",
+            f"venv-{environment.name}-{environment.digest}",
             ["python3", "{program}", "venv", "{spec}"],
             systemd=systemd,
             spec={
                 "uv": UV,
                 "directory": directory,
-                "python": python,
-                "lock": path,
-                "imports": list(imports),
+                "python": environment.python,
+                "lock": requirements.path,
+                "imports": environment.imports,
                 "index": site.mirrors.pypi,
-                "stamp": {"version": version, "lock": digest, "python": python},
+                "wheels": environment.wheels,
+                "python_builds": site.mirrors.python_builds,
+                "stamp": {
+                    "version": environment.version,
+                    "lock": environment.digest,
+                    "python": environment.python,
+                },
             },
         )
     yield files.write([current])

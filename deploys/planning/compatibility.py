@@ -124,6 +124,7 @@ def _fits(
         and (not rule.isas or machine.isa in rule.isas)
         and (not rule.sparse or _is_sparse(model))
         and (not by_gpu or gpu is not None)
+        and (not rule.without_cards or gpu is None)
         and (gpu is None or not rule.generations or gpu.generation in rule.generations)
         and (gpu is None or not rule.beyond or gpu.generation not in rule.beyond)
         and (gpu is None or not rule.computes or gpu.compute in rule.computes)

@@ -1,17 +1,61 @@
-"""What an engine is installed from on one machine: compiled there, or as its makers publish it."""
+"""What is installed of the engines that a machine's services use, and what that needs beside it."""
 
 from __future__ import annotations
 
-from deploys.planning import builds, releases
+from collections.abc import Sequence
+
+from deploys.planning import builds, environments, releases
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
+from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
+from deploys.planning.profile import Service
+from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
-from deploys.planning.software import Software
+from deploys.planning.software import Environment, Software
+
+# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
+# already, apt needs it.
+_PACKAGES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
+# Engines that are Python packages; the others come as one archive.
+_ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
 
 
-def software_for(
+def software(
+    services: Sequence[Service],
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    gpu: Accelerator | None,
+    lane: Lane,
+    driver: DriverPlan | None,
+) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
+    """One entry an engine, and why others cannot be had, each with a service that wants it."""
+    found: list[Software] = []
+    refusals = []
+    for engine in sorted({service.engine for service in services}):
+        try:
+            if engine not in _ENVIRONMENTS:
+                each = _from_archive(engine, site, machine, locks, gpu, driver)
+                found += [each] if each else []
+            elif engine in lane.engines:
+                found.append(environments.environment(engine, lane, machine, site, locks))
+        except Refusal as refusal:
+            name = next(service.name for service in services if service.engine == engine)
+            refusals.append(Refusal(refusal.reason, refusal.way_out, name))
+    return tuple(found), tuple(refusals)
+
+
+def packages(services: Sequence[Service], installed: Sequence[Software]) -> tuple[str, ...]:
+    """What the distribution brings along; what compiling takes is installed where it is done."""
+    engines = sorted({service.engine for service in services})
+    needed = [_PACKAGES.get(engine, ()) for engine in engines]
+    needed += [each.packages for each in installed if isinstance(each, Environment)]
+    return tuple(dict.fromkeys(package for each in needed for package in each))
+
+
+def _from_archive(
     engine: str,
     site: Site,
     machine: Machine,
@@ -19,7 +63,7 @@ def software_for(
     gpu: Accelerator | None,
     driver: DriverPlan | None,
 ) -> Software | None:
-    """The software of one engine; None where something else already speaks against it."""
+    """Compiled, or as its makers publish it; None where something else speaks against it."""
     if engine not in locks.artifacts:
         return None
     archive = locks.artifacts[engine]

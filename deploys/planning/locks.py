@@ -87,8 +87,21 @@ class ArtifactLock:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnvironmentLock:
+    """One requirements file with hashes.
+
+    + digest: of its text, 12 hex digits
+    + versions: of each package in it
+    """
+
+    digest: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Locks:
     """Everything that is pinned."""
 
     artifacts: Mapping[str, ArtifactLock] = field(default_factory=dict)
+    environments: Mapping[str, EnvironmentLock] = field(default_factory=dict)
     weights: Mapping[str, WeightsLock] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from deploys.planning.model import Model
 from deploys.planning.network import Parts, growing, kv_bytes, latent_weights, parts, request_bytes
-from deploys.planning.profile import KvCache
+from deploys.planning.profile import KvCache, Performance
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -109,6 +109,10 @@ class Layout:
     """How an engine that fills its cards runs one copy.
 
     + share: of a card's visible memory, for everything (vLLM) or for weights and cache (SGLang)
+    + performance: what the service's settings favour; for throughput vLLM takes twice the tokens
+      into a step
+    + sequences: requests at the same time in one copy; None for the engine's own number
+    + mtp: the layers that predict further tokens are read, too
     """
 
     engine: str
@@ -116,6 +120,9 @@ class Layout:
     pipeline_parallel: int
     kv_cache: KvCache
     share: float
+    performance: Performance = "balanced"
+    sequences: int | None = None
+    mtp: bool = False
 
 
 def driver_reserve(total: int) -> int:
@@ -137,7 +144,7 @@ def copy_of(
     for position, card in enumerate(group):
         stage = stages[position // layout.tensor_parallel]
         own = {
-            "weights": card_weights(model, split, stage, layout.tensor_parallel),
+            "weights": card_weights(model, split, stage, layout.tensor_parallel, mtp=layout.mtp),
             **_working(model, layout, card),
         }
         counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
@@ -150,7 +157,8 @@ def copy_of(
 def token_bytes(model: Model, layout: Layout, stage: range) -> int:
     """Bytes that one token takes in the cache of one card of a stage."""
     a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    return a_layer * max(1, growing(model, stage))
+    drafting = model.mtp_layers if layout.mtp and stage.stop == model.layers else 0
+    return a_layer * max(1, growing(model, stage) + drafting)
 
 
 def fixed_tokens(model: Model, layout: Layout) -> int:
@@ -187,7 +195,9 @@ def stages_of(model: Model, pipeline_parallel: int) -> tuple[range, ...]:
     return tuple(range(at, at + count) for at, count in zip(starts, counts, strict=True))
 
 
-def card_weights(model: Model, split: Parts, stage: range, tensor_parallel: int) -> int:
+def card_weights(
+    model: Model, split: Parts, stage: range, tensor_parallel: int, *, mtp: bool = False
+) -> int:
     """Bytes of one card of a stage.
 
     Layers are cut, and so are the embedding on the first stage and the head on the last, by
@@ -198,7 +208,7 @@ def card_weights(model: Model, split: Parts, stage: range, tensor_parallel: int)
     if stage.start == 0:
         whole += split.embedding
     if stage.stop == model.layers:
-        whole += split.head
+        whole += split.head + (sum(split.layers[model.layers :]) if mtp else 0)
     uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
     return (whole - uncut) // tensor_parallel + uncut
 
@@ -207,32 +217,39 @@ def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
     """What an engine takes beside weights and cache."""
     grouped = layout.tensor_parallel * layout.pipeline_parallel > 1
     return {
-        "activations": _activations(model, layout.tensor_parallel, card),
+        "activations": _activations(model, layout, card),
         "CUDA graphs": _graphs(model, layout.tensor_parallel, card),
         "communication": _COMMUNICATION if grouped else 0,
         "CUDA context": _CONTEXT,
     }
 
 
-def _activations(model: Model, tensor_parallel: int, card: Card) -> int:
-    """The peak of one full step, in bf16 but for the logits.
+def _activations(model: Model, layout: Layout, card: Card) -> int:
+    """The peak of one full step, in bf16 but for the logits, and what is kept beside it.
 
-    Logits of all sequences, which every card gathers. Gate, up and product of the feed-forward
-    part, or of a token's routed experts and their outputs, before and after they are weighed. With
-    MLA the unpacked queries, keys and values of the step, and the workspace of chunked prefill.
+    Of its phases the widest counts: logits of all requests, which every card gathers; gate, up and
+    product of the feed-forward part and what goes in and out, or a token's routed experts and their
+    outputs before and after they are weighed; with MLA the unpacked queries, keys and values. The
+    workspace of MLA's chunked prefill is kept all the time.
     """
+    tensor_parallel = layout.tensor_parallel
     step, sequences = _step(card)
+    sequences = min(sequences, layout.sequences or sequences)
+    if layout.engine == "vllm" and layout.performance == "throughput":
+        step *= 2
     heads = model.heads / tensor_parallel
-    wide = 3 * (model.intermediate or 4 * model.hidden) / tensor_parallel
+    wide = 3 * (model.intermediate or 4 * model.hidden) / tensor_parallel + 2 * model.hidden
     if model.experts:
         expert = 3 * model.expert_intermediate / tensor_parallel + 2 * model.hidden
         wide = max(wide, model.experts_used * expert)
-    total = sequences * (model.vocabulary or 0) * _LOGITS + step * wide * 2
+    phases = [sequences * (model.vocabulary or 0) * _LOGITS, step * wide * 2]
+    kept = 0.0
     if model.kv_lora_rank is not None:
         unpacked = (model.nope_head_dim or model.head_dim) + (model.v_head_dim or model.head_dim)
         queries = unpacked + 2 * (model.rope_head_dim or 0) + model.head_dim
-        total += (_MLA_WORKSPACE * unpacked + step * queries) * heads * 2
-    return int(total)
+        phases.append(step * queries * heads * 2)
+        kept = _MLA_WORKSPACE * unpacked * heads * 2
+    return int(kept + max(phases))
 
 
 def _graphs(model: Model, tensor_parallel: int, card: Card) -> int:

@@ -11,7 +11,7 @@ from deploys.planning.lanes import Lane
 from deploys.planning.locks import File
 from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
-from deploys.planning.profile import HostProfile
+from deploys.planning.profile import HostProfile, Performance
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
 from deploys.planning.software import Software
@@ -96,8 +96,10 @@ class ServicePlan:
     """One model that answers on one port of the loopback address.
 
     + context: tokens of one request; the server is given context times parallel
+    + performance: what its settings favour
     + threads: physical cores that compute
     + numa_nodes: that these threads are spread over; 1 where the cards do the work
+    + patience: seconds it may take until it answers
     + floor: tokens per second that one request alone must get; None where nothing is known
     + placement: which cards it gets, how the model is spread over them, and what that takes
     """
@@ -109,8 +111,10 @@ class ServicePlan:
     port: int
     context: int
     parallel: int
+    performance: Performance
     threads: int
     numa_nodes: int
+    patience: int
     floor: float | None
     placement: Placement
     weights: Weights

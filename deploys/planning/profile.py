@@ -13,6 +13,7 @@ from deploys.planning.refusal import Refusal
 Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 KvCache = Literal["auto", "fp8", "q8_0"]
+Performance = Literal["balanced", "latency", "throughput"]
 
 # systemd instance name, file name and served model name at once, so the strictest of the three.
 _SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
@@ -32,6 +33,8 @@ class Service:
     + pipeline_parallel: groups of such GPUs that one copy's layers are dealt out to; None leaves it
     + replicas: copies of the model side by side; None leaves it to the plan
     + kv_cache: what one number of the key-value cache is kept in; "auto" is the model's own type
+    + performance: "latency" for the shortest answers of few users, "throughput" for the most tokens
+      of many, "balanced" for the engine's own settings
     + gpu_share: share of each card's memory that the engine may take, 0 to 1; None leaves it
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
@@ -53,6 +56,7 @@ class Service:
     pipeline_parallel: int | None = None
     replicas: int | None = None
     kv_cache: KvCache = "auto"
+    performance: Performance = "balanced"
     gpu_share: float | None = None
     gpu_layers: int | None = None
     cpu_experts: int | None = None
@@ -104,15 +108,19 @@ class Service:
                 f"Service {self.name}: floor is {self.floor}",
                 "Give tokens per second above 0, or leave the line out",
             )
+        for field, word, words in (
+            ("kv_cache", self.kv_cache, get_args(KvCache)),
+            ("performance", self.performance, get_args(Performance)),
+        ):
+            if word not in words:
+                raise Refusal(
+                    f"Service {self.name}: there is no {field} {word!r}",
+                    f"Write one of {', '.join(words)}",
+                )
         if self.copy and self.engine != "ollama":
             raise Refusal(
                 f"Service {self.name}: {self.engine} reads the weights as they lie",
                 "Leave copy out",
-            )
-        if self.kv_cache not in get_args(KvCache):
-            raise Refusal(
-                f"Service {self.name}: there is no kv_cache {self.kv_cache!r}",
-                f"Write one of {', '.join(get_args(KvCache))}",
             )
 
 

@@ -10,10 +10,16 @@ from typing import Any
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, Peer, ServicePlan
-from deploys.planning.serving import llama_cpp, ollama
+from deploys.planning.serving import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.planning.templates import Rendered, file
 
-_SERVING = {"llama.cpp": llama_cpp, "ollama": ollama}
+_SERVING = {
+    "llama.cpp": llama_cpp,
+    "ollama": ollama,
+    "vllm": vllm,
+    "sglang": sglang,
+    "ktransformers": ktransformers,
+}
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:

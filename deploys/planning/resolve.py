@@ -22,14 +22,10 @@ from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
-from deploys.planning.software import Software
 from deploys.planning.weights import check_disk, model_of, weights_of
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
-# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
-# already, apt needs it.
-_RUNTIME_PACKAGES = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -38,6 +34,9 @@ _UNITS = {
     "llama.cpp": "llama-server@{}.service",
     "ollama": "ollama.service",
 }
+# Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
+# from a disk that is no fast one.
+_TO_START, _TO_READ = 1800, 1 / 300e6
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -76,8 +75,10 @@ def resolve(
     )
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
-    engines = sorted({service.engine for service in services})
     driver = _driver(profile, site, machine, locks, gpu, lane, against)
+    software, missing = installation.software(services, site, machine, locks, gpu, lane, driver)
+    for refusal in missing:
+        against.all_of([refusal], refusal.service)
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -88,12 +89,8 @@ def resolve(
         package_manager=against.unless(
             Apt(lock_wait=site.apt_lock_wait), package_manager_of, site, machine
         ),
-        packages=tuple(
-            dict.fromkeys(
-                package for engine in engines for package in _RUNTIME_PACKAGES.get(engine, ())
-            )
-        ),
-        software=_software(engines, site, machine, locks, gpu, driver, against),
+        packages=installation.packages(services, software),
+        software=software,
         weights=weights,
         services=tuple(
             _service(service, placement, weights, gpu, machine)
@@ -176,13 +173,7 @@ def _refusals(
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
-    if service.engine not in ("llama.cpp", "ollama"):
-        yield Refusal(
-            f"Service {service.name}: this version does not deploy {service.engine} yet",
-            "Serve a GGUF model with llama.cpp on a CPU machine or NVIDIA GPUs, or wait for the"
-            " engine",
-        )
-    elif (
+    if (
         service.engine == "llama.cpp"
         and gpu is not None
         and gpu.vendor != "nvidia"
@@ -212,25 +203,6 @@ def _driver(
     )
 
 
-def _software(
-    engines: Sequence[str],
-    site: Site,
-    machine: Machine,
-    locks: Locks,
-    gpu: Accelerator | None,
-    driver: DriverPlan | None,
-    against: _Against,
-) -> tuple[Software, ...]:
-    found: list[Software] = []
-    for engine in engines:
-        try:
-            software = installation.software_for(engine, site, machine, locks, gpu, driver)
-            found += [software] if software else []
-        except Refusal as refusal:
-            against.all_of([refusal], engine)
-    return tuple(found)
-
-
 def _service(
     service: Service,
     placement: Placement,
@@ -248,8 +220,10 @@ def _service(
         port=service.port,
         context=placement.context,
         parallel=placement.parallel,
+        performance=service.performance,
         threads=machine.cores,
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
+        patience=int(_TO_START + fetched.size * _TO_READ),
         floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
         weights=fetched,

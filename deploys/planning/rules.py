@@ -17,6 +17,7 @@ class Rule:
 
     + quantizations: beginnings of names, upper case
     + beyond: accelerators of these generations are not meant
+    + without_cards: machines that have no accelerator
     + sparse: the network attends to chosen tokens only (DeepSeek sparse attention)
     + isas: instruction sets of the CPU
     + what: a clause that goes on after "llama.cpp cannot serve this model on a V100: "
@@ -30,6 +31,7 @@ class Rule:
     beyond: tuple[Generation, ...] = ()
     computes: tuple[str, ...] = ()
     isas: tuple[str, ...] = ()
+    without_cards: bool = False
     sparse: bool = False
     verdict: Literal["refuse", "warn"]
     what: str
@@ -54,11 +56,43 @@ RULES: tuple[Rule, ...] = (
     Rule(
         engines=("ktransformers",),
         formats=("gguf",),
-        verdict="warn",
-        what="KTransformers takes the experts from a GGUF, the rest from the original weights",
-        way_out="Fetch the original repository as well",
+        verdict="refuse",
+        what="it takes the experts alone from a GGUF, and the rest from the original weights, of"
+        " which this version fetches one",
+        way_out="Choose the original weights in FP8, BF16 or INT4, or serve this GGUF with"
+        " llama.cpp and its experts in host memory",
         source="kt-kernel README",
-        date="2026-11-22",
+        date="2026-11-25",
+    ),
+    Rule(
+        engines=("ktransformers",),
+        formats=("safetensors",),
+        quantizations=("AWQ", "GPTQ", "W4A", "W8A8", "INT8", "MXFP4", "FP16"),
+        verdict="refuse",
+        what="it computes with experts in FP8, BF16 or INT4, as their makers published them",
+        way_out="Choose the original weights, or a GGUF variant for llama.cpp",
+        source="kt-kernel README, backends",
+        date="2026-11-25",
+    ),
+    Rule(
+        engines=("ktransformers",),
+        formats=("safetensors",),
+        isas=("x86-64-v3",),
+        verdict="refuse",
+        what="its kernels for such experts begin with AVX-512",
+        way_out="Serve a GGUF variant with llama.cpp, which builds for this CPU",
+        source="kt-kernel README, CPU requirements by backend",
+        date="2026-11-25",
+    ),
+    Rule(
+        engines=("ktransformers",),
+        quantizations=("FP8", "BF16"),
+        isas=("x86-64-v4",),
+        verdict="warn",
+        what="its kernels for FP8 and BF16 want AVX512_BF16 as well, which Ice Lake lacks",
+        way_out="Look for avx512_bf16 in /proc/cpuinfo",
+        source="kt-kernel README, CPU requirements by backend",
+        date="2026-11-25",
     ),
     Rule(
         engines=_GGML,
@@ -176,6 +210,26 @@ RULES: tuple[Rule, ...] = (
         way_out="Use Hopper or Blackwell cards, or DeepSeek-V3.1, whose attention is dense",
         source="supports_compute_capability of every MLA backend of vLLM 0.33",
         date="2026-11-22",
+    ),
+    Rule(
+        engines=("vllm",),
+        without_cards=True,
+        sparse=True,
+        verdict="refuse",
+        what="it has no sparse attention on a CPU",
+        way_out="Serve a model with dense attention, or this one on Hopper or Blackwell cards",
+        source="vLLM 0.32, platforms/cpu.py, get_attn_backend_cls",
+        date="2026-11-25",
+    ),
+    Rule(
+        engines=("vllm",),
+        quantizations=("FP8", "AWQ", "GPTQ", "INT", "W4A", "W8A8", "NVFP4", "MXFP4"),
+        without_cards=True,
+        verdict="warn",
+        what="quantized weights on a CPU are not confirmed here",
+        way_out="Watch the first start, or choose the BF16 weights",
+        source="vLLM, supported hardware of quantization",
+        date="2026-11-25",
     ),
     Rule(
         engines=("sglang", "ktransformers"),

@@ -13,13 +13,25 @@ from typing import Any, Literal, get_args
 
 from deploys.planning.refusal import Refusal
 
-Origin = Literal["github", "ollama", "cuda", "rocm", "modelscope", "huggingface", "python_builds"]
+Origin = Literal[
+    "github",
+    "ollama",
+    "cuda",
+    "rocm",
+    "modelscope",
+    "huggingface",
+    "python_builds",
+    "pytorch",
+]
 Hub = Literal["modelscope", "huggingface"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mirrors:
     """Where each kind of thing comes from; None means that it cannot be had at this site.
+
+    + pytorch: page with the wheels of PyTorch for the CPU, which the package index does not have;
+      or a folder with them that lies on every machine
 
     The package registries are the exception: `debian`, `ubuntu` and `pypi` at None leave apt and uv
     at their own settings.
@@ -31,6 +43,7 @@ class Mirrors:
     modelscope: str | None
     huggingface: str | None
     python_builds: str | None
+    pytorch: str | None = None
     rocm: str | None = None
     debian: str | None = None
     debian_security: str | None = None
@@ -46,6 +59,7 @@ GLOBAL = Mirrors(
     modelscope="https://modelscope.cn",
     huggingface="https://huggingface.co",
     python_builds="https://github.com/astral-sh/python-build-standalone/releases/download",
+    pytorch="https://download.pytorch.org/whl/cpu/torch/",
 )
 
 # gh-proxy.com prefixes the whole address of what it fetches. No public mirror of AMD's repositories
@@ -58,6 +72,7 @@ CN = Mirrors(
     huggingface="https://hf-mirror.com",
     python_builds="https://gh-proxy.com/"
     "https://github.com/astral-sh/python-build-standalone/releases/download",
+    pytorch="https://mirrors.aliyun.com/pytorch-wheels/cpu/",
     debian="https://mirrors.tuna.tsinghua.edu.cn/debian",
     debian_security="https://mirrors.tuna.tsinghua.edu.cn/debian-security",
     ubuntu="https://mirrors.tuna.tsinghua.edu.cn/ubuntu",

@@ -16,9 +16,11 @@ class Environment:
     """Python packages, from a lock with hashes.
 
     + name: of the engine; version: of its package in the lock
-    + lock: name of the file in deploys/locks/engines; digest: of its text, 12 hex digits
-    + python: version of the interpreter
+    + lock: its name in deploys/locks/engines; digest: of its text, 12 hex digits
+    + python: version of the interpreter, the machine's own or one that uv fetches
     + imports: modules that must import before the environment counts
+    + packages: of the distribution, which its programs need when they run
+    + wheels: page or folder with wheels that no package index has; None where all are on one
     """
 
     name: str
@@ -27,6 +29,8 @@ class Environment:
     digest: str
     python: str
     imports: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    wheels: str | None = None
     how: ClassVar[str] = "from a lock of its own"
 
     @property

@@ -75,7 +75,7 @@ def journal_of_what_failed(request: pytest.FixtureRequest) -> Iterator[None]:
 def unit_of(service: dict[str, Any]) -> str:
     """The unit that serves it; Ollama has one for all its models."""
     named = {"llama.cpp": f"llama-server@{service['name']}.service", "ollama": "ollama.service"}
-    return named[service["engine"]]
+    return named.get(service["engine"], f"{service['engine']}@{service['name']}.service")
 
 
 _inventories: dict[str, list[dict[str, Any]]] = {}

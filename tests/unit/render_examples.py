@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deploys.facts import locks as lock_files
 from deploys.planning import render
 from deploys.planning.locks import ArtifactLock, Locks
 from deploys.planning.machine import Machine
@@ -21,12 +23,24 @@ from tests.unit.plan_examples import MACHINE, locks, plan, profile, service
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE.parents[1] / "templates"
+GROUP_DATA = HERE.parents[1] / "inventories" / "group_data"
 CN_SITE = Site(mirrors=CN)
 
 KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
 KEYS = Locks(artifacts={f"cuda-keyring-{name}": KEYRING for name in ("ubuntu2204", "debian12")})
 V100 = Machine.from_json(MACHINES["v100"])
 WITH_KEYS = replace(locks(), artifacts={**locks().artifacts, **KEYS.artifacts})
+
+
+def on(name: str, **fields: Any) -> HostPlan:
+    """The plan of a host class, its service other where `fields` say so."""
+    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
+    (served,) = profile.services
+    wanted = replace(profile, services=(replace(served, **fields),))
+    machine = Machine.from_json(MACHINES[name])
+    return plan(wanted, machine=machine, pins=lock_files.read(Site().locks))
+
+
 PLANS = {
     "cpu": plan(profile(service(name="deepseek-r1-7b"))),
     # Like inventories/group_data/sandbox.py: several requests, and one file made of shards.
@@ -66,6 +80,30 @@ DRIVER = plan(
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),
     pins=KEYS,
 )
+# Python engines on the machines of host classes, with the settings that change something.
+PYTHON_ENGINES = {
+    "vllm on cards": on("l40s"),
+    "vllm for latency": on("h200", engine="vllm", performance="latency"),
+    "vllm for throughput": on("h800", performance="throughput", kv_cache="fp8"),
+    "vllm without cards": on("cpu", engine="vllm", model="deepseek-r1-distill-qwen-7b"),
+    "sglang on cards": on("h200"),
+    "sglang for latency": on("h200", performance="latency"),
+    "sglang for throughput": on(
+        "rtx3090",
+        engine="sglang",
+        model="qwen3.6-27b-awq",
+        performance="throughput",
+        context=8192,
+    ),
+    "sglang, two copies": on("l40s", engine="sglang", kv_cache="fp8"),
+    "ktransformers": on(
+        "rtx6000ada",
+        engine="ktransformers",
+        model="qwen3-235b-a22b-instruct-2507-fp8",
+        context=32_768,
+        parallel=2,
+    ),
+}
 EVERY_PLAN = pytest.mark.parametrize("made", PLANS.values(), ids=PLANS.keys())
 
 

@@ -84,7 +84,19 @@ REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "GGUF in SGLang": ("sglang", "H200", GGUF, "it reads safetensors", "safetensors variant"),
     "safetensors in llama.cpp": ("llama.cpp", None, safetensors("BF16"), "reads GGUF", "GGUF"),
     "safetensors in Ollama": ("ollama", "H200", safetensors("FP8"), "reads GGUF", "GGUF"),
-    "vLLM without a GPU": ("vllm", None, safetensors("BF16"), "without a GPU", "llama.cpp or Oll"),
+    "SGLang without a GPU": ("sglang", None, safetensors("BF16"), "without a GPU", "llama.cpp or"),
+    "sparse attention without a GPU": ("vllm", None, V32, "no sparse attention on a CPU", "dense"),
+    "GGUF in KTransformers": (
+        "ktransformers",
+        "RTX 4090",
+        GGUF,
+        "experts alone from a GGUF",
+        "FP8",
+    ),
+    "AWQ in KTransformers": (
+        *("ktransformers", "RTX 4090", safetensors("AWQ")),
+        *("FP8, BF16 or INT4", "original weights"),
+    ),
     "SGLang on Ascend": ("sglang", "Ascend 910B", safetensors("BF16"), "from source", "vLLM"),
     "llama.cpp on Ascend": ("llama.cpp", "Ascend 910B", GGUF, "from source", "vllm-ascend"),
     "FP8 on Ascend": ("vllm", "Ascend 910B", safetensors("FP8"), "no arithmetic", "ModelSlim"),
@@ -100,6 +112,7 @@ PASSED: dict[str, tuple[str, str | None, Model]] = {
     "NVFP4 on the 5090": ("vllm", "RTX 5090", safetensors("NVFP4")),
     "GGUF in llama.cpp on a CPU": ("llama.cpp", None, GGUF),
     "GGUF in Ollama on the 3090": ("ollama", "RTX 3090", GGUF),
+    "BF16 in vLLM on a CPU": ("vllm", None, safetensors("BF16")),
     "KTransformers on the 4090": ("ktransformers", "RTX 4090", safetensors("INT4")),
 }
 
@@ -107,6 +120,8 @@ WARNED: dict[str, tuple[str, str | None, Model, str]] = {
     "FP8 in vLLM on Ampere": ("vllm", "A100", safetensors("FP8"), "Marlin"),
     "NVFP4 in vLLM on Hopper": ("vllm", "H100", safetensors("NVFP4"), "Marlin"),
     "llama.cpp on Volta": ("llama.cpp", "V100", GGUF, "not run on such hardware"),
+    "AWQ in vLLM on a CPU": ("vllm", None, safetensors("AWQ"), "on a CPU are not confirmed"),
+    "FP8 in KTransformers": ("ktransformers", "RTX 4090", safetensors("FP8"), "AVX512_BF16"),
     "SGLang on AMD": ("sglang", "MI300X", safetensors("FP8"), "ROCm .* not run on such hardware"),
     "AWQ on AMD": ("vllm", "MI300X", safetensors("AWQ"), "not confirmed"),
     "vLLM on Ascend": ("vllm", "Ascend 910B", safetensors("BF16"), "CANN .* not run"),
@@ -143,7 +158,7 @@ def test_what_is_not_proven_warns(case: str) -> None:
 def test_each_engine_runs_where_its_c_library_is(
     system: str, there: float, engine: str, needed: float
 ) -> None:
-    refusals, warnings = asked(engine, "RTX 4090", safetensors("AWQ"), on(system))
+    refusals, warnings = asked(engine, "RTX 4090", safetensors("INT4"), on(system))
     assert bool(refusals) == (there < needed)
     assert not warnings
     for each in refusals:
@@ -159,6 +174,9 @@ def test_an_old_cpu_is_refused_by_ktransformers_and_doubted_by_torch() -> None:
     old = replace(UBUNTU, isa="x86-64-v2")
     refusals, _ = asked("ktransformers", "RTX 4090", safetensors("INT4"), old)
     assert "AVX2" in refusals[0].reason
+    haswell = replace(UBUNTU, isa="x86-64-v3")
+    refusals, _ = asked("ktransformers", "RTX 4090", safetensors("INT4"), haswell)
+    assert "AVX-512" in refusals[0].reason
     refusals, warnings = asked("vllm", "RTX 4090", safetensors("AWQ"), old)
     assert not refusals and "AVX2" in warnings[0]
 

@@ -151,7 +151,8 @@ def test_reported_by_vllm(row: dict[str, Any]) -> None:
     assert row["tokens"] * a_token == pytest.approx(row["cache"] * GIB, rel=0.001)
     card = Card(index=0, total=143_771 << 20)
     size = int(row["weights"] * GIB)
-    (ledger,), tokens = copy_of(entry, size, layout(1, share=row["share"]), [card])
+    settings = {"performance": "throughput", "sequences": row.get("sequences")}
+    (ledger,), tokens = copy_of(entry, size, layout(1, share=row["share"], **settings), [card])
     if row["eager"]:
         tokens += ledger.lines["CUDA graphs"] // a_token
     assert tokens == pytest.approx(row["tokens"], rel=row["ours"])

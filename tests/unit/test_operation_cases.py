@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploys import operations
+from deploys.facts import locks
 from tests.unit import case_commands
 
 HERE = Path(__file__).parent
@@ -19,6 +20,7 @@ CASES = HERE / "cases" / "operations"
 def _our_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     case_commands.install(monkeypatch)
     monkeypatch.chdir(HERE / "data")
+    monkeypatch.setattr(locks, "_ENGINES", HERE / "data")
 
 
 for _folder in sorted(CASES.iterdir()):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from jinja2 import UndefinedError
+from jinja2 import Environment, UndefinedError, meta, nodes
 
 from deploys.planning import page, render, templates
 from deploys.planning.package_manager import Dnf
@@ -23,6 +23,7 @@ from tests.unit.render_examples import (
     EVERY_PLAN,
     OLLAMA,
     PLANS,
+    PYTHON_ENGINES,
     TEMPLATES,
     analyze,
     driver_files,
@@ -51,14 +52,21 @@ def test_no_template_is_left_out() -> None:
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
-        for made in (*PLANS.values(), OLLAMA):
+        for made in (*PLANS.values(), *PYTHON_ENGINES.values(), OLLAMA):
             files(made)
             page.of("machine-01", MACHINE, made)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
         render.repository(with_dnf, DRIVER.driver.repository)
+    # And what other templates are made of.
+    for name in tuple(rendered):
+        rendered |= {*map(str, meta.find_referenced_templates(_parsed(name)))}
     assert rendered == there
+
+
+def _parsed(template: str) -> nodes.Template:
+    return Environment().parse((TEMPLATES / template).read_text())
 
 
 @pytest.mark.parametrize("template", ["llama.cpp/service.env", "base/sysctl.conf"])

@@ -81,15 +81,15 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "There is no model 'deepseek-r1-awk' in the catalogue, did you mean deepseek-r1-awq",
         "deploys/planning/catalogue.py",
     ),
-    "engine that is not deployed yet": (
-        lambda: attempt(profile(service(engine="vllm"))),
-        "Service tiny: this version does not deploy vllm yet",
-        "llama.cpp",
-    ),
     "engine that needs a gpu": (
-        lambda: attempt(profile(service(engine="vllm", model=model(format="safetensors")))),
-        "Service tiny: vllm cannot serve tiny without a GPU",
+        lambda: attempt(profile(service(engine="sglang", model=model(format="safetensors")))),
+        "Service tiny: sglang cannot serve tiny without a GPU",
         "llama.cpp or Ollama",
+    ),
+    "unknown performance": (
+        lambda: service(performance="fast"),
+        "Service tiny: there is no performance 'fast'",
+        "balanced, latency, throughput",
     ),
     "llama.cpp beside a gpu": (
         lambda: attempt(profile(gpu="MI300X", gpus=8)),

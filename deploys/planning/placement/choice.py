@@ -32,6 +32,7 @@ class Placement:
     + gpu_share: share of a card that the engine may take; None for engines without that setting
     + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
       one, as it does for llama.cpp), and leading layers whose experts stay in host memory
+    + mtp: the layer that predicts one token more is read, and drafts
     + ledger: of what was chosen; of the closest attempt where it is refused
     + reasons: one sentence for each choice; warnings, refusals: what the operator must know
     """
@@ -50,6 +51,7 @@ class Placement:
     gpu_layers: int | None
     cpu_experts: int | None
     ledger: Ledger
+    mtp: bool = False
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()

@@ -23,7 +23,7 @@ from deploys.planning.refusal import Refusal
 # Weights that share a scale in AWQ and GPTQ; a card's part of a matrix is a multiple of it.
 _GROUP = 128
 # Share of weights and cache below which a cache is worth a warning.
-_TIGHT = 0.1
+TIGHT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +174,8 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
         yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
     if service.gpu_share is None:
         yield f"{layout.share:.0%} of a card: {_share_of(request, attempt)}"
+    if layout.mtp:
+        yield "The layer that predicts one token more drafts, as latency is asked for"
     if request.model.kv_lora_rank is not None and tensor > 1:
         yield f"MLA keeps one vector for all heads, so each of {tensor} cards holds the whole cache"
 
@@ -187,7 +189,7 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
             f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
             " pipeline of pairs is faster"
         )
-    if attempt.cache_share < _TIGHT:
+    if attempt.cache_share < TIGHT:
         yield (
             f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
             f" {min(attempt.tokens)} tokens of all requests together"
@@ -216,7 +218,7 @@ def _share_of(request: Request, attempt: Attempt) -> str:
     if any("other processes" in ledger.lines for ledger in attempt.ledgers):
         return "what other processes leave"
     if request.service.engine == "vllm" and attempt.layout.share > shares.VLLM:
-        return f"more than vLLM's own {shares.VLLM:.0%}, which does not hold it"
+        return f"more than vLLM's own {shares.VLLM:.0%}, which leaves too little"
     return "SGLang's own default" if request.service.engine == "sglang" else "vLLM's own default"
 
 

@@ -11,6 +11,7 @@ from deploys.planning.memory import GIB, MIB, Card
 from deploys.planning.model import Model
 from deploys.planning.placement.choice import Placement, Request
 from deploys.planning.placement.filling import fill
+from deploys.planning.placement.host import hold
 from deploys.planning.placement.layering import layer
 from deploys.planning.profile import Service
 
@@ -142,6 +143,8 @@ def _with_prompts(placements: Sequence[Placement], memory: int, host: int) -> li
 
 
 def _place(request: Request) -> Placement:
+    if request.service.engine == "vllm" and request.gpu is None:
+        return hold(request)
     return fill(request) if request.service.engine in _FILLING else layer(request)
 
 

@@ -24,6 +24,7 @@ from deploys.planning.model import Model
 from deploys.planning.network import growing, kv_bytes
 from deploys.planning.placement.choice import Placement, Request, refused, smaller
 from deploys.planning.placement.cutting import (
+    TIGHT,
     Attempt,
     divides,
     does_not_fit,
@@ -33,12 +34,14 @@ from deploys.planning.placement.cutting import (
 )
 from deploys.planning.placement.islands import deal, islands
 
-# What vLLM is given of a card, and what where that does not hold it.
+# What vLLM is given of a card, and what where that leaves hardly any cache.
 _SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
-# Requests are admitted for a cache that each fills to a quarter, and 256 at most.
-_SHORTER, _MOST_REQUESTS = 4, 256
+# Requests are admitted for a cache that each fills to a quarter, and so many at most: for latency
+# those for which vLLM has a graph of every size, for throughput its default on large cards.
+_SHORTER = 4
+_MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
 
 
 def fill(request: Request) -> Placement:
@@ -65,7 +68,9 @@ def _best(request: Request) -> Attempt:
                 return attempt
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
-            return max(fitting, key=lambda attempt: len(attempt.groups[0]))
+            largest = max(fitting, key=lambda attempt: len(attempt.groups[0]))
+            if largest.cache_share >= TIGHT or share == _SHARES[-1]:
+                return largest
     return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
 
 
@@ -112,7 +117,7 @@ def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Atte
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
-        layout = _layout(request, tensor, pipeline, share, chosen)
+        layout = _layout(request, tensor, pipeline, share, chosen, copies)
         groups = deal(chosen, together, tensor=tensor, pipeline=pipeline, copies=copies)
         by_index = {card.index: card for card in chosen}
         ledgers: list[CardLedger] = []
@@ -132,9 +137,10 @@ def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Atte
 
 
 def _layout(
-    request: Request, tensor: int, pipeline: int, most: float, cards: Sequence[Card]
+    request: Request, tensor: int, pipeline: int, most: float, cards: Sequence[Card], copies: int
 ) -> Layout:
     service = request.service
+    requests = service.parallel or _MOST_REQUESTS[service.performance]
     share = service.gpu_share
     if share is None and service.engine == "sglang":
         own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
@@ -147,6 +153,10 @@ def _layout(
         pipeline_parallel=pipeline,
         kv_cache=service.kv_cache,
         share=share,
+        performance=service.performance,
+        sequences=math.ceil(requests / copies),
+        # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
+        mtp=service.performance == "latency" and request.model.mtp_layers > 0,
     )
 
 
@@ -168,7 +178,8 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
     roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
     context = next(iter(roomy or held), request.contexts[-1])
     shorter = total * _SHORTER // (context + _SHORTER * fixed) if held else 1
-    parallel = service.parallel or 1 << (min(_MOST_REQUESTS, shorter).bit_length() - 1)
+    most = _MOST_REQUESTS[service.performance]
+    parallel = service.parallel or 1 << (min(most, shorter).bit_length() - 1)
     return Placement(
         service=service.name,
         engine=service.engine,
@@ -190,6 +201,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
             kv_bytes=_kv_of_copy(model, layout),
             kv_tokens=total,
         ),
+        mtp=layout.mtp,
         reasons=tuple(reasons(request, attempt, context, parallel)),
         warnings=tuple(warnings(request, attempt)),
     )

@@ -61,6 +61,9 @@ def _fits(request: Request, attempt: Placement) -> bool:
 def _wrong(request: Request) -> list[Refusal]:
     service, model, cards = request.service, request.model, len(request.cards)
     wrong = context_too_long(request)
+    if service.engine == "ktransformers":
+        cards = min(1, cards)
+        wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
     wrong += misplaced(request, ("tensor_parallel", "gpu_share"), "vLLM and SGLang")
     if service.engine == "ollama":
         wrong += misplaced(request, ("cpu_experts",), "llama.cpp")
@@ -98,7 +101,7 @@ def _splits(request: Request) -> Iterator[tuple[Split, Sequence[Card]]]:
     sizes = list(_sizes(request))
     experts_at_home = service.engine == "ktransformers" and model.experts > 0
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
-    counts = range(1, len(freest) + 1)
+    counts = range(1, (1 if experts_at_home else len(freest)) + 1)
     if service.pipeline_parallel is not None and request.cards:
         counts = range(service.pipeline_parallel, service.pipeline_parallel + 1)
 

@@ -10,6 +10,7 @@ from deploys.operations import artifact, files, host_lock, job, ollama, venv
 from deploys.operations.files import Directory, File, Link
 from deploys.operations.ollama import Registration
 from deploys.planning.locks import ArtifactLock
+from deploys.planning.software import Environment
 from deploys.stages import base, weights
 
 plan = current_plan()
@@ -35,13 +36,17 @@ artifact.unpacked(
     directory="/opt/modelrack/stub-1",
     site=plan.site,
 )
-venv.venv(
+venv.installed(
     name="Make an environment",
-    root="/opt/modelrack/engines/blocks",
-    version="1",
-    lock=Path(host.data.requirements),
-    python="/usr/bin/python3",
-    imports=["idna"],
+    environment=Environment(
+        name="blocks",
+        version="1",
+        # A lock of the test's own, by its whole path.
+        lock=host.data.requirements.removesuffix(".txt"),
+        digest="0123456789ab",
+        python="/usr/bin/python3",
+        imports=("idna",),
+    ),
     site=plan.site,
 )
 weights.fetch()

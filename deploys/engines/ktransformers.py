@@ -1,0 +1,37 @@
+"""KTransformers: Python packages from a lock, one server a service."""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+
+from deploys.facts.plan import current_plan
+from deploys.operations import service, venv
+from deploys.operations.service import Unit
+from deploys.planning.software import Environment
+
+
+@deploy("KTransformers")
+def install() -> None:
+    """Have the packages in a folder of their own, `current` pointing to it."""
+    plan = current_plan()
+    software = plan.software_of("ktransformers")
+    assert isinstance(software, Environment)
+
+    venv.installed(
+        name="Install KTransformers and the packages that it was locked with",
+        environment=software,
+        site=plan.site,
+        systemd=plan.systemd,
+    )
+
+
+@deploy("KTransformers")
+def start() -> None:
+    """Have every service of the plan configured, running, and answering with its model."""
+    plan = current_plan()
+
+    service.running(
+        name="Configure and start KTransformers's services, wait for their answer",
+        units=[Unit.of(plan, planned) for planned in plan.services_of("ktransformers")],
+        systemd=plan.systemd,
+    )

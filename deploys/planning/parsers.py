@@ -1,0 +1,50 @@
+"""How a network writes down what it thinks and which tools it calls, as the engines name it.
+
+Without the first an answer begins with all that was thought; without the second a call of a tool is
+text. Networks whose calls need a chat template beside the one in their repository are left out:
+DeepSeek-V3, V3.1 and R1-0528.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parsers:
+    """Names of one engine's parsers; None where the network does no such thing."""
+
+    reasoning: str | None = None
+    tools: str | None = None
+
+
+# By the beginning of the model's key, the longest that fits: reasoning and tools for vLLM, then for
+# SGLang. Source: the registries of vLLM 0.32 (reasoning/__init__.py, tool_parsers/__init__.py) and
+# SGLang 0.5.23 (reasoning_parser.py, function_call_parser.py), and the recipes in vLLM's source.
+_NAMES: dict[str, tuple[str | None, str | None, str | None, str | None]] = {
+    "deepseek-r1": ("deepseek_r1", None, "deepseek-r1", None),
+    "deepseek-v3.1": ("deepseek_v3", None, "deepseek-v3", None),
+    "deepseek-v3.2": ("deepseek_v3", "deepseek_v32", "deepseek-v3", "deepseekv32"),
+    "qwen2.5-": (None, "hermes", None, "qwen25"),
+    "qwen3-": ("qwen3", "hermes", "qwen3", "qwen25"),
+    "qwen3-30b-a3b-instruct": (None, "hermes", None, "qwen25"),
+    "qwen3-235b-a22b-instruct": (None, "hermes", None, "qwen25"),
+    "qwen3.6-": ("qwen3", "qwen3_coder", "qwen3", "qwen3_coder"),
+    "llama-3.3-": (None, "llama3_json", None, "llama3"),
+    "glm-4.6": ("glm45", "glm45", "glm45", "glm45"),
+    "glm-4.7": ("glm45", "glm47", "glm45", "glm47"),
+    "glm-5": ("glm45", "glm47", "glm45", "glm47"),
+    "kimi-k2-instruct": (None, "kimi_k2", None, "kimi_k2"),
+    "kimi-k2-thinking": ("kimi_k2", "kimi_k2", "kimi_k2", "kimi_k2"),
+    "gpt-oss-": ("openai_gptoss", "openai", "gpt-oss", "gpt-oss"),
+}
+
+
+def parsers(engine: str, model: str) -> Parsers:
+    """The parsers of a model, by its key; KTransformers has those of SGLang."""
+    fitting = [beginning for beginning in _NAMES if model.startswith(beginning)]
+    if not fitting:
+        return Parsers()
+    names = _NAMES[max(fitting, key=len)]
+    reasoning, tools = names[:2] if engine == "vllm" else names[2:]
+    return Parsers(reasoning=reasoning, tools=tools)

@@ -1,0 +1,35 @@
+"""What the units and settings of the Python engines share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.software import ENGINES, Environment
+from deploys.planning.templates import Rendered, file
+
+
+def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
+    """The unit of every instance of an engine; it starts what the link `current` points to."""
+    return file(
+        f"{engine}/{engine}@.service",
+        f"/etc/systemd/system/{engine}@.service",
+        directory=f"{ENGINES}/{engine}/current",
+        data_root=plan.site.data_root,
+        gpus=plan.profile.gpu is not None,
+        **values,
+    )
+
+
+def parallel_of_a_copy(service: ServicePlan) -> int:
+    """Requests at the same time in each copy; the engine deals them out."""
+    return math.ceil(service.parallel / service.placement.replicas)
+
+
+def cuda_home(plan: HostPlan, engine: str) -> str:
+    """Where the packages for CUDA 13 have their compiler, for kernels that are made at run time."""
+    software = plan.software_of(engine)
+    assert isinstance(software, Environment)
+    packages = f"lib/python{software.python}/site-packages"
+    return f"{ENGINES}/{engine}/current/{packages}/nvidia/cu13"

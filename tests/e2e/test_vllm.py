@@ -1,0 +1,115 @@
+"""vLLM beside llama.cpp on one machine: safetensors and a GGUF of one model, and one answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.rack import Rack, Run, run
+from tests.lab import surroundings, tiny_folder
+from tests.lab.tiny_model import ANSWER
+from tests.lab.tree import cache_root
+
+# The tiny model twice, on two engines. PyTorch's wheels for CPUs are on no package index: a folder
+# of them that pip knows of here is one that the machine knows of, too.
+EXTRA = """
+from dataclasses import replace as _with
+_wheels = {wheels!r}
+site = _with(site, mirrors=_with(site.mirrors, **({{"pytorch": _wheels}} if _wheels else {{}})))
+(_gguf,) = profile.services
+_folder = _with(
+    _gguf.model,
+    key="tiny-qwen2-folder",
+    format="safetensors",
+    quantization="BF16",
+    modelscope="modelrack-lab/tiny-qwen2",
+    huggingface="modelrack-lab/tiny-qwen2",
+    files=("*.safetensors", "*.json"),
+    hidden=128,
+    head_dim=32,
+    intermediate=256,
+)
+_vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model=_folder, merge=False)
+profile = _with(profile, services=(_gguf, _vllm))
+# What is left here is data of the host, and printed.
+del _wheels, _gguf, _folder, _vllm
+"""
+
+
+@pytest.fixture(scope="module")
+def deployed(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[tuple[Rack, Run]]:
+    tiny_folder.publish(lab_hub.root)
+    # What was fetched of the package index once is there for the next machine.
+    kept = cache_root().parent / "uv"
+    kept.mkdir(exist_ok=True)
+    lab = lab_factory(1, name="vllm", binds=(f"{kept}:/var/cache/modelrack/uv",))
+    hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
+    folders = [
+        str(folder) for folder in surroundings.folders_to_bind() if [*folder.glob("torch-*+cpu-*")]
+    ]
+    extra = EXTRA.format(wheels=folders[0] if folders else None)
+    rack = Rack(lab, hub, github, tmp_path_factory.mktemp("vllm"), extra)
+    yield rack, rack.deploy("--json")
+
+
+def test_both_engines_serve_on_one_machine(deployed: tuple[Rack, Run]) -> None:
+    _, first = deployed
+    assert first.code == 0, first.output
+    assert "answers as tiny on http://127.0.0.1:8080" in first.stderr
+    assert "answers as tiny-vllm on http://127.0.0.1:8000" in first.stderr
+
+
+def test_the_machine_proves_it(deployed: tuple[Rack, Run]) -> None:
+    rack, _ = deployed
+    proof = run(
+        [sys.executable, "-m", "pytest", "-q", "tests/machine", "--inventory", rack.inventory]
+    )
+    assert proof.code == 0, proof.output
+
+
+def test_both_give_the_answer_that_the_weights_hold(deployed: tuple[Rack, Run]) -> None:
+    machine = deployed[0].machines[0]
+    for name, port in (("tiny", 8080), ("tiny-vllm", 8000)):
+        question = {
+            "model": name,
+            "messages": [{"role": "user", "content": "Hello"}],
+            "temperature": 0,
+        }
+        reply = machine.ssh(
+            f"curl -s http://127.0.0.1:{port}/v1/chat/completions --json '{json.dumps(question)}'"
+        )
+        assert json.loads(reply.stdout)["choices"][0]["message"]["content"] == ANSWER
+
+
+def test_a_second_deploy_changes_nothing_and_asks_once_for_each_engine(
+    deployed: tuple[Rack, Run],
+) -> None:
+    rack, _ = deployed
+    machine = rack.machines[0]
+    before = _lives_of(machine)
+    second = rack.deploy("--json", "--debug")
+    assert second.code == 0, second.output
+    assert [entry["name"] for entry in second.operations if not entry["no_change"]] == []
+    assert _lives_of(machine) == before
+    # What an installed engine costs: one look at its folder, and at the link to it.
+    looks = [line for line in second.stderr.splitlines() if "engines/vllm/current" in line]
+    assert len([line for line in looks if "Running command on " in line]) == 1, looks
+
+
+def test_what_is_wrong_with_its_settings_is_put_right(deployed: tuple[Rack, Run]) -> None:
+    rack, _ = deployed
+    machine = rack.machines[0]
+    machine.ssh("sed -i s/127.0.0.1/0.0.0.0/ /etc/modelrack/services/tiny-vllm.yaml")
+    again = rack.deploy("--json")
+    assert again.code == 0, again.output
+    changed = [entry["name"] for entry in again.operations if entry["success"]]
+    assert len(changed) == 1, changed
+
+
+def _lives_of(machine) -> str:
+    units = "llama-server@tiny vllm@tiny-vllm"
+    shown = "-p Id -p ActiveEnterTimestamp -p NRestarts -p MainPID"
+    return machine.ssh(f"systemctl show {units} {shown}").stdout
