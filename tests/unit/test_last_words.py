@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from pathlib import Path
@@ -45,8 +46,13 @@ def test_the_latest_of_each_unit_are_kept(tmp_path: Path) -> None:
 
 
 def test_every_unit_of_an_engine_calls_for_it() -> None:
-    folders = {path.parent.name for path in TEMPLATES.glob("*/*.service.j2")} - {"base", "peer"}
-    assert {"llama.cpp", "ollama"} <= folders
-    for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
-        assert "OnFailure=modelrack-failed@%n.service\n" in path.read_text(), path
+    units = set(TEMPLATES.glob("*/*.service.j2"))
+    ours = {path for path in units if path.parent.name in ("base", "peer")}
+    assert len(units - ours) > 4
+    for path in units - ours:
+        text = path.read_text()
+        extended = re.search(r'{% extends "(.+)" %}', text)
+        if extended:
+            text = (TEMPLATES / extended[1]).read_text()
+        assert "OnFailure=modelrack-failed@%n.service\n" in text, path
     assert render.FAILED_UNIT in files(plan())
