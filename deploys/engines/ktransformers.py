@@ -12,7 +12,7 @@ from deploys.planning.software import Environment
 
 @deploy("KTransformers")
 def install() -> None:
-    """Have the packages in a folder of their own, `current` pointing to it."""
+    """Have the packages in a folder of their own; what runs is left alone."""
     plan = current_plan()
     software = plan.software_of("ktransformers")
     assert isinstance(software, Environment)
@@ -33,5 +33,7 @@ def start() -> None:
     service.running(
         name="Configure and start KTransformers's services, wait for their answer",
         units=[Unit.of(plan, planned) for planned in plan.services_of("ktransformers")],
+        software=plan.software_of("ktransformers"),
+        deployed=plan.deployed_of("ktransformers"),
         systemd=plan.systemd,
     )

@@ -12,7 +12,7 @@ from deploys.planning.builds import Build
 
 @deploy("llama.cpp")
 def install() -> None:
-    """Have the programs in a folder of their own, `current` pointing to it."""
+    """Have the programs in a folder of their own."""
     plan = current_plan()
     software = plan.software_of("llama.cpp")
     assert isinstance(software, Build)
@@ -34,5 +34,7 @@ def start() -> None:
     service.running(
         name="Configure and start the services, wait for their answer",
         units=[Unit.of(plan, planned) for planned in plan.services_of("llama.cpp")],
+        software=plan.software_of("llama.cpp"),
+        deployed=plan.deployed_of("llama.cpp"),
         systemd=plan.systemd,
     )

@@ -17,7 +17,7 @@ from deploys.planning.software import Release
 
 @deploy("Ollama")
 def install() -> None:
-    """Have the programs in a folder of their own, `current` pointing to it."""
+    """Have the programs in a folder of their own."""
     plan = current_plan()
     software = plan.software_of("ollama")
     assert isinstance(software, Release)
@@ -42,6 +42,8 @@ def start() -> None:
     service.running(
         name="Configure and start Ollama, wait for its answers",
         units=[_unit(plan, planned) for planned in plan.services_of("ollama")],
+        software=plan.software_of("ollama"),
+        deployed=plan.deployed_of("ollama"),
         systemd=plan.systemd,
     )
 

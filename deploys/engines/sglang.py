@@ -12,7 +12,7 @@ from deploys.planning.software import Environment
 
 @deploy("SGLang")
 def install() -> None:
-    """Have the packages in a folder of their own, `current` pointing to it."""
+    """Have the packages in a folder of their own; what runs is left alone."""
     plan = current_plan()
     software = plan.software_of("sglang")
     assert isinstance(software, Environment)
@@ -33,5 +33,7 @@ def start() -> None:
     service.running(
         name="Configure and start SGLang's services, wait for their answer",
         units=[Unit.of(plan, planned) for planned in plan.services_of("sglang")],
+        software=plan.software_of("sglang"),
+        deployed=plan.deployed_of("sglang"),
         systemd=plan.systemd,
     )

@@ -12,7 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries
 from deploys.operations import files, job, programs
-from deploys.operations.files import Directory, Link
+from deploys.operations.files import Directory
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.site import Site
 from deploys.planning.software import Release
@@ -40,21 +40,16 @@ def installed(
     release: Release, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have released programs in their versioned folder, and `current` pointing to it.
+    Have released programs in their versioned folder; which version serves is up to the services.
 
     + release: which archive; its bin/ and lib/ are what lies in the folder
     + site: where archives come from
     """
-    root = str(Path(release.directory).parent)
-    current = Link(path=f"{root}/current", target=release.directory)
-    found = host.get_fact(Entries, paths=(release.directory, current.path))
-    if release.directory in found and current.is_there(found.get(current.path)):
+    if release.directory in host.get_fact(Entries, paths=(release.directory,)):
         host.noop(f"{release.name} {release.version} is installed")
         return
-    if release.directory not in found:
-        yield files.write([Directory(path=root)])
-        yield from unpacking(release.archive, release.directory, site, systemd=systemd, strip=0)
-    yield files.write([current])
+    yield files.write([Directory(path=str(Path(release.directory).parent))])
+    yield from unpacking(release.archive, release.directory, site, systemd=systemd, strip=0)
 
 
 def unpacking(

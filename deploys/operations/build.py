@@ -14,7 +14,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries
 from deploys.operations import artifact, files, job, packages, transport
-from deploys.operations.files import Directory, Link
+from deploys.operations.files import Directory
 from deploys.operations.transport import HostCommand
 from deploys.planning.builds import Build
 from deploys.planning.package_manager import PackageManager
@@ -26,7 +26,7 @@ def installed(
     build: Build, site: Site, manager: PackageManager, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a build in its versioned folder, and `current` pointing to it.
+    Have a build in its versioned folder; which version serves is up to the services.
 
     + build: what is compiled and how
     + manager: how the packages that compiling takes are installed
@@ -36,22 +36,19 @@ def installed(
     given to every other machine with the same digest, in this run and in later ones.
     """
     stamp = f"{build.directory}/build.json"
-    current = Link(path=str(Path(build.directory).parent / "current"), target=build.directory)
-    found = host.get_fact(Entries, paths=(stamp, current.path))
-    if stamp in found and current.is_there(found.get(current.path)):
+    if stamp in host.get_fact(Entries, paths=(stamp,)):
         host.noop(f"{build.name} {build.version} is installed")
         return
-    if stamp not in found:
-        parent = str(Path(build.directory).parent)
-        yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
-        packed = site.builds / f"{build.name}-{build.version}-{build.digest}.tar.gz"
-        # One machine compiles; the others of its kind wait here, and take over if it fails.
-        with transport.turn(build.digest), _alone(packed):
-            if not packed.exists():
-                yield from _compile(build, site, manager, packed, systemd=systemd)
-        if stamp not in host.get_fact(Entries, paths=(stamp,)):
-            yield from _unpack(build, packed)
-    yield files.write([current])
+    parent = str(Path(build.directory).parent)
+    yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
+    packed = site.builds / f"{build.name}-{build.version}-{build.digest}.tar.gz"
+    # One machine compiles; the others of its kind wait here, and take over if it fails.
+    with transport.turn(build.digest), _alone(packed):
+        first = not packed.exists()
+        if first:
+            yield from _compile(build, site, manager, packed, systemd=systemd)
+    if not first:
+        yield from _unpack(build, packed)
 
 
 @contextmanager

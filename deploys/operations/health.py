@@ -60,7 +60,7 @@ def wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) 
     answering_since = wrong_since = started
     while True:
         now = time.monotonic()
-        found = _look(host, arguments, unit)
+        found = look(host, arguments, unit)
         if found is None or not found.wrong:
             wrong_since = now
         if found is not None and found.active == "active" and found.answer == "ok":
@@ -126,7 +126,8 @@ def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
     return float(figures["tokens_per_second"]) < (unit.floor or 0) * _BROKEN
 
 
-def _look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
+def look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
+    """How it stands now, and whether it answers; None where the machine does not say."""
     ok, output = _ask(host, arguments, "services", questions([unit], chat=True))
     if not ok or not output.stdout_lines:
         return None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra import host, logger
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts import services as facts
 from deploys.facts.files import Entries
-from deploys.operations import files, health
+from deploys.operations import files, health, transport, versions
 from deploys.operations.files import File
 from deploys.operations.transport import HostCommand
+from deploys.operations.versions import Version
 from deploys.planning import render
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.software import Software
 
 _WANTS = "/etc/systemd/system/multi-user.target.wants"
 
@@ -36,6 +39,8 @@ class Unit:
     + floor: tokens per second that one request alone must get; None for no opinion
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
+
+    A new field needs a default: machines have notes of older units, to go back to them.
     """
 
     name: str
@@ -67,32 +72,61 @@ class Unit:
             floor=planned.floor,
         )
 
+    @classmethod
+    def noted(cls, note: dict[str, Any]) -> Unit:
+        """The unit that a machine has noted; its files are there."""
+        known = {field.name for field in fields(cls)} & {*note}
+        return cls(files=(), **{name: note[name] for name in known})
+
+    def to_note(self) -> dict[str, Any]:
+        """All that it takes to ask it again."""
+        return {name: value for name, value in vars(self).items() if name != "files"}
+
 
 @operation()
-def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
+def running(
+    units: Sequence[Unit],
+    software: Software | None = None,
+    deployed: dict[str, Any] | None = None,
+    systemd: bool = True,
+) -> Generator[PyinfraCommand, None, None]:
     """
     Have services configured, enabled, running with that configuration, and answering.
 
-    + units: what should run
+    + units: what should run; of an engine, all its services
+    + software: what is installed of the engine that they are of; `current` points to it afterwards
+    + deployed: the engine's part of state.json
     + systemd: False in a tree that is being made into an image, where nothing is started
 
     Whether a restart is due is read from the running process, not remembered from this run: a run
     that was killed between writing a file and the restart is put right by the next one.
+
+    An engine that does not answer is taken back: what served before serves again, and the host
+    fails.
     """
-    missing = files.differing(list(dict.fromkeys(file for unit in units for file in unit.files)))
+    described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
+    notes = [unit.to_note() for unit in units]
+    version = None
+    if software:
+        version = Version(
+            software=software, files=described, services=notes, deployed=deployed or {}
+        )
+    missing = files.differing([*version.entries, version.note] if version else described)
+    unproven = version if version and version.note in missing else None
+    switched = version if version and version.link in missing else None
+    missing = [entry for entry in missing if not version or entry != version.note]
     if not systemd:
         yield from _in_an_image(units, missing)
         return
     found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
-    names = {
-        unit.name
-        for unit in units
-        if {*unit.files} & {*missing} or not _as_wanted(unit, found.get(unit.name))
-    }
-    todo = [unit for unit in units if unit.name in names]
-    if not todo:
+    changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
+    wrong = {unit.name for unit in units if not _as_wanted(unit, found.get(unit.name))}
+    todo = [unit for unit in units if unit.name in changed | wrong]
+    if not todo and not unproven:
         host.noop("all services run and answer")
         return
+    if switched:
+        yield HostCommand(versions.smoke, switched)
     if missing:
         yield from _configure(missing)
     reload = any(state.reload == "yes" for state in found.values())
@@ -101,22 +135,20 @@ def running(units: Sequence[Unit], systemd: bool = True) -> Generator[PyinfraCom
     restarted = set()
     for unit in {unit.name: unit for unit in todo}.values():
         state = found.get(unit.name)
-        name = QuoteString(unit.name)
         if state is None or state.enabled != "enabled":
-            yield StringCommand("systemctl", "enable", "--quiet", name)
-        if state is None or _needs_a_start(unit, state) or {*unit.files} & {*missing}:
+            yield StringCommand("systemctl", "enable", "--quiet", QuoteString(unit.name))
+        if state is None or _needs_a_start(unit, state) or unit.name in changed:
             restarted.add(unit.name)
-            yield StringCommand(
-                *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
-                *("systemctl", "restart", name),
-            )
+            yield _restart(unit)
     for unit in todo:
-        yield HostCommand(health.wait_until_it_answers, unit)
+        yield _checked(health.wait_until_it_answers, unit, version)
     # When all are up: what loads a model takes the machine's time from its neighbours.
     for unit in todo:
         measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
         if unit.measured and not measured:
-            yield HostCommand(health.measure, unit)
+            yield _checked(health.measure, unit, version)
+    if unproven:
+        yield versions.proven(unproven)
 
 
 @operation()
@@ -145,6 +177,15 @@ def absent(
         yield StringCommand("systemctl", "daemon-reload")
 
 
+def _restart(unit: Unit) -> StringCommand:
+    name = QuoteString(unit.name)
+    return StringCommand(
+        *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
+        # Whether it came up is seen by looking: if not, what served before can serve again.
+        *("systemctl", "restart", name, "||", "true"),
+    )
+
+
 def _in_an_image(
     units: Sequence[Unit], missing: list[files.Entry]
 ) -> Generator[PyinfraCommand, None, None]:
@@ -161,7 +202,7 @@ def _in_an_image(
 
 
 def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, None]:
-    yield files.write(missing, [file.path for file in missing if _is_unit_file(file.path)])
+    yield files.write(missing, [entry.path for entry in missing if _is_unit_file(entry.path)])
 
 
 def _is_unit_file(path: str) -> bool:
@@ -183,3 +224,63 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
 def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
     other = unit.digest is not None and state.digest != unit.digest
     return state.active != "active" or other or state.stale
+
+
+_Check = Callable[[State, Host, Any, Unit], bool]
+
+
+def _checked(check: _Check, unit: Unit, version: Version | None) -> HostCommand:
+    return HostCommand(_or_go_back, check, unit, version) if version else HostCommand(check, unit)
+
+
+def _or_go_back(
+    state: State,
+    host: Host,
+    arguments: Any,
+    check: _Check,
+    unit: Unit,
+    version: Version,
+) -> bool:
+    """A check of one service; where it fails, what served before is put back, and the run fails."""
+    if check(state, host, arguments, unit):
+        return True
+    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    if before:
+        logger.error(
+            f"{host.print_prefix}{unit.name} does not serve as planned with {version}; {before}."
+            f" More with: journalctl -u {unit.name}"
+        )
+    return False
+
+
+def bring_back(
+    state: State,
+    host: Host,
+    arguments: Any,
+    engine: str,
+    note: versions.Note,
+    failed: Version | versions.Note,
+) -> tuple[bool, str]:
+    """Have what a note says serve again; whether it does, and half a sentence that says so.
+
+    + failed: what is taken back; where there is nothing else, there is nothing to say
+    """
+    restored, problem = versions.restored(host, arguments, engine, note, failed)
+    if restored is None:
+        return False, problem
+    transport.run(host, arguments, "systemctl", "daemon-reload")
+    for name in map(QuoteString, restored["stop"]):
+        transport.run(host, arguments, "systemctl", "disable", "--quiet", "--now", name)
+    units = [Unit.noted(each) for each in restored["services"]]
+    for unit in units:
+        found = health.look(host, arguments, unit)
+        if found is None or found.enabled != "enabled" or _needs_a_start(unit, found):
+            name = QuoteString(unit.name)
+            transport.run(host, arguments, "systemctl", "enable", "--quiet", name)
+            transport.run(host, arguments, _restart(unit))
+    version = f"{engine} {restored['version']}"
+    if not all(health.wait_until_it_answers(state, host, arguments, unit) for unit in units):
+        return False, f"{version} was put back with the settings that it had, but does not answer"
+    for unit in units:
+        health.measure(state, host, arguments, unit)
+    return True, f"{version} serves again, with the settings that it had"

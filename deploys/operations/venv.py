@@ -15,7 +15,7 @@ from pyinfra.api.command import PyinfraCommand
 from deploys.facts import locks
 from deploys.facts.files import Entries
 from deploys.operations import files, job
-from deploys.operations.files import Directory, File, Link
+from deploys.operations.files import Directory, File
 from deploys.planning.site import Site
 from deploys.planning.software import Environment
 
@@ -27,44 +27,40 @@ def installed(
     environment: Environment, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have an environment in its versioned folder, and `current` pointing to it.
+    Have an environment in its versioned folder.
 
     + environment: which lock, and the Python for it
     + site: its package index, and its builds of Python
 
-    A new lock is a new folder beside the old one; nothing is repaired in place.
+    A new lock is a new folder beside the old one; nothing is repaired in place. Which version
+    serves is up to the services.
     """
     directory = environment.directory
     stamp = f"{directory}/.modelrack.json"
-    root = str(Path(directory).parent)
-    current = Link(path=f"{root}/current", target=directory)
-    found = host.get_fact(Entries, paths=(stamp, current.path))
-    if stamp in found and current.is_there(found.get(current.path)):
+    if stamp in host.get_fact(Entries, paths=(stamp,)):
         host.noop(f"{environment.name} {environment.version} is installed")
         return
-    if stamp not in found:
-        requirements = File(
-            path=f"{directory}.txt", content=locks.requirements(environment.lock), mode="644"
-        )
-        yield files.write([Directory(path=root), requirements])
-        yield from job.running(
-            f"venv-{environment.name}-{environment.digest}",
-            ["python3", "{program}", "venv", "{spec}"],
-            systemd=systemd,
-            spec={
-                "uv": UV,
-                "directory": directory,
+    requirements = File(
+        path=f"{directory}.txt", content=locks.requirements(environment.lock), mode="644"
+    )
+    yield files.write([Directory(path=str(Path(directory).parent)), requirements])
+    yield from job.running(
+        f"venv-{environment.name}-{environment.digest}",
+        ["python3", "{program}", "venv", "{spec}"],
+        systemd=systemd,
+        spec={
+            "uv": UV,
+            "directory": directory,
+            "python": environment.python,
+            "lock": requirements.path,
+            "imports": environment.imports,
+            "index": site.mirrors.pypi,
+            "wheels": environment.wheels,
+            "python_builds": site.mirrors.python_builds,
+            "stamp": {
+                "version": environment.version,
+                "lock": environment.digest,
                 "python": environment.python,
-                "lock": requirements.path,
-                "imports": environment.imports,
-                "index": site.mirrors.pypi,
-                "wheels": environment.wheels,
-                "python_builds": site.mirrors.python_builds,
-                "stamp": {
-                    "version": environment.version,
-                    "lock": environment.digest,
-                    "python": environment.python,
-                },
             },
-        )
-    yield files.write([current])
+        },
+    )

@@ -62,6 +62,11 @@ class Build:
         """Where the installed programs lie on the machine."""
         return f"/opt/modelrack/engines/{self.name}/{self.version}-{self.digest}"
 
+    @property
+    def smoke(self) -> tuple[str, ...]:
+        """What must succeed on the machine before anything is switched to it."""
+        return (f"{self.directory}/bin/{self.targets[0]}", "--version")
+
 
 def llama_cpp(
     machine: Machine,

@@ -207,3 +207,11 @@ class HostPlan:
         if self.driver:
             plan["driver"] = {"version": self.driver.version, "flavour": self.driver.flavour}
         return plan
+
+    def deployed_of(self, engine: str) -> dict[str, Any]:
+        """The part of it that is about one engine."""
+        plan = self.deployed()
+        return {
+            "software": [each for each in plan["software"] if each["name"] == engine],
+            "services": [each for each in plan["services"] if each["engine"] == engine],
+        }

@@ -38,6 +38,12 @@ class Environment:
         """Where the environment lies on the machine."""
         return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
 
+    @property
+    def smoke(self) -> tuple[str, ...]:
+        """What must succeed on the machine before anything is switched to it."""
+        imports = "; ".join(f"import {module}" for module in self.imports)
+        return (f"{self.directory}/bin/python", "-c", imports)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
@@ -57,6 +63,11 @@ class Release:
     def directory(self) -> str:
         """Where it is unpacked on the machine."""
         return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
+
+    @property
+    def smoke(self) -> tuple[str, ...]:
+        """What must succeed on the machine before anything is switched to it."""
+        return (f"{self.directory}/bin/{self.name}", "--version")
 
 
 Software = Build | Environment | Release

@@ -1,7 +1,8 @@
-"""Which processes hold what: the listening ports, and the device files of GPUs."""
+"""Which processes hold what: the listening ports, the device files of GPUs, folders."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -38,6 +39,18 @@ def ports_and_holders(
             pid = int(process.name)
             holders.append({"pid": pid, "name": _name(process), "unit": _unit(process)})
     return owners, sorted(holders, key=lambda holder: holder["pid"])
+
+
+def in_use(folders: set[Path], processes: Path = PROCESSES) -> set[Path]:
+    """Those that some process was started from or with, works in, or has mapped something of."""
+    used: set[Path] = set()
+    for process in processes.glob("[0-9]*") if folders else ():
+        words = [*read(process / "cmdline").split("\0"), *read(process / "maps").split()]
+        with contextlib.suppress(OSError):  # It ended.
+            words.append(os.readlink(process / "cwd"))
+        paths = {Path(word) for word in words if word.startswith("/")}
+        used |= {folder for folder in folders if any(folder in (p, *p.parents) for p in paths)}
+    return used
 
 
 def _listening(processes: Path) -> dict[str, int]:

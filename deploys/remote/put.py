@@ -32,28 +32,40 @@ from typing import Any
 def main() -> int:
     request = json.load(sys.stdin)
     entries: list[dict[str, Any]] = request["entries"]
-    refused = _refused([entry for entry in entries if entry["path"] in request.get("units", ())])
+    units = [entry for entry in entries if entry["path"] in request.get("units", ())]
+    refused = _refused(units, [entry for entry in entries if entry["kind"] == "link"])
     if refused:
         print(f"systemd refuses the unit, nothing was written:\n{refused}", file=sys.stderr)
         return 1
+    return 0 if write(entries) else 1
+
+
+def write(entries: list[dict[str, Any]]) -> bool:
+    """Whether all of them are written; what is wrong with one that is not is printed."""
     try:
         for entry in entries:
             _WRITERS[entry["kind"]](entry)
     except (OSError, KeyError) as error:
         print(f"{entry['path']} could not be written: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return False
+    return True
 
 
-def _refused(units: list[dict[str, Any]]) -> str:
-    """What systemd says against the units, empty when it accepts them."""
+def _refused(units: list[dict[str, Any]], links: list[dict[str, Any]]) -> str:
+    """What systemd says against the units, empty when it accepts them.
+
+    + links: that are not written yet, where the units name programs behind them
+    """
     if not units or shutil.which("systemd-analyze") is None:
         return ""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for unit in units:
             path = Path(folder, Path(unit["path"]).name)
-            path.write_bytes(base64.b64decode(unit["content"]))
+            content = base64.b64decode(unit["content"]).decode()
+            for link in links:
+                content = content.replace(f"{link['path']}/", f"{link['target']}/")
+            path.write_text(content)
             paths.append(str(path))
         check = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", *paths],

@@ -58,9 +58,13 @@ class Rack:
             target = folder / "inventories" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / "inventories" / name, target)
-        with (folder / "inventories/group_data/sandbox.py").open("a") as data:
-            data.write(f"\n{extra}\n")
+        self.add(extra)
         self.point_to(lab.machines, hub, github)
+
+    def add(self, extra: str) -> None:
+        """Further lines for the group data, from now on."""
+        with (self.folder / "inventories/group_data/sandbox.py").open("a") as data:
+            data.write(f"\n{extra}\n")
 
     def point_to(self, machines: list[Machine], hub: str, github: str) -> None:
         """Deploy to these machines from now on, with weights and sources from there."""

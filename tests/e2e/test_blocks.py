@@ -46,7 +46,7 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
     assert machine.ssh("cat /etc/blocks/current").stdout == SECRET
     assert len(machine.ssh("cat /root/once").stdout.splitlines()) == 1
     assert "project(stub C)" in machine.ssh("cat /opt/modelrack/stub-1/CMakeLists.txt").stdout
-    python = "/opt/modelrack/engines/blocks/current/bin/python"
+    python = "/opt/modelrack/engines/blocks/*/bin/python"
     assert machine.ssh(f"{python} -c 'import idna; print(idna.__version__)'").stdout == "3.10\n"
     # One content with two names, and what Ollama reads is Ollama's.
     blobs = machine.ssh("stat -c %h%U /data/ollama/blobs/*").stdout.splitlines()

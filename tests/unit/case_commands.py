@@ -8,7 +8,8 @@
 - local files: its stand-ins replace os.stat for everybody and know nothing of pathlib; the cases
   have real files, in data/
 - commands: it knows neither `_stdin` nor our HostCommand, and a program that travels packed would
-  make every case depend on its source. `python3 -c '<put.py>'` stands for remote/put.py
+  make every case depend on its source. `python3 -c '<put.py>'` stands for remote/put.py, and
+  `<the note>` for all that a machine notes of a version
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pyinfra.api.util import get_kwargs_str
 
 from deploys.operations import programs
 from deploys.operations.transport import HostCommand
+from deploys.operations.versions import Version
 
 # The harness imports pyinfra's command line, which would turn the threads of all tests into
 # greenlets.
@@ -46,6 +48,7 @@ _json_default = fact_harness._json_default
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the harness understand our cases."""
     name_programs(monkeypatch)
+    monkeypatch.setattr(Version, "text", "<the note>")
     monkeypatch.setattr(harness, "create_host", _Machine)
     monkeypatch.setattr(harness, "coerce_operation_arguments", _typed)
     monkeypatch.setattr(harness, "patch_files", nullcontext)
@@ -114,4 +117,8 @@ def _argument(value: Any) -> Any:
         return value.get_raw_value()
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Version):
+        return f"{value.engine} {value.software.version}"
+    if callable(value):
+        return value.__name__
     return value.name if is_dataclass(value) else value

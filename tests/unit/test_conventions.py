@@ -23,9 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOYS = ROOT / "deploys"
 SOURCES = sorted(DEPLOYS.rglob("*.py"))
 MODULES = [path for path in SOURCES if path.parent != DEPLOYS]
-# Where operations are called: from the entry script down to the engines.
+# Where operations are called: from the entry scripts down to the engines.
 CALLERS = [
     DEPLOYS / "full.py",
+    DEPLOYS / "rollback.py",
     *(DEPLOYS / "stages").glob("*.py"),
     *(DEPLOYS / "engines").glob("*.py"),
 ]

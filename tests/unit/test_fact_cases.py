@@ -17,6 +17,7 @@ from deploys.facts import (
     services,
     sysctl,
     users,
+    versions,
     weights,
 )
 from tests.unit import case_commands
@@ -41,6 +42,7 @@ DEFAULTS = {
     services.Units: {},
     sysctl.Settings: {},
     users.Accounts: {},
+    versions.Versions: {},
     weights.Manifests: set(),
 }
 

@@ -46,13 +46,11 @@ def test_the_latest_of_each_unit_are_kept(tmp_path: Path) -> None:
 
 
 def test_every_unit_of_an_engine_calls_for_it() -> None:
-    units = set(TEMPLATES.glob("*/*.service.j2"))
-    ours = {path for path in units if path.parent.name in ("base", "peer")}
-    assert len(units - ours) > 4
-    for path in units - ours:
+    folders = {path.parent.name for path in TEMPLATES.glob("*/*.service.j2")} - {"base", "peer"}
+    assert {"llama.cpp", "ollama"} <= folders
+    for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
         text = path.read_text()
-        extended = re.search(r'{% extends "(.+)" %}', text)
-        if extended:
+        if extended := re.match(r'{% extends "(.+)" %}', text):
             text = (TEMPLATES / extended[1]).read_text()
         assert "OnFailure=modelrack-failed@%n.service\n" in text, path
     assert render.FAILED_UNIT in files(plan())

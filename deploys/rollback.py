@@ -1,0 +1,22 @@
+"""The version of an engine that served before serves again, with the settings it had then.
+
+pyinfra inventories/h800.py deploys/rollback.py
+pyinfra inventories/h800.py deploys/rollback.py --data engine=vllm     where several engines serve
+
+For when a new version answers and is no good; one that does not answer is taken back without it.
+The next deploys/full.py does as the inventory and the locks say, so take those back, too.
+"""
+
+from pyinfra import config, host
+
+from deploys.facts.plan import planned
+from deploys.operations import host_lock, rollback
+
+config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+
+# Only for the connection: going back depends on what the machine has, not on what it should have.
+planned()
+
+host_lock.acquire(name="Keep other runs away from this machine")
+
+rollback.to_previous(name="Have the previous version serve again", engine=host.data.get("engine"))
