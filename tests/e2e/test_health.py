@@ -15,6 +15,13 @@ UNIT = "llama-server@tiny.service"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
 FIGURES = "/var/lib/modelrack/services/tiny.json"
 FAILURES = "/var/lib/modelrack/failures"
+# Files that are read after the service's own.
+SETTINGS = {
+    "calm": "THREADS=1",
+    "large": "CTX_SIZE=5000000",
+    "half": "CTX_SIZE=512",
+    "odd": "FLASH_ATTN=maybe",
+}
 # One thread: two that wait for each other are as fast as whatever else the computer does lets them.
 CALM = "EnvironmentFile=/etc/calm.env\n"
 # What the server says comes at 8 kB a second, some 30 tokens; the kernel holds it back, so that is
@@ -36,7 +43,8 @@ def rack(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Rack]:
     hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
     rack = Rack(lab, hub, github, tmp_path_factory.mktemp("health"))
     machine = rack.machines[0]
-    machine.ssh("echo LLAMA_ARG_THREADS=1 > /etc/calm.env")
+    for name, setting in SETTINGS.items():
+        machine.ssh(f"echo LLAMA_ARG_{setting} > /etc/{name}.env")
     drop_in(machine, CALM)
     first = rack.deploy("--json")
     assert first.code == 0, first.output
@@ -144,13 +152,13 @@ def declare(rack: Rack, floor: float) -> None:
             "The chat template that comes with the model is missing or broken",
         ),
         (
-            "Environment=LLAMA_ARG_FLASH_ATTN=maybe\n",
+            "EnvironmentFile=/etc/odd.env\n",
             "unknown value for --flash-attn: 'maybe'",
             "The installed llama.cpp does not take a setting that it was given",
         ),
         # A key-value cache of 2.5 million tokens, and no room for it.
         (
-            "EnvironmentFile=/etc/small.env\nLimitAS=700M\n",
+            "EnvironmentFile=/etc/large.env\nLimitAS=700M\n",
             "failed to allocate buffer for kv cache",
             "The KV cache does not fit: set a smaller context or parallel for the service",
         ),
@@ -164,8 +172,6 @@ def declare(rack: Rack, floor: float) -> None:
 )
 def test_a_failure_is_one_sentence(rack: Rack, settings: str, evidence: str, sentence: str) -> None:
     machine = rack.machines[0]
-    machine.ssh("echo LLAMA_ARG_CTX_SIZE=5000000 > /etc/small.env")
-    machine.ssh("echo LLAMA_ARG_CTX_SIZE=512 > /etc/half.env")
     machine.ssh(f"systemctl stop {UNIT}")
     drop_in(machine, CALM + SOON + settings)
     try:
@@ -185,7 +191,7 @@ def test_a_failure_is_one_sentence(rack: Rack, settings: str, evidence: str, sen
 
 def test_the_last_words_of_a_unit_that_failed_are_kept(rack: Rack) -> None:
     machine = rack.machines[0]
-    drop_in(machine, CALM + SOON + "Environment=LLAMA_ARG_FLASH_ATTN=maybe\n")
+    drop_in(machine, CALM + SOON + "EnvironmentFile=/etc/odd.env\n")
     for _ in range(7):
         machine.ssh(f"systemctl reset-failed {UNIT}; systemctl restart {UNIT}", check=False)
         machine.ssh(f"until systemctl is-failed -q {UNIT}; do sleep 0.1; done; sleep 1.1")
