@@ -27,6 +27,8 @@ class Tier:
     lab: bool = False
 
 
+# Four files at a time, as they wait for machines most of the time.
+SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 TIERS = (
     Tier("lint", ("ruff", "check", ".")),
     Tier("format", ("ruff", "format", "--check", ".")),
@@ -34,9 +36,8 @@ TIERS = (
     Tier("layers", ("lint-imports",)),
     Tier("unit", ("pytest", "-n", "auto", "tests/unit")),
     Tier("plans", ("pytest", "tests/plans")),
-    Tier("lab", ("pytest", "tests/lab"), lab=True),
-    # Four files at a time, as they wait for machines most of the time.
-    Tier("e2e", ("pytest", "-n", "4", "--dist", "loadfile", "tests/e2e"), lab=True),
+    Tier("lab", ("pytest", *SIDE_BY_SIDE, "tests/lab"), lab=True),
+    Tier("e2e", ("pytest", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
 )
 
 

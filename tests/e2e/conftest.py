@@ -31,6 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# These take minutes. They come first, so that at the end nobody waits for one of them alone.
+_LONGEST = ("test_vllm.py", "test_disturbed.py", "test_killed.py", "test_health.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"killed after a sample of operations: --kill-seed {config.getoption('--kill-seed')}"
 
