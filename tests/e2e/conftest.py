@@ -32,7 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # These take minutes. They come first, so that at the end nobody waits for one of them alone.
-_LONGEST = ("test_vllm.py", "test_disturbed.py", "test_killed.py", "test_health.py")
+_LONGEST = (
+    "test_versions.py",
+    "test_vllm.py",
+    "test_disturbed.py",
+    "test_health.py",
+    "test_killed.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
