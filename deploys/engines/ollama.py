@@ -10,7 +10,7 @@ from deploys.facts.plan import current_plan
 from deploys.operations import artifact, ollama, service
 from deploys.operations.ollama import Registration
 from deploys.operations.service import Unit
-from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.plan import HostPlan
 from deploys.planning.serving import ollama as serving
 from deploys.planning.software import Release
 
@@ -41,7 +41,10 @@ def start() -> None:
     )
     service.running(
         name="Configure and start Ollama, wait for its answers",
-        units=[_unit(plan, planned) for planned in plan.services_of("ollama")],
+        units=[
+            replace(Unit.of(plan, planned), patience=serving.patience(plan))
+            for planned in plan.services_of("ollama")
+        ],
         software=plan.software_of("ollama"),
         deployed=plan.deployed_of("ollama"),
         systemd=plan.systemd,
@@ -64,9 +67,3 @@ def _registrations(plan: HostPlan) -> list[Registration]:
         )
         for planned in plan.services_of("ollama")
     ]
-
-
-def _unit(plan: HostPlan, planned: ServicePlan) -> Unit:
-    # Ollama loads one model after the other.
-    patience = 60.0 * sum(map(serving.load_minutes, plan.services_of("ollama")))
-    return replace(Unit.of(plan, planned), patience=patience)

@@ -126,8 +126,8 @@ def _restore_host() -> None:
     if not before.exists():
         return
     state = json.loads(before.read_text())
-    for name in _SETTINGS.keys() & state.keys():
-        _SETTINGS[name].write_text(state[name])
+    for name, path in _SETTINGS.items():
+        path.write_text(state[name])
     if not state["namespaces"] and NAMESPACES.exists() and not any(NAMESPACES.iterdir()):
         # The first ``ip netns add`` of a host binds the folder onto itself.
         for _ in range(Path("/proc/self/mounts").read_text().count(f" {NAMESPACES} ")):

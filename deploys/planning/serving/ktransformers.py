@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from deploys.planning.parsers import parsers
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.serving import settings
-from deploys.planning.templates import Rendered, file
+from deploys.planning.templates import Rendered
 
 # How it computes with experts as they are in the files. Source: README of kt-kernel 0.7.2.
 _METHODS = {"FP8": "FP8", "BF16": "BF16", "INT4": "RAWINT4"}
@@ -15,24 +14,15 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     """The unit of every instance, and the settings of this one."""
     return (
         settings.unit(plan, "ktransformers"),
-        file(
-            "ktransformers/service.yaml",
-            f"/etc/modelrack/services/{service.name}.yaml",
-            service=service,
-            placement=service.placement,
+        settings.config(
+            service,
+            "ktransformers",
             parallel=service.parallel,
             share=_share(service),
             method=_METHODS.get((service.weights.quantization or "").upper()),
             numa_nodes=service.numa_nodes,
-            parsers=parsers("ktransformers", service.model),
         ),
-        file(
-            "ktransformers/service.env",
-            f"/etc/modelrack/services/{service.name}.env",
-            service=service,
-            cards=service.placement.cards,
-            digest=digest,
-        ),
+        settings.environment(service, "ktransformers", digest),
     )
 
 

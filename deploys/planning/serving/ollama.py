@@ -51,6 +51,11 @@ def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int]:
     return found if layers is None else {**found, "num_gpu": layers}
 
 
+def patience(plan: HostPlan) -> float:
+    """Seconds until the last model answers: they are loaded one after the other."""
+    return 60.0 * sum(map(load_minutes, plan.services_of("ollama")))
+
+
 def load_minutes(service: ServicePlan) -> int:
     """How long reading the model takes at the most."""
     return max(_SHORTEST, ceil(service.weights.size / _SLOWEST / 60))

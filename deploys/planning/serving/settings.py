@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from deploys.planning.parsers import parsers
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.software import ENGINES, Environment
 from deploys.planning.templates import Rendered, file
@@ -18,6 +19,30 @@ def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
         directory=f"{ENGINES}/{engine}/current",
         data_root=plan.site.data_root,
         gpus=plan.profile.gpu is not None,
+        **values,
+    )
+
+
+def config(service: ServicePlan, engine: str, **values: Any) -> Rendered:
+    """What an engine reads its options from."""
+    return file(
+        f"{engine}/service.yaml",
+        f"/etc/modelrack/services/{service.name}.yaml",
+        service=service,
+        placement=service.placement,
+        parsers=parsers(engine, service.model),
+        **values,
+    )
+
+
+def environment(service: ServicePlan, engine: str, digest: str, **values: Any) -> Rendered:
+    """What its processes find in their environment: cards, digest, and what is no option."""
+    return file(
+        f"{engine}/service.env",
+        f"/etc/modelrack/services/{service.name}.env",
+        service=service,
+        cards=service.placement.cards,
+        digest=digest,
         **values,
     )
 

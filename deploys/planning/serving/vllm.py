@@ -6,10 +6,9 @@ Left to vLLM, as what people set by hand here is slower or does not start: --enf
 
 from __future__ import annotations
 
-from deploys.planning.parsers import parsers
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.serving import settings
-from deploys.planning.templates import Rendered, file
+from deploys.planning.templates import Rendered
 
 # What it calls that a service is set up for. Interactivity has a graph for every batch size up to
 # 32; throughput takes twice as many tokens into a step. Source: vLLM 0.32, config/vllm.py and
@@ -29,22 +28,17 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             # The package for CPUs has another name than its own command looks for.
             command="vllm serve" if on_cards else "python -m vllm.entrypoints.openai.api_server",
         ),
-        file(
-            "vllm/service.yaml",
-            f"/etc/modelrack/services/{service.name}.yaml",
-            service=service,
-            placement=service.placement,
+        settings.config(
+            service,
+            "vllm",
             parallel=settings.parallel_of_a_copy(service),
             performance_mode=_MODES.get(service.performance),
-            parsers=parsers("vllm", service.model),
         ),
-        file(
-            "vllm/service.env",
-            f"/etc/modelrack/services/{service.name}.env",
-            service=service,
-            cards=service.placement.cards,
+        settings.environment(
+            service,
+            "vllm",
+            digest,
             cuda=settings.cuda_home(plan, "vllm"),
             deep_gemm=plan.profile.gpu not in _WITHOUT_DEEP_GEMM,
-            digest=digest,
         ),
     )
