@@ -9,28 +9,38 @@ from pathlib import Path
 
 PIECE = 1 << 20
 
+# Hears how many bytes each read gave.
+OnBytes = Callable[[int], None]
 
-def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    """The sha256 of a file in hex; `on_bytes` hears how many bytes each read gave."""
+
+def nobody(count: int) -> None:
+    """Whom it does not concern."""
+
+
+def sha256_of(path: Path, on_bytes: OnBytes = nobody) -> str:
+    """The sha256 of a file in hex."""
     digest = hashlib.sha256()
-    buffer = bytearray(PIECE)
-    view = memoryview(buffer)
     with path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        buffer = memoryview(bytearray(PIECE))
         while count := file.readinto(buffer):
-            digest.update(view[:count])
-            if on_bytes:
-                on_bytes(count)
+            digest.update(buffer[:count])
+            on_bytes(count)
     return digest.hexdigest()
 
 
-def update_from(digest: hashlib._Hash, fd: int, start: int, stop: int) -> None:
+def update_from(
+    digest: hashlib._Hash, fd: int, start: int, stop: int, on_bytes: OnBytes = nobody
+) -> None:
     """`digest` has taken in bytes `start` to `stop` of `fd`; EOFError when they are missing."""
-    buffer = memoryview(bytearray(PIECE))
+    os.posix_fadvise(fd, start, stop - start, os.POSIX_FADV_SEQUENTIAL)
+    buffer = memoryview(bytearray(min(PIECE, stop - start)))
     while start < stop:
-        count = os.preadv(fd, [buffer[: min(PIECE, stop - start)]], start)
+        count = os.preadv(fd, [buffer[: stop - start]], start)
         if not count:
             raise EOFError(start)
         digest.update(buffer[:count])
+        on_bytes(count)
         start += count
 
 

@@ -14,15 +14,17 @@ from pathlib import Path
 
 from . import begun, manifest, publish, space
 from .begun import Begun
-from .durable import sync_directory, write_all
+from .durable import replace, sync_directory, write_all
 from .failure import Failure, Stopped
 from .folders import make_directories
 from .journal import Entry, Journal
 from .lock import Taken, held
 from .manifest import Manifest, Record
+from .merge import SHARD_NAME
 from .parts import Part
 from .pipe import Pipe
 from .progress import Progress
+from .shards import head_of
 from .spec import File, SourceSpec, Spec
 
 SYNC_BYTES = 256 << 20
@@ -111,7 +113,11 @@ class _Joining:
             self._there.close()
             os.close(fd)
         record = Record(work.output.name, found.st_size, digest, found.st_mtime_ns, found.st_ino)
-        return self._spec(), [record, *work.others]
+        spec = self._spec()
+        for each, file in zip(self._whole.parts, spec.files):
+            if SHARD_NAME.fullmatch(file.path):
+                replace(head_of(spec, file), each.header)
+        return spec, [record, *work.others]
 
     def _copy(self, pipe: Pipe, part: Part) -> str:
         """The digest of the part, which is in the file."""

@@ -7,13 +7,11 @@ digest was proven.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .content import sha256_of
 from .failure import Failure
 from .spec import File, Spec
 
@@ -104,26 +102,6 @@ def holds(directory: Path, path: str) -> bool:
 def problems(manifest: Manifest, directory: Path) -> list[str]:
     """What is no longer as recorded, without reading content; empty when the manifest holds."""
     return [text for each in manifest.files if (text := _changed(each, directory))]
-
-
-def deep_problems(
-    manifest: Manifest, directory: Path, on_bytes: Callable[[int], None]
-) -> list[str]:
-    """What has other content than recorded; every byte is read, times and inodes do not matter."""
-
-    def check(each: Record) -> str:
-        try:
-            found = sha256_of(directory / each.path, on_bytes)
-        except OSError as error:
-            return f"{each.path}: {error.strerror}"
-        return (
-            ""
-            if found == each.sha256
-            else f"{each.path}: sha256 expected {each.sha256}, found {found}"
-        )
-
-    with ThreadPoolExecutor(4) as pool:
-        return [text for text in pool.map(check, manifest.files) if text]
 
 
 def _changed(each: Record, directory: Path) -> str:

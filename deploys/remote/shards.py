@@ -222,7 +222,12 @@ def part_of(spec: Spec) -> Path:
 
 def head_of(spec: Spec, file: File) -> Path:
     """Where the first bytes of a shard are kept."""
-    return spec.directory / ".fetch" / f"{state_name(file)}.head"
+    return kept_head(spec.directory, file)
+
+
+def kept_head(directory: Path, file: File) -> Path:
+    """The same, for a model directory."""
+    return directory / ".fetch" / f"{state_name(file)}.head"
 
 
 def state_name(file: File) -> str:

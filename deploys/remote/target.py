@@ -7,6 +7,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .content import nobody
 from .durable import write_all
 from .journal import Journal
 from .progress import Progress
@@ -34,10 +35,6 @@ class Run:
     peers: frozenset[str] = frozenset()
 
 
-def _nobody(size: int) -> None:
-    return None
-
-
 @dataclass
 class Target:
     """Where one file goes: `header`, its first bytes, nowhere; the rest to byte `place` of `fd`.
@@ -53,7 +50,7 @@ class Target:
     header: bytes = b""
     prefix: bytes = b""
     padding: int = 0
-    reached: Callable[[int], None] = _nobody
+    reached: Callable[[int], None] = nobody
     renew: Callable[[Set[str]], bytes] | None = None
 
     @property

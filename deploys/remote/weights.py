@@ -89,7 +89,7 @@ def _ls(options: Any) -> int:
 
 def _verify(options: Any) -> int:
     """Prints one JSON object on standard output."""
-    from . import manifest
+    from . import manifest, verify
     from .progress import Progress
 
     found, problems = None, []
@@ -99,7 +99,7 @@ def _verify(options: Any) -> int:
             problems = [f"{options.directory / manifest.NAME} is missing: fetch the weights first"]
         elif options.deep:
             progress = Progress("verify", sum(each.size for each in found.files), log=sys.stderr)
-            problems = manifest.deep_problems(found, options.directory, progress.advance)
+            problems = verify.problems(found, options.directory, progress.advance)
         else:
             problems = manifest.problems(found, options.directory)
     except Failure as failure:

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploys.remote import journal, manifest
+from deploys.remote import journal, manifest, verify
 from tests.unit import remote_support as support
 from tests.unit.remote_hub import MODEL, hubs, sent, source, wanted
 
@@ -56,7 +56,7 @@ def test_killed_fifty_times_in_a_row(tmp_path: Path) -> None:
         assert start(tmp_path / "spec").wait() == 0
     assert (tmp_path / "m" / "merged.gguf").read_bytes() == support.merged(groups)
     found = manifest.load(tmp_path / "m" / "manifest.json")
-    assert found and not manifest.deep_problems(found, tmp_path / "m", lambda _: None)
+    assert found and not verify.problems(found, tmp_path / "m", lambda _: None)
 
 
 def test_little_is_sent_again_after_each_kill(tmp_path: Path) -> None:

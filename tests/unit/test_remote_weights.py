@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploys.operations import programs
-from deploys.remote import fetch, manifest, spec, weights
+from deploys.remote import fetch, manifest, spec, verify, weights
 from tests.unit import remote_support as support
 from tests.unit.test_remote_join import DIGESTS, FIRST, MERGED, SHARDS, written
 
@@ -79,6 +79,55 @@ def test_verify(tmp_path: Path, run: Run) -> None:
     assert run("verify", folder)[0] == 0  # bits that changed by themselves
     code, said, error = run("verify", folder, "--deep")
     assert code == 1 and f"expected {DIGESTS[FIRST]}" in said and "weights fetch" in error
+
+
+@pytest.fixture(params=["fetched", "merged by hand"])
+def one_file(request: pytest.FixtureRequest, tmp_path: Path, run: Run) -> Path:
+    """The one file that shards became."""
+    source, made = written(tmp_path / "shards", SHARDS), tmp_path / "made" / "tiny.gguf"
+    if request.param == "fetched":
+        value = support.request(made.parent, SHARDS, merge={"output": made.name})
+        value["sources"] = [{"kind": "directory", "endpoint": str(source)}]
+        fetch.fetch(spec.parse(value))
+    else:
+        assert run("merge", source / FIRST, made)[0] == 0
+    return made
+
+
+def test_one_file_is_verified_by_its_shards(
+    one_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side that is, and not once more as a whole."""
+    monkeypatch.setattr(verify, "sha256_of", None)
+    assert run("verify", one_file.parent, "--deep")[0] == 0
+
+
+def test_any_byte_of_one_file_that_changed_is_seen(one_file: Path, run: Run) -> None:
+    length = len(MERGED)
+    for at in (0, 8, *range(100, length, length // 7), length - 1):
+        spoilt = bytearray(MERGED)
+        spoilt[at] ^= 1
+        one_file.write_bytes(spoilt)
+        code, said, _ = run("verify", one_file.parent, "--deep")
+        (problem,) = json.loads(said)["problems"]
+        assert code == 1 and problem.startswith(f"{one_file.name}: sha256 expected "), at
+    for other in (MERGED[:-1], MERGED + b"x", b""):
+        one_file.write_bytes(other)
+        assert run("verify", one_file.parent, "--deep")[0] == 1
+    one_file.unlink()
+    _, said, _ = run("verify", one_file.parent, "--deep")
+    assert json.loads(said)["problems"] == [f"{one_file.name}: No such file or directory"]
+
+
+def test_without_a_kept_header_one_file_is_verified_all_the_same(one_file: Path, run: Run) -> None:
+    heads = sorted((one_file.parent / ".fetch").glob("*.head"))
+    assert len(heads) == len(SHARDS)
+    # Damaged in the name of a tensor, in the middle, or gone.
+    for data in (heads[0].read_bytes().replace(b"blk", b"blq"), heads[0].read_bytes()[:40], None):
+        heads[0].unlink() if data is None else heads[0].write_bytes(data)
+        assert run("verify", one_file.parent, "--deep")[0] == 0
+    one_file.write_bytes(bytes(len(MERGED)))
+    assert run("verify", one_file.parent, "--deep")[0] == 1
 
 
 def test_ls(tmp_path: Path, run: Run) -> None:
@@ -148,7 +197,9 @@ def test_a_second_look_reads_no_weights(tmp_path: Path, merged: bool) -> None:
 
     def read(*words: object, given: str = "/dev/null") -> int:
         program = (
-            "import sys; from deploys.remote.__main__ import main; code = main(sys.argv[1:]);"
+            # The programs themselves are read whatever they are told.
+            "import sys; from deploys.remote import fetch, models, publish, verify;"
+            "from deploys.remote.__main__ import main; code = main(sys.argv[1:]);"
             "print(open('/proc/self/io').read().split()[1]); sys.exit(code)"
         )
         command = [sys.executable, "-c", program, "weights", *map(str, words)]

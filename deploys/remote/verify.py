@@ -1,0 +1,98 @@
+"""Whether a model directory still holds what was proven: every byte is read, times do not matter.
+
+A processor's core hashes more slowly than a good disk reads, so there is a thread for each core. A
+merged file is shared out among them by its shards: the header of each is kept, the rest is a
+stretch of the file, and what digest both make together has been said by the hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import gguf
+from .content import OnBytes, nobody, sha256_of, update_from
+from .failure import Failure
+from .manifest import Manifest, Record
+from .merge import lay_out, shards_of
+from .shards import kept_head
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Bytes `start` to `stop` of the merged file, which make `sha256` behind `head`."""
+
+    head: bytes
+    start: int
+    stop: int
+    sha256: str
+
+
+def problems(found: Manifest, directory: Path, on_bytes: OnBytes) -> list[str]:
+    """What has other content than recorded, a sentence each; `on_bytes` hears what was read."""
+    merged, stretches = _shared_out(found, directory)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        wholes = pool.map(
+            lambda each: _problem(each, directory, on_bytes),
+            [each for each in found.files if each is not merged],
+        )
+        same = pool.map(
+            lambda each: merged and _is_same(directory / merged.path, each, on_bytes), stretches
+        )
+        # A kept header may be what is damaged: the file as a whole has the last word.
+        again = [merged] if merged and not all([*same]) else []
+        texts = [*wholes, *(_problem(each, directory, nobody) for each in again)]
+    return [text for text in texts if text]
+
+
+def _problem(each: Record, directory: Path, on_bytes: OnBytes) -> str:
+    try:
+        found = sha256_of(directory / each.path, on_bytes)
+    except OSError as error:
+        return f"{each.path}: {error.strerror}"
+    if found == each.sha256:
+        return ""
+    return f"{each.path}: sha256 expected {each.sha256}, found {found}"
+
+
+def _shared_out(found: Manifest, directory: Path) -> tuple[Record | None, Sequence[_Stretch]]:
+    """The record of the merged file, and all of that file; nothing where that is not known."""
+    sources = {source.path for source in found.sources}
+    merged = [each for each in found.files if each.path not in sources]
+    if not found.merged or len(merged) != 1:
+        return None, ()
+    try:
+        shards, _ = shards_of(found.sources)
+        kept = [kept_head(directory, file).read_bytes() for file in shards]
+        headers = [gguf.scan(data, file.path) for data, file in zip(kept, shards)]
+        layout = lay_out(list(zip(shards, headers)))
+        size = (directory / merged[0].path).stat().st_size
+    except (OSError, Failure, gguf.NotGguf, gguf.Short):
+        return None, ()  # merged from pieces, say, which have no headers
+    if layout.size != size:
+        return None, ()
+
+    def stretches() -> Iterator[_Stretch]:
+        yield _Stretch(b"", 0, len(layout.header), hashlib.sha256(layout.header).hexdigest())
+        ends = [*layout.places[1:], layout.size]
+        for file, data, header, start, end in zip(shards, kept, headers, layout.places, ends):
+            head = data[: min(header.data_offset, file.size)]
+            stop = start + file.size - len(head)
+            yield _Stretch(head, start, stop, file.sha256)
+            yield _Stretch(b"", stop, end, hashlib.sha256(bytes(end - stop)).hexdigest())
+
+    return merged[0], [*stretches()]
+
+
+def _is_same(path: Path, stretch: _Stretch, on_bytes: OnBytes) -> bool:
+    digest = hashlib.sha256(stretch.head)
+    try:
+        with path.open("rb", buffering=0) as file:
+            update_from(digest, file.fileno(), stretch.start, stretch.stop, on_bytes)
+    except (OSError, EOFError):
+        return False
+    return digest.hexdigest() == stretch.sha256
