@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from deploys.planning import render
 from tests.e2e import sharing
 from tests.e2e.rack import Rack
 from tests.lab import Lab, Machine, large_model, way_out
 from tests.lab.hub import Hub
+from tests.unit.render_examples import PLANS
 
 SIZE = 96 << 20
 # What every machine asks the hub for, whoever has it: the headers of six shards.
@@ -82,6 +85,21 @@ def test_what_gives_the_weights_can_do_little_else(shared: Shared) -> None:
     served = [line for line in listening.splitlines() if "nginx" in line]
     assert [line.split()[3] for line in served] == [f"{machine.address}:8788"]
     assert machine.ssh("ps -o user= -C nginx").stdout.split().count("root") == 0
+
+
+def test_nginx_takes_addresses_of_either_kind(shared: Shared) -> None:
+    """These machines have the older kind."""
+    made = PLANS["peers of six"]
+    assert made.peer
+    _, configuration = render.peer(made, made.peer)
+    listens = re.compile(r"listen \[\S+\]:8788;")
+    assert listens.search(configuration.content)
+    shared.lab.machines[0].ssh(
+        "mkdir -p /tmp/peer && cat > /tmp/peer/conf && nginx -t -q -c /tmp/peer/conf",
+        stdin=listens.sub("listen [::1]:8788;", configuration.content).replace(
+            "/run/modelrack-peer", "/tmp/peer"
+        ),
+    )
 
 
 def test_only_the_lab_is_served(shared: Shared) -> None:

@@ -1,11 +1,12 @@
-"""What gives a machine's weights to others: rendered, and read back as nginx and systemd would."""
+"""What gives a machine's weights to others: rendered, and read back as systemd would.
+
+nginx reads it on machines, in tests/e2e/test_peers.py.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,22 +27,6 @@ def peer_files(name: str, tmp_path: Path) -> dict[str, Path]:
         found[rendered.path] = tmp_path / Path(rendered.path).name
         found[rendered.path].write_text(rendered.content)
     return found
-
-
-@PEERS
-def test_nginx_accepts_its_configuration(name: str, peer_files: dict[str, Path]) -> None:
-    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if nginx is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("nginx is not on this machine")
-        pytest.skip("nginx is not on this machine")
-    path = peer_files["/etc/modelrack/peer.conf"]
-    # The folder of its unit, and an address that this machine has.
-    content = path.read_text().replace("/run/modelrack-peer", str(path.parent))
-    content = re.sub(r"listen \S+:8788;", "listen 127.0.0.1:8788;", content)
-    path.write_text(content)
-    tested = subprocess.run([nginx, "-t", "-q", "-c", path], capture_output=True, text=True)
-    assert (tested.returncode, tested.stderr) == (0, "")
 
 
 @PEERS
