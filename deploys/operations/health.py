@@ -25,6 +25,8 @@ _SAY_EVERY = 10.0
 _BROKEN = 1 / 3
 # Lines of its journal that are searched for what is known, and shown where nothing is.
 _SEARCHED, _SHOWN = 400, 20
+# Seconds that a command may be under way to the machine, longer than the one that restarted it.
+_UNDER_WAY = 1.0
 
 
 def questions(units: Sequence[Unit], *, chat: bool) -> str:
@@ -53,8 +55,17 @@ def is_measured(unit: Unit, state: facts.Unit) -> bool:
     return figures.get("digest") == unit.digest and not _is_broken(unit, figures)
 
 
-def wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
-    """The right model answers a question, and the process stays the same for a while."""
+def wait_until_it_answers(
+    state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None
+) -> bool:
+    """The right model answers a question, and the process stays the same for a while.
+
+    + restarted: when this run began to, by time.monotonic(); None if it runs since before
+    """
+
+    def give_up(reason: str) -> bool:
+        return _give_up(host, arguments, unit, restarted, reason)
+
     started = said = time.monotonic()
     first: facts.Unit | None = None
     answering_since = wrong_since = started
@@ -71,22 +82,25 @@ def wait_until_it_answers(state: State, host: Host, arguments: Any, unit: Unit) 
                 logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
                 return True
         elif found is not None and found.active in ("failed", "inactive"):
-            return _give_up(host, arguments, unit, f"{unit.name} stopped: it is {found.active}")
+            return give_up(f"{unit.name} stopped: it is {found.active}")
         elif now - wrong_since >= unit.stable and found is not None:
-            return _give_up(host, arguments, unit, f"{unit.name} is not right: {found.answer}")
+            return give_up(f"{unit.name} is not right: {found.answer}")
         elif now - started > unit.patience:
             why = found.answer if found else "its state cannot be read"
-            return _give_up(host, arguments, unit, f"{unit.name} does not answer: {why}")
+            return give_up(f"{unit.name} does not answer: {why}")
         elif found is not None and int(found.restarts or 0) >= 3:
-            return _give_up(host, arguments, unit, f"{unit.name} keeps stopping")
+            return give_up(f"{unit.name} keeps stopping")
         if now - said >= _SAY_EVERY:
             said = now
             logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
         transport.pause(_LOOK_EVERY)
 
 
-def measure(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
-    """One request alone gets the tokens per second that are planned; what it got is kept."""
+def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None) -> bool:
+    """One request alone gets the tokens per second that are planned; what it got is kept.
+
+    + restarted: as above
+    """
     wanted = {
         "url": unit.url,
         "model": unit.model,
@@ -97,9 +111,8 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
     }
     ok, output = _ask(host, arguments, "measure", json.dumps(wanted))
     if not ok:
-        return _give_up(
-            host, arguments, unit, f"{unit.name} cannot be measured: {output.stderr.strip()}"
-        )
+        problem = f"{unit.name} cannot be measured: {output.stderr.strip()}"
+        return _give_up(host, arguments, unit, restarted, problem)
     figures = json.loads(output.stdout_lines[-1])
     speed = f"{figures['tokens_per_second']:,g} tokens per second"
     if unit.floor is None or figures["tokens_per_second"] >= unit.floor:
@@ -110,7 +123,7 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
     if not _is_broken(unit, figures):
         logger.warning(f"{host.print_prefix}{slow}. {_LOOK_AT}")
         return True
-    known = _known(unit, _journal(host, arguments, unit))
+    known = _known(unit, _journal(host, arguments, unit, restarted))
     logger.error(
         f"{host.print_prefix}{slow}, so it does not run as planned."
         f" {known.says if known else _LOOK_AT}. Where it has put the model: journalctl -u"
@@ -139,9 +152,9 @@ def _ask(host: Host, arguments: Any, program: str, question: str) -> tuple[bool,
     return transport.run(host, arguments, *words)
 
 
-def _give_up(host: Host, arguments: Any, unit: Unit, reason: str) -> bool:
+def _give_up(host: Host, arguments: Any, unit: Unit, restarted: float | None, reason: str) -> bool:
     """Say what is known of such a failure, else show the end of the journal."""
-    lines = _journal(host, arguments, unit)
+    lines = _journal(host, arguments, unit, restarted)
     known = _known(unit, [*lines, reason])
     for line in [known.line] if known else lines[-_SHOWN:]:
         if line != reason:
@@ -159,16 +172,25 @@ def _known(unit: Unit, lines: Sequence[str]) -> failures.Explained | None:
     return failures.explain(unit.engine, lines, port=urlsplit(unit.url).port)
 
 
-def _journal(host: Host, arguments: Any, unit: Unit) -> list[str]:
-    """What it said since its last start; what an earlier one said may be long put right."""
+def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) -> list[str]:
+    """What it said since this run restarted it; what was said before may be long put right.
+
+    systemd may have started it several times since, and the latest has perhaps said nothing yet.
+    """
     name = QuoteString(unit.name)
-    since = ("systemctl", "show", "--timestamp=utc", "--value", "--property=InactiveExitTimestamp")
+    if restarted is None:
+        start = "systemctl show --timestamp=utc --value --property=InactiveExitTimestamp"
+        since = StringCommand('"$(', start, name, ')"')
+    else:
+        since = StringCommand(f"-{time.monotonic() - restarted + _UNDER_WAY:.1f}s")
     _, output = transport.run(
         host,
         arguments,
         StringCommand(
+            # All that it has written is there to be read, however busy the machine is.
+            *("journalctl", "--sync", ";"),
             *("journalctl", "--no-pager", "--output=cat", f"--lines={_SEARCHED}"),
-            *("--since", StringCommand('"$(', *since, name, ')"'), "--unit", name),
+            *("--since", since, "--unit", name),
         ),
     )
     return list(output.stdout_lines)

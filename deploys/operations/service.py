@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -132,21 +133,21 @@ def running(
     reload = any(state.reload == "yes" for state in found.values())
     if reload or any(_is_unit_file(file.path) for file in missing):
         yield StringCommand("systemctl", "daemon-reload")
-    restarted = set()
+    restarted: dict[str, float] = {}
     for unit in {unit.name: unit for unit in todo}.values():
         state = found.get(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", QuoteString(unit.name))
         if state is None or _needs_a_start(unit, state) or unit.name in changed:
-            restarted.add(unit.name)
+            restarted[unit.name] = time.monotonic()
             yield _restart(unit)
     for unit in todo:
-        yield _checked(health.wait_until_it_answers, unit, version)
+        yield _checked(health.wait_until_it_answers, unit, restarted.get(unit.name), version)
     # When all are up: what loads a model takes the machine's time from its neighbours.
     for unit in todo:
         measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
         if unit.measured and not measured:
-            yield _checked(health.measure, unit, version)
+            yield _checked(health.measure, unit, restarted.get(unit.name), version)
     if unproven:
         yield versions.proven(unproven)
 
@@ -226,11 +227,15 @@ def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
     return state.active != "active" or other or state.stale
 
 
-_Check = Callable[[State, Host, Any, Unit], bool]
+_Check = Callable[[State, Host, Any, Unit, float | None], bool]
 
 
-def _checked(check: _Check, unit: Unit, version: Version | None) -> HostCommand:
-    return HostCommand(_or_go_back, check, unit, version) if version else HostCommand(check, unit)
+def _checked(
+    check: _Check, unit: Unit, restarted: float | None, version: Version | None
+) -> HostCommand:
+    if version:
+        return HostCommand(_or_go_back, check, unit, restarted, version)
+    return HostCommand(check, unit, restarted)
 
 
 def _or_go_back(
@@ -239,10 +244,11 @@ def _or_go_back(
     arguments: Any,
     check: _Check,
     unit: Unit,
+    restarted: float | None,
     version: Version,
 ) -> bool:
     """A check of one service; where it fails, what served before is put back, and the run fails."""
-    if check(state, host, arguments, unit):
+    if check(state, host, arguments, unit, restarted):
         return True
     _, before = bring_back(state, host, arguments, version.engine, "serving", version)
     if before:
@@ -272,15 +278,20 @@ def bring_back(
     for name in map(QuoteString, restored["stop"]):
         transport.run(host, arguments, "systemctl", "disable", "--quiet", "--now", name)
     units = [Unit.noted(each) for each in restored["services"]]
+    restarted: dict[str, float] = {}
     for unit in units:
         found = health.look(host, arguments, unit)
         if found is None or found.enabled != "enabled" or _needs_a_start(unit, found):
             name = QuoteString(unit.name)
             transport.run(host, arguments, "systemctl", "enable", "--quiet", name)
+            restarted[unit.name] = time.monotonic()
             transport.run(host, arguments, _restart(unit))
     version = f"{engine} {restored['version']}"
-    if not all(health.wait_until_it_answers(state, host, arguments, unit) for unit in units):
+    if not all(
+        health.wait_until_it_answers(state, host, arguments, unit, restarted.get(unit.name))
+        for unit in units
+    ):
         return False, f"{version} was put back with the settings that it had, but does not answer"
     for unit in units:
-        health.measure(state, host, arguments, unit)
+        health.measure(state, host, arguments, unit, restarted.get(unit.name))
     return True, f"{version} serves again, with the settings that it had"

@@ -9,7 +9,7 @@
   have real files, in data/
 - commands: it knows neither `_stdin` nor our HostCommand, and a program that travels packed would
   make every case depend on its source. `python3 -c '<put.py>'` stands for remote/put.py, and
-  `<the note>` for all that a machine notes of a version
+  `<the note>` for all that a machine notes of a version, `<now>` for the time of a run
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ def _argument(value: Any) -> Any:
         return str(value)
     if isinstance(value, Version):
         return f"{value.engine} {value.software.version}"
+    if isinstance(value, float):
+        return "<now>"
     if callable(value):
         return value.__name__
     return value.name if is_dataclass(value) else value

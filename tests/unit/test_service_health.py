@@ -76,6 +76,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
                 lines = [json.dumps(figures)]
             else:
                 assert "journalctl" in command
+                if "--since -" in command:
+                    said.append(command.split("--since ")[1].split()[0])
             ok = "<measure.py>" not in command or figures is not None
             error = "" if ok else "HTTP status 500"
             return ok, SimpleNamespace(stdout_lines=lines, stderr=error)
@@ -91,12 +93,12 @@ class _Logger:
         self.info = self.warning = self.error = said.append
 
 
-def _wait() -> bool:
-    return health.wait_until_it_answers(None, HOST, {}, UNIT)  # type: ignore[arg-type]
+def _wait(restarted: float | None = None) -> bool:
+    return health.wait_until_it_answers(None, HOST, {}, UNIT, restarted)  # type: ignore[arg-type]
 
 
 def _measure() -> bool:
-    return health.measure(None, HOST, {}, UNIT)  # type: ignore[arg-type]
+    return health.measure(None, HOST, {}, UNIT, None)  # type: ignore[arg-type]
 
 
 def _figures(speed: float) -> dict[str, Any]:
@@ -159,6 +161,17 @@ def test_of_an_unknown_failure_the_last_lines_are_shown(machine: Machine) -> Non
     assert not _wait()
     assert said[:-1] == [f"  line {n}" for n in range(280, 300)]
     assert said[-1].endswith(f"stopped: it is failed. Its journal: journalctl -u {UNIT.name}")
+
+
+def test_what_keeps_stopping_is_explained_by_all_that_it_said(machine: Machine) -> None:
+    """The latest start may have said nothing yet."""
+    starting = {"active": "activating", "answer": "no answer"}
+    tries = [{**starting, "restarts": str(n)} for n in (0, 0, 1, 1, 2, 2, 3)]
+    said = machine(*tries, journal="E couldn't bind HTTP server socket")
+    assert not _wait(restarted=-5.0)
+    since, _, reason = said
+    assert since == "-9.0s"  # 5 s before the first look, 3 s of looking, 1 s under way
+    assert reason.startswith(f"{UNIT.name} keeps stopping. Another process has port 8080")
 
 
 def test_what_waiting_cannot_change_is_not_waited_for(machine: Machine) -> None:
