@@ -110,7 +110,7 @@ def serving(server: Server) -> Iterator[Server]:
 
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listening.daemon_threads = True
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
     server.url = f"http://127.0.0.1:{listening.server_address[1]}"
     try:
         yield server
@@ -153,10 +153,10 @@ def measured(tmp_path: Path) -> Measured:
 
 
 def test_the_pace_of_the_tokens_is_measured(measured: Measured) -> None:
-    figures, server = measured(pace=0.02)
-    assert 25 < figures["tokens_per_second"] < 50
+    figures, server = measured(pace=0.05)
+    assert 8 < figures["tokens_per_second"] <= 20
     assert figures["tokens"] < 256, "it gives up after some seconds"
-    assert figures["first_token_ms"] >= 20
+    assert figures["first_token_ms"] >= 50
     assert (figures["digest"], figures["context"]) == ("0123", 4096)
     assert figures["at"].endswith("+00:00")
     asked = server.asked[0]
@@ -170,9 +170,9 @@ def test_pieces_of_several_tokens_are_counted_by_the_server(measured: Measured) 
 
 
 def test_a_model_that_ends_by_itself_is_measured_as_far_as_it_came(measured: Measured) -> None:
-    figures, _ = measured(engine="ollama", pace=0.02, ends=5)
+    figures, _ = measured(engine="ollama", pace=0.1, ends=5)
     assert figures["tokens"] == 5
-    assert 25 < figures["tokens_per_second"] < 50
+    assert 4 < figures["tokens_per_second"] <= 10
 
 
 def test_one_token_alone_counts_with_the_time_it_took(measured: Measured) -> None:

@@ -141,7 +141,8 @@ def test_another_source_helps_out(tmp_path: Path) -> None:
     with serving(Hub(without, corrupt={"sub/model.bin": 99})) as one, serving(Hub(FILES)) as two:
         fetch(request(tmp_path, FILES, one, two))
         assert_there(tmp_path, FILES)
-        assert sorted(path for path, _ in two.asked) == ["other.bin", "sub/model.bin"]
+        # It may have helped with more, while the first one was busy.
+        assert {"other.bin", "sub/model.bin"} <= {path for path, _ in two.asked}
 
 
 @pytest.mark.parametrize(

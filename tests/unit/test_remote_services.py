@@ -151,7 +151,7 @@ def test_a_server_without_models_has_to_answer_at_all(tmp_path: Path) -> None:
     good = servers[0].server_port
     try:
         for server in servers:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         answers = [
             services._answer({"url": f"http://127.0.0.1:{server.server_port}", "model": None})
             for server in servers
