@@ -10,7 +10,7 @@ from pyinfra import config
 from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.facts.plan import current_plan
 from deploys.operations import host_lock
-from deploys.stages import amd, base, nvidia, peers, state, weights
+from deploys.stages import amd, base, nvidia, peers, services, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -40,6 +40,8 @@ if plan.uses("ollama"):
 peers.share()
 weights.fetch()
 
+# What is planned no more leaves its port, memory and cards to what is.
+services.retire()
 if plan.uses("llama.cpp"):
     llama_cpp.start()
 if plan.uses("vllm"):

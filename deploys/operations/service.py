@@ -1,4 +1,4 @@
-"""Servers as systemd units: written, verified, started, seen to be healthy; or taken away."""
+"""Servers as systemd units: written, verified, started, seen to be healthy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deploys.planning import render
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.software import Software
 
-_WANTS = "/etc/systemd/system/multi-user.target.wants"
+WANTS = "/etc/systemd/system/multi-user.target.wants"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def running(
         host.noop("all services run and answer")
         return
     if switched:
-        yield HostCommand(versions.smoke, switched)
+        yield HostCommand(_smoke_or_go_back, switched)
     if missing:
         yield from _configure(missing)
     reload = any(state.reload == "yes" for state in found.values())
@@ -152,32 +152,6 @@ def running(
         yield versions.proven(unproven)
 
 
-@operation()
-def absent(
-    unit: str, paths: Sequence[str], systemd: bool = True
-) -> Generator[PyinfraCommand, None, None]:
-    """
-    Have a service stopped and everything of it gone.
-
-    + unit: its name
-    + paths: unit file, configuration and folders of its own; they are removed with all in them
-    + systemd: False in a tree that is being made into an image
-    """
-    found = host.get_fact(Entries, paths=(*paths, f"{_WANTS}/{unit}"))
-    if not found:
-        host.noop(f"there is no {unit}")
-        return
-    now = ["--now"] if systemd else []
-    yield StringCommand(
-        # Half of it may be gone; what is left is removed next.
-        *("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>/dev/null", "||", "true")
-    )
-    there = [path for path in (*paths, f"{_WANTS}/{unit}") if path in found]
-    yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
-    if systemd:
-        yield StringCommand("systemctl", "daemon-reload")
-
-
 def _restart(unit: Unit) -> StringCommand:
     name = QuoteString(unit.name)
     return StringCommand(
@@ -191,7 +165,7 @@ def _in_an_image(
     units: Sequence[Unit], missing: list[files.Entry]
 ) -> Generator[PyinfraCommand, None, None]:
     """Configured and enabled; the first boot starts them."""
-    wanted = {f"{_WANTS}/{unit.name}": unit.name for unit in units}
+    wanted = {f"{WANTS}/{unit.name}": unit.name for unit in units}
     enabled = host.get_fact(Entries, paths=tuple(wanted))
     if missing:
         yield from _configure(missing)
@@ -236,6 +210,16 @@ def _checked(
     if version:
         return HostCommand(_or_go_back, check, unit, restarted, version)
     return HostCommand(check, unit, restarted)
+
+
+def _smoke_or_go_back(state: State, host: Host, arguments: Any, version: Version) -> bool:
+    """Whether a version runs at all. If not, a service that was to leave the plan serves again."""
+    if versions.smoke(state, host, arguments, version):
+        return True
+    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    if before:
+        logger.error(f"{host.print_prefix}{before}.")
+    return False
 
 
 def _or_go_back(

@@ -150,6 +150,7 @@ class Machine:
     + holders: processes that have a GPU open
     + addresses: its IP addresses, without those that lead nowhere else (loopback, link-local)
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
+    + served: units of model servers that an earlier run has set up, and that are enabled or run
     + broken_packages: left half installed by an interrupted dpkg
     + stored: bytes that already lie in each model's folder below the data root
     + systemd: a booted machine, not a tree that is being made into an image
@@ -181,6 +182,7 @@ class Machine:
     driver: Driver = Driver()
     xids: tuple[str, ...] = ()
     holders: tuple[Holder, ...] = ()
+    served: tuple[str, ...] = ()
     broken_packages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     stored: dict[str, int] = field(default_factory=dict)
@@ -201,6 +203,7 @@ class Machine:
                 "features": tuple(data.get("features", ())),
                 "xids": tuple(data.get("xids", ())),
                 "addresses": tuple(data.get("addresses", ())),
+                "served": tuple(data.get("served", ())),
                 "broken_packages": tuple(data.get("broken_packages", ())),
                 "ports": {int(port): owner for port, owner in data["ports"].items()},
             }

@@ -148,6 +148,7 @@ class HostPlan:
 
     + lane: versions that go together on this kind of GPU
     + driver: what the GPUs need to work; None without GPUs, or where it is refused
+    + retired: units that an earlier run has set up for services which are planned no more
     + peer: None where weights are not shared
     + refusals: why it is not carried out; those of a service do not hold up the machine's stages
     """
@@ -164,6 +165,7 @@ class HostPlan:
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
+    retired: tuple[str, ...] = ()
     peer: Peer | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -197,7 +199,7 @@ class HostPlan:
     def deployed(self) -> dict[str, Any]:
         """What is true of the machine once this is carried out; the same in every later run."""
         plan = self.to_json()
-        del plan["refusals"], plan["warnings"], plan["lane"]
+        del plan["refusals"], plan["warnings"], plan["lane"], plan["retired"]
         # Which machines there are beside this one says nothing of what it has become.
         for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
             del weights["peers"]

@@ -61,16 +61,18 @@ def resolve(
     against.unless(None, _check_system, machine)
     against.all_of(health.refusals(machine))
     services, weights = _with_weights(profile, site, locks, against)
+    units = [_unit(service) for service in profile.services]
+    retired = tuple(unit for unit in machine.served if unit not in units)
     peer = against.unless(None, peers.peer_of, site, machine)
     weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
-        against.all_of(_refusals(service, gpu, lane, machine), service.name)
+        against.all_of(_refusals(service, gpu, lane, machine, retired), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
     placements = place_all(
         [(service, model_of(service), sizes[model_of(service).key]) for service in services],
         gpu,
-        cards_of(machine, gpu, ours=[_unit(service) for service in services]),
+        cards_of(machine, gpu, ours=[*units, *retired]),
         machine,
     )
     for placement in placements:
@@ -97,6 +99,7 @@ def resolve(
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        retired=retired,
         peer=peer,
         refusals=tuple(against.refusals),
         warnings=(
@@ -158,10 +161,14 @@ def _with_weights(
 
 
 def _refusals(
-    service: Service, gpu: Accelerator | None, lane: Lane, machine: Machine
+    service: Service,
+    gpu: Accelerator | None,
+    lane: Lane,
+    machine: Machine,
+    retired: Sequence[str],
 ) -> Iterator[Refusal]:
     owner = machine.ports.get(service.port)
-    if owner is not None and owner != _unit(service):
+    if owner is not None and owner not in (_unit(service), *retired):
         yield Refusal(
             f"Service {service.name}: port {service.port} is taken by {owner or 'a process'}",
             "Stop that process, or give the service another port",

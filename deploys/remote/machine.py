@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import addresses, driver, pci
+from . import addresses, driver, pci, served
 from .processes import ports_and_holders
 from .reading import read
 
@@ -82,6 +82,7 @@ def main() -> int:
         "addresses": addresses.own(),
         "ports": ports,
         "holders": holders,
+        "served": served.units(),
         "nvswitches": pci.nvswitches(),
         "systemd": Path("/run/systemd/system").is_dir(),
         "python": platform.python_version(),

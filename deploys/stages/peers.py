@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.facts.plan import current_plan
-from deploys.operations import files, service, webserver
+from deploys.operations import files, gone, service, webserver
 from deploys.operations.files import Directory, File
 from deploys.operations.service import Unit
 from deploys.planning import peers, render
@@ -39,7 +39,7 @@ def share() -> None:
             systemd=plan.systemd,
         )
     else:
-        service.absent(
+        gone.unit(
             name="Give the weights to nobody else",
             unit=peers.UNIT,
             paths=(*render.PEER_FILES, peers.folder_of(plan.site)),

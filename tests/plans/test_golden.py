@@ -87,12 +87,13 @@ def test_the_cpu_class_alone_succeeds_and_would_change_the_machine() -> None:
     assert alone.returncode == 0, alone.stderr
     plan = json.loads(alone.stdout)["plan"]
     changing = [each["name"] for each in plan if each["hosts_with_change"] == ["@fake/cpu-01"]]
-    # Taking the lock is no change, a @fake machine has no kernel settings, and its site neither
-    # tokens nor peers.
+    # Taking the lock is no change, a @fake machine has no kernel settings and serves nothing yet,
+    # and its site has neither tokens nor peers.
     unchanged = {
         "Keep other runs away from this machine",
         "Base | Apply the kernel settings",
         "Peers | Give the weights to nobody else",
+        "Services | Stop what is planned no more",
         "Weights | Write the tokens of the hubs, for root alone",
     }
     assert {each["name"] for each in plan} - set(changing) == unchanged

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploys.planning import page
 from deploys.planning.builds import Build
 from deploys.planning.catalogue import CATALOGUE
 from deploys.planning.locks import Locks
+from deploys.planning.machine import Holder
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
@@ -29,11 +31,14 @@ from tests.unit.plan_examples import (
     profile,
     service,
 )
-from tests.unit.render_examples import PLANS, V100
+from tests.unit.render_examples import PLANS, V100, WITH_KEYS
 
 ACCEPTED: dict[str, Callable[[], HostPlan]] = {
     "our own unit holds the port": lambda: plan(
         machine=machine(ports={8080: "llama-server@tiny.service"})
+    ),
+    "a service that is planned no more holds the port": lambda: plan(
+        machine=machine(ports={8080: "vllm@tiny.service"}, served=("vllm@tiny.service",))
     ),
     "the bytes are on the disk already": lambda: plan(
         machine=machine(disks=(disk(GIB // 2),), stored={"tiny": 3 * GIB})
@@ -320,3 +325,22 @@ def test_a_plan_never_exceeds_the_machine_and_a_refusal_is_the_only_way_to_say_s
 
 
 PINS = Locks(artifacts=locks().artifacts)
+
+
+def test_what_is_planned_no_more_is_stopped_and_counts_as_gone() -> None:
+    bare = PLANS["on cards"]
+    service, second = bare.services
+    old = "llama-server@old.service"
+    busy = replace(
+        V100,
+        gpus=tuple(replace(gpu, memory=32 * GIB, used=31 * GIB) for gpu in V100.gpus),
+        holders=(Holder(pid=7, name="llama-server", unit=old),),
+        ports={service.port: old},
+        served=(old, second.unit),
+    )
+    made = plan(bare.profile, machine=busy, pins=WITH_KEYS)
+    assert made.retired == (old,)
+    assert [each.placement for each in made.services] == [service.placement, second.placement]
+    # What the machine becomes does not depend on what it was.
+    assert made.deployed() == bare.deployed()
+    assert f"stops     {old}" in page.of("machine-01", busy, made)

@@ -112,13 +112,18 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "another port",
     ),
     "port of another service of ours": (
-        lambda: attempt(machine=machine(ports={8080: "llama-server@other.service"})),
+        lambda: attempt(
+            profile(service(), service(name="other", port=8081)),
+            machine=machine(
+                ports={8080: "llama-server@other.service"}, served=("llama-server@other.service",)
+            ),
+        ),
         "port 8080 is taken by llama-server@other.service",
         "another port",
     ),
-    "port of a unit of ours that another engine made": (
-        lambda: attempt(machine=machine(ports={8080: "vllm@tiny.service"})),
-        "port 8080 is taken by vllm@tiny.service",
+    "port of an engine that somebody else has set up": (
+        lambda: attempt(machine=machine(ports={8080: "ollama.service"})),
+        "port 8080 is taken by ollama.service",
         "another port",
     ),
     "replicas on llama.cpp": (
