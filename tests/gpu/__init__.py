@@ -17,6 +17,12 @@ How fast a service of such a model is, is measured where `deploys/full.py` made 
     python -m tests.gpu speed --settings /etc/modelrack/services/<service>.env \
         --programs /opt/modelrack/engines/llama.cpp/current/bin --output speed.json
 
+vLLM makes its weights up itself, so it needs neither disk nor deploy: any environment that has it,
+and beside it PyYAML, Jinja2 and this folder. About four minutes for each network and way:
+
+    python -m tests.gpu vllm --python /opt/vllm/bin/python --folder /tmp/vllm --output vllm.json \
+        --networks qwen2.5-32b-awq --ways how-to balanced
+
 tests/unit/test_gpu_results.py and test_gpu_speed.py read what is in results/. The result of 2xh100
 is of three cases, in which layers are dealt to two cards.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.gpu TASK`: build, write, run, speed."""
+"""`python -m tests.gpu TASK`: build, write, run, speed, vllm."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import building, measure, speed, surroundings, synthetic
+from tests.gpu import building, measure, speed, surroundings, synthetic, vllm_speed
 from tests.gpu.measure import Case, ServerError
+from tests.gpu.networks import NETWORKS
 from tests.gpu.shapes import SHAPES, Shape
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,6 +53,11 @@ def main() -> int:
         for name in arguments.models:
             _write(SHAPES[name], arguments.folder)
         return 0
+    if arguments.task == "vllm":
+        named = {name: NETWORKS[name] for name in arguments.networks or NETWORKS}
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        given = (arguments.python, named, arguments.folder, arguments.output)
+        return 1 if vllm_speed.measure(*given, chosen=arguments.ways) else 0
     if arguments.task == "speed":
         speed.measure(arguments.settings, arguments.programs, arguments.output)
         return 0
@@ -128,6 +134,14 @@ def _arguments() -> argparse.Namespace:
     fast.add_argument("--settings", type=Path, required=True, help="/etc/modelrack/services/….env")
     fast.add_argument("--programs", type=Path, required=True, help="…/llama.cpp/current/bin")
     fast.add_argument("--output", type=Path, required=True)
+    vllm = tasks.add_parser("vllm", help="measure vLLM as planned, beside what how-tos set")
+    vllm.add_argument("--python", type=Path, required=True, help="of an environment that has vLLM")
+    vllm.add_argument("--folder", type=Path, required=True, help="for configurations and logs")
+    vllm.add_argument("--networks", nargs="*", choices=NETWORKS, default=[])
+    vllm.add_argument(
+        "--ways", nargs="*", choices=("how-to", "balanced", "latency", "throughput"), default=[]
+    )
+    vllm.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 
 

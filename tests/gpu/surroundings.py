@@ -15,29 +15,43 @@ _FIELDS = (
 )
 
 
-def of(server: Path, options: Sequence[str]) -> dict[str, Any]:
-    """What a result begins with; `options` are those that the server was compiled with."""
+def of_machine(with_cards: bool = True) -> dict[str, Any]:
+    """What a result begins with: the day and the machine."""
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    return {
+        "date": date.today().isoformat(),
+        "machine": {
+            **(_cards() if with_cards else {}),
+            "cpu": cpu,
+            "kernel": Path("/proc/sys/kernel/osrelease").read_text().strip(),
+        },
+    }
+
+
+def _cards() -> dict[str, Any]:
+    """The first of the cards, how many there are, and what their driver brings."""
     cards = subprocess.run(
         ["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"],
         **{"capture_output": True, "text": True, "check": True},
     ).stdout.splitlines()
     said = subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout
     cuda = next((word for word in said.split("CUDA Version:")[1:]), "").split()
-    cpu = next(
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    )
+    return {
+        **dict(zip(_FIELDS.split(","), cards[0].split(", "), strict=True)),
+        "cards": len(cards),
+        "driver_cuda": cuda[0] if cuda else None,
+    }
+
+
+def of(server: Path, options: Sequence[str]) -> dict[str, Any]:
+    """The same, and a llama.cpp that was compiled with these options."""
     version = subprocess.run([server, "--version"], capture_output=True, text=True)
     return {
-        "date": date.today().isoformat(),
-        "machine": {
-            **dict(zip(_FIELDS.split(","), cards[0].split(", "), strict=True)),
-            "cards": len(cards),
-            "driver_cuda": cuda[0] if cuda else None,
-            "cpu": cpu,
-            "kernel": Path("/proc/sys/kernel/osrelease").read_text().strip(),
-        },
+        **of_machine(),
         "engine": {
             "name": "llama.cpp",
             "commit": building.COMMIT,

@@ -1,0 +1,241 @@
+"""How fast vLLM is with the settings that a machine would get, beside those of the how-tos.
+
+Nothing but the weights is made up: the machine is asked what it is, planned for, the settings are
+rendered, and vLLM's own server is started with them and asked over HTTP.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploys.facts import locks
+from deploys.planning import render
+from deploys.planning.machine import Machine
+from deploys.planning.profile import HostProfile, Performance, Service
+from deploys.planning.resolve import resolve
+from deploys.planning.site import Site
+from tests.gpu import surroundings
+from tests.gpu.measure import ServerError
+from tests.gpu.networks import Network
+
+NAME, PORT, CONTEXT = "bench", 18000, 8192
+# Requests at a time, tokens of the prompt, tokens of the answer.
+REQUESTS = ((1, 64, 256), (8, 64, 256), (64, 64, 256), (256, 64, 256))
+# Seconds that a start may take: kernels are tried out, compiled and captured.
+PATIENCE = 420
+# Which words are special to a parser is a matter of the real tokenizer.
+_ABOUT_WORDS = ("reasoning-parser", "enable-auto-tool-choice", "tool-call-parser")
+# Of the folders of a deployed engine, which is not what is started here.
+_DEPLOYED = ("CUDA_HOME", "MODELRACK_WEIGHTS", "MODELRACK_DIGEST")
+_TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
+# So that no two prompts are alike.
+_FRESH = itertools.count()
+_GIB = re.compile(r"(Available KV cache memory|Model loading took):? ([\d.]+) GiB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to run a network.
+
+    + settings: of vLLM, by their names in its YAML
+    + environment: of its processes, beside what is there
+    + kv_tokens: what the ledger says that the cache holds; None where nothing was planned
+    """
+
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+    kv_tokens: int | None
+
+
+def this_machine() -> Machine:
+    """What a deploy would find here."""
+    command = [sys.executable, "-m", "deploys.remote.machine", "modelrack-facts-machine", "/"]
+    said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    return Machine.from_json(json.loads(said))
+
+
+def ways(network: Network, machine: Machine, gpu: str | None) -> dict[str, Way]:
+    """As the how-tos have it, and as it is planned for each thing that settings may favour."""
+    found = {"how-to": Way(settings=network.how_to, environment={}, kv_tokens=None)}
+    kinds: tuple[Performance, ...] = ("balanced", "latency", "throughput")
+    return found | {kind: _planned(network, machine, gpu, kind) for kind in kinds}
+
+
+def _planned(network: Network, machine: Machine, gpu: str | None, kind: Performance) -> Way:
+    # No place to fetch it from is asked for, but a plan wants one.
+    model = replace(network.model, modelscope="made/up", huggingface=None)
+    service = Service(
+        name=NAME, engine="vllm", model=model, port=PORT, context=CONTEXT, performance=kind
+    )
+    profile = HostProfile(gpu=gpu, gpus=len(machine.gpus) if gpu else 0, services=(service,))
+    # Weights that are made up need no disk.
+    roomy = replace(machine, disks=tuple(replace(disk, free=1 << 50) for disk in machine.disks))
+    plan = resolve(profile, Site(), roomy, locks.read(Site().locks))
+    if plan.refusals:
+        raise ValueError("; ".join(map(str, plan.refusals)))
+    (planned,) = plan.services
+    rendered, _ = render.service(plan, planned)
+    text = {Path(file.path).suffix: file.content for file in rendered}
+    settings = yaml.safe_load(text[".yaml"])
+    lines = [line for line in text[".env"].splitlines() if line and line[0] != "#"]
+    environment = dict(line.split("=", 1) for line in lines)
+    return Way(
+        settings={key: value for key, value in settings.items() if key not in _ABOUT_WORDS},
+        environment={key: value for key, value in environment.items() if key not in _DEPLOYED},
+        kv_tokens=planned.placement.ledger.kv_tokens,
+    )
+
+
+def measure(
+    python: Path,
+    networks: Mapping[str, Network],
+    folder: Path,
+    output: Path,
+    *,
+    chosen: Sequence[str] = (),
+    gpu: str | None = "H200",
+    requests: Sequence[tuple[int, int, int]] = REQUESTS,
+) -> int:
+    """Every network in each of the chosen ways; what is known is written after each of them.
+
+    + python: of an environment that has vLLM
+    + folder: for configurations and logs
+
+    Returns how many did not come to an end.
+    """
+    machine, failed = this_machine(), 0
+    result = {**surroundings.of_machine(gpu is not None), "engine": _engine(python), "runs": []}
+    for name, network in networks.items():
+        network.write(folder / name)
+        for who, way in ways(network, machine, gpu).items():
+            if chosen and who not in chosen:
+                continue
+            run = {"network": name, "who": who, "settings": {**way.settings}}
+            try:
+                run |= _run(python, folder / name, way, folder / f"{name}-{who}", requests)
+                run["planned_kv_tokens"] = way.kv_tokens
+            except ServerError as error:
+                run["failed"], failed = str(error).splitlines()[-1:], failed + 1
+                print(error, file=sys.stderr, flush=True)
+            print(json.dumps(run), flush=True)
+            result["runs"].append(run)
+            output.write_text(json.dumps(result, indent=1) + "\n")
+    return failed
+
+
+def _engine(python: Path) -> dict[str, str]:
+    asked = "import json, torch, vllm; print(json.dumps([vllm.__version__, torch.__version__]))"
+    said = subprocess.run([python, "-c", asked], stdout=subprocess.PIPE, check=True).stdout
+    vllm, torch = json.loads(said.splitlines()[-1])
+    return {"name": "vllm", "version": vllm, "torch": torch}
+
+
+def _run(
+    python: Path,
+    model: Path,
+    way: Way,
+    beside: Path,
+    requests: Sequence[tuple[int, int, int]],
+) -> dict[str, Any]:
+    """Start, ask and stop one server."""
+    here = {"model": str(model), "served-model-name": [NAME], "host": "127.0.0.1", "port": PORT}
+    settings, log = beside.with_suffix(".yaml"), beside.with_suffix(".log")
+    settings.write_text(yaml.safe_dump({**way.settings, **here, "load-format": "dummy"}))
+    command = [python, "-m", "vllm.entrypoints.openai.api_server", "--config", settings]
+    begun = time.monotonic()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **way.environment},
+            **{"stdout": file, "stderr": file, "start_new_session": True},
+        )
+    try:
+        _wait(process, log)
+        ready = time.monotonic() - begun
+        # The first answers compile and capture what the others use.
+        for number, prompt, _ in requests:
+            _ask(number, prompt, 16)
+        found = [_rate(*each) for each in requests]
+    finally:
+        # Its workers are processes of their own.
+        subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)], check=False)
+        process.wait()
+    return {
+        "seconds_to_ready": round(ready, 1),
+        **reported(log.read_text(errors="replace")),
+        "requests": found,
+    }
+
+
+def reported(log: str) -> dict[str, Any]:
+    """What vLLM says of memory: tokens that its cache holds, GiB of cache and of weights."""
+    tokens = _TOKENS.search(log)
+    sizes = dict(_GIB.findall(log))
+    return {
+        "kv_tokens": int(tokens[1].replace(",", "")) if tokens else None,
+        "kv_gib": float(sizes.get("Available KV cache memory", 0)) or None,
+        "weights_gib": float(sizes.get("Model loading took", 0)) or None,
+    }
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise ServerError("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
+
+
+def _rate(requests: int, prompt: int, answer: int) -> dict[str, Any]:
+    begun = time.monotonic()
+    _ask(requests, prompt, answer)
+    seconds = time.monotonic() - begun
+    return {
+        "requests": requests,
+        "prompt": prompt,
+        "answer": answer,
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(requests * answer / seconds, 2),
+    }
+
+
+def _ask(requests: int, prompt: int, answer: int) -> None:
+    """As many requests at once, each of so many tokens, none of them seen before."""
+    began = next(_FRESH)
+
+    def one(slot: int) -> None:
+        tokens = [2 + (began * 104_729 + slot * 7919 + n * 31) % 250 for n in range(prompt)]
+        body = {"model": NAME, "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{PORT}/v1/completions",
+            json.dumps({**body, "temperature": 0}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=240) as reply:
+                usage = json.load(reply)["usage"]
+        except OSError as error:
+            raise ServerError(f"a request failed: {error}") from error
+        if (usage["prompt_tokens"], usage["completion_tokens"]) != (prompt, answer):
+            raise ServerError(f"asked {prompt} + {answer} tokens, got {usage}")
+
+    with ThreadPoolExecutor(requests) as pool:
+        list(pool.map(one, range(requests)))
