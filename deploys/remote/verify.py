@@ -1,8 +1,9 @@
 """Whether a model directory still holds what was proven: every byte is read, times do not matter.
 
-A processor's core hashes more slowly than a good disk reads, so there is a thread for each core. A
-merged file is shared out among them by its shards: the header of each is kept, the rest is a
-stretch of the file, and what digest both make together has been said by the hub.
+A processor's core hashes more slowly than a good disk reads, so all cores do: two threads for each,
+one of which may wait for the disk. A merged file is shared out among them by its shards: the header
+of each is kept, the rest is a stretch of the file, and what digest both make together has been said
+by the hub.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class _Stretch:
 def problems(found: Manifest, directory: Path, on_bytes: OnBytes) -> list[str]:
     """What has other content than recorded, a sentence each; `on_bytes` hears what was read."""
     merged, stretches = _shared_out(found, directory)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
         wholes = pool.map(
             lambda each: _problem(each, directory, on_bytes),
             [each for each in found.files if each is not merged],

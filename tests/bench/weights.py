@@ -141,13 +141,17 @@ def _run_ours(work: Path, server: Nginx, way: Way) -> str:
 
 
 def _run_verify(work: Path, server: Nginx, ways: dict[str, Way]) -> None:
-    """What `_run_ours` has left, read from the disk: with its digest, and for nothing."""
+    """What `_run_ours` has left, read from the disk: with its digest, and for nothing.
+
+    Each is the first to read it once, and the last: memory that nobody had for a while costs more.
+    """
     merged = work / "target" / "merged.gguf"
     verify = ["python3", str(work / "modelrack.pyz"), "weights", "verify", "--deep"]
-    for key, title, command in (
-        ("verify", "verify --deep", [*verify, str(merged.parent)]),
-        ("read", "dd to nowhere", ["dd", f"if={merged}", "of=/dev/null", "bs=1M"]),
-    ):
+    commands = {
+        ("verify", "verify --deep"): [*verify, str(merged.parent)],
+        ("read", "dd to nowhere"): ["dd", f"if={merged}", "of=/dev/null", "bs=1M"],
+    }
+    for (key, title), command in (*commands.items(), *reversed(commands.items())):
         way = ways.setdefault(key, Way(title))
         way.runs.append(measure(work, server.folder, [command]))
 
