@@ -175,7 +175,8 @@ def _known(unit: Unit, lines: Sequence[str]) -> failures.Explained | None:
 def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) -> list[str]:
     """What it said since this run restarted it; what was said before may be long put right.
 
-    systemd may have started it several times since, and the latest has perhaps said nothing yet.
+    systemd may have started it several times since; the time that it gives is that of the latest
+    try, which may have said nothing yet.
     """
     name = QuoteString(unit.name)
     if restarted is None:

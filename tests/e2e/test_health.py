@@ -151,9 +151,9 @@ def declare(rack: Rack, floor: float) -> None:
             "chat template",
             "The chat template that comes with the model is missing or broken",
         ),
-        # Seen while the next start has not come so far yet.
+        # Said a while before systemd takes the start for failed, as by what ends its workers first.
         (
-            "EnvironmentFile=/etc/odd.env\nExecStartPre=/bin/sleep 1\n",
+            "EnvironmentFile=/etc/odd.env\nExecStopPost=/bin/sleep 1.5\n",
             "unknown value for --flash-attn: 'maybe'",
             "The installed llama.cpp does not take a setting that it was given",
         ),
