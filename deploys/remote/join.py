@@ -116,7 +116,7 @@ class _Joining:
         spec = self._spec()
         for each, file in zip(self._whole.parts, spec.files):
             if SHARD_NAME.fullmatch(file.path):
-                replace(head_of(spec, file), each.header)
+                replace(head_of(spec.directory, file), each.header)
         return spec, [record, *work.others]
 
     def _copy(self, pipe: Pipe, part: Part) -> str:

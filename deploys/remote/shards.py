@@ -21,7 +21,7 @@ from .follow import Follower
 from .gguf import Header, padded
 from .journal import Entry
 from .manifest import Record
-from .merge import lay_out
+from .merge import Layout, lay_out
 from .source import Patience, Source
 from .spec import File, Spec, owner_ids, take_ownership
 from .stream import stream
@@ -44,7 +44,9 @@ class Merging:
     ) -> None:
         self._spec, self.files, self._run = spec, shards, run
         self._open_sources = open_sources
-        self._heads = [Head(head_of(spec, file), file, run.patience, run.stop) for file in shards]
+        self._heads = [
+            Head(head_of(spec.directory, file), file, run.patience, run.stop) for file in shards
+        ]
         found = self._read_heads()
         self._headers = [header for _, header in found]
         self._prefixes = [prefix for prefix, _ in found]
@@ -220,14 +222,21 @@ def part_of(spec: Spec) -> Path:
     return spec.directory / f"{spec.output}.part"
 
 
-def head_of(spec: Spec, file: File) -> Path:
-    """Where the first bytes of a shard are kept."""
-    return kept_head(spec.directory, file)
-
-
-def kept_head(directory: Path, file: File) -> Path:
-    """The same, for a model directory."""
+def head_of(directory: Path, file: File) -> Path:
+    """Where a model directory keeps the first bytes of a shard."""
     return directory / ".fetch" / f"{state_name(file)}.head"
+
+
+def kept(directory: Path, shards: Sequence[File]) -> tuple[list[bytes], Layout]:
+    """The headers that are kept of all shards of a merged file, and how that is laid out.
+
+    OSError, NotGguf or Short where they are not there or damaged; Failure where they do not fit.
+    """
+    found = [head_of(directory, file).read_bytes() for file in shards]
+    headers = [gguf.scan(data, file.path) for data, file in zip(found, shards)]
+    layout = lay_out(list(zip(shards, headers)))
+    ends = [min(header.data_offset, file.size) for header, file in zip(headers, shards)]
+    return [data[:end] for data, end in zip(found, ends)], layout
 
 
 def state_name(file: File) -> str:

@@ -22,9 +22,9 @@ from typing import Any
 
 from . import gguf
 from .durable import replace
-from .merge import lay_out, shards_of
+from .merge import shards_of
 from .ranges import Range
-from .shards import head_of
+from .shards import head_of, kept
 from .spec import File, Spec
 
 # Seconds between two reports with news, and between two that only show that this fetch is alive.
@@ -64,7 +64,7 @@ class Share:
             held = self._held[file.sha256]
             held.head, held.place = head, place
         if head:
-            _link(head_of(self._spec, file), self._folder / f"{file.sha256}.head")
+            _link(head_of(self._spec.directory, file), self._folder / f"{file.sha256}.head")
         _link(body, self._folder / file.sha256)
 
     def holds(self, file: File, have: Iterable[Range]) -> None:
@@ -80,11 +80,9 @@ class Share:
             self.lies_in(file, place / file.path)
         # Without the headers, shards cannot be given: the merged file has another one.
         with contextlib.suppress(OSError, gguf.NotGguf, gguf.Short):
-            heads = [gguf.scan(head_of(spec, file).read_bytes(), file.path) for file in shards]
-            places = lay_out(list(zip(shards, heads))).places if shards else ()
-            for file, head, at in zip(shards, heads, places):
-                body = place / (spec.output or "")
-                self.lies_in(file, body, head=min(head.data_offset, file.size), place=at)
+            heads, layout = kept(place, shards) if shards else ([], None)
+            for file, head, at in zip(shards, heads, layout.places if layout else ()):
+                self.lies_in(file, place / (spec.output or ""), head=len(head), place=at)
             plain += shards
         for file in plain:
             self.holds(file, ((0, file.size),) if file.size else ())

@@ -19,8 +19,8 @@ from . import gguf
 from .content import OnBytes, nobody, sha256_of, update_from
 from .failure import Failure
 from .manifest import Manifest, Record
-from .merge import lay_out, shards_of
-from .shards import kept_head
+from .merge import shards_of
+from .shards import kept
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,7 @@ def _shared_out(found: Manifest, directory: Path) -> tuple[Record | None, Sequen
         return None, ()
     try:
         shards, _ = shards_of(found.sources)
-        kept = [kept_head(directory, file).read_bytes() for file in shards]
-        headers = [gguf.scan(data, file.path) for data, file in zip(kept, shards)]
-        layout = lay_out(list(zip(shards, headers)))
+        heads, layout = kept(directory, shards)
         size = (directory / merged[0].path).stat().st_size
     except (OSError, Failure, gguf.NotGguf, gguf.Short):
         return None, ()  # merged from pieces, say, which have no headers
@@ -80,8 +78,7 @@ def _shared_out(found: Manifest, directory: Path) -> tuple[Record | None, Sequen
     def stretches() -> Iterator[_Stretch]:
         yield _Stretch(b"", 0, len(layout.header), hashlib.sha256(layout.header).hexdigest())
         ends = [*layout.places[1:], layout.size]
-        for file, data, header, start, end in zip(shards, kept, headers, layout.places, ends):
-            head = data[: min(header.data_offset, file.size)]
+        for file, head, start, end in zip(shards, heads, layout.places, ends):
             stop = start + file.size - len(head)
             yield _Stretch(head, start, stop, file.sha256)
             yield _Stretch(b"", stop, end, hashlib.sha256(bytes(end - stop)).hexdigest())

@@ -38,6 +38,11 @@ class Run:
         return operations
 
     @property
+    def changed(self) -> list[str]:
+        """Names of the operations that had something to change, likewise."""
+        return [entry["name"] for entry in self.operations if not entry["no_change"]]
+
+    @property
     def commands(self) -> int:
         """Commands that machines were sent, under --debug; the one that holds the lock included."""
         return len(re.findall(r"Running command on |Attempting upload of ", self.stderr)) + 1
@@ -102,6 +107,13 @@ class Rack:
     def deploy(self, *options: str, deploy: str = "deploys/full.py") -> Run:
         """Run it to its end."""
         return run(self.command(*options, deploy=deploy))
+
+    def ask(self, port: int = 8080) -> str:
+        """What a server of the first machine says to a greeting; "" where nothing answers."""
+        question = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0}
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        command = f"curl -s {url} --json '{json.dumps(question)}'"
+        return self.machines[0].ssh(command, check=False).stdout.strip()
 
     def start(self, *options: str, deploy: str = "deploys/full.py") -> subprocess.Popen[str]:
         """Run it beside the test."""

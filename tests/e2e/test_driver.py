@@ -158,7 +158,7 @@ def test_a_bare_machine_with_nouveau_becomes_a_right_one(done: Done) -> None:
 def test_the_second_run_changes_nothing(bench: Bench, done: Done) -> None:
     again = bench.deploy(done.machine, H800, "--json")
     assert again.code == 0, again.output
-    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
+    assert again.changed == []
     assert difference(done.state, _state(done.machine)) == {}
     dry = bench.deploy(done.machine, H800, "--dry", "--json")
     planned = json.loads(dry.stdout)["plan"]
@@ -219,7 +219,7 @@ def test_another_version_takes_the_place_of_the_one_we_held(bench: Bench, done: 
     held = done.machine.ssh("apt-mark showhold").stdout.split()
     assert [name for name in held if "pinning" in name] == [f"nvidia-driver-pinning-{OLD}"]
     again = bench.deploy(done.machine, f"{H800}, driver={OLD!r}", "--json")
-    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
+    assert again.changed == []
 
 
 def test_volta_gets_the_proprietary_module_and_needs_no_reboot(bench: Bench) -> None:
@@ -255,7 +255,7 @@ def test_a_driver_that_is_right_is_left_alone(bench: Bench, used: Machine) -> No
     before = digest(used)
     run = bench.deploy(used, H800, "--json")
     assert run.code == 0, run.output
-    changed = [entry["name"] for entry in run.operations if not entry["no_change"]]
+    changed = run.changed
     assert changed == [*WATCHED, "State | Note what is deployed"]
     assert not [entry for entry in run.operations if "driver" in entry["name"]]
     assert not [path for path in difference(before, digest(used)) if "nvitop" not in path]
@@ -277,7 +277,7 @@ def test_what_is_compiled_finds_its_libraries_beside_such_a_driver(
     assert used.ssh(f"test -e {folder}/bin/nvcc", check=False).returncode != 0
     assert f"  {OLD}  " in used.ssh(LOADED).stdout
     again = bench.deploy(used, profile, "--json", deploy=stage)
-    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
+    assert again.changed == []
 
 
 def test_somebody_else_uses_the_gpus(bench: Bench, used: Machine) -> None:
@@ -471,7 +471,7 @@ def test_every_kernel_that_may_be_booted_has_the_module_or_it_is_said_why(bench:
     assert "building the driver's module for kernel 99.1.0-1-generic" in run.output
     assert machine.ssh("dkms status").stdout.count("installed") == 2
     again = bench.deploy(machine, profile, "--json")
-    assert [entry["name"] for entry in again.operations if not entry["no_change"]] == []
+    assert again.changed == []
 
     fit(machine, replace(HARDWARE["rtx4090"], kernels={"99.2.0-1-generic": "broken"}))
     run = bench.deploy(machine, profile)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.rack import Rack, Run
+from tests.e2e.rack import Rack
 from tests.lab import tiny_tree
 from tests.lab.hub import Hub
 
@@ -46,10 +46,6 @@ def nothing_wrong(lab_hub: Hub) -> Iterator[None]:
     lab_hub.gates.clear()
 
 
-def _changes(run: Run) -> list[str]:
-    return [entry["name"] for entry in run.operations if not entry["no_change"]]
-
-
 def _pins(rack: Rack) -> dict[str, dict[str, object]]:
     return yaml.safe_load((rack.folder / ".lab/sandbox/locks/weights.yaml").read_text())
 
@@ -80,7 +76,7 @@ def test_a_tree_is_pinned_fetched_checked_and_then_left_alone(
 
     lab_hub.requests.clear()
     second = rack.deploy("--json", deploy=TREE)
-    assert second.code == 0 and _changes(second) == [], second.output
+    assert second.code == 0 and second.changed == [], second.output
     assert not lab_hub.requests
     again = rack.deploy(deploy=LOCK)
     assert again.code == 0 and "tiny-tree is unchanged" in again.output
@@ -160,7 +156,7 @@ def test_a_gated_model_with_a_token_and_asked_by_the_machine(
     first = rack.deploy("-vvv", "--debug", "--json", deploy=WEIGHTS)
     assert first.code == 0, first.output
     second = rack.deploy("--json", deploy=WEIGHTS)
-    assert second.code == 0 and _changes(second) == [], second.output
+    assert second.code == 0 and second.changed == [], second.output
     machine = rack.machines[0]
     secrets = "/etc/modelrack/secrets"
     assert machine.ssh(f"stat -c '%a %U' {secrets} {secrets}/*").stdout.split("\n")[:3] == [

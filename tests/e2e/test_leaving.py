@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.rack import Rack, Run
-from tests.e2e.versions import first_of
+from tests.e2e.versions import DOES_NOT_RUN, first_of
 from tests.lab.tiny_model import ANSWER
 
 STOP = "Services | Stop what is planned no more"
 START = "llama.cpp | Configure and start the services, wait for their answer"
 NOTE = "State | Note what is deployed"
-DOES_NOT_RUN = "#!/bin/sh\necho GLIBC_9.9 not found >&2\nexit 127\n"
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +32,7 @@ def renamed(rack: Rack, name: str) -> None:
 
 def changes(done: Run) -> list[str]:
     assert done.code == 0, done.output
-    return [entry["name"] for entry in done.operations if not entry["no_change"]]
-
-
-def ask(rack: Rack) -> str:
-    question = json.dumps({"messages": [{"role": "user", "content": "Hello"}], "temperature": 0})
-    command = f"curl -s http://127.0.0.1:8080/v1/chat/completions --json '{question}'"
-    return rack.machines[0].ssh(command, check=False).stdout
+    return done.changed
 
 
 def servers(rack: Rack) -> list[str]:
@@ -60,7 +52,7 @@ def test_it_is_stopped_and_leaves_its_port(rack: Rack) -> None:
     renamed(rack, "other")
     assert changes(rack.deploy("--json")) == [STOP, START, NOTE]
     assert servers(rack) == ["llama-server@other.service"]
-    assert ANSWER in ask(rack)
+    assert ANSWER in rack.ask()
     assert machine.ssh("ls /etc/modelrack/services /var/lib/modelrack/services").stdout.split() == [
         "/etc/modelrack/services:",
         "other.env",
@@ -80,13 +72,13 @@ def test_it_serves_again_where_the_new_version_does_not_run(rack: Rack) -> None:
     assert "does not run on this machine" in failed.output
     assert "serves again, with the settings that it had" in failed.output
     assert servers(rack) == ["llama-server@other.service"]
-    assert ANSWER in ask(rack)
+    assert ANSWER in rack.ask()
 
 
 def test_without_any_service_nothing_serves(rack: Rack) -> None:
     rack.add("profile = replace(profile, services=())")
     assert STOP in changes(rack.deploy("--json"))
     assert servers(rack) == []
-    assert ask(rack) == ""
+    assert rack.ask() == ""
     assert rack.machines[0].ssh("ls /data/models").stdout == "tiny-qwen2\n"
     assert changes(rack.deploy("--json")) == []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from tests.e2e.rack import Rack, Run, run
+from tests.e2e.rack import Rack, run
 from tests.lab import tiny_model
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
@@ -86,10 +86,6 @@ def place(lab_factory, lab_hub: Hub, tmp_path_factory: pytest.TempPathFactory) -
         yield Place(lab.machines[0], rack_with, github)
 
 
-def _changes(run: Run) -> list[str]:
-    return [entry["name"] for entry in run.operations if not entry["no_change"]]
-
-
 def _ask(machine: Machine, path: str, **body: object) -> dict:
     data = f"--json '{json.dumps(body)}'" if body else ""
     said = machine.ssh(f"curl -s --max-time 60 http://127.0.0.1:{PORT}{path} {data}").stdout
@@ -132,7 +128,7 @@ def test_a_second_deploy_changes_nothing(place: Place) -> None:
     before = _life_of(machine)
     second = rack.deploy("--json", "--debug")
     assert second.code == 0, second.output
-    assert _changes(second) == []
+    assert second.changed == []
     assert _life_of(machine) == before
     assert second.commands <= 45
 
@@ -175,7 +171,7 @@ def test_what_is_lost_is_put_back(place: Place) -> None:
     machine.ssh("rm /data/ollama/blobs/*")
     again = rack.deploy("--json")
     assert again.code == 0, again.output
-    assert "Ollama | Have Ollama know its models" in _changes(again)
+    assert "Ollama | Have Ollama know its models" in again.changed
     assert machine.ssh(f"stat -c %h {WEIGHTS}").stdout == "2\n"
 
 
@@ -204,7 +200,7 @@ def test_a_version_whose_folder_is_not_known_needs_a_word(place: Place) -> None:
     assert _said(machine, "small") == ANSWER
     assert _ask(machine, "/api/ps")["models"][0]["context_length"] == 512
     again = rack.deploy("--json")
-    assert again.code == 0 and _changes(again) == [], again.output
+    assert again.code == 0 and again.changed == [], again.output
     # And back: what was made there is ours.
     known = place.rack(ONE).deploy("--json")
     assert known.code == 0, known.output

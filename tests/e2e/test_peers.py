@@ -72,7 +72,7 @@ def test_a_second_deploy_changes_nothing_and_asks_nobody(shared: Shared) -> None
     shared.hub.requests.clear()
     run = shared.rack.deploy("--json", deploy=sharing.DEPLOY)
     assert run.code == 0, run.output
-    assert [entry["name"] for entry in run.operations if not entry["no_change"]] == []
+    assert run.changed == []
     assert sharing.sent(shared.hub).bytes == 0
 
 
@@ -178,7 +178,7 @@ def test_off_leaves_nothing(shared: Shared) -> None:
     data.write_text(data.read_text() + "\nsite = replace(site, peers=None)\n")
     run = shared.rack.deploy("--json", deploy=sharing.DEPLOY)
     assert run.code == 0, run.output
-    changed = [entry["name"] for entry in run.operations if not entry["no_change"]]
+    changed = run.changed
     assert changed == ["Peers | Give the weights to nobody else"]
     machine = shared.rack.machines[0]
     assert "nginx" not in machine.ssh("ss -Htlnp").stdout
@@ -189,4 +189,4 @@ def test_off_leaves_nothing(shared: Shared) -> None:
     assert machine.ssh(left, check=False).stdout == ""
     assert json.loads(machine.ssh("cat /data/models/large/manifest.json").stdout)["merged"]
     second = shared.rack.deploy("--json", deploy=sharing.DEPLOY)
-    assert [entry["name"] for entry in second.operations if not entry["no_change"]] == []
+    assert second.changed == []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.rack import Rack, Run, run
-from tests.e2e.versions import Versions, first_of
+from tests.e2e.versions import DOES_NOT_RUN, Versions, first_of
 from tests.lab import tiny_model
 from tests.lab.gguf_file import STRING, Key
 from tests.lab.hub import Hub
@@ -27,7 +27,6 @@ NO_CHANGE: list[str] = []
 
 CRASHES = '#!/bin/sh\n[ "$1" = --version ] && exit\necho it is broken >&2\nexit 1\n'
 HANGS = '#!/bin/sh\n[ "$1" = --version ] && exit\nexec sleep 3600\n'
-DOES_NOT_RUN = "#!/bin/sh\necho GLIBC_9.9 not found >&2\nexit 127\n"
 
 
 @dataclass(frozen=True)
@@ -50,27 +49,20 @@ class Story:
         """A deploy succeeds and changes this, and another one nothing."""
         done = self.deploy()
         assert done.code == 0, done.output
-        assert _changes(done) == [*changes]
+        assert done.changed == [*changes]
         again = self.deploy()
         assert again.code == 0, again.output
-        assert _changes(again) == NO_CHANGE
+        assert again.changed == NO_CHANGE
 
     def serves(self, version: str, port: int = 8080) -> None:
         """The process, the link, the answer and the notes of the machine all say so."""
         pid = self.ssh(f"systemctl show --value --property=MainPID {UNIT}")
         assert self.ssh(f"readlink /proc/{pid}/exe") == f"{ENGINE}/{version}/bin/llama-server"
         assert self.ssh(f"readlink {ENGINE}/current") == f"{ENGINE}/{version}"
-        assert ANSWER in self.ask(port)
+        assert ANSWER in self.rack.ask(port)
         state = json.loads(self.ssh("cat /var/lib/modelrack/state.json"))["plan"]
         assert [each["directory"] for each in state["software"]] == [f"{ENGINE}/{version}"]
         assert [each["port"] for each in state["services"]] == [port]
-
-    def ask(self, port: int) -> str:
-        question = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0}
-        return self.ssh(
-            f"curl -s http://127.0.0.1:{port}/v1/chat/completions --json '{json.dumps(question)}'",
-            check=False,
-        )
 
     def installed(self) -> set[str]:
         return set(self.ssh(f"ls -A {ENGINE}").split()) - {"current"}
@@ -127,7 +119,7 @@ def test_installing_alone_disturbs_nobody(story: Story, two: str) -> None:
     done = story.deploy("deploys.engines.llama_cpp.install")
     assert done.code == 0, done.output
     again = story.rack.deploy("--json", "--debug", deploy="deploys.engines.llama_cpp.install")
-    assert _changes(again) == NO_CHANGE
+    assert again.changed == NO_CHANGE
     # What the machine is, and whether the version is there.
     assert again.stderr.count("Running command on ") == 2, again.stderr
     assert story.life() == before
@@ -161,7 +153,7 @@ def test_the_version_before_serves_again_by_hand(story: Story, two: str) -> None
     before = story.life()
     again = story.deploy(ROLLBACK)
     assert again.code == 0, again.output
-    assert _changes(again) == NO_CHANGE
+    assert again.changed == NO_CHANGE
     assert story.life() == before
     story.expect(START)
     story.serves(two, port=8090)
@@ -260,7 +252,7 @@ def test_a_killed_server_comes_back(story: Story) -> None:
     before = story.life()
     story.ssh(f"systemctl kill --signal=KILL {UNIT}")
     begun = time.monotonic()
-    while ANSWER not in story.ask(8090):
+    while ANSWER not in story.rack.ask(8090):
         assert time.monotonic() - begun < 60
         time.sleep(1)
     assert story.life() != before
@@ -286,10 +278,6 @@ profile = replace(profile, services=(replace(
     ),
 ),))
 """
-
-
-def _changes(done: Run) -> list[str]:
-    return [entry["name"] for entry in done.operations if not entry["no_change"]]
 
 
 def _kill_once(story: Story, reached: Callable[[], bool]) -> None:

@@ -16,6 +16,8 @@ from deploys.planning.site import Site
 from tests.e2e.rack import Rack
 
 PLAN = "deploys/plan.py"
+# A program for `pin`, as it is where the system is too old for it.
+DOES_NOT_RUN = "#!/bin/sh\necho GLIBC_9.9 not found >&2\nexit 127\n"
 
 
 @dataclass(frozen=True)

@@ -149,12 +149,14 @@ def _query(query: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def wait(process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
+def wait(
+    process: subprocess.Popen[bytes], log: Path, seconds: float = 240, port: int = PORT
+) -> None:
     """Until a server of ours is ready; ServerError when it ends, or takes longer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

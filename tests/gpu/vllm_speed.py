@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,8 @@ from deploys.planning.machine import Machine
 from deploys.planning.profile import HostProfile, Performance, Service
 from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
-from tests.gpu import surroundings
+from tests.gpu import measure as servers
+from tests.gpu import speed, surroundings
 from tests.gpu.measure import ServerError
 from tests.gpu.networks import Network
 
@@ -92,8 +92,7 @@ def _planned(network: Network, machine: Machine, gpu: str | None, kind: Performa
     rendered, _ = render.service(plan, planned)
     text = {Path(file.path).suffix: file.content for file in rendered}
     settings = yaml.safe_load(text[".yaml"])
-    lines = [line for line in text[".env"].splitlines() if line and line[0] != "#"]
-    environment = dict(line.split("=", 1) for line in lines)
+    environment = speed.read(text[".env"])
     return Way(
         settings={key: value for key, value in settings.items() if key not in _ABOUT_WORDS},
         environment={key: value for key, value in environment.items() if key not in _DEPLOYED},
@@ -165,7 +164,7 @@ def _run(
             **{"stdout": file, "stderr": file, "start_new_session": True},
         )
     try:
-        _wait(process, log)
+        servers.wait(process, log, PATIENCE, PORT)
         ready = time.monotonic() - begun
         # The first answers compile and capture what the others use.
         for number, prompt, _ in requests:
@@ -191,17 +190,6 @@ def reported(log: str) -> dict[str, Any]:
         "kv_gib": float(sizes.get("Available KV cache memory", 0)) or None,
         "weights_gib": float(sizes.get("Model loading took", 0)) or None,
     }
-
-
-def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise ServerError("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
 
 
 def _rate(requests: int, prompt: int, answer: int) -> dict[str, Any]:
