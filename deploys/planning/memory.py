@@ -20,13 +20,14 @@ GIB = 1 << 30
 # 24564 and 24064 on an RTX 4090, 46068 and 45465 on an L40S.
 _DRIVER, _DRIVER_LARGE = 500 * MIB, 620 * MIB
 # A CUDA context and the libraries' workspaces, per process and card. Together with the logits, the
-# feed-forward part and MLA below it explains what vLLM 0.24 left on one H200: 3.4 GiB with
-# Qwen2.5-32B AWQ, 9.6 GiB with 20 layers of DeepSeek-R1 AWQ, both eager.
+# feed-forward part and MLA below it explains what vLLM 0.24 left on one H200 beside weights and
+# cache (tests/gpu/results): 2.5 GiB with Qwen2.5-32B AWQ, 6.9 GiB with 20 layers of DeepSeek-R1
+# AWQ, both eager.
 _CONTEXT = 512 * MIB
-# CUDA graphs of the same two, the difference to their runs with graphs: 0.9 and 4.2 GiB. That what
-# experts add is cut as they are, and that cards below 70 GiB, where fewer sizes are captured, need
-# half, is not confirmed.
-_GRAPHS, _GRAPHS_EXPERTS = 920 * MIB, 3330 * MIB
+# CUDA graphs of the same two, as vLLM estimated them before it took its cache, and as runs without
+# them lack: 0.8 to 1.0 GiB, 4.2 to 4.6. That what experts add is cut as they are, and that cards
+# below 70 GiB, where fewer sizes are captured, need half, is not confirmed.
+_GRAPHS, _GRAPHS_EXPERTS = 920 * MIB, 3560 * MIB
 # NCCL's channels and the all-reduce buffers of a group; not confirmed.
 _COMMUNICATION = 512 * MIB
 # vLLM's defaults for a server: visible memory from which they hold, tokens of one step, sequences.
@@ -144,7 +145,8 @@ def copy_of(
     for position, card in enumerate(group):
         stage = stages[position // layout.tensor_parallel]
         own = {
-            "weights": card_weights(model, split, stage, layout.tensor_parallel, mtp=layout.mtp),
+            "weights": card_weights(model, split, stage, layout.tensor_parallel, mtp=layout.mtp)
+            + unpacked(model, stage, layout.tensor_parallel),
             **_working(model, layout, card),
         }
         counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
@@ -211,6 +213,17 @@ def card_weights(
         whole += split.head + (sum(split.layers[model.layers :]) if mtp else 0)
     uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
     return (whole - uncut) // tensor_parallel + uncut
+
+
+def unpacked(model: Model, stage: range, tensor_parallel: int) -> int:
+    """What engines keep of MLA's up projections in 16 bits, beside them as the files have them.
+
+    Source: vLLM, mla_attention.py, W_UK_T and W_UV; SGLang, deepseek_v2.py, w_kc and w_vc.
+    """
+    if model.kv_lora_rank is None or model.quantization in ("BF16", "F16"):
+        return 0
+    a_head = (model.nope_head_dim or model.head_dim) + (model.v_head_dim or model.head_dim)
+    return len(stage) * model.kv_lora_rank * model.heads * a_head * 2 // tensor_parallel
 
 
 def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from deploys.planning.catalogue import CATALOGUE
 from deploys.planning.model import Model
+from deploys.planning.network import weights
 
 _AWQ = {
     "quant_method": "awq",
@@ -56,6 +57,20 @@ class Network:
             (folder / name).write_text(json.dumps(content))
 
 
+def _shortened(model: Model, *, key: str, layers: int) -> Model:
+    """Its first layers in AWQ, with the size that their files would have.
+
+    A weight takes 4 bits, and 128 of them share a scale of 16 and a zero of 4; those of embeddings,
+    head and routers take 16.
+    """
+    shorter = replace(model, key=key, layers=layers)
+    routers = (layers - model.dense_layers) * model.experts * model.hidden
+    plain = 2 * (model.vocabulary or 0) * model.hidden + routers
+    packed = weights(shorter) - plain
+    size = packed * (4 + 20 / 128) / 8 + plain * 2
+    return replace(shorter, parameters=weights(shorter), size=int(size))
+
+
 # --dtype float16 is refused by the router of DeepSeek's experts, and left out there.
 _HOW_TO = {"enforce-eager": True, "gpu-memory-utilization": 0.95, "max-model-len": 8192}
 
@@ -81,13 +96,7 @@ NETWORKS = {
         how_to={**_HOW_TO, "dtype": "float16"},
     ),
     "deepseek-r1-20-layers-awq": Network(
-        # What vLLM 0.24 said that it loads of them: 103.6 GiB.
-        model=replace(
-            CATALOGUE["deepseek-r1-awq"],
-            key="deepseek-r1-20-layers-awq",
-            layers=20,
-            size=int(103.6 * (1 << 30)),
-        ),
+        model=_shortened(CATALOGUE["deepseek-r1-awq"], key="deepseek-r1-20-layers-awq", layers=20),
         config={
             "architectures": ["DeepseekV3ForCausalLM"],
             "model_type": "deepseek_v3",

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from tests.gpu.networks import Network
 
 NAME, PORT, CONTEXT = "bench", 18000, 8192
 # Requests at a time, tokens of the prompt, tokens of the answer.
-REQUESTS = ((1, 64, 256), (8, 64, 256), (64, 64, 256), (256, 64, 256))
+REQUESTS = ((1, 64, 256), (64, 64, 256), (512, 64, 256))
 # Seconds that a start may take: kernels are tried out, compiled and captured.
 PATIENCE = 420
 # Which words are special to a parser is a matter of the real tokenizer.
@@ -153,7 +153,8 @@ def _run(
 ) -> dict[str, Any]:
     """Start, ask and stop one server."""
     here = {"model": str(model), "served-model-name": [NAME], "host": "127.0.0.1", "port": PORT}
-    settings, log = beside.with_suffix(".yaml"), beside.with_suffix(".log")
+    # A name may have a dot in it.
+    settings, log = (beside.with_name(beside.name + end) for end in (".yaml", ".log"))
     settings.write_text(yaml.safe_dump({**way.settings, **here, "load-format": "dummy"}))
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--config", settings]
     begun = time.monotonic()
@@ -194,7 +195,7 @@ def reported(log: str) -> dict[str, Any]:
 
 def _rate(requests: int, prompt: int, answer: int) -> dict[str, Any]:
     begun = time.monotonic()
-    _ask(requests, prompt, answer)
+    first, each = _ask(requests, prompt, answer)
     seconds = time.monotonic() - begun
     return {
         "requests": requests,
@@ -202,28 +203,53 @@ def _rate(requests: int, prompt: int, answer: int) -> dict[str, Any]:
         "answer": answer,
         "seconds": round(seconds, 3),
         "tokens_per_second": round(requests * answer / seconds, 2),
+        "one_of_them": {
+            "seconds_to_first_token": round(first, 3),
+            "milliseconds_a_token": round(1000 * each, 2),
+        },
     }
 
 
-def _ask(requests: int, prompt: int, answer: int) -> None:
-    """As many requests at once, each of so many tokens, none of them seen before."""
+def _ask(requests: int, prompt: int, answer: int) -> tuple[float, float]:
+    """As many requests at once, each of so many tokens, none of them seen before.
+
+    The first is read as it comes, the others as a whole: to read all of them token by token would
+    keep this side busy. Returns its seconds until the first token, and between two of the others.
+    """
     began = next(_FRESH)
 
-    def one(slot: int) -> None:
+    def one(slot: int) -> tuple[float, float]:
         tokens = [2 + (began * 104_729 + slot * 7919 + n * 31) % 250 for n in range(prompt)]
         body = {"model": NAME, "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
+        if streamed := slot == 0:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         request = urllib.request.Request(
             f"http://127.0.0.1:{PORT}/v1/completions",
             json.dumps({**body, "temperature": 0}).encode(),
             {"Content-Type": "application/json"},
         )
+        sent = time.monotonic()
         try:
             with urllib.request.urlopen(request, timeout=240) as reply:
-                usage = json.load(reply)["usage"]
+                times, usage = _streamed(reply) if streamed else ([], json.load(reply)["usage"])
         except OSError as error:
             raise ServerError(f"a request failed: {error}") from error
         if (usage["prompt_tokens"], usage["completion_tokens"]) != (prompt, answer):
             raise ServerError(f"asked {prompt} + {answer} tokens, got {usage}")
+        return (times[0] - sent, (times[-1] - times[0]) / (answer - 1)) if times else (0, 0)
 
     with ThreadPoolExecutor(requests) as pool:
-        list(pool.map(one, range(requests)))
+        return next(iter(list(pool.map(one, range(requests)))))
+
+
+def _streamed(reply: Iterable[bytes]) -> tuple[list[float], dict[str, int]]:
+    """When each part of the answer came, and what the last event says of the tokens."""
+    times, usage = [], {}
+    for line in reply:
+        event = line.removeprefix(b"data: ").strip()
+        if event and event != b"[DONE]":
+            said = json.loads(event)
+            usage = said.get("usage") or usage
+            if said["choices"]:
+                times.append(time.monotonic())
+    return times, usage

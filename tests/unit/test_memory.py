@@ -19,6 +19,7 @@ from deploys.planning.memory import (
     copy_of,
     driver_reserve,
     stages_of,
+    unpacked,
 )
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes, parts, weights
@@ -150,7 +151,7 @@ def test_reported_by_vllm(row: dict[str, Any]) -> None:
     a_token = kv_bytes(entry) * entry.layers
     assert row["tokens"] * a_token == pytest.approx(row["cache"] * GIB, rel=0.001)
     card = Card(index=0, total=143_771 << 20)
-    size = int(row["weights"] * GIB)
+    size = int(row["weights"] * GIB) - unpacked(entry, range(entry.layers), 1)
     settings = {"performance": "throughput", "sequences": row.get("sequences")}
     (ledger,), tokens = copy_of(entry, size, layout(1, share=row["share"], **settings), [card])
     if row["eager"]:

@@ -142,6 +142,13 @@ def test_performance_changes_what_it_should_and_nothing_else() -> None:
     assert many == plain
 
 
+def test_few_requests_get_the_kernels_that_wait_less() -> None:
+    packed = {"model": "deepseek-r1-distill-qwen-32b-awq", "context": 4096, "parallel": None}
+    assert told(on("h800", performance="latency", **packed))["linear-backend"] == "marlin"
+    assert "linear-backend" not in told(on("h800", **packed))
+    assert "linear-backend" not in told(on("rtx4090", performance="latency", **packed))
+
+
 def test_nothing_drafts_where_the_files_have_no_layer_for_it() -> None:
     made = on("h800", performance="latency")
     assert "speculative-config" not in told(made)

@@ -38,9 +38,10 @@ from deploys.planning.placement.islands import deal, islands
 _SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
-# Requests are admitted for a cache that each fills to a quarter, and so many at most: for latency
-# those for which vLLM has a graph of every size, for throughput its default on large cards.
-_SHORTER = 4
+# Requests are admitted for a cache that each fills to a quarter, an eighth or a sixteenth: what has
+# no room then waits, or is computed again. And so many at most: for latency those for which vLLM
+# has a graph of every size, for throughput its default on large cards.
+_SHORTER = {"latency": 4, "balanced": 8, "throughput": 16}
 _MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
 
 
@@ -177,7 +178,8 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
     held = [steps for steps in request.contexts if tokens >= steps + fixed]
     roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
     context = next(iter(roomy or held), request.contexts[-1])
-    shorter = total * _SHORTER // (context + _SHORTER * fixed) if held else 1
+    share = _SHORTER[service.performance]
+    shorter = total * share // (context + share * fixed) if held else 1
     most = _MOST_REQUESTS[service.performance]
     parallel = service.parallel or 1 << (min(most, shorter).bit_length() - 1)
     return Placement(
