@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploys/locks/operator.txt
 ENGINES := deploys/locks/engines
 # What the lab and a new environment need of the system.
-PACKAGES := gnupg iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container zstd
+PACKAGES := g++ gnupg iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container zstd
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help

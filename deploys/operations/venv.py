@@ -57,6 +57,7 @@ def installed(
             "index": site.mirrors.pypi,
             "wheels": environment.wheels,
             "python_builds": site.mirrors.python_builds,
+            "cuda": environment.cuda,
             "stamp": {
                 "version": environment.version,
                 "lock": environment.digest,

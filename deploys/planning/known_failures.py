@@ -265,8 +265,15 @@ KNOWN = (
     _known(
         _TORCH,
         r"Failed to find C compiler",
-        "Kernels are compiled at the first start, and there is no compiler: apt-get install gcc"
+        "Kernels are compiled at the first start, and there is no compiler: apt-get install g++"
         " python3-dev",
         "Triton, runtime/build.py",
+    ),
+    _known(
+        "ktransformers",
+        r"Could not find (CUDA installation|nvcc)|bin/nvcc: not found",
+        "Kernels are compiled at the first start, and CUDA's compiler is not on the machine:"
+        " apt-get install cuda-toolkit-12-8, from NVIDIA's repository",
+        "tvm_ffi 0.1.11, cpp/extension.py; FlashInfer 0.7.0, jit/cpp_ext.py; sh",
     ),
 )

@@ -21,6 +21,7 @@ class Environment:
     + imports: modules that must import before the environment counts
     + packages: of the distribution, which its programs need when they run
     + wheels: page or folder with wheels that no package index has; None where all are on one
+    + cuda: its packages have a CUDA toolkit, which becomes the folder `cuda` of the environment
     """
 
     name: str
@@ -31,6 +32,7 @@ class Environment:
     imports: tuple[str, ...]
     packages: tuple[str, ...] = ()
     wheels: str | None = None
+    cuda: bool = False
     how: ClassVar[str] = "from a lock of its own"
 
     @property

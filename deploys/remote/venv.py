@@ -4,7 +4,8 @@
 
     {"uv": path, "directory": where it goes, "python": version or path, "lock": path of the
      requirements file, "imports": [...], "index": address or null, "wheels": page or folder or
-     null, "python_builds": address or null, "stamp": {...}}
+     null, "python_builds": address or null, "cuda": whether there is a toolkit among the packages,
+     "stamp": {...}}
 
 An environment without a stamp is not repaired but made anew. A Python that the machine does not
 have is fetched by uv, which knows the hash of each of them.
@@ -19,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from . import cuda_home
 
 # Below /opt, as services may not look into anybody's home.
 _SETTINGS = {
@@ -53,6 +56,8 @@ def main(argv: list[str]) -> int:
         if subprocess.run(step, env=environment, stdin=subprocess.DEVNULL).returncode:
             print(f"{' '.join(step[:3])} ... failed, see the lines above", file=sys.stderr)
             return 1
+    if spec["cuda"]:
+        cuda_home.make(directory)
     # uv's own, for others who would write here at the same time; anybody could write to it.
     (directory / ".lock").unlink(missing_ok=True)
     stamp = directory / ".modelrack.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ CASES = (
 
 def main() -> int:
     arguments = _arguments()
+    # Who is told to end takes the servers along that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if arguments.task == "build":
         print(building.build(arguments.source, arguments.into, arguments.architecture))
         return 0
@@ -57,7 +60,8 @@ def main() -> int:
         named = {name: NETWORKS[name] for name in arguments.networks or NETWORKS}
         arguments.folder.mkdir(parents=True, exist_ok=True)
         given = (arguments.python, named, arguments.folder, arguments.output)
-        return 1 if vllm_speed.measure(*given, chosen=arguments.ways) else 0
+        of = {"chosen": arguments.ways, "card": arguments.card}
+        return 1 if vllm_speed.measure(*given, **of) else 0
     if arguments.task == "speed":
         speed.measure(arguments.settings, arguments.programs, arguments.output)
         return 0
@@ -141,6 +145,7 @@ def _arguments() -> argparse.Namespace:
     vllm.add_argument(
         "--ways", nargs="*", choices=("how-to", "balanced", "latency", "throughput"), default=[]
     )
+    vllm.add_argument("--card", type=int, help="on this one of several, by the driver's number")
     vllm.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 

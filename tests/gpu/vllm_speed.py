@@ -62,16 +62,21 @@ class Way:
     kv_tokens: int | None
 
 
-def this_machine() -> Machine:
-    """What a deploy would find here."""
+def this_machine(card: int | None = None) -> Machine:
+    """What a deploy would find here, or would if the driver had this card alone."""
     command = [sys.executable, "-m", "deploys.remote.machine", "modelrack-facts-machine", "/"]
     said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    return Machine.from_json(json.loads(said))
+    machine = Machine.from_json(json.loads(said))
+    if card is None:
+        return machine
+    return replace(machine, gpus=tuple(gpu for gpu in machine.gpus if gpu.index == card), links=())
 
 
 def ways(network: Network, machine: Machine, gpu: str | None) -> dict[str, Way]:
     """As the how-tos have it, and as it is planned for each thing that settings may favour."""
-    found = {"how-to": Way(settings=network.how_to, environment={}, kv_tokens=None)}
+    cards = ",".join(str(card.index) for card in machine.gpus)
+    seen = {"CUDA_VISIBLE_DEVICES": cards} if cards else {}
+    found = {"how-to": Way(settings=network.how_to, environment=seen, kv_tokens=None)}
     kinds: tuple[Performance, ...] = ("balanced", "latency", "throughput")
     return found | {kind: _planned(network, machine, gpu, kind) for kind in kinds}
 
@@ -108,16 +113,18 @@ def measure(
     *,
     chosen: Sequence[str] = (),
     gpu: str | None = "H200",
+    card: int | None = None,
     requests: Sequence[tuple[int, int, int]] = REQUESTS,
 ) -> int:
     """Every network in each of the chosen ways; what is known is written after each of them.
 
     + python: of an environment that has vLLM
     + folder: for configurations and logs
+    + card: by the driver's number, where the others are left to somebody else
 
     Returns how many did not come to an end.
     """
-    machine, failed = this_machine(), 0
+    machine, failed, port = this_machine(card), 0, PORT + (card or 0)
     result = {**surroundings.of_machine(gpu is not None), "engine": _engine(python), "runs": []}
     for name, network in networks.items():
         network.write(folder / name)
@@ -126,7 +133,8 @@ def measure(
                 continue
             run = {"network": name, "who": who, "settings": {**way.settings}}
             try:
-                run |= _run(python, folder / name, way, folder / f"{name}-{who}", requests)
+                beside = folder / f"{name}-{who}"
+                run |= _run(python, folder / name, way, beside, port, requests)
                 run["planned_kv_tokens"] = way.kv_tokens
             except ServerError as error:
                 run["failed"], failed = str(error).splitlines()[-1:], failed + 1
@@ -149,10 +157,11 @@ def _run(
     model: Path,
     way: Way,
     beside: Path,
+    port: int,
     requests: Sequence[tuple[int, int, int]],
 ) -> dict[str, Any]:
     """Start, ask and stop one server."""
-    here = {"model": str(model), "served-model-name": [NAME], "host": "127.0.0.1", "port": PORT}
+    here = {"model": str(model), "served-model-name": [NAME], "host": "127.0.0.1", "port": port}
     # A name may have a dot in it.
     settings, log = (beside.with_name(beside.name + end) for end in (".yaml", ".log"))
     settings.write_text(yaml.safe_dump({**way.settings, **here, "load-format": "dummy"}))
@@ -165,12 +174,12 @@ def _run(
             **{"stdout": file, "stderr": file, "start_new_session": True},
         )
     try:
-        servers.wait(process, log, PATIENCE, PORT)
+        servers.wait(process, log, PATIENCE, port)
         ready = time.monotonic() - begun
         # The first answers compile and capture what the others use.
         for number, prompt, _ in requests:
-            _ask(number, prompt, 16)
-        found = [_rate(*each) for each in requests]
+            _ask(port, number, prompt, 16)
+        found = [_rate(port, *each) for each in requests]
     finally:
         # Its workers are processes of their own.
         subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)], check=False)
@@ -193,9 +202,9 @@ def reported(log: str) -> dict[str, Any]:
     }
 
 
-def _rate(requests: int, prompt: int, answer: int) -> dict[str, Any]:
+def _rate(port: int, requests: int, prompt: int, answer: int) -> dict[str, Any]:
     begun = time.monotonic()
-    first, each = _ask(requests, prompt, answer)
+    first, each = _ask(port, requests, prompt, answer)
     seconds = time.monotonic() - begun
     return {
         "requests": requests,
@@ -210,7 +219,7 @@ def _rate(requests: int, prompt: int, answer: int) -> dict[str, Any]:
     }
 
 
-def _ask(requests: int, prompt: int, answer: int) -> tuple[float, float]:
+def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, float]:
     """As many requests at once, each of so many tokens, none of them seen before.
 
     The first is read as it comes, the others as a whole: to read all of them token by token would
@@ -224,7 +233,7 @@ def _ask(requests: int, prompt: int, answer: int) -> tuple[float, float]:
         if streamed := slot == 0:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{PORT}/v1/completions",
+            f"http://127.0.0.1:{port}/v1/completions",
             json.dumps({**body, "temperature": 0}).encode(),
             {"Content-Type": "application/json"},
         )

@@ -43,7 +43,7 @@ def test_every_engine_with_a_version_of_torch_has_a_lock_where_it_is_confirmed()
 def test_a_machine_with_the_right_python_lends_it_with_its_headers() -> None:
     made = environment("vllm", HOPPER, UBUNTU_24, Site(), PINS)
     assert made.python == "3.12"
-    assert {"gcc", "python3-dev"} <= set(made.packages)
+    assert {"g++", "python3-dev"} <= set(made.packages)
 
 
 def test_a_machine_with_another_python_has_one_fetched() -> None:
@@ -93,3 +93,20 @@ def test_another_text_of_a_lock_is_another_folder() -> None:
     before = environment("vllm", HOPPER, UBUNTU_24, Site(), PINS)
     after = environment("vllm", HOPPER, UBUNTU_24, Site(), other)
     assert before.directory != after.directory
+
+
+def test_kernels_are_compiled_with_the_toolkit_of_the_lock() -> None:
+    assert environment("vllm", HOPPER, UBUNTU_24, Site(), PINS).cuda
+    assert environment("sglang", HOPPER, UBUNTU_24, Site(), PINS).cuda
+    assert not environment("ktransformers", HOPPER, UBUNTU_24, Site(), PINS).cuda
+    assert not environment("vllm", CPU, replace(MACHINE, python="3.11.2"), Site(), PINS).cuda
+
+
+@pytest.mark.parametrize("lock", ["vllm-cuda13", "sglang-cuda13"])
+def test_the_compiler_of_a_lock_goes_with_its_headers(lock: str) -> None:
+    versions = PINS.environments[lock].versions
+    parts = ("nvcc", "crt", "runtime", "nvrtc")
+    releases = {versions[f"nvidia-cuda-{part}"].rsplit(".", 1)[0] for part in parts}
+    assert releases == {versions["nvidia-nvvm"].rsplit(".", 1)[0]} == {"13.0"}
+    # Before CUDA 12.8 it brings modules of its own in the place of those of cuda-bindings.
+    assert versions["cuda-python"] == versions["cuda-bindings"]

@@ -48,6 +48,12 @@ def test_the_pinned_version_takes_the_settings_of_every_way(name: str) -> None:
     assert seats[0] < seats[1]
 
 
+def test_every_way_sees_the_one_card_that_is_measured() -> None:
+    second = replace(H200, gpus=tuple(replace(gpu, index=1) for gpu in H200.gpus))
+    found = vllm_speed.ways(NETWORKS["qwen2.5-32b-awq"], second, "H200")
+    assert {way.environment["CUDA_VISIBLE_DEVICES"] for way in found.values()} == {"1"}
+
+
 def test_what_does_not_fit_is_not_measured() -> None:
     small = replace(H200, gpus=tuple(replace(gpu, memory=20 << 30) for gpu in H200.gpus))
     with pytest.raises(ValueError, match=r"deepseek-r1-20-layers-awq|bench"):

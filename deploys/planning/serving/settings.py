@@ -7,7 +7,7 @@ from typing import Any
 
 from deploys.planning.parsers import parsers
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.software import ENGINES, Environment
+from deploys.planning.software import ENGINES
 from deploys.planning.templates import Rendered, file
 
 
@@ -52,9 +52,6 @@ def parallel_of_a_copy(service: ServicePlan) -> int:
     return math.ceil(service.parallel / service.placement.replicas)
 
 
-def cuda_home(plan: HostPlan, engine: str) -> str:
-    """Where the packages for CUDA 13 have their compiler, for kernels that are made at run time."""
-    software = plan.software_of(engine)
-    assert isinstance(software, Environment)
-    packages = f"lib/python{software.python}/site-packages"
-    return f"{ENGINES}/{engine}/current/{packages}/nvidia/cu13"
+def cuda_home(engine: str) -> str:
+    """The CUDA toolkit of its packages, for kernels that are compiled at run time."""
+    return f"{ENGINES}/{engine}/current/cuda"

@@ -12,5 +12,5 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     return (
         settings.unit(plan, "sglang"),
         settings.config(service, "sglang", parallel=settings.parallel_of_a_copy(service)),
-        settings.environment(service, "sglang", digest, cuda=settings.cuda_home(plan, "sglang")),
+        settings.environment(service, "sglang", digest, cuda=settings.cuda_home("sglang")),
     )

@@ -44,7 +44,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             service,
             "vllm",
             digest,
-            cuda=settings.cuda_home(plan, "vllm"),
+            cuda=settings.cuda_home("vllm"),
             deep_gemm=plan.profile.gpu not in _WITHOUT_DEEP_GEMM,
         ),
     )
