@@ -273,7 +273,7 @@ KNOWN = (
         "ktransformers",
         r"Could not find (CUDA installation|nvcc)|bin/nvcc: not found",
         "Kernels are compiled at the first start, and CUDA's compiler is not on the machine:"
-        " apt-get install cuda-toolkit-12-8, from NVIDIA's repository",
+        " run deploys.stages.nvidia.install, which brings it",
         "tvm_ffi 0.1.11, cpp/extension.py; FlashInfer 0.7.0, jit/cpp_ext.py; sh",
     ),
 )

@@ -204,10 +204,10 @@ def _driver(
 ) -> DriverPlan | None:
     if gpu is None:
         return None
-    compiles = any(service.engine == "llama.cpp" for service in profile.services)
-    return against.unless(
-        None, driver_plan, machine, profile, gpu, lane, site, locks.artifacts, compiles=compiles
-    )
+    engines = {service.engine for service in profile.services}
+    compiles, later = "llama.cpp" in engines, "ktransformers" in engines
+    given = (machine, profile, gpu, lane, site, locks.artifacts)
+    return against.unless(None, driver_plan, *given, compiles=compiles, compiles_later=later)
 
 
 def _service(

@@ -35,6 +35,13 @@ def install() -> None:
             job="install-cuda-libraries",
             systemd=plan.systemd,
         )
+        packages.installed(
+            name="Install the CUDA compiler",
+            packages=wanted.group("CUDA compiler"),
+            manager=plan.package_manager,
+            job="install-cuda-compiler",
+            systemd=plan.systemd,
+        )
         _watch(plan)
 
 

@@ -78,6 +78,7 @@ def plan(
     there: Machine,
     *,
     compiles: bool = False,
+    compiles_later: bool = False,
     site: Site | None = None,
     artifacts: dict[str, ArtifactLock] | None = None,
     **fields: Any,
@@ -94,6 +95,7 @@ def plan(
         site or Site(),
         ARTIFACTS if artifacts is None else artifacts,
         compiles=compiles,
+        compiles_later=compiles_later,
     )
 
 

@@ -115,6 +115,18 @@ def test_debian_has_names_without_a_branch() -> None:
     assert proprietary == "nvidia-kernel-dkms=580.178.04-*"
 
 
+def test_an_engine_that_compiles_while_it_runs_gets_a_toolkit() -> None:
+    made = plan(machine("rtx4090", **DEBIAN_12), compiles_later=True)
+    assert groups(made)["CUDA compiler"] == (
+        *("cuda-minimal-build-12-9", "libcublas-dev-12-9"),
+        *("cuda-nvrtc-dev-12-9", "libcurand-dev-12-9"),
+    )
+    assert "CUDA libraries" not in groups(made) and made.cuda is None
+    there = plan(driven(), compiles_later=True)
+    assert there.action == "none" and list(groups(there)) == ["CUDA compiler"]
+    assert there.repository is not None and there.repository.priority == 100
+
+
 def test_debian_13_has_a_directory_and_a_toolkit_of_its_own() -> None:
     made = plan(machine("rtx4090", **DEBIAN_13), compiles=True)
     assert made.system == "debian13" and "monitoring" not in groups(made)

@@ -130,6 +130,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "no toolkit of CUDA 12.9 for debian 13",
         "Ollama",
     ),
+    "no toolkit for KTransformers on Debian 13": (
+        lambda: plan(machine("rtx4090", **DEBIAN_13), compiles_later=True),
+        "no toolkit of CUDA 12.9 for debian 13, and KTransformers",
+        "another engine",
+    ),
     "no way to NVIDIA": (
         lambda: plan(machine(), site=Site(mirrors=replace(GLOBAL, cuda=None))),
         "no way to cuda, which ubuntu2204/x86_64 comes from",

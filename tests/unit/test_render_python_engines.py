@@ -181,6 +181,12 @@ def test_thoughts_and_calls_of_tools_are_told_apart_where_the_model_is_known() -
     assert "enable-auto-tool-choice" not in told(on("h800"))
 
 
+def test_ktransformers_compiles_with_the_toolkit_that_comes_with_the_driver() -> None:
+    made = PYTHON_ENGINES["ktransformers"]
+    assert environment(made)["CUDA_HOME"] == "/usr/local/cuda-12.9"
+    assert made.driver and "cuda-minimal-build-12-9" in made.driver.group("CUDA compiler")
+
+
 def test_ktransformers_keeps_the_experts_of_all_layers_in_host_memory() -> None:
     made = PYTHON_ENGINES["ktransformers"]
     found = told(made)

@@ -13,6 +13,7 @@ from deploys.planning.driver.install import (
     repair_kernels,
     repository,
     system_of,
+    with_compiler,
     with_fabric,
     with_libraries,
 )
@@ -35,10 +36,12 @@ def driver_plan(
     artifacts: Mapping[str, ArtifactLock],
     *,
     compiles: bool,
+    compiles_later: bool = False,
 ) -> DriverPlan:
     """What is done about the driver of one machine; raises Refusal when it cannot be.
 
     + compiles: something is compiled for the GPUs, so that its libraries are installed
+    + compiles_later: an engine does so while it runs, and its packages have no compiler
     """
     if profile.driver is not None:
         check_driver(profile.driver, lane)
@@ -52,6 +55,8 @@ def driver_plan(
         plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
         if compiles:
             plan = with_libraries(case, plan)
+        if compiles_later:
+            plan = with_compiler(case, plan)
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
 
 

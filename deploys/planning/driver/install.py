@@ -97,6 +97,22 @@ def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
     )
 
 
+def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
+    """The plan with the toolkit that an engine compiles with while it runs, beside its packages."""
+    system = system_of(case)
+    if names.AT_RUN_TIME not in system.cuda.values():
+        raise Refusal(
+            f"NVIDIA has no toolkit of CUDA {names.AT_RUN_TIME} for {case.machine.os}"
+            f" {case.machine.os_version}, and KTransformers compiles its kernels with it",
+            "Install Debian 12 or Ubuntu, or serve the model with another engine",
+        )
+    return replace(
+        plan,
+        repository=plan.repository or repository(case, system, priority=100),
+        groups=(*plan.groups, PackageGroup(name="CUDA compiler", packages=names.at_run_time())),
+    )
+
+
 def system_of(case: Case) -> System:
     """The distribution's row; refuses what no driver package is known for."""
     machine = case.machine

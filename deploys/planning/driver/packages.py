@@ -159,6 +159,17 @@ def compiler(cuda: str) -> tuple[str, ...]:
     return tuple(f"{name}-{cuda.replace('.', '-')}" for name in names)
 
 
+# What KTransformers is built for; no package on the index has a compiler of CUDA 12.
+AT_RUN_TIME = "12.9"
+
+
+def at_run_time() -> tuple[str, ...]:
+    """What apt has of a toolkit for kernels that an engine compiles while it runs."""
+    suffix = AT_RUN_TIME.replace(".", "-")
+    headers = tuple(f"{name}-{suffix}" for name in ("cuda-nvrtc-dev", "libcurand-dev"))
+    return (*compiler(AT_RUN_TIME), *headers)
+
+
 def canonical_modules(
     flavour: str, branch: str, kernel_flavour: str, kernels: tuple[str, ...]
 ) -> tuple[str, ...]:

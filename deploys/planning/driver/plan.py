@@ -17,7 +17,7 @@ class PackageGroup:
     """Packages that one transaction installs, without recommended ones.
 
     + name: what they are: "headers", "pinning", "driver", "fabric manager", "monitoring",
-      "CUDA libraries"
+      "CUDA libraries", "CUDA compiler"
     + packages: as the package manager is asked for them: NAME, or with a version NAME=VERSION-*
       (apt, a pattern) and NAME-VERSION (dnf)
     """
@@ -67,7 +67,7 @@ class DriverPlan:
     + system: NVIDIA's name of the distribution, "ubuntu2204", "debian12", "rhel9"
     + repository: None where the distribution's own packages do
     + tools: a second one, where what shows the cards has one of its own (AMD)
-    + groups: in this order, each a transaction of its own; "CUDA libraries" comes with any action
+    + groups: in this order, each a transaction of its own; "CUDA …" come with any action
     + cuda: release of the toolkit that programs are compiled with; None where nothing is compiled
     + holds: packages that the package manager must not move by itself afterwards
     + blocklist: patterns that unattended-upgrades leaves alone, in its own syntax

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploys.planning.driver.packages import AT_RUN_TIME
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.serving import settings
 from deploys.planning.templates import Rendered
@@ -22,7 +23,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             method=_METHODS.get((service.weights.quantization or "").upper()),
             numa_nodes=service.numa_nodes,
         ),
-        settings.environment(service, "ktransformers", digest),
+        settings.environment(service, "ktransformers", digest, cuda=AT_RUN_TIME),
     )
 
 
