@@ -280,6 +280,20 @@ def test_what_is_compiled_finds_its_libraries_beside_such_a_driver(
     assert again.changed == []
 
 
+def test_an_engine_that_compiles_while_it_runs_finds_a_compiler(
+    bench: Bench, used: Machine
+) -> None:
+    stage, model = "deploys.stages.nvidia.install", "qwen3-235b-a22b-instruct-2507-fp8"
+    service = f"Service(name='q', engine='ktransformers', model={model!r}, port=8000)"
+    profile = f"{H800}, services=({service},)"
+    run = bench.deploy(used, profile, "--json", deploy=stage)
+    assert run.code == 0, run.output
+    assert "NVIDIA | Install the CUDA compiler" in run.changed
+    assert "release 12.9" in used.ssh("/usr/local/cuda-12.9/bin/nvcc --version").stdout
+    assert f"  {OLD}  " in used.ssh(LOADED).stdout
+    assert bench.deploy(used, profile, "--json", deploy=stage).changed == []
+
+
 def test_somebody_else_uses_the_gpus(bench: Bench, used: Machine) -> None:
     occupy(used)
     before = digest(used)

@@ -176,8 +176,11 @@ def _toolkit(name: str, version: str) -> Iterator[Package]:
         files = {f"{folder}/{soname}.so.{release.partition('.')[0]}": ""}
         yield Package(name=f"{package}-{name}", version=version, files=files)
     depends = {"Depends": f"libcublas-{name} (= {version})"}
-    header = {f"usr/local/cuda-{release}/targets/x86_64-linux/include/cublas_v2.h": ""}
+    headers = f"usr/local/cuda-{release}/targets/x86_64-linux/include"
+    header = {f"{headers}/cublas_v2.h": ""}
     yield Package(name=f"libcublas-dev-{name}", version=version, fields=depends, files=header)
+    for package, file in {"cuda-nvrtc-dev": "nvrtc.h", "libcurand-dev": "curand.h"}.items():
+        yield Package(name=f"{package}-{name}", version=version, files={f"{headers}/{file}": ""})
 
 
 def _dcgm() -> Iterator[Package]:
