@@ -37,7 +37,7 @@ NAME, PORT, CONTEXT = "bench", 18000, 8192
 # Requests at a time, tokens of the prompt, tokens of the answer.
 REQUESTS = ((1, 64, 256), (64, 64, 256), (512, 64, 256))
 # Seconds that a start may take: kernels are tried out, compiled and captured.
-PATIENCE = 420
+PATIENCE = 600
 # Which words are special to a parser is a matter of the real tokenizer.
 _ABOUT_WORDS = ("reasoning-parser", "enable-auto-tool-choice", "tool-call-parser")
 # Of the folders of a deployed engine, which is not what is started here.

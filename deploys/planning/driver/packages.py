@@ -159,7 +159,8 @@ def compiler(cuda: str) -> tuple[str, ...]:
     return tuple(f"{name}-{cuda.replace('.', '-')}" for name in names)
 
 
-# What KTransformers is built for; no package on the index has a compiler of CUDA 12.
+# For KTransformers, whose packages are built for 12.8, and load what any later CUDA 12 compiles. No
+# package on the index has its compiler.
 AT_RUN_TIME = "12.9"
 
 
