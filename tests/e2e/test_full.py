@@ -82,8 +82,7 @@ def test_a_second_deploy_changes_nothing(deployed: tuple[Rack, Run]) -> None:
     before = _life_of(machine)
     second = rack.deploy("--json", "--debug")
     assert second.code == 0, second.output
-    changed = second.changed
-    assert changed == []
+    assert second.changed == []
     assert _life_of(machine) == before
     assert second.commands <= 40
 

@@ -230,7 +230,7 @@ def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, flo
     def one(slot: int) -> tuple[float, float]:
         tokens = [2 + (began * 104_729 + slot * 7919 + n * 31) % 250 for n in range(prompt)]
         body = {"model": NAME, "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
-        if streamed := slot == 0:
+        if slot == 0:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/completions",
@@ -240,7 +240,7 @@ def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, flo
         sent = time.monotonic()
         try:
             with urllib.request.urlopen(request, timeout=240) as reply:
-                times, usage = _streamed(reply) if streamed else ([], json.load(reply)["usage"])
+                times, usage = _streamed(reply) if slot == 0 else ([], json.load(reply)["usage"])
         except OSError as error:
             raise ServerError(f"a request failed: {error}") from error
         if (usage["prompt_tokens"], usage["completion_tokens"]) != (prompt, answer):
@@ -248,7 +248,8 @@ def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, flo
         return (times[0] - sent, (times[-1] - times[0]) / (answer - 1)) if times else (0, 0)
 
     with ThreadPoolExecutor(requests) as pool:
-        return next(iter(list(pool.map(one, range(requests)))))
+        streamed, *_ = pool.map(one, range(requests))
+    return streamed
 
 
 def _streamed(reply: Iterable[bytes]) -> tuple[list[float], dict[str, int]]:

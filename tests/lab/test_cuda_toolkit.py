@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import uv
 
 from deploys.facts import locks
 from deploys.remote import cuda_home
+from tests.lab.process import run
 from tests.lab.surroundings import variables
 
 PARTS = ("cccl", "crt", "nvcc", "runtime")
@@ -48,7 +48,7 @@ def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             *("--requirements", str(folder / "lock.txt")),
         ],
     ):
-        run([uv.find_uv_bin(), "--quiet", *command])
+        run([uv.find_uv_bin(), "--quiet", *command], env={**os.environ, **variables()})
     cuda_home.make(environment)
     return environment / "cuda"
 
@@ -56,24 +56,12 @@ def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_a_kernel_is_compiled_and_linked(toolkit: Path, tmp_path: Path) -> None:
     (tmp_path / "kernel.cu").write_text(KERNEL)
     nvcc = [str(toolkit / "bin/nvcc"), "-std=c++17", "-Xcompiler", "-fPIC"]
-    run([*nvcc, "-gencode=arch=compute_90a,code=sm_90a", "-c", "kernel.cu"], tmp_path)
+    run([*nvcc, "-gencode=arch=compute_90a,code=sm_90a", "-c", "kernel.cu"], cwd=tmp_path)
     # In the place of the driver, of which this computer has none.
     (tmp_path / "driver.c").write_text("int cuInit(unsigned flags) { return (int)flags; }\n")
     stand_in = ("-Wl,-soname,libcuda.so.1", "driver.c", "-o", "libcuda.so.1")
-    run(["cc", "-shared", *stand_in], tmp_path)
+    run(["cc", "-shared", *stand_in], cwd=tmp_path)
     folders = (f"-L{toolkit}/lib64", f"-L{toolkit}/lib64/stubs", f"-L{tmp_path}")
-    run(["c++", "kernel.o", "-shared", *folders, "-lcudart", "-lcuda", "-o", "it.so"], tmp_path)
-    needed = run(["readelf", "--dynamic", "it.so"], tmp_path)
+    run(["c++", "kernel.o", "-shared", *folders, "-lcudart", "-lcuda", "-o", "it.so"], cwd=tmp_path)
+    needed = run(["readelf", "--dynamic", "it.so"], cwd=tmp_path)
     assert "[libcudart.so.13]" in needed and "[libcuda.so.1]" in needed
-
-
-def run(command: list[str], folder: Path | None = None) -> str:
-    """Its output; what it complains about where it fails."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **variables()},
-        **{"capture_output": True, "text": True},
-    )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-    return done.stdout

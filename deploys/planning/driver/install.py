@@ -85,16 +85,8 @@ def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
             f" {case.machine.os_version}, and something is to be compiled for these cards",
             "Serve the model with Ollama, which brings it along, or install Debian 12 or Ubuntu",
         )
-    return replace(
-        plan,
-        # Beside a driver that came from elsewhere, it gives only what nobody else has.
-        repository=plan.repository or repository(case, system, priority=100),
-        groups=(
-            *plan.groups,
-            PackageGroup(name="CUDA libraries", packages=names.libraries(cuda)),
-        ),
-        cuda=cuda,
-    )
+    group = PackageGroup(name="CUDA libraries", packages=names.libraries(cuda))
+    return replace(_with_toolkit(case, system, plan, group), cuda=cuda)
 
 
 def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
@@ -106,10 +98,19 @@ def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
             f" {case.machine.os_version}, and KTransformers compiles its kernels with it",
             "Install Debian 12 or Ubuntu, or serve the model with another engine",
         )
+    group = PackageGroup(name="CUDA compiler", packages=names.at_run_time())
+    return _with_toolkit(case, system, plan, group)
+
+
+def _with_toolkit(case: Case, system: System, plan: DriverPlan, group: PackageGroup) -> DriverPlan:
+    """The plan with a part of a toolkit, from NVIDIA's repository.
+
+    Beside a driver that came from elsewhere, it gives only what nobody else has.
+    """
     return replace(
         plan,
         repository=plan.repository or repository(case, system, priority=100),
-        groups=(*plan.groups, PackageGroup(name="CUDA compiler", packages=names.at_run_time())),
+        groups=(*plan.groups, group),
     )
 
 

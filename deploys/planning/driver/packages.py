@@ -150,13 +150,12 @@ def libraries(cuda: str) -> tuple[str, ...]:
 
     Source: Dockerfiles of nvidia/cuda, runtime; so for `compiler`, devel.
     """
-    return tuple(f"{name}-{cuda.replace('.', '-')}" for name in ("cuda-cudart", "libcublas"))
+    return _of(cuda, "cuda-cudart", "libcublas")
 
 
 def compiler(cuda: str) -> tuple[str, ...]:
     """What apt has of a toolkit to compile them."""
-    names = ("cuda-minimal-build", "libcublas-dev")
-    return tuple(f"{name}-{cuda.replace('.', '-')}" for name in names)
+    return _of(cuda, "cuda-minimal-build", "libcublas-dev")
 
 
 # For KTransformers, whose packages are built for 12.8, and load what any later CUDA 12 compiles. No
@@ -166,9 +165,12 @@ AT_RUN_TIME = "12.9"
 
 def at_run_time() -> tuple[str, ...]:
     """What apt has of a toolkit for kernels that an engine compiles while it runs."""
-    suffix = AT_RUN_TIME.replace(".", "-")
-    headers = tuple(f"{name}-{suffix}" for name in ("cuda-nvrtc-dev", "libcurand-dev"))
-    return (*compiler(AT_RUN_TIME), *headers)
+    return (*compiler(AT_RUN_TIME), *_of(AT_RUN_TIME, "cuda-nvrtc-dev", "libcurand-dev"))
+
+
+def _of(cuda: str, *names: str) -> tuple[str, ...]:
+    """Packages of one release of the toolkit."""
+    return tuple(f"{name}-{cuda.replace('.', '-')}" for name in names)
 
 
 def canonical_modules(
