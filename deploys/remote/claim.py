@@ -34,3 +34,9 @@ class Claim:
     serial: bool = False
     writing: int = 0
     came: int = 0
+
+    def leave(self) -> None:
+        """What is not being written of it may be had by others."""
+        if not self.serial:
+            self.transfer.release(self.position + self.writing, self.stop)
+            self.stop = self.position + self.writing

@@ -92,9 +92,12 @@ class Claims:
         """What of `count` bytes from `offset` on is to be written by this stream, now reserved."""
         transfer = claim.transfer
         if not claim.serial and offset != claim.position:
-            # It knows no ranges, and began at the beginning.
-            transfer.release(claim.position, claim.stop)
+            # It knows no ranges, and began at the beginning: this answer brings what the other
+            # streams of this source have asked it for, too.
             claim.standing.serial.add(transfer)
+            for each in self._running:
+                if each.standing is claim.standing and each.transfer is transfer:
+                    each.leave()
             claim.position = claim.stop = offset
             if transfer not in claim.standing.serving:
                 claim.standing.serving.add(transfer)

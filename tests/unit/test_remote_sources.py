@@ -138,6 +138,18 @@ def test_a_source_without_ranges_gives_files_whole(tmp_path: Path, others: int) 
         sources = [source(plain), *(source(hub) for hub in more)]
         fetch(wanted(tmp_path / "m", sources))
         assert_there(tmp_path / "m")
-        # At most the four that were asked before it was known, and once again after the break.
+        # At most the four that were asked before it was known, one by who had the beginning, and
+        # once again after the break.
         asked = [request for request in plain.requests if request.name.endswith("big.bin")]
         assert len(asked) <= 6
+
+
+def test_one_answer_without_ranges_brings_what_others_wait_for(tmp_path: Path) -> None:
+    with hubs(tmp_path, 1, BIG) as (plain,):
+        plain.faults.add("no_range")
+        plain.faults.add("stall", seconds=20, at=0, skip=1, count=3)
+        began = time.monotonic()
+        fetch(wanted(tmp_path / "m", [source(plain)], BIG), patience=replace(QUICK, silence=20))
+        assert time.monotonic() - began < 10
+        assert_there(tmp_path / "m", BIG)
+        assert len(plain.requests) <= 5
