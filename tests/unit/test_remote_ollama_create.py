@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace as altered
 from pathlib import Path
 
@@ -40,7 +41,11 @@ def test_it_takes_a_word(wanted: Registration) -> None:
     assert not wanted.models.exists()
 
 
-def test_the_model_is_made_once(wanted: Registration) -> None:
+def test_the_model_is_made_once(
+    wanted: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     assert ollama.register(wanted)
     store = Store(wanted.models)
     assert [each["name"] for each in store.tags()] == ["tiny:latest"]
@@ -49,7 +54,7 @@ def test_the_model_is_made_once(wanted: Registration) -> None:
     assert file.read_bytes() == (wanted.directory / "tiny.gguf").read_bytes()
     assert not ollama.register(wanted)
     # Nothing of it is left: neither the server nor what it was told.
-    assert not list(Path("/tmp").glob("ollama-*/Modelfile"))
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 @pytest.mark.parametrize("change", ["weights", "parameters", "file"])
