@@ -12,7 +12,15 @@ random bytes, one at a time, so `--folder` needs room for the largest: 93 GB, or
 that of the largest named. A case that does not fit is reported and left out. About four minutes on
 an H200 once it is built, which takes as long again on 16 cores.
 
-How fast a service of such a model is, is measured where `deploys/full.py` made it, as root:
+The whole way to a service of such a model, as root on a Debian or Ubuntu machine with driver and
+toolkit: `deploys/full.py` twice, then tests/machine, with the lab's stand-ins for what it fetches:
+
+    python -m tests.gpu deploy --model qwen2.5-32b-q4_k_m --output deploy.json
+
+Where GPUs can only be had without systemd or a network, `python -m tests.gpu pack machine.tar.xz`
+makes such a machine, and `tests/gpu/boot machine.tar.xz` starts it there and says how to go on.
+
+How fast that service is, is measured on the same machine:
 
     python -m tests.gpu speed --settings /etc/modelrack/services/<service>.env \
         --programs /opt/modelrack/engines/llama.cpp/current/bin --output speed.json

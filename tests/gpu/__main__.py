@@ -1,4 +1,4 @@
-"""`python -m tests.gpu TASK`: build, write, run, speed, vllm."""
+"""`python -m tests.gpu TASK`: build, write, run, speed, vllm, pack, deploy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from http.client import HTTPException
@@ -14,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import building, measure, speed, surroundings, synthetic, vllm_speed
+from tests.gpu import building, deploy, measure, pack, speed, surroundings, synthetic, vllm_speed
 from tests.gpu.measure import Case, ServerError
 from tests.gpu.networks import NETWORKS
 from tests.gpu.shapes import SHAPES, Shape
@@ -54,8 +53,13 @@ def main() -> int:
         return 0
     if arguments.task == "write":
         for name in arguments.models:
-            _write(SHAPES[name], arguments.folder)
+            synthetic.file(SHAPES[name], arguments.folder)
         return 0
+    if arguments.task == "pack":
+        pack.pack(arguments.archive)
+        return 0
+    if arguments.task == "deploy":
+        return deploy.deploy(SHAPES[arguments.model], arguments.output)
     if arguments.task == "vllm":
         named = {name: NETWORKS[name] for name in arguments.networks or NETWORKS}
         arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +81,7 @@ def _run(cases: Sequence[Case], arguments: argparse.Namespace) -> int:
     failed = 0
     for name, group in groupby(cases, key=lambda case: case.model):
         shape = SHAPES[name]
-        model = _write(shape, arguments.folder)
+        model = synthetic.file(shape, arguments.folder)
         result["models"][name] = _described(shape)
         for case in group:
             number = len(result["runs"]) + failed + 1
@@ -94,18 +98,6 @@ def _run(cases: Sequence[Case], arguments: argparse.Namespace) -> int:
             arguments.output.write_text(json.dumps(result, indent=1) + "\n")
         model.unlink()
     return 1 if failed else 0
-
-
-def _write(shape: Shape, folder: Path) -> Path:
-    """The model's file, unless it is there."""
-    path = folder / f"{shape.name}.gguf"
-    if not path.is_file():
-        begun, partial = time.monotonic(), path.with_suffix(".partial")
-        size = synthetic.write(shape, partial)
-        partial.rename(path)
-        seconds = time.monotonic() - begun
-        print(f"{path.name}: {size / 1e9:.1f} GB in {seconds:.1f} s", flush=True)
-    return path
 
 
 def _described(shape: Shape) -> dict[str, Any]:
@@ -147,6 +139,11 @@ def _arguments() -> argparse.Namespace:
     )
     vllm.add_argument("--card", type=int, help="on this one of several, by the driver's number")
     vllm.add_argument("--output", type=Path, required=True)
+    packing = tasks.add_parser("pack", help="a machine in one archive, for tests/gpu/boot")
+    packing.add_argument("archive", type=Path, help=".tar.xz")
+    whole = tasks.add_parser("deploy", help="deploys/full.py on this machine, twice")
+    whole.add_argument("--model", choices=SHAPES, default="qwen2.5-32b-q4_k_m")
+    whole.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from deploys.planning.machine import Machine
 from tests.gpu import building
 
 _FIELDS = (
@@ -30,6 +34,16 @@ def of_machine(with_cards: bool = True) -> dict[str, Any]:
             "kernel": Path("/proc/sys/kernel/osrelease").read_text().strip(),
         },
     }
+
+
+def this_machine(card: int | None = None) -> Machine:
+    """What a deploy would find here, or would if the driver had this card alone."""
+    command = [sys.executable, "-m", "deploys.remote.machine", "modelrack-facts-machine", "/"]
+    said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    machine = Machine.from_json(json.loads(said))
+    if card is None:
+        return machine
+    return replace(machine, gpus=tuple(gpu for gpu in machine.gpus if gpu.index == card), links=())
 
 
 def _cards() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
@@ -26,6 +27,18 @@ _SANE = {
     "Q4_K": {1: (0x03, 0x08), 3: (0x03, 0x08)},
     "Q6_K": {209: (0x03, 0x04)},
 }
+
+
+def file(shape: Shape, folder: Path) -> Path:
+    """The model's file, written unless it is there."""
+    path = folder / f"{shape.name}.gguf"
+    if not path.is_file():
+        begun, partial = time.monotonic(), path.with_suffix(".partial")
+        size = write(shape, partial)
+        partial.rename(path)
+        seconds = time.monotonic() - begun
+        print(f"{path.name}: {size / 1e9:.1f} GB in {seconds:.1f} s", flush=True)
+    return path
 
 
 def write(shape: Shape, path: Path) -> int:

@@ -62,16 +62,6 @@ class Way:
     kv_tokens: int | None
 
 
-def this_machine(card: int | None = None) -> Machine:
-    """What a deploy would find here, or would if the driver had this card alone."""
-    command = [sys.executable, "-m", "deploys.remote.machine", "modelrack-facts-machine", "/"]
-    said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    machine = Machine.from_json(json.loads(said))
-    if card is None:
-        return machine
-    return replace(machine, gpus=tuple(gpu for gpu in machine.gpus if gpu.index == card), links=())
-
-
 def ways(network: Network, machine: Machine, gpu: str | None) -> dict[str, Way]:
     """As the how-tos have it, and as it is planned for each thing that settings may favour."""
     cards = ",".join(str(card.index) for card in machine.gpus)
@@ -124,7 +114,7 @@ def measure(
 
     Returns how many did not come to an end.
     """
-    machine, failed, port = this_machine(card), 0, PORT + (card or 0)
+    machine, failed, port = surroundings.this_machine(card), 0, PORT + (card or 0)
     result = {**surroundings.of_machine(gpu is not None), "engine": _engine(python), "runs": []}
     for name, network in networks.items():
         network.write(folder / name)

@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,21 +131,26 @@ def _build(suite: str, tree: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=tree.parent))
     temporary.chmod(0o755)
     try:
-        run(
-            [
-                "mmdebstrap",
-                "--quiet",
-                "--variant=minbase",
-                f"--include={','.join(PACKAGES)}",
-                *(f"--aptopt={option}" for option in _apt_options()),
-                suite,
-                str(temporary / "tree"),
-            ]
-        )
-        finish(temporary / "tree")
+        make(suite, temporary / "tree", PACKAGES)
         (temporary / "tree").rename(tree)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make(suite: str, tree: Path, packages: Sequence[str], without: Sequence[str] = ()) -> None:
+    """A fresh system with these packages at `tree`, which is not there yet.
+
+    + without: what nobody needs of them, as globs
+    """
+    run(
+        [
+            *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
+            *(f"--aptopt={option}" for option in _apt_options()),
+            *(f"--dpkgopt=path-exclude={glob}" for glob in without),
+            *(suite, str(tree)),
+        ]
+    )
+    finish(tree)
 
 
 def finish(tree: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from deploys.planning import builds, offload
 from deploys.planning.gpus import by_pci_id
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.memory import MIB, Card, CardLedger
-from deploys.planning.model import Model
 from deploys.planning.offload import Split
 from tests.gpu import building
+from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES, Shape, Weight
 from tests.unit.plan_examples import MACHINE
 
@@ -211,36 +210,4 @@ def predicted(run: tuple[str, int]) -> tuple[CardLedger, ...]:
     )
     total = int(machine["memory.total"]) * MIB
     cards = [Card(index=index, total=total) for index in range(machine["cards"])]
-    return offload.server(catalogued(shape, numbers["file"]), numbers["file"], split, cards)[0]
-
-
-def catalogued(shape: Shape, size: int) -> Model:
-    """The shape as an entry of the catalogue: what config.json says, and the size of the files."""
-    return Model(
-        key=shape.name,
-        title=shape.name,
-        format="gguf",
-        quantization=shape.quantization,
-        files=("*.gguf",),
-        size=size,
-        parameters=sum(prod(weight.shape) for weight in shape.weights()),
-        layers=shape.layers,
-        hidden=shape.hidden,
-        heads=shape.heads,
-        kv_heads=shape.kv_heads,
-        head_dim=shape.head_dim,
-        kv_lora_rank=shape.kv_lora_rank,
-        rope_head_dim=shape.rope_head_dim or None,
-        q_lora_rank=shape.q_lora_rank or None,
-        vocabulary=shape.vocabulary,
-        tied_embeddings=shape.tied,
-        intermediate=shape.feed_forward,
-        experts=shape.experts,
-        experts_used=shape.active_experts,
-        shared_experts=1 if shape.experts else 0,
-        expert_intermediate=shape.expert_feed_forward,
-        dense_layers=shape.dense_layers,
-        context=131_072,
-        licence="none",
-        source="tests/gpu/shapes.py",
-    )
+    return offload.server(entry(shape, numbers["file"]), numbers["file"], split, cards)[0]

@@ -11,10 +11,10 @@ from deploys.planning.builds import Build
 from deploys.planning.gpus import named
 from deploys.planning.machine import Disk
 from tests.gpu import speed
+from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES
 from tests.unit.plan_examples import attempt, profile, service
 from tests.unit.render_examples import PLANS, WITH_KEYS, files
-from tests.unit.test_gpu_results import catalogued
 from tests.unit.test_real_machine import H200
 
 RESULT = json.loads(
@@ -26,7 +26,7 @@ MADE = attempt(
     profile(
         service(
             name=RESULT["settings"]["LLAMA_ARG_ALIAS"],
-            model=replace(catalogued(SHAPE, RESULT["file"]), modelscope="made/up"),
+            model=replace(entry(SHAPE, RESULT["file"]), modelscope="made/up"),
             **{"context": 16_384, "parallel": 16},
         ),
         **{"gpu": "H200", "gpus": 1},

@@ -1,0 +1,110 @@
+"""`deploys/full.py` on this very machine, with its real cards: twice, and then what proves it.
+
+Hub, GitHub and NVIDIA's repository are the lab's stand-ins, on the loopback address; the driver and
+the toolkit have to be there. Everything else is what an operator types.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploys.planning.gpus import by_pci_id
+from deploys.planning.machine import Machine
+from tests.gpu import surroundings, synthetic
+from tests.gpu.shapes import Shape
+from tests.lab.github import GitHub
+from tests.lab.hub import Hub
+from tests.lab.nvidia_repository import NvidiaRepository
+from tests.lab.process import PROJECT
+
+FOLDER = PROJECT / ".lab" / "gpu"
+TOLD = FOLDER / "told.json"
+OWNER = "made-up"
+# What tests/gpu/pack.py has brought; otherwise the lab makes it.
+REPOSITORY = Path("/srv/nvidia")
+SERVICE = Path("/var/lib/modelrack/services/made-up.json")
+INVENTORY = "tests/gpu/inventories/this.py"
+FIRST, AGAIN, PROOF = "first", "again", "proof"
+STEPS = {
+    FIRST: f"pyinfra {INVENTORY} deploys/full.py -y --json",
+    AGAIN: f"pyinfra {INVENTORY} deploys/full.py -y --json",
+    PROOF: f"pytest -q -p no:cacheprovider tests/machine --inventory {INVENTORY}",
+}
+
+
+def deploy(shape: Shape, output: Path) -> int:
+    """0 if both runs succeeded, the second without a change, and tests/machine passed.
+
+    The result is written after each step, and none follows one that failed.
+    """
+    machine = surroundings.this_machine()
+    result = surroundings.of_machine(bool(machine.gpus)) | {"model": shape.name, "steps": []}
+    folder = FOLDER / "hub" / OWNER / shape.name
+    folder.mkdir(parents=True, exist_ok=True)
+    size = synthetic.file(shape, folder).stat().st_size
+    nvidia = NvidiaRepository(REPOSITORY if REPOSITORY.is_dir() else None)
+    with Hub(FOLDER / "hub") as hub, GitHub() as github, nvidia:
+        mirrors = {"modelscope": hub.url, "huggingface": hub.url}
+        mirrors |= {"github": github.url, "cuda": nvidia.url}
+        _pin(nvidia)
+        told = {"model": shape.name, "size": size, "mirrors": mirrors, **cards(machine)}
+        TOLD.write_text(json.dumps(told))
+        for name, words in STEPS.items():
+            begun = time.monotonic()
+            done = subprocess.run(
+                [sys.executable, "-m", *words.split()],
+                **{"cwd": PROJECT, "stdout": subprocess.PIPE, "text": True},
+            )
+            step = {"step": name, "command": words, "code": done.returncode}
+            said = _last(done.stdout) if name == PROOF else changed(done.stdout)
+            step |= {"seconds": round(time.monotonic() - begun, 1), "said": said}
+            print(json.dumps(step), flush=True)
+            result["steps"].append(step)
+            if SERVICE.exists():
+                result["service"] = json.loads(SERVICE.read_text())
+            output.write_text(json.dumps(result, indent=1) + "\n")
+            if done.returncode or (name == AGAIN and said):
+                return 1
+    return 0
+
+
+def cards(machine: Machine) -> dict[str, Any]:
+    """Their kind and number, as a HostProfile has them."""
+    (kind,) = {by_pci_id(gpu.pci_id) for gpu in machine.gpus} or {None}
+    return {"gpu": kind and kind.name, "gpus": len(machine.gpus)}
+
+
+def _pin(nvidia: NvidiaRepository) -> None:
+    """The keys of the stand-in's repositories count as NVIDIA's."""
+    pins = {
+        name: {
+            "version": "1.1-1",
+            "origin": "cuda",
+            "path": f"{name.removeprefix('cuda-keyring-')}/x86_64/cuda-keyring_1.1-1_all.deb",
+            "sha256": sha256,
+        }
+        for name, sha256 in nvidia.keyrings().items()
+    }
+    locks = FOLDER / "locks/artifacts.yaml"
+    locks.parent.mkdir(exist_ok=True)
+    locks.write_text(yaml.safe_dump(pins))
+
+
+def changed(printed: str) -> Any:
+    """The operations that had something to change; all that was printed where it is not JSON."""
+    try:
+        operations = json.loads(printed)["results"]["operations"]
+    except (ValueError, KeyError):
+        return printed[-4000:]
+    return [each["name"] for each in operations if not each["no_change"]]
+
+
+def _last(printed: str) -> str:
+    return printed.strip().rpartition("\n")[2]

@@ -1,0 +1,40 @@
+"""Made-up networks as entries of the catalogue."""
+
+from __future__ import annotations
+
+from math import prod
+
+from deploys.planning.model import Model
+from tests.gpu.shapes import Shape
+
+
+def entry(shape: Shape, size: int) -> Model:
+    """What config.json would say of the shape, and the size of its files in bytes."""
+    return Model(
+        key=shape.name,
+        title=shape.name,
+        format="gguf",
+        quantization=shape.quantization,
+        files=("*.gguf",),
+        size=size,
+        parameters=sum(prod(weight.shape) for weight in shape.weights()),
+        layers=shape.layers,
+        hidden=shape.hidden,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        kv_lora_rank=shape.kv_lora_rank,
+        rope_head_dim=shape.rope_head_dim or None,
+        q_lora_rank=shape.q_lora_rank or None,
+        vocabulary=shape.vocabulary,
+        tied_embeddings=shape.tied,
+        intermediate=shape.feed_forward,
+        experts=shape.experts,
+        experts_used=shape.active_experts,
+        shared_experts=1 if shape.experts else 0,
+        expert_intermediate=shape.expert_feed_forward,
+        dense_layers=shape.dense_layers,
+        context=131_072,
+        licence="none",
+        source="tests/gpu/shapes.py",
+    )

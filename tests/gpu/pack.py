@@ -1,0 +1,108 @@
+"""A Debian machine in one archive: for a computer with GPUs that has neither systemd nor a network.
+
+tests/gpu/boot starts it there. In /srv/modelrack it has the project with its environment, and all
+that `python -m tests.gpu deploy` serves, so nothing is fetched on the way.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from deploys.planning.driver import packages as names
+from tests.lab import llama_cpp_source, nvidia_repository, tree
+from tests.lab.debian_package import Package, build
+from tests.lab.process import PROJECT, run
+
+HOME = "srv/modelrack"
+# What a deploy would install there, and what the machine is started and entered with.
+PACKAGES = (
+    *tree.PACKAGES,
+    *("cmake", "g++", "libgomp1", "ninja-build"),
+    *("kmod", "openssh-client", "pciutils", "python3-venv", "systemd-container", "zstd"),
+)
+# The toolkit is that of the computer, at /usr/local/cuda.
+CUDA = "13.0"
+NOT_READ = tuple(f"/usr/share/{folder}/*" for folder in ("doc", "locale", "man"))
+NOT_CARRIED = (
+    "mypy*",
+    "*__mypyc*",
+    "ruff*",
+    "pip",
+    "pip-*",
+    "numpy*",
+    "tokenizers*",
+    "__pycache__",
+)
+
+
+def pack(archive: Path) -> None:
+    """Write the archive, .tar.xz; it takes root, as the lab does, and some minutes."""
+    with tempfile.TemporaryDirectory(prefix="gpu-machine-") as folder:
+        root = Path(folder) / "root"
+        _system(root, Path(folder))
+        _project(root)
+        _served(root)
+        words = ["tar", "--directory", str(root), "--use-compress-program", "xz -T0 -4"]
+        run([*words, "--create", "--file", str(archive.absolute()), "."])
+
+
+def _system(root: Path, folder: Path) -> None:
+    """Debian, a toolkit's packages without the toolkit, and a key that opens the door to root."""
+    tree.make("bookworm", root, PACKAGES, NOT_READ)
+    toolkit = [
+        Package(name=name, version=f"{CUDA}.1-1")
+        for name in (*names.libraries(CUDA), *names.compiler(CUDA))
+    ]
+    build(toolkit, root / "debs", folder / "shared")
+    run(["chroot", str(root), "sh", "-c", "dpkg --install debs/*.deb && rm -r debs"])
+    (root / f"usr/local/cuda-{CUDA}").symlink_to("cuda")
+    ssh = root / "root/.ssh"
+    ssh.mkdir(mode=0o700, exist_ok=True)
+    key = ssh / "id_ed25519"
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root", "-f", str(key)])
+    shutil.copy(key.with_suffix(".pub"), ssh / "authorized_keys")
+    run(["chroot", str(root), "ssh-keygen", "-A"])
+    host = (root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
+    (ssh / "known_hosts").write_text(f"127.0.0.1 {host}")
+
+
+def _project(root: Path) -> None:
+    """What is in this folder, and its environment."""
+    home = root / HOME
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    for name in filter(None, listed.split("\0")):
+        if (PROJECT / name).is_file():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, home / name)
+    run(["chroot", str(root), "python3", "-m", "venv", "--without-pip", f"/{HOME}/.venv"])
+    (packages,) = (home / ".venv/lib").glob("python3*/site-packages")
+    shutil.copytree(
+        sysconfig.get_path("purelib"),
+        packages,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(*NOT_CARRIED, "__editable__*"),
+    )
+    (packages / "modelrack.pth").write_text(f"/{HOME}\n")
+    # uv is a program beside the packages.
+    shutil.copy(Path(sys.executable).with_name("uv"), home / ".venv/bin/uv")
+
+
+def _served(root: Path) -> None:
+    """Source of llama.cpp, NVIDIA's repository, and the packages that machines with GPUs get."""
+    source = root / "root/.cache/modelrack/sources" / llama_cpp_source.NAME
+    source.parent.mkdir(parents=True)
+    shutil.copy(llama_cpp_source.archive(), source)
+    shutil.copytree(nvidia_repository.repositories(), root / "srv/nvidia")
+    wheels = root / "srv/wheels"
+    lock = PROJECT / "deploys/locks/engines/nvitop.txt"
+    words = ("download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+    given = ("--requirement", str(lock), "--dest", str(wheels))
+    subprocess.run([sys.executable, "-m", "pip", *words, *given], check=True)
+    settings = root / "etc/uv/uv.toml"
+    settings.parent.mkdir()
+    settings.write_text('no-index = true\nfind-links = ["/srv/wheels"]\n')
