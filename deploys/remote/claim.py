@@ -35,8 +35,13 @@ class Claim:
     writing: int = 0
     came: int = 0
 
+    @property
+    def rest(self) -> int:
+        """Where that begins which another may take."""
+        return self.position + self.writing
+
     def leave(self) -> None:
-        """What is not being written of it may be had by others."""
+        """Anybody may take the rest."""
         if not self.serial:
-            self.transfer.release(self.position + self.writing, self.stop)
-            self.stop = self.position + self.writing
+            self.transfer.release(self.rest, self.stop)
+            self.stop = self.rest

@@ -233,18 +233,18 @@ class Claims:
             for each in self._running
             if not each.serial
             and now - each.began > SLOW_AFTER
-            and each.position + each.writing < each.stop
+            and each.rest < each.stop
             and each.came / (now - each.began) * SLOWER < stream.rate
             and standing.local >= each.standing.local
             and each.transfer not in standing.serial
             and standing.able(each.transfer)
             and standing.ready(each.transfer, now)
-            and standing.gives(each.transfer, each.position + each.writing, each.stop)
+            and standing.gives(each.transfer, each.rest, each.stop)
         ]
         if not slow:
             return None
         other = min(slow, key=lambda each: each.came / (now - each.began))
-        start, stop = other.position + other.writing, other.stop
+        start, stop = other.rest, other.stop
         other.stop = start
         claim = Claim(other.transfer, standing, start, stop, now)
         self._running.append(claim)

@@ -44,15 +44,11 @@ def stream(
             return
         reach = max(reach, offset)
         try:
-            with contextlib.closing(
-                attempt(source, path, offset, size, patience=patience, end=end, on_size=learn)
-            ) as pieces:
-                for first, data in pieces:
-                    wanted = data if end is None else data[: end - first]
-                    yield first, wanted
-                    offset = first + len(wanted)
-                    if offset == end:
-                        break
+            for first, data in attempt(
+                source, path, offset, size, patience=patience, end=end, on_size=learn
+            ):
+                yield first, data
+                offset = first + len(data)
             return
         except Interrupted as problem:
             tried = tried + 1 if problem.idle or offset <= reach else 1
@@ -78,11 +74,11 @@ def attempt(
     patience: Patience,
     end: int | None = None,
     on_size: Callable[[int], None] | None = None,
+    whole: bool = False,
 ) -> Generator[tuple[int, bytes], None, None]:
-    """Offset and data from one answer; Interrupted when it ends early or crawls.
+    """Offset and data from one answer, as in `stream`; Interrupted when it ends early or crawls.
 
-    One without ranges begins at 0 and is given whole: what lies before `start` or behind `end` may
-    be of use, too.
+    + whole: one that begins at 0 instead of at `start` is given to its end, not to `end`
     """
     with contextlib.closing(source.open(path, start, end)) as body:
         if body.total is not None and size is None:
@@ -91,9 +87,10 @@ def attempt(
                 on_size(size)
         elif body.total is not None and size is not None and body.total != size:
             raise SourceFailure(_wrong_size(source, path, body, size))
-        goal = end if end is not None and body.start == start else size
+        to_its_end = end is None or (whole and body.start < start)
+        goal = size if to_its_end else end
         offset = body.start
-        # Asked for the beginning, it goes on behind what was asked for.
+        # An answer without ranges goes on behind what was asked for.
         overlong = goal is not None and (body.stop is None or body.stop > goal)
         for data in _fast_enough(body.chunks, patience):
             if overlong and goal is not None:

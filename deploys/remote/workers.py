@@ -162,6 +162,7 @@ class _Pool:
                     transfer.file.size,
                     patience=self._run.patience,
                     end=end,
+                    whole=True,
                 )
             ) as pieces:
                 for offset, data in pieces:
