@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e.digest import difference, digest
 from tests.e2e.rack import Rack, Run, run
@@ -76,18 +75,7 @@ class Bench:
         )
         rack = Rack(self.lab, "", "", self.folder(), extra)
         rack.point_to([machine], "", "")
-        pins = {
-            name: {
-                "version": "1.1-1",
-                "origin": "cuda",
-                "path": f"{name.removeprefix('cuda-keyring-')}/x86_64/cuda-keyring_1.1-1_all.deb",
-                "sha256": sha256,
-            }
-            for name, sha256 in self.repository.keyrings().items()
-        }
-        locks = rack.folder / ".lab/sandbox/locks/artifacts.yaml"
-        locks.parent.mkdir(parents=True)
-        locks.write_text(yaml.safe_dump(pins))
+        self.repository.pin(rack.folder / ".lab/sandbox/locks")
         return rack
 
 

@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploys.planning.gpus import by_pci_id
 from deploys.planning.machine import Machine
+from tests.e2e.rack import Run
 from tests.gpu import surroundings, synthetic
 from tests.gpu.shapes import Shape
 from tests.lab.github import GitHub
@@ -25,6 +24,7 @@ from tests.lab.nvidia_repository import NvidiaRepository
 from tests.lab.process import PROJECT
 
 FOLDER = PROJECT / ".lab" / "gpu"
+LOCKS = FOLDER / "locks"
 TOLD = FOLDER / "told.json"
 OWNER = "made-up"
 # What tests/gpu/pack.py has brought; otherwise the lab makes it.
@@ -53,7 +53,7 @@ def deploy(shape: Shape, output: Path) -> int:
     with Hub(FOLDER / "hub") as hub, GitHub() as github, nvidia:
         mirrors = {"modelscope": hub.url, "huggingface": hub.url}
         mirrors |= {"github": github.url, "cuda": nvidia.url}
-        _pin(nvidia)
+        nvidia.pin(LOCKS)
         told = {"model": shape.name, "size": size, "mirrors": mirrors, **cards(machine)}
         TOLD.write_text(json.dumps(told))
         for name, words in STEPS.items():
@@ -81,29 +81,12 @@ def cards(machine: Machine) -> dict[str, Any]:
     return {"gpu": kind and kind.name, "gpus": len(machine.gpus)}
 
 
-def _pin(nvidia: NvidiaRepository) -> None:
-    """The keys of the stand-in's repositories count as NVIDIA's."""
-    pins = {
-        name: {
-            "version": "1.1-1",
-            "origin": "cuda",
-            "path": f"{name.removeprefix('cuda-keyring-')}/x86_64/cuda-keyring_1.1-1_all.deb",
-            "sha256": sha256,
-        }
-        for name, sha256 in nvidia.keyrings().items()
-    }
-    locks = FOLDER / "locks/artifacts.yaml"
-    locks.parent.mkdir(exist_ok=True)
-    locks.write_text(yaml.safe_dump(pins))
-
-
 def changed(printed: str) -> Any:
     """The operations that had something to change; all that was printed where it is not JSON."""
     try:
-        operations = json.loads(printed)["results"]["operations"]
+        return Run(0, printed, "").changed
     except (ValueError, KeyError):
         return printed[-4000:]
-    return [each["name"] for each in operations if not each["no_change"]]
 
 
 def _last(printed: str) -> str:

@@ -7,13 +7,15 @@ that `python -m tests.gpu deploy` serves, so nothing is fetched on the way.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
+import uv
+
 from deploys.planning.driver import packages as names
+from tests.gpu.deploy import REPOSITORY
 from tests.lab import llama_cpp_source, nvidia_repository, tree
 from tests.lab.debian_package import Package, build
 from tests.lab.process import PROJECT, run
@@ -74,7 +76,9 @@ def _system(root: Path, folder: Path) -> None:
 def _project(root: Path) -> None:
     """What is in this folder, and its environment."""
     home = root / HOME
-    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    listed = run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT
+    )
     for name in filter(None, listed.split("\0")):
         if (PROJECT / name).is_file():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +93,7 @@ def _project(root: Path) -> None:
     )
     (packages / "modelrack.pth").write_text(f"/{HOME}\n")
     # uv is a program beside the packages.
-    shutil.copy(Path(sys.executable).with_name("uv"), home / ".venv/bin/uv")
+    shutil.copy(uv.find_uv_bin(), home / ".venv/bin/uv")
 
 
 def _served(root: Path) -> None:
@@ -97,12 +101,12 @@ def _served(root: Path) -> None:
     source = root / "root/.cache/modelrack/sources" / llama_cpp_source.NAME
     source.parent.mkdir(parents=True)
     shutil.copy(llama_cpp_source.archive(), source)
-    shutil.copytree(nvidia_repository.repositories(), root / "srv/nvidia")
+    shutil.copytree(nvidia_repository.repositories(), root / REPOSITORY.relative_to("/"))
     wheels = root / "srv/wheels"
     lock = PROJECT / "deploys/locks/engines/nvitop.txt"
-    words = ("download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+    words = ("download", "--no-deps", "--require-hashes", "--only-binary", ":all:")
     given = ("--requirement", str(lock), "--dest", str(wheels))
-    subprocess.run([sys.executable, "-m", "pip", *words, *given], check=True)
+    run([sys.executable, "-m", "pip", *words, *given])
     settings = root / "etc/uv/uv.toml"
     settings.parent.mkdir()
     settings.write_text('no-index = true\nfind-links = ["/srv/wheels"]\n')

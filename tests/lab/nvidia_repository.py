@@ -16,6 +16,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from tests.lab import archive_packages, nvidia_packages
 from tests.lab.debian_package import Key, Package, build, index, throw_away_key
 from tests.lab.http_server import Reply, StandIn, json_reply
@@ -47,10 +49,20 @@ class NvidiaRepository(StandIn):
             return Reply(name, file=self.root / name)
         return json_reply({"error": f"no {name}"}, 404, name)
 
-    def keyrings(self) -> dict[str, str]:
-        """sha256 of each keyring package by its name in deploys/locks/artifacts.yaml."""
+    def pin(self, locks: Path) -> None:
+        """Its keyring packages count as NVIDIA's for who takes their pins from this folder."""
         sums: dict[str, str] = json.loads((self.root / "keyrings.json").read_text())
-        return sums
+        pins = {
+            name: {
+                "version": "1.1-1",
+                "origin": "cuda",
+                "path": f"{name.removeprefix('cuda-keyring-')}/x86_64/{KEYRING}",
+                "sha256": sha256,
+            }
+            for name, sha256 in sums.items()
+        }
+        locks.mkdir(parents=True, exist_ok=True)
+        (locks / "artifacts.yaml").write_text(yaml.safe_dump(pins))
 
 
 def connect(machine: Machine, url: str, system: str, *, alone: bool = True) -> None:

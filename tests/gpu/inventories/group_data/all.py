@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.site import GLOBAL, Site
-from tests.gpu.deploy import FOLDER, OWNER, TOLD
+from tests.gpu.deploy import LOCKS, OWNER, TOLD
 from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES
 
@@ -15,7 +15,7 @@ _told = json.loads(TOLD.read_text())
 _name = _told["model"]
 _place = f"{OWNER}/{_name}"
 
-site = Site(mirrors=replace(GLOBAL, **_told["mirrors"]), locks=FOLDER / "locks")
+site = Site(mirrors=replace(GLOBAL, **_told["mirrors"]), locks=LOCKS)
 
 profile = HostProfile(
     gpu=_told["gpu"],
