@@ -15,15 +15,21 @@ an H200 once it is built, which takes as long again on 16 cores.
 The whole way to a service of such a model, as root on a Debian or Ubuntu machine with driver and
 toolkit: `deploys/full.py` twice, then tests/machine, with the lab's stand-ins for what it fetches:
 
-    python -m tests.gpu deploy --model qwen2.5-32b-q4_k_m --output deploy.json
+    python -m tests.gpu.deploy --model qwen2.5-32b-q4_k_m --output deploy.json
 
-Where GPUs can only be had without systemd or a network, `python -m tests.gpu pack machine.tar.xz`
+Where GPUs can only be had without systemd or a network, `python -m tests.gpu.pack machine.tar.xz`
 makes such a machine, and `tests/gpu/boot machine.tar.xz` starts it there and says how to go on.
+These two need the whole environment of `make setup`.
 
 How fast that service is, is measured on the same machine:
 
     python -m tests.gpu speed --settings /etc/modelrack/services/<service>.env \
         --programs /opt/modelrack/engines/llama.cpp/current/bin --output speed.json
+
+What the time of a token goes into there, kernel by kernel, is counted by NVIDIA's profiler, `ncu`:
+
+    python -m tests.gpu kernels --programs /opt/modelrack/engines/llama.cpp/current/bin \
+        --model /data/models/<model>/<file>.gguf --output kernels.json
 
 vLLM makes its weights up itself, so it needs neither disk nor deploy: any environment that has it,
 and beside it PyYAML, Jinja2 and this folder. About four minutes for each network and way:

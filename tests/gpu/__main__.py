@@ -1,4 +1,4 @@
-"""`python -m tests.gpu TASK`: build, write, run, speed, vllm, pack, deploy."""
+"""`python -m tests.gpu TASK`: build, write, run, speed, kernels, vllm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tests.gpu import building, deploy, measure, pack, speed, surroundings, synthetic, vllm_speed
+from tests.gpu import building, kernels, measure, speed, surroundings, synthetic, vllm_speed
 from tests.gpu.measure import Case, ServerError
 from tests.gpu.networks import NETWORKS
 from tests.gpu.shapes import SHAPES, Shape
@@ -55,11 +55,6 @@ def main() -> int:
         for name in arguments.models:
             synthetic.file(SHAPES[name], arguments.folder)
         return 0
-    if arguments.task == "pack":
-        pack.pack(arguments.archive)
-        return 0
-    if arguments.task == "deploy":
-        return deploy.deploy(SHAPES[arguments.model], arguments.output)
     if arguments.task == "vllm":
         named = {name: NETWORKS[name] for name in arguments.networks or NETWORKS}
         arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +63,9 @@ def main() -> int:
         return 1 if vllm_speed.measure(*given, **of) else 0
     if arguments.task == "speed":
         speed.measure(arguments.settings, arguments.programs, arguments.output)
+        return 0
+    if arguments.task == "kernels":
+        kernels.measure(arguments.programs, arguments.model, arguments.output)
         return 0
     cases = [case for case in CASES if not arguments.models or case.model in arguments.models]
     return _run(cases, arguments)
@@ -130,6 +128,10 @@ def _arguments() -> argparse.Namespace:
     fast.add_argument("--settings", type=Path, required=True, help="/etc/modelrack/services/….env")
     fast.add_argument("--programs", type=Path, required=True, help="…/llama.cpp/current/bin")
     fast.add_argument("--output", type=Path, required=True)
+    each = tasks.add_parser("kernels", help="what the time of a token goes into, by ncu")
+    each.add_argument("--programs", type=Path, required=True, help="…/llama.cpp/current/bin")
+    each.add_argument("--model", type=Path, required=True, help="its GGUF file")
+    each.add_argument("--output", type=Path, required=True)
     vllm = tasks.add_parser("vllm", help="measure vLLM as planned, beside what how-tos set")
     vllm.add_argument("--python", type=Path, required=True, help="of an environment that has vLLM")
     vllm.add_argument("--folder", type=Path, required=True, help="for configurations and logs")
@@ -139,11 +141,6 @@ def _arguments() -> argparse.Namespace:
     )
     vllm.add_argument("--card", type=int, help="on this one of several, by the driver's number")
     vllm.add_argument("--output", type=Path, required=True)
-    packing = tasks.add_parser("pack", help="a machine in one archive, for tests/gpu/boot")
-    packing.add_argument("archive", type=Path, help=".tar.xz")
-    whole = tasks.add_parser("deploy", help="deploys/full.py on this machine, twice")
-    whole.add_argument("--model", choices=SHAPES, default="qwen2.5-32b-q4_k_m")
-    whole.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 
 

@@ -6,6 +6,7 @@ the toolkit have to be there. Everything else is what an operator types.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from deploys.planning.gpus import by_pci_id
 from deploys.planning.machine import Machine
 from tests.e2e.rack import Run
 from tests.gpu import surroundings, synthetic
-from tests.gpu.shapes import Shape
+from tests.gpu.shapes import SHAPES, Shape
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 from tests.lab.nvidia_repository import NvidiaRepository
@@ -91,3 +92,11 @@ def changed(printed: str) -> Any:
 
 def _last(printed: str) -> str:
     return printed.strip().rpartition("\n")[2]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu.deploy")
+    parser.add_argument("--model", choices=SHAPES, default="qwen2.5-32b-q4_k_m")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    sys.exit(deploy(SHAPES[arguments.model], arguments.output))

@@ -1,11 +1,12 @@
 """A Debian machine in one archive: for a computer with GPUs that has neither systemd nor a network.
 
 tests/gpu/boot starts it there. In /srv/modelrack it has the project with its environment, and all
-that `python -m tests.gpu deploy` serves, so nothing is fetched on the way.
+that `python -m tests.gpu.deploy` serves, so nothing is fetched on the way.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import sysconfig
@@ -110,3 +111,9 @@ def _served(root: Path) -> None:
     settings = root / "etc/uv/uv.toml"
     settings.parent.mkdir()
     settings.write_text('no-index = true\nfind-links = ["/srv/wheels"]\n')
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu.pack")
+    parser.add_argument("archive", type=Path, help=".tar.xz")
+    pack(parser.parse_args().archive)

@@ -89,6 +89,10 @@ def test_by_how_much_depends_on_the_processor_that_starts_every_kernel() -> None
     assert rate(*quick, "balanced", 1) == pytest.approx(rate(*slow, "balanced", 1), rel=0.01)
     assert rate(*quick, "balanced", 1) > 2.3 * rate(*quick, "how-to", 1)
     assert rate(*quick, "balanced", 64) > 1.8 * rate(*quick, "how-to", 64)
+    between = ("h200-vllm-throughput", QWEN)
+    assert rate(*between, "throughput", 1) > 2.6 * rate(*between, "how-to", 1)
+    assert rate(*between, "throughput", 64) > 1.9 * rate(*between, "how-to", 64)
+    assert rate(*between, "throughput", 512) > rate(*between, "how-to", 512)
 
 
 def test_fewer_at_a_time_wait_less_and_more_answer_more() -> None:
@@ -96,3 +100,5 @@ def test_fewer_at_a_time_wait_less_and_more_answer_more() -> None:
     many = ("2xh200-vllm-qwen", QWEN, "balanced", 512)
     assert wait(*few) < 0.65 * wait(*some) and wait(*some) < 0.7 * wait(*many)
     assert rate(*many) > 1.3 * rate(*some) and rate(*some) > 2.4 * rate(*few)
+    most = ("h200-vllm-throughput", QWEN, "throughput", 512)
+    assert wait(*most) > 1.9 * wait(*many) and rate(*most) > rate(*many)

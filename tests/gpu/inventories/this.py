@@ -1,3 +1,3 @@
-"""The machine that `python -m tests.gpu deploy` runs on, over SSH as any other."""
+"""The machine that `python -m tests.gpu.deploy` runs on, over SSH as any other."""
 
 hosts = ["127.0.0.1"]
