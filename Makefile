@@ -8,7 +8,7 @@ PACKAGES := g++ gnupg iproute2 mmdebstrap nftables openssh-client python3-venv s
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-down test torture plan bench bench-peers bench-weights \
+.PHONY: help setup packages demo demo-down test torture plan bench bench-peers bench-turns bench-weights \
 	lock-operator lock-engines audit weights.pyz FORCE
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
 	@echo 'make bench-weights        a model to a verified single file: the usual way, curl, ours'
 	@echo 'make bench-peers          one, four and eight machines that share one download'
+	@echo 'make bench-turns          how long an answer stands still while a processor reads a prompt'
 	@echo 'make weights.pyz          fetch, merge, verify, ls in one file, for a machine without us'
 	@echo 'make setup                only the environment, in .venv'
 	@echo 'make lock-operator        pin that environment anew'
@@ -81,6 +82,9 @@ bench-weights: setup
 
 bench-peers: setup
 	$(BIN)/python -m tests.bench.sharing
+
+bench-turns: setup
+	$(BIN)/python -m tests.bench.turns
 
 weights.pyz: setup
 	$(BIN)/python -m deploys.operations.programs $@

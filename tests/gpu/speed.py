@@ -26,6 +26,7 @@ _OPTIONS = {
     "LLAMA_ARG_CACHE_TYPE_V": "--cache-type-v",
     "LLAMA_ARG_SPLIT_MODE": "--split-mode",
     "LLAMA_ARG_DEVICE": "--device",
+    "LLAMA_ARG_BATCH": "--batch-size",
     "LLAMA_ARG_THREADS": "--threads",
     "LLAMA_ARG_NUMA": "--numa",
 }

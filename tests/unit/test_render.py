@@ -15,6 +15,7 @@ from jinja2 import Environment, UndefinedError, meta, nodes
 from deploys.planning import page, render, templates
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
+from deploys.planning.profile import Performance
 from deploys.planning.site import Site
 from tests.unit.plan_examples import MACHINE, locks, model, plan, profile, service
 from tests.unit.render_examples import (
@@ -151,6 +152,7 @@ def test_the_settings_say_what_the_plan_says() -> None:
         "LLAMA_ARG_PORT": "8080",
         "LLAMA_ARG_CTX_SIZE": "1024",
         "LLAMA_ARG_N_PARALLEL": "2",
+        "LLAMA_ARG_BATCH": "256",
         "LLAMA_ARG_CACHE_TYPE_K": "f16",
         "LLAMA_ARG_CACHE_TYPE_V": "f16",
         "LLAMA_ARG_FLASH_ATTN": "on",
@@ -166,6 +168,18 @@ def test_the_settings_say_what_the_plan_says() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("parallel", "performance", "piece"),
+    [(4, "balanced", "256"), (4, "latency", "256"), (4, "throughput", None), (1, "balanced", None)],
+)
+def test_a_long_prompt_lets_the_others_have_their_turns(
+    parallel: int, performance: Performance, piece: str | None
+) -> None:
+    made = plan(profile(service(parallel=parallel, context=512, performance=performance)))
+    content, _ = render.service(made, made.services[0])
+    assert settings(content[1].content).get("LLAMA_ARG_BATCH") == piece
+
+
 ON_CARDS = {
     "all layers on cards": (
         *("on cards", 0),
@@ -177,6 +191,7 @@ ON_CARDS = {
             "LLAMA_ARG_N_GPU_LAYERS": "49",
             "LLAMA_ARG_N_CPU_MOE": "0",
             "LLAMA_ARG_CACHE_TYPE_K": "f16",
+            "LLAMA_ARG_BATCH": None,
             "LLAMA_ARG_NUMA": None,
         },
     ),
