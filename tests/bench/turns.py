@@ -34,7 +34,7 @@ from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES
 
 SHAPE = SHAPES["qwen2.5-1.5b-q8_0"]
-CONTEXT, REQUESTS, PROMPT = 4096, 4, 1800
+CONTEXT, REQUESTS, PROMPT, ANSWER = 4096, 4, 1800, 100
 WAYS: tuple[Performance, ...] = ("throughput", "balanced")
 
 
@@ -97,8 +97,8 @@ def _measure(
         servers.wait(process, log)
         _times(8, 8)
         with ThreadPoolExecutor(1) as other:
-            answer = other.submit(_times, 8, 60)
-            time.sleep(1.5)
+            answer = other.submit(_times, 8, ANSWER)
+            time.sleep(0.3)
             asked, first, *_ = _times(PROMPT, 2)
             _, *times = answer.result()
     finally:
