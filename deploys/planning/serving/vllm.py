@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from deploys.planning.gpus import named
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.serving import settings
+from deploys.planning.serving import settings, turns
 from deploys.planning.templates import Rendered
 
 # What it calls that a service is set up for. Interactivity has a graph for every batch size up to
@@ -37,6 +37,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             service,
             "vllm",
             parallel=settings.parallel_of_a_copy(service),
+            piece=turns.piece(service),
             performance_mode=_MODES.get(service.performance),
             linear_backend=_linear_backend(plan, service),
         ),
