@@ -8,8 +8,8 @@ PACKAGES := g++ gnupg iproute2 mmdebstrap nftables openssh-client python3-venv s
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-down test torture plan bench bench-peers bench-turns bench-weights \
-	lock-operator lock-engines audit weights.pyz FORCE
+.PHONY: help setup packages demo demo-down test torture plan \
+	bench bench-peers bench-turns bench-weights lock-operator lock-engines audit weights.pyz FORCE
 
 help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
