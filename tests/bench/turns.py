@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -30,16 +28,15 @@ from typing import NamedTuple
 
 import yaml
 
-from deploys.facts import locks
-from deploys.planning import render
+from deploys.planning.machine import Machine
 from deploys.planning.model import Model
-from deploys.planning.profile import Engine, HostProfile, Performance, Service
-from deploys.planning.resolve import resolve
+from deploys.planning.profile import Engine, Performance, Service
 from deploys.planning.site import Site
 from tests.gpu import measure as servers
-from tests.gpu import speed, surroundings, synthetic
+from tests.gpu import speed, surroundings, synthetic, vllm_speed
 from tests.gpu.entry import entry
 from tests.gpu.networks import Network
+from tests.gpu.planned import planned
 from tests.gpu.shapes import SHAPES
 
 SHAPE = SHAPES["qwen2.5-1.5b-q8_0"]
@@ -60,11 +57,12 @@ def main() -> int:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="modelrack-turns-") as name:
         folder = Path(name)
+        machine = replace(surroundings.this_machine(), gpus=(), links=())
         try:
-            contestants = {"llama.cpp": _llama_cpp(folder)}
+            contestants = {"llama.cpp": _llama_cpp(machine, folder)}
             if arguments.vllm:
-                contestants["vllm"] = _vllm(folder, arguments.vllm)
-        except LookupError as error:
+                contestants["vllm"] = _vllm(machine, folder, arguments.vllm)
+        except (LookupError, ValueError) as error:
             print(error, file=sys.stderr)
             return 1
         for engine, ways in contestants.items():
@@ -76,15 +74,23 @@ def main() -> int:
     return 0
 
 
-def _llama_cpp(folder: Path) -> dict[Performance, Server]:
+def _llama_cpp(machine: Machine, folder: Path) -> dict[Performance, Server]:
     program = _program(folder)
     file = synthetic.file(SHAPE, folder)
+    command = [program, "--model", file, "--port", str(servers.PORT)]
     ways = {}
     for kind in WAYS:
-        text = _rendered("llama.cpp", entry(SHAPE, file.stat().st_size), kind)
-        command = [program, "--model", file, "--port", str(servers.PORT)]
+        service = _service("llama.cpp", entry(SHAPE, file.stat().st_size), kind)
+        _, text = planned(service, machine)
         ways[kind] = Server(command, speed.read(text[".env"]))
     return ways
+
+
+def _service(engine: Engine, model: Model, kind: Performance) -> Service:
+    return Service(
+        **{"name": "bench", "engine": engine, "model": model, "port": 8080},
+        **{"context": CONTEXT, "parallel": REQUESTS, "performance": kind},
+    )
 
 
 def _program(folder: Path) -> Path:
@@ -99,7 +105,7 @@ def _program(folder: Path) -> Path:
     raise LookupError("no llama-server was compiled on this computer yet: make demo does")
 
 
-def _vllm(folder: Path, python: Path) -> dict[Performance, Server]:
+def _vllm(machine: Machine, folder: Path, python: Path) -> dict[Performance, Server]:
     """Its weights are made up by itself."""
     size = 2 * (entry(SHAPE, 0).parameters or 0)
     model = replace(entry(SHAPE, size), format="safetensors", quantization="BF16")
@@ -121,7 +127,7 @@ def _vllm(folder: Path, python: Path) -> dict[Performance, Server]:
     Network(model=model, config=config, how_to={}).write(folder / "network")
     ways = {}
     for kind in WAYS:
-        text = _rendered("vllm", model, kind)
+        _, text = planned(_service("vllm", model, kind), machine)
         own = {"model": str(folder / "network"), "port": servers.PORT, "load-format": "dummy"}
         file = folder / f"{kind}.yaml"
         file.write_text(yaml.safe_dump({**yaml.safe_load(text[".yaml"]), **own}))
@@ -130,29 +136,9 @@ def _vllm(folder: Path, python: Path) -> dict[Performance, Server]:
     return ways
 
 
-def _rendered(engine: Engine, model: Model, kind: Performance) -> dict[str, str]:
-    """The files of such a service on this computer without its cards, by how their names end."""
-    machine = replace(surroundings.this_machine(), gpus=(), links=())
-    service = Service(
-        # A plan wants a place to fetch it from; nobody is asked.
-        **{"name": "bench", "engine": engine, "model": replace(model, modelscope="made/up")},
-        **{"port": 8080, "context": CONTEXT, "parallel": REQUESTS, "performance": kind},
-    )
-    plan = resolve(HostProfile(services=(service,)), Site(), machine, locks.read(Site().locks))
-    if plan.refusals:
-        raise LookupError("; ".join(map(str, plan.refusals)))
-    rendered, _ = render.service(plan, plan.services[0])
-    return {Path(file.path).suffix: file.content for file in rendered}
-
-
 def _measure(server: Server, log: Path) -> tuple[float, float]:
     """Seconds: the longest between two tokens of one answer, and the prompt's until its first."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            server.command, env={**os.environ, **server.environment}, stdout=file, stderr=file
-        )
-    try:
-        servers.wait(process, log, PATIENCE)
+    with servers.running(server.command, log, server.environment, PATIENCE):
         # What is compiled at the first use is compiled now.
         _times(PROMPT, 8, first=2)
         with ThreadPoolExecutor(1) as other:
@@ -160,8 +146,6 @@ def _measure(server: Server, log: Path) -> tuple[float, float]:
             time.sleep(0.3)
             asked, first, *_ = _times(PROMPT, 2)
             _, *times = answer.result()
-    finally:
-        servers.stop(process)
     if times[-1] < first:
         raise RuntimeError("the answer ended before the prompt was read")
     return max(after - before for before, after in pairwise(times)), first - asked
@@ -178,7 +162,8 @@ def _times(prompt: int, answer: int, first: int = 3) -> list[float]:
     )
     asked = time.monotonic()
     with urllib.request.urlopen(request, timeout=600) as reply:
-        return [asked, *(time.monotonic() for line in reply if line.startswith(b"data: {"))]
+        times, _ = vllm_speed.streamed(reply)
+    return [asked, *times]
 
 
 def _report(engine: str, found: Mapping[Performance, list[tuple[float, float]]]) -> None:

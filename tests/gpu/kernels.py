@@ -30,14 +30,13 @@ _BENCH = ("-ngl", "99", "-fa", "1", "-p", "0", "-n", "8", "-r", "1")
 
 def measure(programs: Path, model: Path, output: Path) -> None:
     """llama-bench under `ncu`, without CUDA graphs, which would be one kernel to it."""
-    stamp = json.loads((programs.parent / "build.json").read_text())
-    result = surroundings.of(programs / "llama-server", stamp["options"])
+    result = surroundings.of_deployed(programs)
     said = subprocess.run(
         ["ncu", *_NCU, programs / "llama-bench", "--model", model, *_BENCH],
         env={**os.environ, "GGML_CUDA_DISABLE_GRAPHS": "1"},
         **{"stdout": subprocess.PIPE, "text": True, "check": True},
     ).stdout
-    result |= {"toolchain": stamp["toolchain"], "model": model.stem, "kernels": kernels(said)}
+    result |= {"model": model.stem, "kernels": kernels(said)}
     output.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -7,13 +7,16 @@ whoever reads the result.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,10 +80,7 @@ def measure(server: Path, model: Path, case: Case, log: Path) -> dict[str, Any]:
     """Serve `model` as `case` says, with the log in `log`."""
     memory: dict[str, list[int]] = {"idle": used()}
     begun = time.monotonic()
-    with log.open("wb") as file:
-        process = subprocess.Popen(command(server, model, case), stdout=file, stderr=file)
-    try:
-        wait(process, log)
+    with running(command(server, model, case), log) as process:
         ready = time.monotonic() - begun
         memory["ready"] = used()
         # Twice: the first answer compiles and captures what the second one uses.
@@ -89,8 +89,6 @@ def measure(server: Path, model: Path, case: Case, log: Path) -> dict[str, Any]:
         full = ask(case.parallel, case.fill, 32)
         memory["used"] = used()
         memory["process"] = _used_by(process.pid)
-    finally:
-        stop(process)
     return {
         "case": asdict(case),
         "file": model.stat().st_size,
@@ -163,14 +161,31 @@ def wait(
     raise ServerError("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server of ours, so that it logs what it had of each device."""
-    process.send_signal(signal.SIGINT)
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 240,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of ours that is ready, and is ended so that it logs what it had of each device.
+
+    + environment: what it is told beside what is there
+    """
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, env={**os.environ, **(environment or {})}, stdout=file, stderr=file
+        )
     try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        wait(process, log, seconds)
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def ask(slots: int, prompt: int, answer: int, port: int = PORT) -> list[dict[str, float]]:

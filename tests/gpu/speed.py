@@ -43,10 +43,9 @@ REQUESTS = ((1, 8, 128), (16, 8, 128), (1, 8192, 64), (16, 8192, 64))
 def measure(settings_file: Path, programs: Path, output: Path) -> None:
     """Everything about one running service; stops it after its own part."""
     settings = read(settings_file.read_text())
-    stamp = json.loads((programs.parent / "build.json").read_text())
     model = Path(settings["LLAMA_ARG_MODEL"])
-    result = surroundings.of(programs / "llama-server", stamp["options"])
-    result |= {"toolchain": stamp["toolchain"], "model": model.stem, "file": model.stat().st_size}
+    result = surroundings.of_deployed(programs)
+    result |= {"model": model.stem, "file": model.stat().st_size}
     result |= {"settings": settings, "server": {}, "bench": {}}
 
     def note(program: str, who: str, value: Any) -> None:
@@ -57,15 +56,9 @@ def measure(settings_file: Path, programs: Path, output: Path) -> None:
     note("server", "planned", _requests(int(settings["LLAMA_ARG_PORT"])))
     unit = f"llama-server@{settings_file.stem}.service"
     subprocess.run(["systemctl", "stop", unit], check=True)
-    log = output.with_suffix(".log")
-    with log.open("wb") as file:
-        command = [programs / "llama-server", "--model", model, "--port", str(servers.PORT)]
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        servers.wait(process, log)
+    command = [programs / "llama-server", "--model", model, "--port", str(servers.PORT)]
+    with servers.running(command, output.with_suffix(".log")):
         note("server", "upstream", _requests(servers.PORT))
-    finally:
-        servers.stop(process)
     bench = programs / "llama-bench"
     planned, upstream = [], []
     for _ in range(_TURNS):

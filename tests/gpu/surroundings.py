@@ -74,3 +74,10 @@ def of(server: Path, options: Sequence[str]) -> dict[str, Any]:
             "version": (version.stdout + version.stderr).strip().splitlines(),
         },
     }
+
+
+def of_deployed(programs: Path) -> dict[str, Any]:
+    """The same, and how those in this folder were compiled, as a deploy has noted beside it."""
+    stamp = json.loads((programs.parent / "build.json").read_text())
+    found = of(programs / "llama-server", stamp["options"])
+    return {**found, "toolchain": stamp["toolchain"]}

@@ -16,22 +16,19 @@ import time
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deploys.facts import locks
-from deploys.planning import render
 from deploys.planning.machine import Machine
-from deploys.planning.profile import HostProfile, Performance, Service
-from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
+from deploys.planning.profile import Performance, Service
 from tests.gpu import measure as servers
 from tests.gpu import speed, surroundings
 from tests.gpu.measure import ServerError
 from tests.gpu.networks import Network
+from tests.gpu.planned import planned
 
 NAME, PORT, CONTEXT = "bench", 18000, 8192
 # Requests at a time, tokens of the prompt, tokens of the answer.
@@ -72,26 +69,20 @@ def ways(network: Network, machine: Machine, gpu: str | None) -> dict[str, Way]:
 
 
 def _planned(network: Network, machine: Machine, gpu: str | None, kind: Performance) -> Way:
-    # No place to fetch it from is asked for, but a plan wants one.
-    model = replace(network.model, modelscope="made/up", huggingface=None)
-    service = Service(
-        name=NAME, engine="vllm", model=model, port=PORT, context=CONTEXT, performance=kind
+    served, text = planned(
+        Service(
+            **{"name": NAME, "engine": "vllm", "model": network.model, "port": PORT},
+            **{"context": CONTEXT, "performance": kind},
+        ),
+        machine,
+        gpu,
     )
-    profile = HostProfile(gpu=gpu, gpus=len(machine.gpus) if gpu else 0, services=(service,))
-    # Weights that are made up need no disk.
-    roomy = replace(machine, disks=tuple(replace(disk, free=1 << 50) for disk in machine.disks))
-    plan = resolve(profile, Site(), roomy, locks.read(Site().locks))
-    if plan.refusals:
-        raise ValueError("; ".join(map(str, plan.refusals)))
-    (planned,) = plan.services
-    rendered, _ = render.service(plan, planned)
-    text = {Path(file.path).suffix: file.content for file in rendered}
     settings = yaml.safe_load(text[".yaml"])
     environment = speed.read(text[".env"])
     return Way(
         settings={key: value for key, value in settings.items() if key not in _ABOUT_WORDS},
         environment={key: value for key, value in environment.items() if key not in _DEPLOYED},
-        kv_tokens=planned.placement.ledger.kv_tokens,
+        kv_tokens=served.placement.ledger.kv_tokens,
     )
 
 
@@ -230,7 +221,7 @@ def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, flo
         sent = time.monotonic()
         try:
             with urllib.request.urlopen(request, timeout=240) as reply:
-                times, usage = _streamed(reply) if slot == 0 else ([], json.load(reply)["usage"])
+                times, usage = streamed(reply) if slot == 0 else ([], json.load(reply)["usage"])
         except OSError as error:
             raise ServerError(f"a request failed: {error}") from error
         if (usage["prompt_tokens"], usage["completion_tokens"]) != (prompt, answer):
@@ -238,11 +229,11 @@ def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, flo
         return (times[0] - sent, (times[-1] - times[0]) / (answer - 1)) if times else (0, 0)
 
     with ThreadPoolExecutor(requests) as pool:
-        streamed, *_ = pool.map(one, range(requests))
-    return streamed
+        first, *_ = pool.map(one, range(requests))
+    return first
 
 
-def _streamed(reply: Iterable[bytes]) -> tuple[list[float], dict[str, int]]:
+def streamed(reply: Iterable[bytes]) -> tuple[list[float], dict[str, int]]:
     """When each part of the answer came, and what the last event says of the tokens."""
     times, usage = [], {}
     for line in reply:
