@@ -82,28 +82,43 @@ Entry = Directory | File | Link
 
 
 @operation()
-def put(entries: Sequence[Entry]) -> Generator[PyinfraCommand, None, None]:
+def put(
+    entries: Sequence[Entry], gone: Sequence[str] = ()
+) -> Generator[PyinfraCommand, None, None]:
     """
     Write folders, files and links; those that are as described already are left alone.
 
     + entries: in the order they are written, so folders before what lies in them
+    + gone: files and folders that are not to be there, nor anything in them
 
     A file is written beside its place with its final owner and mode, synced and renamed: a lost
     connection or a power cut leaves the old file or the new one.
     """
-    missing = differing(entries)
-    if not missing:
+    found = _found(entries, gone)
+    missing = _differing(entries, found)
+    unwanted = [path for path in gone if path in found]
+    if not missing and not unwanted:
         host.noop("everything is in place")
         return
-    yield write(missing)
+    if unwanted:
+        yield StringCommand("rm", "-rf", "--", *map(QuoteString, unwanted))
+    if missing:
+        yield write(missing)
 
 
 def differing(entries: Sequence[Entry]) -> list[Entry]:
     """Those of the entries that are not on the machine as described."""
-    paths = tuple(entry.path for entry in entries)
-    hashed = any(isinstance(entry, File) for entry in entries)
-    found = host.get_fact(Entries, paths=paths, hashed=hashed) if paths else {}
+    return _differing(entries, _found(entries))
+
+
+def _differing(entries: Sequence[Entry], found: dict[str, Found]) -> list[Entry]:
     return [entry for entry in entries if not entry.is_there(found.get(entry.path))]
+
+
+def _found(entries: Sequence[Entry], gone: Sequence[str] = ()) -> dict[str, Found]:
+    paths = (*(entry.path for entry in entries), *gone)
+    hashed = any(isinstance(entry, File) for entry in entries)
+    return host.get_fact(Entries, paths=paths, hashed=hashed) if paths else {}
 
 
 def write(entries: Sequence[Entry], units: Sequence[str] = ()) -> StringCommand:

@@ -89,7 +89,9 @@ def installing(
     if isinstance(manager, Dnf):
         install = ["dnf", "-y", "install", *missing]
     else:
-        yield _command(_apt_get(manager, "update"))
+        # What apt knows of the machine's own archives stays: only our calls read a site's mirrors.
+        keep = ["--no-list-cleanup"] if manager.mirror else []
+        yield _command(_apt_get(manager, "update", *keep))
         options = ["--no-install-recommends", *(["--allow-downgrades"] if exchange else [])]
         install = _apt_get(manager, "install", *options, *missing)
     if job:

@@ -14,11 +14,11 @@ from deploys.operations.files import Directory, File, Link
 from deploys.operations.users import User
 from deploys.operations.venv import UV
 from deploys.planning import render
+from deploys.planning.package_manager import Apt
 
 # In the order they are made. Weights are readable by all and written by root alone.
 _FOLDERS = (
     "/etc/modelrack",
-    render.APT_SOURCES_FOLDER,
     "/etc/modelrack/services",
     "/opt/modelrack",
     "/opt/modelrack/bin",
@@ -34,6 +34,7 @@ def install() -> None:
     """Everything that later stages stand on."""
     plan = current_plan(services=False)
     data_root = plan.site.data_root
+    has_mirror = isinstance(plan.package_manager, Apt) and plan.package_manager.mirror is not None
 
     files.put(
         name="Make the folders, set the limits and the package manager's patience",
@@ -43,8 +44,11 @@ def install() -> None:
             Directory(path="/var/lib/modelrack/failures", mode="700"),
             Directory(path=data_root),
             Directory(path=f"{data_root}/models"),
+            *([Directory(path=render.APT_SOURCES_FOLDER)] if has_mirror else []),
             *map(File.of, render.base(plan)),
         ],
+        # Of mirrors that the site had before.
+        gone=() if has_mirror else (render.APT_SOURCES, render.APT_SOURCES_FOLDER),
     )
     sysctl.live(name="Apply the kernel settings", values=render.SYSCTL, systemd=plan.systemd)
     packages.installed(

@@ -43,31 +43,6 @@ def test_mirrors_of_the_other_distribution_leave_apt_at_its_own_sources(
     assert "/etc/modelrack/apt.sources" not in files(made)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        (
-            "merged",
-            [
-                f"deb {CN.debian} bookworm main",
-                f"deb {CN.debian} bookworm-updates main",
-                f"deb {CN.debian_security} bookworm-security main",
-            ],
-        ),
-        (
-            "ubuntu",
-            [
-                f"deb {CN.ubuntu} noble{each} main universe"
-                for each in ("", "-updates", "-security")
-            ],
-        ),
-    ],
-)
-def test_a_site_with_mirrors_names_them(name: str, expected: list[str]) -> None:
-    text = files(PLANS[name])["/etc/modelrack/apt.sources"].content
-    assert [line for line in text.splitlines() if not line.startswith("#")] == expected
-
-
 def test_apt_waits_as_long_as_the_site_says() -> None:
     made = plan(site=Site(apt_lock_wait=42))
     assert 'DPkg::Lock::Timeout "42";' in files(made)["/etc/apt/apt.conf.d/60modelrack"].content
