@@ -124,7 +124,8 @@ class Lab:
         state = json.loads(path.read_text())
         self = cls(0, name=state["name"], suite=state["suite"], air_gapped=state["air_gapped"])
         self.id, self.directory = lab, removal.directory(lab)
-        self._network = Network(lab, ipaddress.IPv4Network(state["subnet"]), state["mtu"])
+        subnet = ipaddress.IPv4Network(state["subnet"])
+        self._network = Network(lab, subnet, state["mtu"], state["air_gapped"])
         self._binds = tuple(state["binds"])
         for name, (index, trees) in state["machines"].items():
             self._places[name] = _Place(index, Layer(tuple(Path(path) for path in trees)))

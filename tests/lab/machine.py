@@ -211,7 +211,7 @@ class Machine:
         (tree / "etc/hostname").write_text(f"{self.name}\n")
         (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         (tree / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n")
-        surroundings.copy_into(tree)
+        surroundings.copy_into(tree, closed=self.network.air_gapped)
         login = tree / "root/.ssh"
         login.mkdir(mode=0o700, exist_ok=True)
         (login / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())

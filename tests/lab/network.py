@@ -25,6 +25,7 @@ class Network:
     lab: str
     subnet: ipaddress.IPv4Network
     mtu: int
+    air_gapped: bool = False
 
     @property
     def bridge(self) -> str:
@@ -53,7 +54,7 @@ class Network:
 
 def create(lab: str, *, air_gapped: bool = False) -> Network:
     """Make the bridge; with ``air_gapped`` nothing leads from it to the outside."""
-    network = Network(lab, _free_subnet(), _outer_mtu())
+    network = Network(lab, _free_subnet(), _outer_mtu(), air_gapped)
     run(
         ["ip", "-batch", "-"],
         stdin=f"link add {network.bridge} mtu {network.mtu} type bridge forward_delay 0\n"

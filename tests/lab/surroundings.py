@@ -1,7 +1,8 @@
 """What a machine must know of the network it stands in: names, certificates, index settings.
 
-Copied from the host where the host has it, so that apt, pip and uv inside a machine reach the
-registries by the same way as outside. Nothing is assumed about what that way is.
+Taken from the host where the host has it, so that apt, pip and uv inside a machine reach the
+registries by the same way as outside. Nothing is assumed about what that way is, and nothing else
+of the host's is taken: what is installed here while tests run must not be seen in a machine.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+
+from tests.lab import registry_files
 
 VARIABLES = (
     "SSL_CERT_FILE",
@@ -48,15 +51,18 @@ VARIABLES = (
     "UV_INDEX_STRATEGY",
 )
 
-FILES = (
-    "/etc/pip.conf",
-    "/etc/xdg/pip/pip.conf",
-    "/etc/uv/uv.toml",
-    "/etc/apt/apt.conf",
-    "/etc/ssl/certs/ca-certificates.crt",
-)
-HOME_FILES = (".config/pip/pip.conf", ".pip/pip.conf", ".config/uv/uv.toml", ".netrc")
+PIP = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf")
+UV = ("/etc/uv/uv.toml", "~/.config/uv/uv.toml")
+NETRC = "~/.netrc"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+# Certificates that were added to the distribution's, and apt's logins.
 FOLDERS = ("/usr/local/share/ca-certificates", "/etc/apt/auth.conf.d")
+
+# Descriptions in other languages are of no use to anybody here, and a third of what apt fetches.
+APT = """\
+// Of the host's settings those that reach the archives, and the lab's own.
+Acquire::Languages "none";
+"""
 
 
 def variables() -> dict[str, str]:
@@ -74,30 +80,61 @@ def folders_to_bind() -> list[Path]:
     return sorted(path for path in paths if path.is_dir())
 
 
-def copy_into(tree: Path) -> None:
-    """Write the host's ways to the registries into a machine's tree."""
-    for name in FILES:
-        _copy(Path(name), tree / name[1:])
-    for name in HOME_FILES:
-        _copy(Path.home() / name, tree / "root" / name)
-    for name in FOLDERS:
-        for path in Path(name).glob("*") if Path(name).is_dir() else ():
-            _copy(path, tree / str(path)[1:])
-    for path in Path("/etc/apt/apt.conf.d").glob("*"):
-        if path.is_file() and "Acquire::" in path.read_text(errors="replace"):
-            _copy(path, tree / str(path)[1:])
+def copy_into(tree: Path, host: Path = Path("/"), *, closed: bool = False) -> None:
+    """Write the host's ways to the registries into a machine's tree.
+
+    + closed: the machine has no way out; all it learns is which dates to believe
+    """
+    options, shared, texts = registry_files.apt_options(), variables(), []
+    if closed:
+        options, shared = [option for option in options if "::Check-" in option], {}
+    else:
+        _copy(host / CERTIFICATES[1:], tree / CERTIFICATES[1:])
+        texts = _copy_settings(tree, host, shared)
+    _write(tree / "etc/apt/apt.conf.d/90lab", APT + "".join(f"{line};\n" for line in options))
     _copy_resolv_conf(tree / "etc/resolv.conf")
-    shared = variables()
-    for value in shared.values():
-        if value.startswith("/") and Path(value).is_file():
-            _copy(Path(value), tree / value[1:])
+    # Certificates and keys that the settings name; a variable may hold nothing else.
+    words = [*shared.values(), *" ".join([*options, *texts]).replace('"', " ").split()]
+    for word in words:
+        if word.startswith("/") and (host / word[1:]).is_file():
+            _copy(host / word[1:], tree / word[1:])
     # Logins read /etc/environment, units get theirs from the service manager.
     lines = [f"{name}={value}" for name, value in sorted(shared.items())]
     (tree / "etc/environment").write_text("".join(f"{line}\n" for line in lines))
-    manager = tree / "etc/systemd/system.conf.d/lab.conf"
-    manager.parent.mkdir(parents=True, exist_ok=True)
     quoted = " ".join('"{}"'.format(line.replace("%", "%%")) for line in lines)
-    manager.write_text(f"[Manager]\nDefaultEnvironment={quoted}\n")
+    manager = tree / "etc/systemd/system.conf.d/lab.conf"
+    _write(manager, f"[Manager]\nDefaultEnvironment={quoted}\n")
+
+
+def _copy_settings(tree: Path, host: Path, shared: dict[str, str]) -> list[str]:
+    """Write what files tell pip, uv and apt, logins included; return what pip and uv are told."""
+    texts = []
+    for names, reduced in ((PIP, registry_files.pip), (UV, registry_files.uv)):
+        for name in names:
+            source = _on(host, name)
+            if source.is_file() and (text := reduced(source)):
+                _write(_on(tree, name, home="root"), text)
+                texts.append(text)
+    login, named = _on(host, NETRC), "\n".join([*shared.values(), *texts])
+    if login.is_file() and (text := registry_files.netrc(login, named)):
+        _write(_on(tree, NETRC, home="root"), text, mode=0o600)
+    for name in FOLDERS:
+        for path in sorted((host / name[1:]).glob("*")):
+            _copy(path, tree / name[1:] / path.name)
+    return texts
+
+
+def _on(root: Path, name: str, home: str | None = None) -> Path:
+    """Where a file lies below `root`; "~" is this user's home, or `home`."""
+    where = str(Path.home()).lstrip("/") if home is None else home
+    return root / name.replace("~", where, 1).lstrip("/")
+
+
+def _write(target: Path, text: str, mode: int = 0o644) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.touch(mode)
+    target.write_text(text)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import registry_files
 from tests.lab.process import LabError, run
 
 # What a freshly installed server has: SSH and Python, nothing that a deploy should bring itself.
@@ -145,7 +146,7 @@ def make(suite: str, tree: Path, packages: Sequence[str], without: Sequence[str]
     run(
         [
             *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
-            *(f"--aptopt={option}" for option in _apt_options()),
+            *(f"--aptopt={option}" for option in registry_files.apt_options()),
             *(f"--dpkgopt=path-exclude={glob}" for glob in without),
             *(suite, str(tree)),
         ]
@@ -163,14 +164,3 @@ def finish(tree: Path) -> None:
     drop_in.parent.mkdir(exist_ok=True)
     drop_in.write_text(SSHD)
     drop_in.chmod(0o644)
-
-
-def _apt_options() -> list[str]:
-    """How the host's apt reaches its archives, proxies and validity checks included."""
-    dump = run(["apt-config", "dump"], check=False)
-    wanted = ("Proxy", "Check-Valid-Until", "Check-Date", "Verify-Peer", "CaInfo")
-    return [
-        line.rstrip(";")
-        for line in dump.splitlines()
-        if line.startswith("Acquire::") and any(word in line for word in wanted)
-    ]
