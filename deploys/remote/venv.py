@@ -26,6 +26,8 @@ from . import cuda_home
 # Below /opt, as services may not look into anybody's home.
 _SETTINGS = {
     "UV_NO_PROGRESS": "1",
+    # As apt and all else on the machine: a mirror may have a certificate of the site's own.
+    "UV_SYSTEM_CERTS": "1",
     "UV_CACHE_DIR": "/var/cache/modelrack/uv",
     "UV_PYTHON_INSTALL_DIR": "/opt/modelrack/python",
 }
