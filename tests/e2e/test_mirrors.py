@@ -130,7 +130,8 @@ def place(
             _own_settings(machine.directory / "root", own)
 
         for name, suite in MACHINES.items():
-            lab.add(name, layer=tree.base(suite), prepare=prepare)
+            (machine,) = lab.add(name, layer=tree.base(suite), prepare=prepare)
+            machine.ssh("apt-get -q update")
         made = Place(lab, internet, tmp_path_factory.mktemp("rack"), f"{archive.data}\n")
         (made.rack.folder / "lock.txt").write_text(lock)
         pinned = made.rack.folder / ".lab/sandbox/locks"
@@ -149,6 +150,7 @@ def place(
 
 def test_everything_comes_from_the_mirrors_in_china(place: Place) -> None:
     before = [_apt_of(machine) for machine in place.machines]
+    assert all("Candidate: 1.0" in said for said in before), before
     place.preset("CN")
     first = place.deploy()
     assert first.code == 0, first.output
@@ -232,7 +234,7 @@ def _own_archive(folder: Path) -> None:
 
 
 def _own_settings(root: Path, archive: Path) -> None:
-    """An archive of the machine's own, which apt has read, and an index of its own."""
+    """An archive of the machine's own, and an index of its own."""
     there = root / "srv/own"
     there.mkdir()
     for path in archive.iterdir():
