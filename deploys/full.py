@@ -8,11 +8,16 @@ pyinfra inventories/h800.py deploys.stages.weights.fetch         one stage alone
 from pyinfra import config
 
 from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
-from deploys.facts.plan import current_plan
-from deploys.operations import host_lock
+from deploys.facts.plan import current_plan, without_python
+from deploys.operations import host_lock, python
 from deploys.stages import amd, base, nvidia, peers, services, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+
+# Without it a machine can neither be looked at nor planned for.
+first = without_python()
+if first:
+    python.at_once(python.installed(name="Install Python", first=first), first)
 
 # Facts and profile become the plan. A refusal stops this host here, before any change.
 plan = current_plan()

@@ -3,7 +3,9 @@
 pyinfra inventories/h800.py deploys/plan.py -y
 pyinfra inventories/h800.py deploys/plan.py -y --data format=json
 
-A machine whose plan has refusals counts as failed, so the exit code says whether all can be had.
+A machine whose plan has refusals counts as failed, so the exit code says whether all can be had. Of
+one without python3, which the plan is made with, only what deploys/full.py would install first is
+said; that is no refusal.
 """
 
 import json
@@ -11,13 +13,22 @@ import json
 import click
 from pyinfra import host, state
 
-from deploys.facts.plan import planned
+from deploys.facts.plan import planned, without_python
 from deploys.operations import transport
 from deploys.planning import page
 
+as_json = host.data.get("format") == "json"
+first = without_python(to_change=False)
+if first:
+    if as_json:
+        click.echo(json.dumps({"host": host.name, "first": first.command}))
+    else:
+        click.echo(page.of_bare(host.name, first))
+    transport.leave()
+
 machine, plan = planned()
 
-if host.data.get("format") == "json":
+if as_json:
     found = {"host": host.name, "machine": machine.to_json(), **plan.to_json()}
     click.echo(json.dumps(found))
 else:

@@ -14,8 +14,9 @@ from deploys.operations import host_lock, rollback
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
-# Only for the connection: going back depends on what the machine has, not on what it should have.
-planned()
+# Only for the connection and its rights: going back depends on what the machine has, not on what it
+# should have.
+planned(to_change=True)
 
 host_lock.acquire(name="Keep other runs away from this machine")
 

@@ -8,12 +8,22 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from deploys.operations import programs
-from deploys.planning.machine import Machine
+from deploys.planning.machine import Bare, Machine
+from deploys.planning.python import OLDEST
+
+# Fails where python3 is missing, too old, or without most of its library: python3-minimal.
+_CAN_RUN = f"python3 -c 'import json, sys; sys.exit(sys.version_info < {OLDEST})' 2>/dev/null"
+_BARE = """\
+[ -r /etc/os-release ] && . /etc/os-release
+managers=
+for each in apt-get dnf; do command -v $each >/dev/null && managers="$managers $each"; done
+echo "$ID|$VERSION_ID|$(id -un)|$managers|$(python3 --version 2>/dev/null)"
+"""
 
 
 class Hardware(FactBase[Machine | None]):
     """
-    Returns the machine, or None where it has no Python 3.
+    Returns the machine, or None where it has no Python that our programs run on.
 
     + data_root: folder that holds the models
     """
@@ -22,14 +32,29 @@ class Hardware(FactBase[Machine | None]):
     def default() -> None:
         return None
 
-    def requires_command(self, data_root: str) -> str:
-        return "python3"
-
     def command(self, data_root: str) -> StringCommand:
-        return programs.inline("machine", "modelrack-facts-machine", data_root)
+        program = programs.inline("machine", "modelrack-facts-machine", data_root)
+        return StringCommand("if", _CAN_RUN, "; then", program, "; fi")
 
     def process(self, output: list[str]) -> Machine:
         try:
             return Machine.from_json(json.loads(output[-1]))
         except (ValueError, TypeError, KeyError) as error:
             raise FactProcessError(f"the machine described itself unreadably: {error}") from error
+
+
+class WithoutPython(FactBase[Bare | None]):
+    """Returns what a shell can say of a machine that has no Python, or None where it fails."""
+
+    @staticmethod
+    def default() -> None:
+        return None
+
+    def command(self) -> str:
+        return _BARE
+
+    def process(self, output: list[str]) -> Bare:
+        os, version, user, managers, python = output[-1].split("|")
+        return Bare(
+            os=os, os_version=version, managers=tuple(managers.split()), python=python, user=user
+        )

@@ -54,10 +54,9 @@ def _addresses(
 ) -> tuple[str, ...]:
     if given := other.data.get("peer_address"):
         return (str(given),)
-    if other in state.active_hosts:
-        machine = machine_of(other, site)
-        return machine.addresses if machine else ()
-    # It is not asked, because this run is not for it; its name may be enough.
+    if other in state.active_hosts and (machine := machine_of(other, site)):
+        return machine.addresses
+    # It is not asked, because this run is not for it, or cannot answer yet; its name may be enough.
     name = other.data.get("ssh_hostname") or other.name
     with suppress(OSError, UnicodeError):
         return tuple(dict.fromkeys(str(each[4][0]) for each in socket.getaddrinfo(name, None)))

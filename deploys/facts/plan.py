@@ -11,12 +11,13 @@ from pyinfra import host, logger, state
 from pyinfra.api import Host
 
 from deploys.facts import locks, pins, tokens
-from deploys.facts.machine import Hardware
+from deploys.facts.machine import Hardware, WithoutPython
 from deploys.facts.neighbours import neighbours
 from deploys.operations import report, transport
 from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan
 from deploys.planning.profile import HostProfile
+from deploys.planning.python import FirstPython, first_python
 from deploys.planning.refusal import Refusal
 from deploys.planning.resolve import resolve
 from deploys.planning.site import Site
@@ -26,16 +27,47 @@ _machines: WeakKeyDictionary[Host, Machine | None] = WeakKeyDictionary()
 _warned: WeakSet[Host] = WeakSet()
 
 
-def planned() -> tuple[Machine, HostPlan]:
-    """This host as it is, and what is decided for it; read once a run, refusals and all."""
+def without_python(*, to_change: bool = True) -> FirstPython | None:
+    """What this host needs before anything can be planned for it; None where it has Python.
+
+    + to_change: False for a script that only looks, which anybody may do
+    """
     this = state.inventory.get_host(host.name)
-    if this not in _seen:
-        transport.tune(this)
-        report.begin(this.state)
-        try:
+    transport.tune(this)
+    report.begin(this.state)
+    try:
+        _, site = _wanted()
+        if _machine(this, site) is not None:
+            return None
+        if this in state.failed_hosts:
+            transport.stop(this)
+        tokens.of(site)  # A refusal is due before any change.
+        bare = this.get_fact(WithoutPython)
+        if bare is None:
+            transport.stop(this)
+        first = first_python(site, bare)
+        if to_change:
+            _check_root(bare.user)
+        return first
+    except Refusal as refusal:
+        _stop(this, [refusal])
+
+
+def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
+    """This host as it is, and what is decided for it; read once a run, refusals and all.
+
+    + to_change: refuse a run that may not change the machine
+    """
+    this = state.inventory.get_host(host.name)
+    try:
+        if this not in _seen:
+            transport.tune(this)
+            report.begin(this.state)
             _seen[this] = _resolved()
-        except Refusal as refusal:
-            _stop(this, [refusal])
+        if to_change:
+            _check_root(_seen[this][0].user)
+    except Refusal as refusal:
+        _stop(this, [refusal])
     return _seen[this]
 
 
@@ -48,7 +80,7 @@ def current_plan(*, services: bool = True) -> HostPlan:
     A refusal is printed and stops this host here, before anything was changed; the others go on.
     """
     this = state.inventory.get_host(host.name)
-    _, plan = planned()
+    _, plan = planned(to_change=True)
     against = [refusal for refusal in plan.refusals if services or not refusal.service]
     if against:
         _stop(this, against)
@@ -110,8 +142,14 @@ def _resolved() -> tuple[Machine, HostPlan]:
     tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
     this = state.inventory.get_host(host.name)
     machine = _machine(this, site)
+    if this in state.failed_hosts:
+        transport.stop(this)
     if machine is None:
-        raise Refusal("There is no python3 on this machine", "apt-get install python3 on it")
+        raise Refusal(
+            "There is no python3 on this machine that our programs run on",
+            "Where it is missing, deploys/full.py and deploys.stages.base.install install it first;"
+            " where there is one that does not work, put it right",
+        )
     return machine, _plan(this, profile, site, machine)
 
 
@@ -123,10 +161,18 @@ def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Hos
 def _machine(of: Host, site: Site) -> Machine | None:
     """A machine of this run as it is; read once, whoever asks first."""
     with transport.turn(f"look at {of.name}"):
-        if of not in _machines:
+        if _machines.get(of) is None:
             transport.tune(of)
             _machines[of] = of.get_fact(Hardware, data_root=site.data_root)
     return _machines[of]
+
+
+def _check_root(user: str) -> None:
+    if user != "root":
+        raise Refusal(
+            f"This run is user {user} on the machine, and only root can change it",
+            "Add --sudo, and --same-sudo-password where sudo asks for one",
+        )
 
 
 def _wanted() -> tuple[HostProfile, Site]:

@@ -77,25 +77,25 @@ def installing(
     hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
     """The commands that install what is missing of the packages; none when nothing is."""
-    missing = list(_missing(packages, manager))
-    if not missing:
+    wanted = list(missing(packages, manager))
+    if not wanted:
         return
     yield HostCommand(_wait_for_lock, manager.lock_wait)
     if isinstance(manager, Apt):
-        yield HostCommand(_finish_what_was_interrupted)
+        yield HostCommand(finish_what_was_interrupted)
     held = host.get_fact(Held, manager=_kind(manager)) if exchange else set()
     if in_the_way := sorted(name for name in held if name.startswith(tuple(exchange))):
         yield _command([*_RELEASE[_kind(manager)], *in_the_way])
     if isinstance(manager, Dnf):
-        install = ["dnf", "-y", "install", *missing]
+        install = ["dnf", "-y", "install", *wanted]
     else:
         # What apt knows of the machine's own archives stays: only our calls read a site's mirrors.
         keep = ["--no-list-cleanup"] if manager.mirror else []
-        yield _command(_apt_get(manager, "update", *keep))
+        yield _command(apt_get(manager, "update", *keep))
         options = ["--no-install-recommends", *(["--allow-downgrades"] if exchange else [])]
-        install = _apt_get(manager, "install", *options, *missing)
+        install = apt_get(manager, "install", *options, *wanted)
     if job:
-        digest = hashlib.sha256(" ".join(missing).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(" ".join(wanted).encode()).hexdigest()[:12]
         yield from jobs.running(f"{job}-{digest}", [*_EXPLAINED, *install], systemd=systemd)
     elif hint:
         said = ("||", "{", "echo", QuoteString(hint), ">&2;", "exit", "1;", "}")
@@ -124,7 +124,8 @@ def _kind(manager: PackageManager) -> str:
     return "dnf" if isinstance(manager, Dnf) else "apt"
 
 
-def _missing(packages: Sequence[str], manager: PackageManager) -> Iterator[str]:
+def missing(packages: Sequence[str], manager: PackageManager) -> Iterator[str]:
+    """Those of the packages that are not there, or in another version than the one named."""
     if not packages:
         return
     if isinstance(manager, Dnf):
@@ -150,7 +151,8 @@ def _command(words: Sequence[str]) -> StringCommand:
     return StringCommand(*map(QuoteString, words))
 
 
-def _apt_get(apt: Apt, *words: str) -> list[str]:
+def apt_get(apt: Apt, *words: str) -> list[str]:
+    """A call of apt-get that asks nobody and reads the lists of this site."""
     options = ["-y", "-q", "-o", f"DPkg::Lock::Timeout={apt.lock_wait}"]
     options += ["-o", "Dpkg::Options::=--force-confold"]
     if apt.mirror:
@@ -181,7 +183,7 @@ def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool
     return True
 
 
-def _finish_what_was_interrupted(state: State, host: Host, arguments: Any) -> bool:
+def finish_what_was_interrupted(state: State, host: Host, arguments: Any) -> bool:
     """What a killed package manager left half done is finished first: apt refuses to go on."""
     audit = ("ls", "/var/lib/dpkg/updates", ";", "dpkg", "--audit")
     _, found = transport.run(host, arguments, *audit)

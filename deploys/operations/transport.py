@@ -9,6 +9,7 @@ What stock pyinfra 3.10 does and why it does not do:
   minute, and every command has a time limit besides
 - a connection lost in the middle of an upload raises EOFError, which nothing catches and which ends
   the run of every machine; here it fails the one machine
+- sudo that wants a password which nobody can type raises EOFError, too; here it is a refusal
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from pyinfra import logger
 from pyinfra.api import Host, State, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors import util as connector_util
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.fake import FakeConnector
 from pyinfra.connectors.local import LocalConnector
@@ -37,6 +40,8 @@ from pyinfra.connectors.util import (
     clear_askpass_cache,
     make_unix_command_for_host,
 )
+
+from deploys.operations import password
 
 # Seconds. Nothing we run in the foreground takes longer; what does is a job (operations/job.py).
 COMMAND_TIMEOUT = 900
@@ -59,6 +64,7 @@ def tune(host: Host) -> None:
     if connector in _tuned:
         return
     _tuned.add(connector)
+    connector_util.getpass = password.typed  # type: ignore[assignment]
     _tune_link(connector)
     for name in ("run_shell_command", "put_file", "get_file"):
         setattr(connector, name, _bounded(connector, getattr(connector, name)))
@@ -90,6 +96,11 @@ def stop(host: Host) -> NoReturn:
     raise gevent.GreenletExit
 
 
+def leave() -> NoReturn:
+    """End the deploy code of one host, which what it has come to so far is all of."""
+    raise gevent.GreenletExit
+
+
 def is_simulated(host: Host) -> bool:
     """A scripted `@fake` host, of which only the plan can be seen."""
     return isinstance(host.connector, FakeConnector)
@@ -117,8 +128,13 @@ def _bounded(connector: BaseConnector, call: Callable[..., Any]) -> Callable[...
                 result = call(*args, **{**kwargs, "_timeout": limit})
         except TimeoutError:
             raise
+        except ConnectError as error:
+            # Of a machine without SFTP; pyinfra expects it while connecting alone.
+            way_out = "Or set ssh_file_transfer_protocol = 'scp' beside ssh_user in the inventory."
+            raise OSError(f"{error} {way_out}") from error
         except (EOFError, OSError, SSHException) as error:
-            if isinstance(error, (EOFError, ConnectionError)) or not _is_alive(connector):
+            broken = isinstance(error, (EOFError, ConnectionError))
+            if (broken and not isinstance(connector, LocalConnector)) or not _is_alive(connector):
                 raise ConnectionError(_LOST) from error
             raise
         # A command that a broken link cut off looks like one that failed with exit code -1.

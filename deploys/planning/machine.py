@@ -131,6 +131,26 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bare:
+    """A machine without Python, on which no program of ours runs: what its shell says.
+
+    + os, os_version: as /etc/os-release has them
+    + managers: those of apt-get and dnf that are there
+    + python: what the python3 that is there calls itself, "" where there is none
+    + user: whom commands run as there
+    """
+
+    os: str
+    os_version: str
+    managers: tuple[str, ...]
+    python: str
+    user: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """One host as it is now; sizes in bytes.
 
@@ -154,6 +174,7 @@ class Machine:
     + broken_packages: left half installed by an interrupted dpkg
     + stored: bytes that already lie in each model's folder below the data root
     + systemd: a booted machine, not a tree that is being made into an image
+    + user: whom commands run as there; only root may change anything
     """
 
     hostname: str
@@ -186,6 +207,7 @@ class Machine:
     broken_packages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     stored: dict[str, int] = field(default_factory=dict)
+    user: str = "root"
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from deploys.planning.compatibility import RHEL_LIKE
-from deploys.planning.machine import Machine
+from deploys.planning.machine import Bare, Machine
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 
+# Distributions whose packages we know, and the oldest release of each that has them.
+_SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(RHEL_LIKE, 8)}
 # What an archive calls a release; asked for only where a site names a mirror.
 _SUITES = {
     ("debian", "12"): "bookworm",
@@ -49,7 +52,18 @@ class Dnf:
 PackageManager = Apt | Dnf
 
 
-def package_manager_of(site: Site, machine: Machine) -> PackageManager:
+def check_system(machine: Machine | Bare) -> None:
+    """Refuse a distribution, or a release of it, whose packages we do not know."""
+    oldest = _SYSTEMS.get(machine.os)
+    release = int(re.match(r"\d*", machine.os_version).group() or 0)  # type: ignore[union-attr]
+    if oldest is None or release < oldest:
+        raise Refusal(
+            f"{machine.os} {machine.os_version} is not a system we know",
+            "Install Debian 12 or newer, or Ubuntu 22.04 or newer",
+        )
+
+
+def package_manager_of(site: Site, machine: Machine | Bare) -> PackageManager:
     """How this machine installs packages; apt with the mirrors that the site names, if any."""
     if machine.os in RHEL_LIKE:
         return Dnf(kind="dnf", lock_wait=site.apt_lock_wait)

@@ -9,6 +9,7 @@ from deploys.planning import gpus
 from deploys.planning.machine import Machine
 from deploys.planning.memory import GIB, CardLedger
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.python import FirstPython
 from deploys.planning.quantity import size
 from deploys.planning.templates import text
 from deploys.planning.weights import missing_of
@@ -28,6 +29,15 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         missing={entry.model: missing_of(entry, machine) for entry in plan.weights},
         spread={service.name: _spread(service) for service in plan.services},
         ledgers={service.name: list(_ledger(service)) for service in plan.services},
+    )
+
+
+def of_bare(name: str, first: FirstPython) -> str:
+    """The page of a machine that nothing can be planned for before it has Python."""
+    return (
+        f"{name}: no python3\n\n"
+        f"  first     {first.command}, which deploys/full.py does\n"
+        "  plan      is made with python3, so it can be seen after that\n"
     )
 
 

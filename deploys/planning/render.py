@@ -33,8 +33,13 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
     if isinstance(manager, Apt):
         files.append(file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
         if manager.mirror:
-            files.append(file("base/apt.sources", APT_SOURCES, apt=manager, system=plan.system))
+            files.append(apt_sources(manager, plan.system))
     return tuple(files)
+
+
+def apt_sources(manager: Apt, system: str) -> Rendered:
+    """The mirrors of the site, as apt is told of them."""
+    return file("base/apt.sources", APT_SOURCES, apt=manager, system=system)
 
 
 def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:

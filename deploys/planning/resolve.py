@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
@@ -13,7 +12,7 @@ from deploys.planning.gpus import Accelerator
 from deploys.planning.lanes import Lane
 from deploys.planning.locks import Locks
 from deploys.planning.machine import Machine
-from deploys.planning.package_manager import Apt, package_manager_of
+from deploys.planning.package_manager import Apt, check_system, package_manager_of
 from deploys.planning.peers import Neighbour
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.deal import place_all
@@ -24,8 +23,6 @@ from deploys.planning.refusal import Refusal
 from deploys.planning.site import Site
 from deploys.planning.weights import check_disk, model_of, weights_of
 
-# Distributions whose packages we know, and the oldest release of each that has them.
-_SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(compatibility.RHEL_LIKE, 8)}
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
     "vllm": "vllm@{}.service",
@@ -58,7 +55,7 @@ def resolve(
     against = _Against()
     gpu = against.unless(None, gpus.named, profile.gpu) if profile.gpu else None
     lane = lanes.lane_of(gpu)
-    against.unless(None, _check_system, machine)
+    against.unless(None, check_system, machine)
     against.all_of(health.refusals(machine))
     services, weights = _with_weights(profile, site, locks, against)
     units = [_unit(service) for service in profile.services]
@@ -133,16 +130,6 @@ class _Against:
             found = Refusal(refusal.reason, refusal.way_out, service or refusal.service)
             if str(found) not in map(str, self.refusals):
                 self.refusals.append(found)
-
-
-def _check_system(machine: Machine) -> None:
-    oldest = _SYSTEMS.get(machine.os)
-    release = int(re.match(r"\d*", machine.os_version).group() or 0)  # type: ignore[union-attr]
-    if oldest is None or release < oldest:
-        raise Refusal(
-            f"{machine.os} {machine.os_version} is not a system we know",
-            "Install Debian 12 or newer, or Ubuntu 22.04 or newer",
-        )
 
 
 def _with_weights(

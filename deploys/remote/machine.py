@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import pwd
 import re
 import socket
 import sys
@@ -87,6 +88,7 @@ def main() -> int:
         "systemd": Path("/run/systemd/system").is_dir(),
         "python": platform.python_version(),
         "stored": _stored(Path(data_root, "models")),
+        "user": "root" if os.geteuid() == 0 else _name(os.geteuid()),
     }
     print(json.dumps({**machine, **driver.report(gpus)}))
     return 0
@@ -156,6 +158,13 @@ def _disks() -> list[dict[str, Any]]:
             "inodes": status.f_favail if status.f_files else None,
         }
     return list(disks.values())
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _stored(models: Path) -> dict[str, int]:

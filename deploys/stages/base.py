@@ -8,8 +8,8 @@ from pathlib import Path
 import uv
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
-from deploys.operations import files, packages, programs, sysctl, users
+from deploys.facts.plan import current_plan, without_python
+from deploys.operations import files, packages, programs, python, sysctl, users
 from deploys.operations.files import Directory, File, Link
 from deploys.operations.users import User
 from deploys.operations.venv import UV
@@ -32,6 +32,9 @@ _FOLDERS = (
 @deploy("Base")
 def install() -> None:
     """Everything that later stages stand on."""
+    first = without_python()
+    if first:
+        python.at_once(python.installed(name="Install Python", first=first), first)
     plan = current_plan(services=False)
     data_root = plan.site.data_root
     has_mirror = isinstance(plan.package_manager, Apt) and plan.package_manager.mirror is not None

@@ -20,6 +20,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--inventory", help="pyinfra inventory, such as inventories/h800.py")
     parser.addoption("--limit", help="only this host of the inventory")
+    parser.addoption("--ssh-user", help="as whom to log in, as for pyinfra; --sudo goes with it")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -42,11 +43,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def machine(deployed: dict[str, Any]) -> Host:
+def machine(deployed: dict[str, Any], pytestconfig: pytest.Config) -> Host:
     """The machine, over the connection that its inventory names."""
     name, data = deployed["name"], deployed["data"]
+    # The option is one of testinfra's, for hosts that it finds itself.
+    sudo = pytestconfig.getoption("--sudo") or bool(data.get("_sudo"))
     if name.startswith("@local"):
-        return testinfra.get_host("local://")
+        return testinfra.get_host("local://", sudo=sudo)
     address = data.get("ssh_hostname") or name
     options = {"timeout": 30, "controlpersist": 60}
     if data.get("ssh_key"):
@@ -55,9 +58,11 @@ def machine(deployed: dict[str, Any]) -> Host:
     extra = "-o StrictHostKeyChecking=accept-new"
     if data.get("ssh_known_hosts_file"):
         extra += f" -o UserKnownHostsFile={data['ssh_known_hosts_file']}"
+    user = pytestconfig.getoption("--ssh-user") or data.get("ssh_user", "root")
     return testinfra.get_host(
-        f"ssh://{data.get('ssh_user', 'root')}@{address}{port}?{urlencode(options)}",
+        f"ssh://{user}@{address}{port}?{urlencode(options)}",
         ssh_extra_args=extra,
+        sudo=sudo,
     )
 
 

@@ -28,6 +28,7 @@ DEFAULTS = {
     files.Entries: {},
     jobs.Job: jobs.Status(state="none"),
     machine.Hardware: None,
+    machine.WithoutPython: None,
     ollama.Registered: set(),
     packages.Components: {},
     packages.Held: set(),

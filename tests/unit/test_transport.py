@@ -9,10 +9,14 @@ from typing import Any
 
 import gevent
 import pytest
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors import util as connector_util
+from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_host, ctx_state
 
-from deploys.operations import host_lock, transport
+from deploys.operations import host_lock, password, transport
 from deploys.operations.transport import HostCommand
+from deploys.planning.refusal import Refusal
 
 
 class _Connector:
@@ -53,6 +57,42 @@ def test_a_connection_that_is_lost_is_an_error_that_pyinfra_knows(name: str) -> 
     connector = _tuned(_Connector(lambda: _raise(EOFError())))
     with pytest.raises(OSError, match="the connection was lost"):
         getattr(connector, name)()
+
+
+def test_a_password_that_nobody_can_type_is_no_lost_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(password, "has_terminal", lambda: False)
+    connector = _tuned(_Connector(lambda: connector_util.getpass("sudo password: ")))
+    with pytest.raises(Refusal, match=r"no terminal to type it at.*--same-sudo-password"):
+        connector.run_shell_command("true")
+    # Then, a refusal would end the run of every machine.
+    monkeypatch.setattr(password, "_in_operation", lambda: True)
+    with pytest.raises(PermissionError, match="no terminal to type it at"):
+        connector.run_shell_command("true")
+
+
+def test_a_password_that_does_not_arrive_is_not_asked_for_again() -> None:
+    state: Any = SimpleNamespace(config=SimpleNamespace(SUDO_PASSWORD="secret"))
+    connector = _tuned(_Connector(lambda: connector_util.getpass("sudo password: ")))
+    noexec = pytest.raises(Refusal, match="noexec, add --data _temp_dir=/var/tmp")
+    with ctx_state.use(state), noexec:
+        connector.run_shell_command("true")
+
+
+def test_a_machine_without_sftp_fails_alone() -> None:
+    connector = _tuned(_Connector(lambda: _raise(ConnectError("Unable to establish SFTP"))))
+    with pytest.raises(OSError, match=r"Unable to establish SFTP.*'scp'"):
+        connector.put_file()
+
+
+def test_a_broken_pipe_on_this_computer_is_no_lost_connection() -> None:
+    class Here(_Connector, LocalConnector):
+        """This computer, which no link leads to."""
+
+    connector = _tuned(Here(lambda: _raise(BrokenPipeError("the command reads nothing"))))
+    with pytest.raises(BrokenPipeError, match="the command reads nothing"):
+        connector.run_shell_command("true")
 
 
 def test_a_link_without_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
