@@ -120,7 +120,7 @@ class Rack:
         return subprocess.Popen(
             self.command(*options, deploy=deploy),
             cwd=PROJECT,
-            env=_environment(),
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -129,18 +129,20 @@ class Rack:
 
 
 def run(command: list[str]) -> Run:
-    """A command in the project's folder, as an operator would type it."""
+    """A command in the project's folder, as an operator would type it; nobody answers questions."""
     done = subprocess.run(
         command,
         cwd=PROJECT,
-        env=_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Without the terminal that the tests may have.
         check=False,
     )
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """That of the test, without a spinner."""
     return {**os.environ, "PYINFRA_PROGRESS": "off"}
