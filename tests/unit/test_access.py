@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BARE = {"modelrack-facts-machine": "", "os-release": "debian|13|root| apt-get|"}
 WELL = {"modelrack-facts-machine": json.dumps(MACHINES["cpu"])}
 LOCKED_OUT = {
-    "modelrack-facts-machine": {"success": False, "stderr": "sudo: 3 incorrect password attempts"}
+    **BARE,
+    "modelrack-facts-machine": {"success": False, "stderr": "sudo: 3 incorrect password attempts"},
 }
 
 

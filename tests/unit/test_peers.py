@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from deploys.facts import neighbours as asked
 from deploys.planning import peers
 from deploys.planning.peers import Neighbour
 from deploys.planning.refusal import Refusal
@@ -102,3 +104,11 @@ def test_services_that_share_a_model_share_its_peers() -> None:
     two = profile(service(), service(name="b", port=8081, model=model()))
     made = planned(FIRST, profile=two)
     assert [each.weights.peers for each in made.services] == [("http://10.8.0.1:8788",)] * 2
+
+
+def test_a_machine_that_cannot_say_its_addresses_yet_is_known_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare: Any = SimpleNamespace(name="bare", data={"ssh_hostname": "10.8.0.9"})
+    monkeypatch.setattr(asked, "state", SimpleNamespace(active_hosts={"bare": bare}.values()))
+    assert asked._addresses(bare, SITE, lambda host, site: None) == ("10.8.0.9",)
