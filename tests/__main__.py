@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import temporary
 from tests.lab import missing
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,7 @@ TIERS = (
 
 
 def main() -> int:
+    temporary.end_in_order()
     wanted = sys.argv[1:] or [tier.name for tier in TIERS]
     unknown = set(wanted) - {tier.name for tier in TIERS}
     if unknown:
@@ -58,7 +60,7 @@ def main() -> int:
             continue
         print(f"\n--> {tier.name}: {' '.join(tier.command)}", flush=True)
         begun = time.monotonic()
-        code = subprocess.run([BIN / tier.command[0], *tier.command[1:]], cwd=PROJECT).returncode
+        code = _run(tier)
         lines.append(
             f"{tier.name:8} {'failed' if code else 'passed'} in {time.monotonic() - begun:.0f} s"
         )
@@ -67,5 +69,19 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def _run(tier: Tier) -> int:
+    """Its exit code; who ends us ends it in order, too, with all that it has made."""
+    with subprocess.Popen([BIN / tier.command[0], *tier.command[1:]], cwd=PROJECT) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

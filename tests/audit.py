@@ -11,11 +11,11 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from deploys.planning.site import Site
+from tests import temporary
 from tests.lab.surroundings import variables
 
 UV = Path(sys.executable).parent / "uv"
@@ -48,12 +48,12 @@ def audit(lock: Path, arguments: Sequence[str] = (), uv: Path = UV) -> bool:
     """Whether nothing is known about the packages of a lock; uv says what is."""
     print(f"\n--> {lock.stem}", flush=True)
     excluded = lock.with_suffix(".excludes")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary.folder("modelrack-audit-") as folder:
         text = project(lock.read_text())
         if excluded.exists():
             names = [line for line in excluded.read_text().splitlines() if line[0] != "#"]
             text += f"exclude-dependencies = {json.dumps(names)}\n"
-        (Path(folder) / "pyproject.toml").write_text(text)
+        (folder / "pyproject.toml").write_text(text)
         command = [uv, "audit", "--quiet", "--preview-features", "audit-command", *arguments]
         environment = {**os.environ, **variables()}
         return subprocess.run(command, cwd=folder, env=environment).returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -129,27 +130,28 @@ def write(entries: Sequence[Entry], units: Sequence[str] = ()) -> StringCommand:
 
 
 @operation()
-def upload(src: Path, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
+def upload(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
     """
     Copy one file of the operator's computer whose name at `dest` changes with its content.
 
-    + src: file here
+    + src: file here, or the content where there is none
     + dest: path on the machine, in a folder that exists, with a version or a digest in it
     + mode: octal digits
     """
     found = host.get_fact(Entries, paths=(dest,)).get(dest)
     # It came to this name by a rename after its content was proven, and the name names the content.
-    if found is not None and (found.size, found.mode) == (src.stat().st_size, mode):
+    size = len(src) if isinstance(src, bytes) else src.stat().st_size
+    if found is not None and (found.size, found.mode) == (size, mode):
         host.noop(f"{dest} is in place")
         return
     yield from uploading(src, dest, mode)
 
 
-def uploading(src: Path, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
+def uploading(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
     """The commands that copy one file: never a half one at `dest`, whatever happens."""
     arriving = f"{dest}.arriving"
     yield StringCommand("install", "-m", mode, "/dev/null", QuoteString(arriving))
-    yield FileUploadCommand(str(src), arriving)
+    yield FileUploadCommand(io.BytesIO(src) if isinstance(src, bytes) else str(src), arriving)
     check = f"{sha256(src)}  {arriving}\n"
     yield StringCommand(
         *("printf", "%s", QuoteString(check), "|", "sha256sum", "--check", "--quiet", "&&"),
@@ -165,8 +167,10 @@ def _owned(wanted: Directory | File, found: Found) -> bool:
 _hashes: dict[tuple[str, int, int], str] = {}
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path | bytes) -> str:
     """Of a file here; read once a run, not once a machine."""
+    if isinstance(path, bytes):
+        return hashlib.sha256(path).hexdigest()
     status = path.stat()
     key = (str(path), status.st_size, status.st_mtime_ns)
     if key not in _hashes:

@@ -7,14 +7,11 @@ machine that nothing is deployed to: `python3 weights.pyz --help`.
 from __future__ import annotations
 
 import ast
-import atexit
 import base64
 import hashlib
 import io
 import json
-import os
 import sys
-import tempfile
 import zipfile
 import zlib
 from functools import cache
@@ -43,15 +40,6 @@ def zipapp(program: str = "__main__") -> bytes:
 
 def _add(bundle: zipfile.ZipFile, name: str, text: str) -> None:
     bundle.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), text)
-
-
-@cache
-def file() -> Path:
-    """The archive as a file here, for uploading."""
-    with tempfile.NamedTemporaryFile(prefix="modelrack-", suffix=".pyz", delete=False) as bundle:
-        bundle.write(zipapp())
-    atexit.register(os.unlink, bundle.name)
-    return Path(bundle.name)
 
 
 def path() -> str:

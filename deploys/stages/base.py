@@ -65,7 +65,7 @@ def install() -> None:
     )
     files.upload(
         name="Install the programs that run on the machine",
-        src=programs.file(),
+        src=programs.zipapp(),
         dest=programs.path(),
         mode="755",
     )

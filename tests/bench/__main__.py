@@ -13,13 +13,13 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from tests import temporary
 from tests.bench import content, contestants
 from tests.bench.contestants import Contestant, ContestantError
 from tests.bench.peers import PeersError
@@ -44,8 +44,8 @@ def main() -> int:
     arguments = _arguments()
     summary = {}
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            for hosts, results in _measure(Path(folder), arguments.hosts, arguments.repetitions):
+        with temporary.folder("modelrack-bench-") as folder:
+            for hosts, results in _measure(folder, arguments.hosts, arguments.repetitions):
                 summary[str(hosts)] = _report(hosts, results)
     except (ContestantError, PeersError, LabError) as error:
         print(error, file=sys.stderr)

@@ -53,8 +53,14 @@ def measure(
                     env={**os.environ, **(environment or {})},
                 )
                 watched[:] = [process.pid]
-                # Not reaped yet: its counters can still be read.
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                try:
+                    # Not reaped yet: its counters can still be read.
+                    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                except KeyboardInterrupt:
+                    # Nobody writes any more into what is about to be removed.
+                    process.kill()
+                    process.wait()
+                    raise
                 counters = Path(f"/proc/{process.pid}/io").read_text()
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploys.remote.content import sha256_of
+from tests.temporary import DIES_WITH_US
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -90,7 +91,10 @@ class Nginx:
             )
         )
         self._process = subprocess.Popen(
-            [program, "-c", str(configuration), "-e", str(self._work / "nginx.log")]
+            [
+                *DIES_WITH_US,
+                *(program, "-c", str(configuration), "-e", str(self._work / "nginx.log")),
+            ]
         )
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -10,11 +10,10 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
+from tests import temporary
 from tests.e2e import sharing
 from tests.e2e.rack import Rack
 from tests.lab import Lab, LabError, Machine, large_model, way_out
@@ -29,8 +28,7 @@ def main() -> int:
     arguments = _arguments()
     runs: dict[int, list[tuple[float, float]]] = {count: [] for count in arguments.machines}
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, Lab(["seed"], say=_say) as lab:
-            work = Path(folder)
+        with temporary.folder("modelrack-peers-") as work, Lab(["seed"], say=_say) as lab:
             large_model.publish(work / "hub", arguments.mib << 20)
             with Hub(work / "hub") as hub:
                 url = hub.listen(lab.host)

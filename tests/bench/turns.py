@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tarfile
-import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -31,7 +29,7 @@ import yaml
 from deploys.planning.machine import Machine
 from deploys.planning.model import Model
 from deploys.planning.profile import Engine, Performance, Service
-from deploys.planning.site import Site
+from tests import packs, temporary
 from tests.gpu import measure as servers
 from tests.gpu import speed, surroundings, synthetic, vllm_speed
 from tests.gpu.entry import entry
@@ -55,8 +53,7 @@ class Server(NamedTuple):
 
 def main() -> int:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory(prefix="modelrack-turns-") as name:
-        folder = Path(name)
+    with temporary.folder("modelrack-turns-") as folder:
         machine = replace(surroundings.this_machine(), gpus=(), links=())
         try:
             contestants = {"llama.cpp": _llama_cpp(machine, folder)}
@@ -75,7 +72,9 @@ def main() -> int:
 
 
 def _llama_cpp(machine: Machine, folder: Path) -> dict[Performance, Server]:
-    program = _program(folder)
+    program = packs.program("llama-server", folder / "llama.cpp")
+    if not program:
+        raise LookupError("no llama-server that runs here was compiled yet: make demo does")
     file = synthetic.file(SHAPE, folder)
     command = [program, "--model", file, "--port", str(servers.PORT)]
     ways = {}
@@ -91,18 +90,6 @@ def _service(engine: Engine, model: Model, kind: Performance) -> Service:
         **{"name": "bench", "engine": engine, "model": model, "port": 8080},
         **{"context": CONTEXT, "parallel": REQUESTS, "performance": kind},
     )
-
-
-def _program(folder: Path) -> Path:
-    """llama-server of the newest build without CUDA."""
-    archives = Site().builds.glob("llama.cpp-*.tar.gz")
-    for archive in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True):
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder / "build", filter="data")
-        options = json.loads((folder / "build/build.json").read_text())["options"]
-        if "GGML_CUDA=ON" not in options:
-            return folder / "build/bin/llama-server"
-    raise LookupError("no llama-server was compiled on this computer yet: make demo does")
 
 
 def _vllm(machine: Machine, folder: Path, python: Path) -> dict[Performance, Server]:

@@ -17,8 +17,6 @@ import os
 import random
 import shutil
 import sys
-import tarfile
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from statistics import median
 from typing import Any
 
 from deploys.operations import programs
+from tests import packs, temporary
 from tests.bench.cost import CommandError, Cost, measure
 from tests.bench.nginx import MODEL, Nginx, ServerError
 from tests.lab import gguf_file
@@ -43,7 +42,6 @@ TARGETS = {
     "growth": 0.1,
     "verify": 1.1,
 }
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelrack"
 
 
 @dataclass
@@ -60,9 +58,9 @@ class Way:
 
 def main() -> int:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory(prefix="bench-weights-", dir=arguments.folder) as folder:
+    with temporary.folder("modelrack-weights-", arguments.folder) as folder:
         try:
-            result = _measure(Path(folder), arguments)
+            result = _measure(folder, arguments)
         except (ServerError, CommandError) as error:
             print(error, file=sys.stderr)
             return 1
@@ -75,7 +73,10 @@ def _measure(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     sizes = sorted({*arguments.sizes, arguments.gib})
     tool = _merge_tool(work)
     if not tool:
-        _say("no llama-gguf-split: set LLAMA_GGUF_SPLIT, or leave the usual way out as now")
+        _say(
+            "no llama-gguf-split that runs here: set LLAMA_GGUF_SPLIT, or leave the usual way out"
+            " as now"
+        )
     ways = {gib: {"ours": Way("modelrack"), "curl": Way("curl and sync")} for gib in sizes}
     with ExitStack() as stack:
         models = {}
@@ -212,18 +213,9 @@ def _write_model(folder: Path, size: int) -> None:
 
 
 def _merge_tool(work: Path) -> Path | None:
-    """llama.cpp's tool: the one that is named, or one from an engine that was built here."""
+    """llama.cpp's tool: the one that is named, or one from an engine that was compiled."""
     named = os.environ.get("LLAMA_GGUF_SPLIT")
-    if named:
-        return Path(named)
-    for packed in sorted((CACHE / "builds").glob("llama.cpp-*.tar.gz")):
-        with tarfile.open(packed) as archive:
-            for member in archive:
-                if Path(member.name).name == "llama-gguf-split":
-                    member.name = "llama-gguf-split"
-                    archive.extract(member, work, filter="data")
-                    return work / member.name
-    return None
+    return Path(named) if named else packs.program("llama-gguf-split", work / "llama.cpp")
 
 
 def _report(ways: dict[str, Way], size: int) -> dict[str, Any]:

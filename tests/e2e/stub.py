@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploys.remote.tree import tree_sha256
+from tests import temporary
 
 # Each step waits for the one before it, so that more cores do not make the build shorter.
 _CMAKE = """
@@ -45,11 +45,11 @@ def publish(root: Path, *, steps: int) -> Stub:
     files = {"CMakeLists.txt": _CMAKE.replace("@STEPS@", str(steps)), "main.c": _MAIN}
     archive = root / "modelrack-lab/stub" / f"{steps}.tar.gz"
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(archive, "w:gz") as tar:
+    with temporary.folder("modelrack-stub-") as folder, tarfile.open(archive, "w:gz") as tar:
         for name, text in files.items():
-            Path(folder, name).write_text(text)
+            (folder / name).write_text(text)
             entry = tarfile.TarInfo(f"stub-{steps}/{name}")
             entry.size = len(text.encode())
             tar.addfile(entry, io.BytesIO(text.encode()))
-        digest = tree_sha256(Path(folder))
+        digest = tree_sha256(folder)
     return Stub(f"modelrack-lab/stub/archive/{steps}.tar.gz", digest)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,7 @@ def test_killed_after_an_operation(
     place: tuple[Lab, Rack],
     undisturbed: Undisturbed,
     request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     lab, rack = place
     every = range(1, undisturbed.operations + 1)
@@ -61,8 +63,10 @@ def test_killed_after_an_operation(
     for nth in chosen:
         (machine,) = lab.add(f"killed{nth}")
         rack.point_to([machine], hub, github)
-        killed = run([sys.executable, "-m", "tests.e2e.kill_after", str(nth), *rack.command()[3:]])
+        killing = [sys.executable, "-m", "tests.e2e.kill_after", str(nth), *rack.command()[3:]]
+        killed = run(["env", f"TMPDIR={tmp_path}", *killing])
         assert killed.code == -signal.SIGKILL, killed.output
+        assert [*tmp_path.iterdir()] == []
         again = rack.deploy("--json")
         assert again.code == 0, f"after operation {nth}: {again.output}"
         found = difference(undisturbed.state, digest(machine))

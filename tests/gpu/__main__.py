@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tests import temporary
 from tests.gpu import building, kernels, measure, speed, surroundings, synthetic, vllm_speed
 from tests.gpu.measure import Case, ServerError
 from tests.gpu.networks import NETWORKS
@@ -47,7 +47,7 @@ CASES = (
 def main() -> int:
     arguments = _arguments()
     # Who is told to end takes the servers along that it has started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    temporary.end_in_order()
     if arguments.task == "build":
         print(building.build(arguments.source, arguments.into, arguments.architecture))
         return 0

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.temporary import DIES_WITH_US
+
 PORT = 18080
 # llama-server logs sizes from this level on.
 VERBOSITY = 4
@@ -174,7 +176,8 @@ def running(
     """
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command, env={**os.environ, **(environment or {})}, stdout=file, stderr=file
+            [*DIES_WITH_US, *command],
+            **{"env": {**os.environ, **(environment or {})}, "stdout": file, "stderr": file},
         )
     try:
         wait(process, log, seconds)

@@ -10,12 +10,12 @@ import argparse
 import shutil
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
 import uv
 
 from deploys.planning.driver import packages as names
+from tests import temporary
 from tests.gpu.deploy import REPOSITORY
 from tests.lab import llama_cpp_source, nvidia_repository, tree
 from tests.lab.debian_package import Package, build
@@ -45,9 +45,9 @@ NOT_CARRIED = (
 
 def pack(archive: Path) -> None:
     """Write the archive, .tar.xz; it takes root, as the lab does, and some minutes."""
-    with tempfile.TemporaryDirectory(prefix="gpu-machine-") as folder:
-        root = Path(folder) / "root"
-        _system(root, Path(folder))
+    with temporary.folder("modelrack-machine-") as folder:
+        root = folder / "root"
+        _system(root, folder)
         _project(root)
         _served(root)
         words = ["tar", "--directory", str(root), "--use-compress-program", "xz -T0 -4"]

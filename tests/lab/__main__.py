@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import temporary
 from tests.lab import removal
 from tests.lab.lab import Lab
 from tests.lab.process import PROJECT, LabError
@@ -23,6 +24,7 @@ SELF = "python -m tests.lab"
 
 def main() -> int:
     arguments = _arguments()
+    temporary.end_in_order()
     if arguments.verb != "status" and (reasons := missing()):
         print("; ".join(reasons), file=sys.stderr)
         return 2

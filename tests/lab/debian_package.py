@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import temporary
 from tests.lab.process import run
 
 
@@ -109,16 +108,17 @@ class Key:
 @contextmanager
 def throw_away_key(name: str) -> Iterator[Key]:
     # The agent's socket needs a short path.
-    home = Path(tempfile.mkdtemp(prefix="lab-key-"))
-    try:
-        _gpg(home, "--passphrase", "", "--quick-gen-key", name, "ed25519", "sign", "never")
-        public = subprocess.run(
-            ["gpg", "--homedir", str(home), "--batch", "--export"], capture_output=True, check=True
-        ).stdout
-        yield Key(home, public)
-    finally:
-        run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
-        shutil.rmtree(home, ignore_errors=True)
+    with temporary.folder("modelrack-key-") as home:
+        try:
+            _gpg(home, "--passphrase", "", "--quick-gen-key", name, "ed25519", "sign", "never")
+            public = subprocess.run(
+                ["gpg", "--homedir", str(home), "--batch", "--export"],
+                capture_output=True,
+                check=True,
+            ).stdout
+            yield Key(home, public)
+        finally:
+            run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
 
 
 def _gpg(home: Path, *words: str) -> None:
@@ -126,8 +126,7 @@ def _gpg(home: Path, *words: str) -> None:
 
 
 def _build(package: Package, deb: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="lab-deb-") as name:
-        tree = Path(name)
+    with temporary.folder("modelrack-deb-") as tree:
         tree.chmod(0o755)
         for place, content in package.files.items():
             path = tree / place
@@ -144,4 +143,4 @@ def _build(package: Package, deb: Path) -> None:
         for script, text in package.scripts.items():
             (control / script).write_text(f"#!/bin/sh\nset -e\n{text}")
             (control / script).chmod(0o755)
-        run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", name, str(deb)])
+        run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(tree), str(deb)])

@@ -11,9 +11,9 @@ import hashlib
 import io
 import os
 import tarfile
-import tempfile
 from pathlib import Path, PurePosixPath
 
+from tests import temporary
 from tests.lab import package_index
 
 COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
@@ -36,14 +36,14 @@ def archive(sdist: Path | None = None) -> Path:
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
+    with temporary.folder(".making-", target.parent) as folder:
         if sdist is None:
-            sdist = package_index.download(PROJECT, SDIST, Path(folder))
+            sdist = package_index.download(PROJECT, SDIST, folder)
         found = hashlib.sha256(sdist.read_bytes()).hexdigest()
         if found != SDIST_SHA256:
             raise ValueError(f"{sdist} has sha256 {found}, not {SDIST_SHA256}")
-        repack(sdist, Path(folder) / "archive")
-        (Path(folder) / "archive").rename(target)
+        repack(sdist, folder / "archive")
+        (folder / "archive").rename(target)
     return target
 
 

@@ -13,11 +13,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import yaml
 
+from tests import temporary
 from tests.lab import archive_packages, nvidia_packages
 from tests.lab.debian_package import Key, Package, build, index, throw_away_key
 from tests.lab.http_server import Reply, StandIn, json_reply
@@ -97,22 +97,19 @@ def repositories() -> Path:
 
 
 def _build(root: Path) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=".nvidia-", dir=root.parent))
-    temporary.chmod(0o755)
-    try:
+    with temporary.folder(".nvidia-", root.parent) as made:
+        made.chmod(0o755)
         with throw_away_key("cudatools (lab) <cudatools@localhost>") as key:
-            sums = {f"cuda-keyring-{system}": _nvidia(temporary, system, key) for system in SYSTEMS}
-            (temporary / "keyrings.json").write_text(json.dumps(sums, indent=2) + "\n")
+            sums = {f"cuda-keyring-{system}": _nvidia(made, system, key) for system in SYSTEMS}
+            (made / "keyrings.json").write_text(json.dumps(sums, indent=2) + "\n")
         with throw_away_key("archive (lab) <archive@localhost>") as key:
-            (temporary / "archive.gpg").write_bytes(key.public)
+            (made / "archive.gpg").write_bytes(key.public)
             for system in archive_packages.KERNELS:
                 packages = list(archive_packages.archive(system))
-                folder = temporary / "archive" / system
-                build(packages, folder, temporary / "packages")
+                folder = made / "archive" / system
+                build(packages, folder, made / "packages")
                 index(packages, folder, system.title(), key)
-        temporary.rename(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        made.rename(root)
 
 
 def _nvidia(root: Path, system: str, key: Key) -> str:

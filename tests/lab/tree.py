@@ -12,12 +12,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import temporary
 from tests.lab import registry_files
 from tests.lab.process import LabError, run
 
@@ -129,13 +129,10 @@ def freeze(directory: Path, below: Layer, to: Path) -> Layer:
 
 
 def _build(suite: str, tree: Path) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=tree.parent))
-    temporary.chmod(0o755)
-    try:
-        make(suite, temporary / "tree", PACKAGES)
-        (temporary / "tree").rename(tree)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary.folder(f".{suite}-", tree.parent) as folder:
+        folder.chmod(0o755)
+        make(suite, folder / "tree", PACKAGES)
+        (folder / "tree").rename(tree)
 
 
 def make(suite: str, tree: Path, packages: Sequence[str], without: Sequence[str] = ()) -> None:

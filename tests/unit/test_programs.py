@@ -41,7 +41,7 @@ def test_another_source_is_another_path(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("words", [["--help"], ["weights", "--help"], ["job", "--help"]])
 def test_the_archive_runs_without_us(words: list[str], tmp_path: Path) -> None:
     archive = tmp_path / "modelrack.pyz"
-    archive.write_bytes(programs.file().read_bytes())
+    archive.write_bytes(programs.zipapp())
     run = subprocess.run(
         [sys.executable, "-I", str(archive), *words],
         **{"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 30},
@@ -53,9 +53,13 @@ def test_the_archive_runs_without_us(words: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words", [["weights", "proven"], ["venv", "spec.json"], ["build", "spec.json"]], ids=" ".join
 )
-def test_the_archive_knows_every_program_that_operations_call(words: list[str]) -> None:
+def test_the_archive_knows_every_program_that_operations_call(
+    words: list[str], tmp_path: Path
+) -> None:
+    archive = tmp_path / "modelrack.pyz"
+    archive.write_bytes(programs.zipapp())
     run = subprocess.run(
-        [sys.executable, "-I", str(programs.file()), *words],
+        [sys.executable, "-I", str(archive), *words],
         **{"input": "[]", "capture_output": True, "text": True, "timeout": 30},
     )
     assert "invalid choice" not in run.stderr

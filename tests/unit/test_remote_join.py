@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +22,11 @@ from deploys.remote import begun, fetch, manifest, pipe, space, spec
 from deploys.remote import join as program
 from deploys.remote.failure import Failure
 from deploys.remote.join import join
+from tests import temporary
 from tests.unit import remote_support as support
 
 # Where syncing costs nothing, if there is such a place.
-QUICK_DISK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+QUICK_DISK = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 GROUPS = [
     [("token_embd", bytes(range(256)) * 300), ("blk.0.a", b"x" * 33)],
     [("blk.0.b", b"yz" * 70_000)],
@@ -192,26 +192,25 @@ def test_killed_at_any_byte_the_result_is_the_same(
     ]
     files = support.split(named)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    directory = Path(tempfile.mkdtemp(dir=QUICK_DISK))
-    output = directory / "new" / "t.gguf"
-    with pytest.MonkeyPatch.context() as patch:
-        try:
-            folder = written(directory / "old", files)
-            for death in [*deaths, None]:
-                try:
-                    with dying(death, patch):
-                        join(
-                            folder / min(files),
-                            output,
-                            free=free,
-                            sync_bytes=100,
-                            digests=digests if known else None,
-                        )
-                except Killed:
-                    assert not output.exists()
-            assert_made(output, support.merged(named), files)
-        finally:
-            shutil.rmtree(directory)
+    with (
+        temporary.folder("modelrack-join-", QUICK_DISK) as directory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        output = directory / "new" / "t.gguf"
+        folder = written(directory / "old", files)
+        for death in [*deaths, None]:
+            try:
+                with dying(death, patch):
+                    join(
+                        folder / min(files),
+                        output,
+                        free=free,
+                        sync_bytes=100,
+                        digests=digests if known else None,
+                    )
+            except Killed:
+                assert not output.exists()
+        assert_made(output, support.merged(named), files)
 
 
 def test_kill_9_at_random_moments(tmp_path: Path) -> None:
@@ -241,7 +240,6 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
 def test_there_is_never_more_than_the_output_and_one_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    directory = Path(tempfile.mkdtemp(dir=QUICK_DISK))
     groups = [[(f"blk.{n}.w", bytes([n]) * (3 << 20))] for n in range(5)]
     peak, real = 0, program.Progress.advance
 
@@ -251,15 +249,13 @@ def test_there_is_never_more_than_the_output_and_one_part(
         peak = max(peak, sum(space.allocated(path) for path in directory.rglob("*")))
 
     monkeypatch.setattr(program.Progress, "advance", advance)
-    try:
+    with temporary.folder("modelrack-join-", QUICK_DISK) as directory:
         files = support.split(groups)
         folder = written(directory / "old", files)
         join(folder / min(files), directory / "new" / "t.gguf", free=True)
         assert_made(directory / "new" / "t.gguf", support.merged(groups), files)
         assert peak <= (15 << 20) + (3 << 20) + (256 << 10)
         assert peak > 15 << 20
-    finally:
-        shutil.rmtree(directory)
 
 
 def test_two_at_once_and_what_is_there_already(tmp_path: Path, shards: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import struct
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +23,7 @@ from deploys.remote.failure import Failure
 from deploys.remote.follow import Follower
 from deploys.remote.http import Body
 from deploys.remote.source import Directory, Patience
+from tests import temporary
 from tests.unit import remote_support as support
 from tests.unit.remote_support import Hub, request, serving
 
@@ -221,7 +220,7 @@ def mortal(root: Path) -> Iterator[None]:
 
 
 # Where syncing costs nothing, if there is such a place.
-QUICK_DISK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+QUICK_DISK = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 tensors = st.lists(st.binary(max_size=200), max_size=3)
 
 
@@ -238,8 +237,7 @@ def test_killed_at_any_byte_the_result_is_the_same(
         for g, group in enumerate(groups)
     ]
     shards = support.split(named)
-    directory = Path(tempfile.mkdtemp(dir=QUICK_DISK))
-    try:
+    with temporary.folder("modelrack-merge-", QUICK_DISK) as directory:
         (directory / "disk").mkdir()
         for path, data in shards.items():
             (directory / "disk" / path).write_bytes(data)
@@ -256,8 +254,6 @@ def test_killed_at_any_byte_the_result_is_the_same(
                     assert not (target / "tiny-Q4.gguf").exists()
                     assert not part.exists() or part.read_bytes()[:4] == bytes(4)
         assert_merged(target, support.merged(named), shards)
-    finally:
-        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize("after", ["pending", "renamed"])

