@@ -68,10 +68,14 @@ def wait_until_it_answers(
 
     started = said = time.monotonic()
     first: facts.Unit | None = None
+    # What it has outlived before this run is no failure of it.
+    before = 0 if restarted is not None else None
     answering_since = wrong_since = started
     while True:
         now = time.monotonic()
         found = look(host, arguments, unit)
+        if found is not None and before is None:
+            before = int(found.restarts or 0)
         if found is None or not found.wrong:
             wrong_since = now
         if found is not None and found.active == "active" and found.answer == "ok":
@@ -88,7 +92,7 @@ def wait_until_it_answers(
         elif now - started > unit.patience:
             why = found.answer if found else "its state cannot be read"
             return give_up(f"{unit.name} does not answer: {why}")
-        elif found is not None and int(found.restarts or 0) >= 3:
+        elif found is not None and int(found.restarts or 0) - (before or 0) >= 3:
             return give_up(f"{unit.name} keeps stopping")
         if now - said >= _SAY_EVERY:
             said = now

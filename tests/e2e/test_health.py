@@ -30,6 +30,8 @@ SLOW = "ip link set lo mtu 1500; tc qdisc add dev lo root tbf rate 64kbit burst 
 FAST = "tc qdisc del dev lo root; ip link set lo mtu 65536"
 # Not at the second of a start that failed, but not after ten of them either.
 SOON = "RestartSec=0.2\n"
+# An engine that says that all is well when it ends.
+ENDS_WELL = "ExecStart=\nExecStart=-/opt/modelrack/engines/llama.cpp/current/bin/llama-server\n"
 # Our port is taken by somebody else after we looked, and just before the server starts.
 THIEF = (
     "ExecStartPre=+-/usr/bin/systemd-run --unit=thief --quiet"
@@ -157,6 +159,11 @@ def declare(rack: Rack, floor: float) -> None:
             "unknown value for --flash-attn: 'maybe'",
             "The installed llama.cpp does not take a setting that it was given",
         ),
+        (
+            "EnvironmentFile=/etc/odd.env\n" + ENDS_WELL,
+            "unknown value for --flash-attn: 'maybe'",
+            "The installed llama.cpp does not take a setting that it was given",
+        ),
         # A key-value cache of 2.5 million tokens, and no room for it.
         (
             "EnvironmentFile=/etc/large.env\nLimitAS=700M\n",
@@ -169,7 +176,10 @@ def declare(rack: Rack, floor: float) -> None:
             "set context=256 or less for the service",
         ),
     ],
-    ids=["port taken", "chat template", "unknown setting", "cache too large", "half the context"],
+    ids=[
+        *("port taken", "chat template", "unknown setting", "unknown setting, ends well"),
+        *("cache too large", "half the context"),
+    ],
 )
 def test_a_failure_is_one_sentence(rack: Rack, settings: str, evidence: str, sentence: str) -> None:
     machine = rack.machines[0]
@@ -190,12 +200,29 @@ def test_a_failure_is_one_sentence(rack: Rack, settings: str, evidence: str, sen
     assert healed.code == 0, healed.output
 
 
-def test_the_last_words_of_a_unit_that_failed_are_kept(rack: Rack) -> None:
+def test_one_that_is_stopped_on_purpose_stays_stopped(rack: Rack) -> None:
     machine = rack.machines[0]
-    drop_in(machine, CALM + SOON + "EnvironmentFile=/etc/odd.env\n")
+    drop_in(machine, CALM + SOON)
+    machine.ssh(f"systemctl stop {UNIT}; sleep 1")
+    shown = machine.ssh(f"systemctl show -p ActiveState -p NRestarts {UNIT}").stdout
+    assert shown.split() == ["NRestarts=0", "ActiveState=inactive"]
+    machine.ssh(f"systemctl start {UNIT}")
+
+
+@pytest.mark.parametrize(
+    ("end", "result"), [("", "exit-code"), (ENDS_WELL, "start-limit-hit")], ids=["1", "0"]
+)
+def test_the_last_words_of_a_unit_that_failed_are_kept(rack: Rack, end: str, result: str) -> None:
+    machine = rack.machines[0]
+    machine.ssh(f"rm -rf {FAILURES}")
+    drop_in(machine, CALM + SOON + "EnvironmentFile=/etc/odd.env\n" + end)
+    given_up = f"for _ in $(seq 600); do systemctl is-failed -q {UNIT} && exit; sleep 0.1; done"
     for _ in range(7):
         machine.ssh(f"systemctl reset-failed {UNIT}; systemctl restart {UNIT}", check=False)
-        machine.ssh(f"until systemctl is-failed -q {UNIT}; do sleep 0.1; done; sleep 1.1")
+        machine.ssh(f"({given_up}; exit 1); sleep 1.1")
+    shown = machine.ssh(f"systemctl show -p Result -p NRestarts {UNIT}").stdout
+    # Five starts, and none more.
+    assert sorted(shown.split()) == ["NRestarts=5", f"Result={result}"]
     kept = machine.ssh(f"ls {FAILURES}").stdout.split()
     assert len(kept) == 5
     assert all(name.startswith(f"{UNIT}-") for name in kept)

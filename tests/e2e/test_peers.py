@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from deploys.planning import render
-from tests.e2e import sharing
+from tests.e2e import alive, sharing
 from tests.e2e.rack import Rack
 from tests.lab import Lab, Machine, large_model, way_out
 from tests.lab.hub import Hub
@@ -119,6 +119,15 @@ def test_only_the_lab_is_served(shared: Shared) -> None:
             [*answer.split(), f"{url}/{path}"], capture_output=True, text=True, check=False
         )
         assert outside.stdout in ("000", "403")
+
+
+def test_whatever_is_killed_comes_back_by_itself(shared: Shared) -> None:
+    first, second = shared.lab.machines[:2]
+    ask = f"curl -s -o /dev/null -m 3 -w %{{http_code}} http://{first.address}:8788/"
+    killed = alive.survives(
+        first, "modelrack-peer", lambda: second.ssh(ask, check=False).stdout == "204"
+    )
+    assert {*killed} == {"nginx"} and len(killed) > 1
 
 
 def test_a_machine_that_comes_later_finds_them(shared: Shared) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import alive
 from tests.e2e.rack import Rack, Run, run
 from tests.lab import surroundings, tiny_folder
+from tests.lab.machine import Machine
 from tests.lab.tiny_model import ANSWER
 from tests.lab.tree import cache_root
 
@@ -37,6 +39,8 @@ profile = _with(profile, services=(_gguf, _vllm))
 # What is left here is data of the host, and printed.
 del _wheels, _gguf, _folder, _vllm
 """
+
+SERVED = {"tiny": 8080, "tiny-vllm": 8000}
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +76,9 @@ def test_the_machine_proves_it(deployed: tuple[Rack, Run]) -> None:
 
 def test_both_give_the_answer_that_the_weights_hold(deployed: tuple[Rack, Run]) -> None:
     machine = deployed[0].machines[0]
-    for name, port in (("tiny", 8080), ("tiny-vllm", 8000)):
-        question = {
-            "model": name,
-            "messages": [{"role": "user", "content": "Hello"}],
-            "temperature": 0,
-        }
-        reply = machine.ssh(
-            f"curl -s http://127.0.0.1:{port}/v1/chat/completions --json '{json.dumps(question)}'"
-        )
-        assert json.loads(reply.stdout)["choices"][0]["message"]["content"] == ANSWER
+    for name, port in SERVED.items():
+        said = _said(machine, name, port)
+        assert json.loads(said)["choices"][0]["message"]["content"] == ANSWER
 
 
 def test_a_second_deploy_changes_nothing_and_asks_once_for_each_engine(
@@ -107,6 +104,35 @@ def test_what_is_wrong_with_its_settings_is_put_right(deployed: tuple[Rack, Run]
     assert again.code == 0, again.output
     changed = [entry["name"] for entry in again.operations if entry["success"]]
     assert len(changed) == 1, changed
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "parts"),
+    [
+        ("llama-server@tiny", "tiny", ["llama-server"]),
+        # What its second process is for is to end with the first; then comes the engine.
+        ("vllm@tiny-vllm", "tiny-vllm", ["VLLM::EngineCor"]),
+    ],
+)
+def test_whatever_is_killed_comes_back_by_itself(
+    deployed: tuple[Rack, Run], unit: str, name: str, parts: list[str]
+) -> None:
+    machine = deployed[0].machines[0]
+    killed = alive.survives(machine, unit, lambda: ANSWER in _said(machine, name, SERVED[name]))
+    assert {*parts} <= {*killed}
+    # It came back as it was deployed.
+    assert deployed[0].deploy("--json").changed == []
+
+
+def _said(machine: Machine, name: str, port: int) -> str:
+    question = {
+        "model": name,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "temperature": 0,
+    }
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    ask = f"curl -s --max-time 60 {url} --json '{json.dumps(question)}'"
+    return machine.ssh(ask, check=False).stdout
 
 
 def _lives_of(machine) -> str:

@@ -113,6 +113,19 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
     assert sections["Install"]["WantedBy"] == ["multi-user.target"]
 
 
+@pytest.mark.parametrize("made", [PLANS["cpu"], OLLAMA, *PYTHON_ENGINES.values()])
+def test_what_ends_is_started_again_and_given_up_on_after_five(made: HostPlan) -> None:
+    (served,) = made.services
+    name = re.sub(r"@.*\.", "@.", served.unit)
+    sections = unit(files(made)[f"/etc/systemd/system/{name}"].content)
+    # Whatever it says when it ends: the main process of vLLM exits with 0 when its engine has died.
+    assert sections["Service"]["Restart"] == ["always"]
+    # Five that take half an hour each are within it.
+    limit = {key: sections["Unit"][f"StartLimit{key}"] for key in ("IntervalSec", "Burst")}
+    assert limit == {"IntervalSec": ["3h"], "Burst": ["5"]}
+    assert sections["Unit"]["OnFailure"] == ["modelrack-failed@%n.service"]
+
+
 @pytest.fixture(scope="module", params=["cpu", "on cards"])
 def unit_file(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest

@@ -174,6 +174,13 @@ def test_what_keeps_stopping_is_explained_by_all_that_it_said(machine: Machine) 
     assert reason.startswith(f"{UNIT.name} keeps stopping. Another process has port 8080")
 
 
+def test_what_it_has_outlived_before_this_run_is_no_failure_of_it(machine: Machine) -> None:
+    loading = {"answer": "no answer: refused", "restarts": "4"}
+    said = machine(loading, loading, {"restarts": "4"})
+    assert _wait()
+    assert said == [f"{UNIT.name} answers as r1 on {UNIT.url}"]
+
+
 def test_what_waiting_cannot_change_is_not_waited_for(machine: Machine) -> None:
     wrong = {"answer": "a request may take 256 tokens instead of 512", "wrong": True}
     said = machine(wrong)
