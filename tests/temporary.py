@@ -19,7 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Before a server's command: it ends when we are killed, and keeps nothing of ours.
+# Before a command: it ends when we do, however that is, and keeps nothing of ours.
 DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 
 

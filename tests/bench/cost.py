@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.temporary import DIES_WITH_US
+
 
 class CommandError(Exception):
     """A command did not do what it should."""
@@ -47,7 +49,7 @@ def measure(
         for command in commands:
             with (work / "output").open("wb") as output:
                 process = subprocess.Popen(
-                    command,
+                    [*DIES_WITH_US, *command],
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **(environment or {})},
