@@ -130,12 +130,14 @@ def loaded(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None
 
 
 @operation()
-def proven(driver: DriverPlan, gpus: int, data_root: str) -> Generator[PyinfraCommand, None, None]:
+def proven(
+    driver: DriverPlan, gpus: Sequence[str], data_root: str
+) -> Generator[PyinfraCommand, None, None]:
     """
     Check on the machine itself that everything about its driver holds.
 
     + driver: what was planned
-    + gpus: how many must answer
+    + gpus: PCI addresses of those that must answer
     + data_root: folder that holds the models
     """
     machine = host.get_fact(Hardware, data_root=data_root)

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deploys.planning.machine import Gpu, Machine
 from deploys.planning.refusal import Refusal
 
 
-def refusals(machine: Machine) -> Iterator[Refusal]:
-    """What a model server would fail on, or answer wrongly with."""
-    for gpu in machine.gpus:
-        if _is_gone(gpu, machine):
-            yield Refusal(
-                f"GPU {gpu.address} is on the PCI bus, but its driver does not see it",
-                "Look for its last words with: dmesg | grep -e Xid -e NVRM; then power the machine"
-                " off and on, and have the card checked if it happens again",
-            )
-        if gpu.uncorrected:
-            yield Refusal(
-                f"GPU {gpu.address} has {gpu.uncorrected} uncorrected memory errors",
-                "Look at nvidia-smi -q -d ECC,ROW_REMAPPER, reboot the machine, and have the card"
-                " exchanged if they come back",
-            )
-        if gpu.remap_pending:
-            yield Refusal(
-                f"GPU {gpu.address} waits for a reset to replace damaged rows of its memory",
-                "Reboot the machine, then run this again",
-            )
-        if gpu.mig:
-            yield Refusal(
-                f"GPU {gpu.address} is cut into MIG slices, and we plan whole cards",
-                f"Switch that off with: nvidia-smi -i {gpu.address} -mig 0",
-            )
+def refusals(machine: Machine, cards: Sequence[Gpu]) -> Iterator[Refusal]:
+    """What a model server would fail on, or answer wrongly with; cards: those that are ours."""
+    for gpu in cards:
+        yield from ailing(gpu, machine)
+
+
+def ailing(gpu: Gpu, machine: Machine) -> Iterator[Refusal]:
+    """What is wrong with one card."""
+    if _is_gone(gpu, machine):
+        yield Refusal(
+            f"GPU {gpu.address} is on the PCI bus, but its driver does not see it",
+            "Look for its last words with: dmesg | grep -e Xid -e NVRM; then power the machine"
+            " off and on, and have the card checked if it happens again",
+        )
+    if gpu.uncorrected:
+        yield Refusal(
+            f"GPU {gpu.address} has {gpu.uncorrected} uncorrected memory errors",
+            "Look at nvidia-smi -q -d ECC,ROW_REMAPPER, reboot the machine, and have the card"
+            " exchanged if they come back",
+        )
+    if gpu.remap_pending:
+        yield Refusal(
+            f"GPU {gpu.address} waits for a reset to replace damaged rows of its memory",
+            "Reboot the machine, then run this again",
+        )
+    if gpu.mig:
+        yield Refusal(
+            f"GPU {gpu.address} is cut into MIG slices, and we plan whole cards",
+            f"Switch that off with: nvidia-smi -i {gpu.address} -mig 0",
+        )
 
 
 def warnings(machine: Machine) -> Iterator[str]:

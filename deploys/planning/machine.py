@@ -171,6 +171,7 @@ class Machine:
     + addresses: its IP addresses, without those that lead nowhere else (loopback, link-local)
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
     + served: units of model servers that an earlier run has set up, and that are enabled or run
+    + given: cards that it has given to these, by their driver's index
     + broken_packages: left half installed by an interrupted dpkg
     + stored: bytes that already lie in each model's folder below the data root
     + systemd: a booted machine, not a tree that is being made into an image
@@ -204,6 +205,7 @@ class Machine:
     xids: tuple[str, ...] = ()
     holders: tuple[Holder, ...] = ()
     served: tuple[str, ...] = ()
+    given: tuple[int, ...] = ()
     broken_packages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     stored: dict[str, int] = field(default_factory=dict)
@@ -226,6 +228,7 @@ class Machine:
                 "xids": tuple(data.get("xids", ())),
                 "addresses": tuple(data.get("addresses", ())),
                 "served": tuple(data.get("served", ())),
+                "given": tuple(data.get("given", ())),
                 "broken_packages": tuple(data.get("broken_packages", ())),
                 "ports": {int(port): owner for port, owner in data["ports"].items()},
             }

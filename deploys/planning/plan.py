@@ -148,6 +148,7 @@ class HostPlan:
 
     + lane: versions that go together on this kind of GPU
     + driver: what the GPUs need to work; None without GPUs, or where it is refused
+    + cards: PCI addresses of the GPUs that are ours, where the machine may have more
     + retired: units that an earlier run has set up for services which are planned no more
     + peer: None where weights are not shared
     + refusals: why it is not carried out; those of a service do not hold up the machine's stages
@@ -165,6 +166,7 @@ class HostPlan:
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
+    cards: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
     peer: Peer | None = None
     refusals: tuple[Refusal, ...] = ()
@@ -200,6 +202,8 @@ class HostPlan:
         """What is true of the machine once this is carried out; the same in every later run."""
         plan = self.to_json()
         del plan["refusals"], plan["warnings"], plan["lane"], plan["retired"]
+        # Those that no service has may be others the next time.
+        del plan["cards"]
         # Which machines there are beside this one says nothing of what it has become.
         for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
             del weights["peers"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import compatibility, floors, gpus, health, installation, lanes, peers
+from deploys.planning import cards, compatibility, floors, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator
@@ -56,7 +56,8 @@ def resolve(
     gpu = against.unless(None, gpus.named, profile.gpu) if profile.gpu else None
     lane = lanes.lane_of(gpu)
     against.unless(None, check_system, machine)
-    against.all_of(health.refusals(machine))
+    own = cards.ours(machine, gpu, profile.gpus)
+    against.all_of(health.refusals(machine, own))
     services, weights = _with_weights(profile, site, locks, against)
     units = [_unit(service) for service in profile.services]
     retired = tuple(unit for unit in machine.served if unit not in units)
@@ -69,7 +70,7 @@ def resolve(
     placements = place_all(
         [(service, model_of(service), sizes[model_of(service).key]) for service in services],
         gpu,
-        cards_of(machine, gpu, ours=[*units, *retired]),
+        cards_of(machine, gpu, profile.gpus, ours=[*units, *retired]),
         machine,
     )
     for placement in placements:
@@ -96,6 +97,7 @@ def resolve(
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        cards=tuple(card.address for card in own),
         retired=retired,
         peer=peer,
         refusals=tuple(against.refusals),

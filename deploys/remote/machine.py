@@ -66,6 +66,7 @@ def main() -> int:
     memory = read("/proc/meminfo")
     gpus = pci.gpus()
     ports, holders = ports_and_holders(with_gpus=bool(gpus))
+    units = served.units()
     machine = {
         "hostname": socket.gethostname(),
         "os": release.get("ID", "unknown"),
@@ -83,7 +84,8 @@ def main() -> int:
         "addresses": addresses.own(),
         "ports": ports,
         "holders": holders,
-        "served": served.units(),
+        "served": units,
+        "given": served.cards(units) if gpus else [],
         "nvswitches": pci.nvswitches(),
         "systemd": Path("/run/systemd/system").is_dir(),
         "python": platform.python_version(),

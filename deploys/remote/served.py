@@ -1,4 +1,4 @@
-"""Units of model servers that an earlier run has set up here: those that are enabled or run."""
+"""Model servers that an earlier run has set up here: units that are enabled or run, their cards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .reading import read
 
-ETC = Path("/etc/systemd/system")
+ETC, SETTINGS = Path("/etc/systemd/system"), Path("/etc/modelrack")
 # A folder for each unit that has processes: of all hierarchies in one, or of systemd's own.
 GROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"))
 # The first words of what we render. What is called like this serves no models.
@@ -18,6 +18,19 @@ _OURS, _NO_SERVER = "# Written by modelrack", "modelrack-"
 def units(etc: Path = ETC, groups: tuple[Path, ...] = GROUPS) -> list[str]:
     """Their names, with the instance. An engine that somebody else installed is not among them."""
     return sorted({name for name in _names(etc, groups) if _is_ours(name, etc)})
+
+
+def cards(units: list[str], settings: Path = SETTINGS) -> list[int]:
+    """What their settings let these units see, by the driver's index."""
+    found: set[int] = set()
+    for unit in units:
+        name, _, instance = unit.removesuffix(".service").partition("@")
+        file = settings / (f"services/{instance}.env" if instance else f"{name}.env")
+        for line in read(file).splitlines():
+            key, _, value = line.partition("=")
+            if key == "CUDA_VISIBLE_DEVICES":
+                found.update(int(index) for index in value.split(",") if index.strip().isdigit())
+    return sorted(found)
 
 
 def _names(etc: Path, groups: tuple[Path, ...]) -> Iterator[str]:

@@ -94,6 +94,6 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     driver.proven(
         name="Prove AMD's driver on every GPU",
         driver=wanted,
-        gpus=plan.profile.gpus,
+        gpus=plan.cards,
         data_root=plan.site.data_root,
     )

@@ -146,7 +146,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     driver.proven(
         name="Prove the driver on every GPU",
         driver=wanted,
-        gpus=plan.profile.gpus,
+        gpus=plan.cards,
         data_root=plan.site.data_root,
     )
 

@@ -40,6 +40,17 @@ def test_the_process_runs_as_its_own_user(machine: Host, service: dict[str, Any]
     assert machine.check_output("ps -o user= -p %s", pid) == "modelrack"
 
 
+def test_it_sees_no_more_cards_than_the_profile_says(
+    machine: Host, deployed: dict[str, Any], service: dict[str, Any]
+) -> None:
+    """Others of the machine may be somebody else's."""
+    pid = machine.service(unit_of(service)).systemd_properties["MainPID"]
+    environment = machine.check_output("tr '\\0' '\\n' < /proc/%s/environ", pid)
+    seen = re.search(r"^CUDA_VISIBLE_DEVICES=(.*)$", environment, re.MULTILINE)
+    cards = [index for index in (seen[1] if seen else "").split(",") if index not in ("", "-1")]
+    assert len(set(cards)) == len(cards) <= deployed["data"]["profile"]["gpus"]
+
+
 def test_it_listens_on_the_loopback_address_only(machine: Host, service: dict[str, Any]) -> None:
     listening = machine.check_output(f"ss -Hltn 'sport = :{service['port']}'").splitlines()
     addresses = {line.split()[3].rsplit(":", 1)[0] for line in listening}

@@ -24,7 +24,7 @@ def with_a_gpu(**fields: Any) -> Machine:
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_healthy_machine_is_fine(name: str) -> None:
     machine = Machine.from_json(MACHINES[name])
-    assert list(health.refusals(machine)) == []
+    assert list(health.refusals(machine, machine.gpus)) == []
     assert list(health.warnings(machine)) == []
 
 
@@ -38,7 +38,9 @@ def test_a_healthy_machine_is_fine(name: str) -> None:
     ],
 )
 def test_a_sick_card_is_refused(fields: dict[str, Any], reason: str, way_out: str) -> None:
-    (refusal,) = health.refusals(with_a_gpu(**fields))
+    sick = with_a_gpu(**fields)
+    (refusal,) = health.refusals(sick, sick.gpus)
+    assert not [*health.refusals(sick, sick.gpus[3:])]
     assert "0000:4c:00.0" in refusal.reason
     assert reason in refusal.reason
     assert way_out in refusal.way_out

@@ -165,13 +165,13 @@ def test_what_our_own_services_hold_counts_as_free() -> None:
         ),
         holders=(Holder(pid=1, name="vllm", unit="vllm@it.service"),),
     )
-    assert {card.used for card in cards_of(held, RTX_4090, ours=["vllm@it.service"])} == {0}
-    assert {card.used for card in cards_of(held, RTX_4090)} == {GIB}
-    assert {card.used for card in cards_of(replace(held, holders=()), RTX_4090)} == {GIB}
+    assert {card.used for card in cards_of(held, RTX_4090, 2, ours=["vllm@it.service"])} == {0}
+    assert {card.used for card in cards_of(held, RTX_4090, 2)} == {GIB}
+    assert {card.used for card in cards_of(replace(held, holders=()), RTX_4090, 2)} == {GIB}
     bare = machine(gpus=(Gpu(address="0000:01:00.0", pci_id="10de:2684"),))
-    assert [card.total for card in cards_of(bare, RTX_4090)] == [24564 << 20]
+    assert [card.total for card in cards_of(bare, RTX_4090, 1)] == [24564 << 20]
     # A profile without GPUs leaves those that are there alone.
-    assert cards_of(bare, None) == () == cards_of(held, None)
+    assert cards_of(bare, None, 0) == () == cards_of(held, None, 0)
 
 
 def test_a_placement_is_plain_data() -> None:

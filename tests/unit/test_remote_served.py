@@ -45,5 +45,22 @@ def test_what_runs_and_is_not_enabled(etc: Path, tmp_path: Path, below: str) -> 
     assert served.units(etc, (groups, groups / "systemd")) == ["llama-server@r1.service"]
 
 
+def test_the_cards_that_units_were_given(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    for name, line in {
+        "services/r1.env": "CUDA_DEVICE_ORDER=PCI_BUS_ID\nCUDA_VISIBLE_DEVICES=4,5\nCUDA_HOME=/opt",
+        "services/small.env": "CUDA_VISIBLE_DEVICES=7",
+        "services/no.more.env": "CUDA_VISIBLE_DEVICES=0",
+        "services/cpu.env": "CUDA_VISIBLE_DEVICES=",
+        "ollama.env": "CUDA_VISIBLE_DEVICES=-1",
+    }.items():
+        (tmp_path / name).write_text(line + "\n")
+    units = ["vllm@r1.service", "llama-server@small.service", "llama-server@cpu.service"]
+    assert served.cards(units, tmp_path) == [4, 5, 7]
+    assert served.cards(["ollama.service", "vllm@gone.service"], tmp_path) == []
+    (tmp_path / "ollama.env").write_text("CUDA_VISIBLE_DEVICES=2\n")
+    assert served.cards(["ollama.service"], tmp_path) == [2]
+
+
 def test_a_bare_machine(tmp_path: Path) -> None:
     assert served.units(tmp_path / "etc", (tmp_path / "cgroup",)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from deploys.planning import cards
 from deploys.planning.driver import state
 from deploys.planning.driver.amd import amd_plan
 from deploys.planning.driver.case import Case
@@ -121,7 +122,8 @@ def _reason(case: Case, target: str) -> str:
 
 def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
     machine = case.machine
-    found = list(state.ailments(machine, case.profile))
+    own = cards.ours(machine, case.gpu, case.profile.gpus)
+    found = list(state.ailments(machine, case.profile, own))
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
     if plan.action == "none" and machine.driver.packages and not machine.driver.held:

@@ -6,7 +6,7 @@ its driver's tool; the launch is left to the engine, whose service counts once a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.machine import Machine
@@ -18,8 +18,8 @@ _TOLD = {"nvidia": "dmesg | grep -iE 'nvrm|xid'", "amd": "dmesg | grep -i amdgpu
 _TOOL = {"nvidia": "nvidia-smi", "amd": "/opt/rocm/bin/amd-smi list"}
 
 
-def broken(driver: DriverPlan, gpus: int, machine: Machine) -> tuple[Refusal, ...]:
-    """What does not hold on `machine`, which has to have `gpus` GPUs and this driver."""
+def broken(driver: DriverPlan, gpus: Sequence[str], machine: Machine) -> tuple[Refusal, ...]:
+    """What does not hold on `machine`, whose `gpus`, by PCI address, are to have this driver."""
     if driver.vendor == "amd":
         return (
             *_loaded(driver, machine),
@@ -115,12 +115,14 @@ def _compute_device(machine: Machine) -> Iterator[Refusal]:
         )
 
 
-def _cards(driver: DriverPlan, gpus: int, machine: Machine) -> Iterator[Refusal]:
-    answering = [gpu for gpu in machine.gpus if gpu.index is not None]
-    if len(answering) < gpus:
+def _cards(driver: DriverPlan, gpus: Sequence[str], machine: Machine) -> Iterator[Refusal]:
+    ours = [gpu for gpu in machine.gpus if gpu.address in gpus]
+    answering = [gpu for gpu in ours if gpu.index is not None]
+    indices = {gpu.index for gpu in answering}
+    if len(answering) < len(gpus):
         said = f": {machine.driver.error}" if machine.driver.error else ""
         yield Refusal(
-            f"{len(answering)} of {gpus} GPUs answer their driver{said}",
+            f"{len(answering)} of {len(gpus)} GPUs answer their driver{said}",
             f"Read why with: {_TOOL[driver.vendor]}; {_TOLD[driver.vendor]}",
         )
     for gpu in answering:
@@ -134,7 +136,8 @@ def _cards(driver: DriverPlan, gpus: int, machine: Machine) -> Iterator[Refusal]
                 f"GPU {gpu.index} at {gpu.address} has memory errors that a reset has to clear",
                 "Power the machine off and on; replace the card if they come back",
             )
-    if driver.fabric_manager and any(not link.kind.startswith("NV") for link in machine.links):
+    links = [link for link in machine.links if {link.first, link.second} <= indices]
+    if driver.fabric_manager and any(not link.kind.startswith("NV") for link in links):
         yield Refusal(
             "Some GPUs of this machine do not reach each other over NVSwitch",
             "See which with: nvidia-smi topo -m; then read journalctl -u nvidia-fabricmanager",

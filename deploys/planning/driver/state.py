@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from deploys.planning import health
+from collections.abc import Sequence
+
+from deploys.planning import cards, health
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.gpus import Accelerator, by_pci_id
 from deploys.planning.lanes import Lane, parsed
-from deploys.planning.machine import Holder, Kernel, Machine
+from deploys.planning.machine import Gpu, Holder, Kernel, Machine
 from deploys.planning.profile import HostProfile
 from deploys.planning.refusal import Refusal
 
@@ -17,6 +19,8 @@ _NOT_OTHERS = (
 )
 # The same where a process is in no unit that was seen.
 _NOT_OTHERS_BY_NAME = ("nvidia-persiste", "nv-fabricmanage", "nv-hostengine")
+# Cards of a machine that NVSwitch joins.
+_SWITCHED = 8
 
 
 def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None:
@@ -37,7 +41,7 @@ def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None
             " or declare fewer in the profile",
         )
     unseen = [each.address for each in known if each.index is None]
-    if unseen and len(unseen) < len(known):
+    if unseen and len(known) - profile.gpus < len(unseen) < len(known):
         raise Refusal(
             f"The driver does not see {len(unseen)} of {len(known)} {gpu.name}, at"
             f" {', '.join(unseen)}, which are on the PCI bus",
@@ -113,11 +117,16 @@ def usable(
     return flavour is None or demanded is None or flavour == demanded
 
 
-def ailments(machine: Machine, profile: HostProfile) -> tuple[str, ...]:
+def ailments(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> tuple[str, ...]:
     """What is to be known of cards that work, but not well or not all."""
-    found = [*health.warnings(machine), *(sick.reason for sick in health.refusals(machine))]
+    sick = health.refusals(machine, machine.gpus)
+    found = [*health.warnings(machine), *(each.reason for each in sick)]
     if len(machine.gpus) > profile.gpus:
-        found.append(f"The profile uses {profile.gpus} of {len(machine.gpus)} GPUs")
+        numbers = [number for number, _ in cards.numbered(own, machine)]
+        found.append(
+            f"The profile uses {profile.gpus} of {len(machine.gpus)} GPUs:"
+            f" {', '.join(map(str, numbers))}; the others are left alone"
+        )
     return tuple(found)
 
 
@@ -128,4 +137,7 @@ def fabric_right(machine: Machine, version: str) -> bool:
 
 def has_nvswitch(machine: Machine, profile: HostProfile, gpu: Accelerator) -> bool:
     """NVSwitch chips join the cards. Those of HGX B200 are not on the PCI bus."""
-    return machine.nvswitches > 0 or (gpu.link == "nvswitch" and profile.gpus == 8)
+    there = sum(card.pci_id in gpu.pci_ids for card in machine.gpus)
+    return machine.nvswitches > 0 or (
+        gpu.link == "nvswitch" and max(profile.gpus, there) == _SWITCHED
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from deploys.planning import cards
 from deploys.planning.compatibility import RHEL_LIKE
 from deploys.planning.driver import state
 from deploys.planning.driver.case import Case
@@ -15,7 +16,8 @@ def found_plan(case: Case) -> DriverPlan:
     """Huawei, Hygon: the driver that is there, or a Refusal that says what to install by hand."""
     machine, profile, lane = case.machine, case.profile, case.lane
     loaded = machine.driver.loaded
-    if loaded is None and not all(each.driver for each in machine.gpus):
+    own = cards.ours(machine, case.gpu, profile.gpus)
+    if loaded is None and not all(each.driver for each in own):
         raise Refusal(
             f"No driver is loaded for {profile.gpus} x {profile.gpu}, and its installer is handed"
             " out by its vendor alone",
@@ -39,7 +41,7 @@ def found_plan(case: Case) -> DriverPlan:
         system="",
         package_manager="dnf" if machine.os in RHEL_LIKE else "apt",
         confirmed=False,
-        warnings=(*doubts, *state.ailments(machine, profile)),
+        warnings=(*doubts, *state.ailments(machine, profile, own)),
     )
 
 
