@@ -108,6 +108,7 @@ _FIRST = (
         33_500_000_000,
         _NOMINAL,
         "RedHatAI/DeepSeek-R1-Distill-Qwen-32B-FP8-dynamic",
+        scale_group=1,
     ),
     gguf(R1_QWEN_32B, "Q4_K_M", 19_900_000_000, _Q4),
     safetensors(
@@ -120,6 +121,7 @@ _FIRST = (
         72_500_000_000,
         _NOMINAL,
         "RedHatAI/DeepSeek-R1-Distill-Llama-70B-FP8-dynamic",
+        scale_group=1,
     ),
     gguf(R1_LLAMA_70B, "Q4_K_M", 42_500_000_000, _Q4),
     safetensors(
@@ -211,6 +213,7 @@ _LATER = (
         72_500_000_000,
         _NOMINAL,
         "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic",
+        scale_group=1,
     ),
     gguf(
         LLAMA_3_3_70B,
@@ -222,8 +225,8 @@ _LATER = (
     safetensors(
         LLAMA_3_3_70B, "AWQ", 39_800_000_000, _AWQ, "casperhansen/llama-3.3-70b-instruct-awq"
     ),
-    suffixed(GLM_4_6, "FP8", 361_000_000_000, _FP8),
-    suffixed(GLM_4_7, "FP8", 361_000_000_000, _FP8),
+    suffixed(GLM_4_6, "FP8", 361_000_000_000, _FP8, scale_group=1),
+    suffixed(GLM_4_7, "FP8", 361_000_000_000, _FP8, scale_group=1),
     suffixed(GLM_5, "FP8", 757_000_000_000, _FP8),
     original(KIMI_K2, "FP8", 1_029_173_256_720, _HEADERS),
     original(KIMI_K2_THINKING, "INT4", 594_205_920_512, _HEADERS),

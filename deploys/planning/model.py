@@ -21,6 +21,8 @@ class Model:
     + key: name in inventories, and of the folder below <data_root>/models
     + modelscope, huggingface: repository on each hub; None where it is not published
     + files: patterns (fnmatch on the whole path) that select exactly this variant
+    + scale_group: weights in a row that share a scale, so that no two cards share them; 1 where a
+      whole row has one, None for what is usual of the quantization
     + revision: commit of the repository; "master" until the first run has pinned one
     + size: bytes of the selected files, as published; the lock replaces it by the listed sum
     + parameters, active_parameters: weights of the network, and those one token passes through
@@ -55,6 +57,7 @@ class Model:
     title: str
     format: Format
     quantization: str
+    scale_group: int | None = None
     modelscope: str | None = None
     huggingface: str | None = None
     files: tuple[str, ...]

@@ -44,8 +44,13 @@ def safetensors(
     source: str,
     huggingface: str,
     modelscope: str | None = None,
+    *,
+    scale_group: int | None = None,
 ) -> Model:
-    """A quantization with a repository of its own, as a rule on Hugging Face alone."""
+    """A quantization with a repository of its own, as a rule on Hugging Face alone.
+
+    + scale_group: as Model has it
+    """
     return _model(
         network,
         key=f"{network.name}-{quantization}".lower(),
@@ -56,11 +61,22 @@ def safetensors(
         files=_FILES,
         size=size,
         source=source,
+        scale_group=scale_group,
     )
 
 
-def suffixed(network: Network, quantization: str, size: int, source: str) -> Model:
-    """A quantization of the vendor's own, in a repository that is called after it on both hubs."""
+def suffixed(
+    network: Network,
+    quantization: str,
+    size: int,
+    source: str,
+    *,
+    scale_group: int | None = None,
+) -> Model:
+    """A quantization of the vendor's own, in a repository that is called after it on both hubs.
+
+    + scale_group: as Model has it
+    """
     return safetensors(
         network,
         quantization,
@@ -68,6 +84,7 @@ def suffixed(network: Network, quantization: str, size: int, source: str) -> Mod
         source,
         f"{network.repository}-{quantization}",
         f"{network.modelscope or network.repository}-{quantization}",
+        scale_group=scale_group,
     )
 
 

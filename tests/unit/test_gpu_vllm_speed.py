@@ -21,10 +21,12 @@ RUNS = {
     for run in json.loads(path.read_text())["runs"]
 }
 PLANNED = pytest.mark.parametrize("key", [key for key in RUNS if key[2] != "how-to"], ids="-".join)
-# What is planned otherwise since: more requests at a time, and other kernels for few of them.
+# What is planned otherwise since: more requests at a time, other kernels for few of them, and for
+# experts those that vLLM took by itself then.
 SINCE = {
     ("h200-vllm", QWEN, "balanced"): {"max-num-seqs": (128, 256)},
     ("h200-vllm", QWEN, "latency"): {"linear-backend": (None, "marlin")},
+    ("2xh200-vllm-deepseek", DEEPSEEK, "balanced"): {"moe-backend": (None, "marlin")},
 }
 
 
@@ -70,7 +72,13 @@ def test_the_other_way_is_that_of_the_how_tos(network: str) -> None:
 
 @PLANNED
 def test_the_cache_is_as_the_ledger_has_it(key: tuple[str, str, str]) -> None:
-    assert now(key[1], key[2]).kv_tokens == pytest.approx(RUNS[key]["kv_tokens"], rel=0.02)
+    planned = now(key[1], key[2]).kv_tokens
+    assert planned is not None
+    if key[1] == DEEPSEEK:
+        # vLLM 0.24 counted the larger of what MLA's splits take beside graphs, 4 GiB, and inside
+        # them, 2 GiB; 0.32 counts both.
+        planned += (2 << 30) // 23_040
+    assert planned == pytest.approx(RUNS[key]["kv_tokens"], rel=0.02)
 
 
 def test_it_is_faster_than_as_the_how_tos_have_it() -> None:

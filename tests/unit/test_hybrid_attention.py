@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from deploys.planning.catalogue import model
+from deploys.planning.filled import copy_of
 from deploys.planning.gpus import named
 from deploys.planning.memory import (
     GIB,
     Card,
     Layout,
-    copy_of,
     fixed_tokens,
     stages_of,
     token_bytes,
@@ -23,8 +23,8 @@ from deploys.planning.model import Model
 from deploys.planning.network import growing, kv_bytes, request_bytes
 from deploys.planning.offload import Split, cache_of, everything, server
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.cutting import divides
 from deploys.planning.placement.deal import place
+from deploys.planning.placement.division import divides
 from deploys.planning.profile import Engine, Service
 from tests.unit.machines import machine
 

@@ -11,18 +11,24 @@ import yaml
 
 from deploys.planning import shares
 from deploys.planning.catalogue import CATALOGUE, model
+from deploys.planning.filled import converting, copy_of
+from deploys.planning.gpus import named
 from deploys.planning.memory import (
     GIB,
     Card,
     Layout,
     card_weights,
-    copy_of,
     driver_reserve,
     stages_of,
     unpacked,
 )
 from deploys.planning.model import Model
 from deploys.planning.network import kv_bytes, parts, weights
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.deal import place
+from deploys.planning.profile import Service
+from tests.gpu.networks import NETWORKS
+from tests.unit.machines import machine
 
 TABLES = yaml.safe_load((Path(__file__).parent / "data" / "memory.yaml").read_text())
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
@@ -152,7 +158,7 @@ def test_reported_by_vllm(row: dict[str, Any]) -> None:
     assert row["tokens"] * a_token == pytest.approx(row["cache"] * GIB, rel=0.001)
     card = Card(index=0, total=143_771 << 20)
     size = int(row["weights"] * GIB) - unpacked(entry, range(entry.layers), 1)
-    settings = {"performance": "throughput", "sequences": row.get("sequences")}
+    settings = {"performance": "throughput", "sequences": row.get("sequences"), "compute": "9.0"}
     (ledger,), tokens = copy_of(entry, size, layout(1, share=row["share"], **settings), [card])
     if row["eager"]:
         tokens += ledger.lines["CUDA graphs"] // a_token
@@ -160,6 +166,62 @@ def test_reported_by_vllm(row: dict[str, Any]) -> None:
     split = parts(model(row["model"]), model(row["model"]).size)
     counted = split.embedding + split.head + sum(split.layers[: entry.layers])
     assert counted == pytest.approx(size, rel=0.03)
+
+
+@rows("pinned")
+def test_reported_by_the_pinned_vllm(row: dict[str, Any]) -> None:
+    placement = on_an_h200(NETWORKS[row["network"]].model, performance=row["performance"])
+    assert placement.ledger.kv_tokens == pytest.approx(row["tokens"], rel=row["within"])
+
+
+def on_an_h200(entry: Model, cards: int = 1, **settings: Any) -> Placement:
+    service = Service(name="it", engine="vllm", model=entry, port=8000, context=8192, **settings)
+    h200 = named("H200")
+    there = [Card(index=index, total=h200.memory) for index in range(cards)]
+    placement = place(service, entry, entry.size, h200, there, machine())
+    assert not placement.refusals
+    return placement
+
+
+def test_experts_are_given_the_kernels_that_load() -> None:
+    shorter = NETWORKS["deepseek-r1-20-layers-awq"].model
+    placement = on_an_h200(shorter)
+    (card,) = placement.ledger.cards
+    assert placement.moe_backend == "marlin"
+    assert any(reason.startswith("Marlin's kernels") for reason in placement.reasons)
+    assert card.lines["weights"] < card.loading <= card.total
+    # Unpacked, the gates and ups of 256 experts are 28 GiB, and are there twice.
+    split = parts(shorter, shorter.size)
+    hopper = layout(1, compute="9.0")
+    assert converting(shorter, split, hopper) == 2 * 28 * GIB
+    assert converting(shorter, split, layout(8, compute="9.0")) == 7 * GIB
+    assert card.loading + 2 * 28 * GIB > card.total
+    # Others unpack nothing, nor does vLLM on other cards.
+    for other in (layout(1, compute="8.0"), replace(hopper, moe_backend="marlin")):
+        assert converting(shorter, split, other) < 4 * GIB
+    # Where there is room, vLLM's own choice stands.
+    assert on_an_h200(model("deepseek-r1-awq"), cards=8).moe_backend is None
+    assert on_an_h200(model("qwen3.6-35b-a3b-awq")).moe_backend is None
+
+
+def test_mla_on_hopper_keeps_the_parts_that_a_cache_is_split_in() -> None:
+    r1 = NETWORKS["deepseek-r1-20-layers-awq"].model
+    card = Card(index=0, total=143_771 << 20)
+
+    def graphs(**settings: Any) -> int:
+        given = layout(settings.pop("tensor", 1), **{"sequences": 256, **settings})
+        ledgers, _ = copy_of(r1, r1.size, given, [card] * given.tensor_parallel)
+        return ledgers[0].lines["CUDA graphs"]
+
+    base = graphs()
+    # 32 parts x 128 heads x 512 numbers x 4 bytes, for graphs of 512 tokens and of 256 requests.
+    assert graphs(compute="9.0") - base == 6 * GIB
+    assert graphs(compute="9.0", sequences=32) - base == 768 << 20
+    assert graphs(compute="9.0", tensor=8) - base == 768 << 20
+    # Its cache in FP8 has other kernels, and so have other cards and engines.
+    for settings in ({"kv_cache": "fp8", "compute": "9.0"}, {"compute": "8.0"}):
+        assert graphs(**settings) == base
+    assert graphs(engine="sglang", compute="9.0") == base
 
 
 def test_offload_by_the_how_tos_rule() -> None:

@@ -18,6 +18,8 @@ from deploys.planning.machine import Machine
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.profile import Service
 from deploys.planning.site import Site
+from tests.gpu.networks import NETWORKS
+from tests.gpu.planned import planned
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import plan
 from tests.unit.render_examples import PYTHON_ENGINES, files, on, settings, unit
@@ -161,6 +163,20 @@ def test_few_requests_get_the_kernels_that_wait_less() -> None:
     assert told(on("h800", performance="latency", **packed))["linear-backend"] == "marlin"
     assert "linear-backend" not in told(on("h800", **packed))
     assert "linear-backend" not in told(on("rtx4090", performance="latency", **packed))
+
+
+def test_experts_get_the_kernels_that_load() -> None:
+    """On one card those that vLLM prefers do not; where there is room they stay."""
+    shorter = NETWORKS["deepseek-r1-20-layers-awq"].model
+    h200 = Machine.from_json(MACHINES["h200"])
+    alone = replace(h200, gpus=h200.gpus[:1], links=())
+    service = Service(name="it", engine="vllm", model=shorter, port=8000)
+    _, text = planned(service, alone, "H200")
+    assert yaml.safe_load(text[".yaml"])["moe-backend"] == "marlin"
+    _, text = planned(service, h200, "H200")
+    assert "moe-backend" not in yaml.safe_load(text[".yaml"])
+    packed = {"model": "deepseek-r1-awq", "context": 4096, "parallel": None}
+    assert "moe-backend" not in told(on("h800", **packed))
 
 
 def test_nothing_drafts_where_the_files_have_no_layer_for_it() -> None:

@@ -33,6 +33,7 @@ class Placement:
     + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
       one, as it does for llama.cpp), and leading layers whose experts stay in host memory
     + mtp: the layer that predicts one token more is read, and drafts
+    + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
     + ledger: of what was chosen; of the closest attempt where it is refused
     + reasons: one sentence for each choice; warnings, refusals: what the operator must know
     """
@@ -52,6 +53,7 @@ class Placement:
     cpu_experts: int | None
     ledger: Ledger
     mtp: bool = False
+    moe_backend: str | None = None
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from deploys.planning import shares
 from deploys.planning.memory import CardLedger, Layout, fixed_tokens, stages_of, token_bytes
-from deploys.planning.model import Model
 from deploys.planning.placement.choice import (
     Request,
     context_too_long,
@@ -17,11 +16,10 @@ from deploys.planning.placement.choice import (
     rough,
     too_large,
 )
+from deploys.planning.placement.division import group_of, takes
 from deploys.planning.placement.islands import islands
 from deploys.planning.refusal import Refusal
 
-# Weights that share a scale in AWQ and GPTQ; a card's part of a matrix is a multiple of it.
-_GROUP = 128
 # Share of weights and cache below which a cache is worth a warning.
 TIGHT = 0.1
 
@@ -71,12 +69,16 @@ def wrong_settings(request: Request) -> list[Refusal]:
             Refusal(f"{request.name}: {service.engine} has no cache in q8_0", "Set kv_cache to fp8")
         )
     tensor, pipeline = service.tensor_parallel or 1, service.pipeline_parallel or 1
-    if not divides(model, tensor):
-        possible = [str(n) for n in range(1, cards + 1) if divides(model, n)]
+    if not takes(service.engine, model, tensor, request.gpu):
+        possible = [
+            str(n) for n in range(1, cards + 1) if takes(service.engine, model, n, request.gpu)
+        ]
+        group, _ = group_of(model)
+        scales = f" with a scale for {group} weights" if group > 1 else ""
         wrong.append(
             Refusal(
                 f"{request.name}: {tensor} cards cannot share the {model.heads} heads"
-                f" ({model.kv_heads} of keys and values) and matrices of {model.key}",
+                f" ({model.kv_heads} of keys and values) and matrices{scales} of {model.key}",
                 f"Set tensor_parallel to one of {', '.join(possible)}, or leave it out",
             )
         )
@@ -98,19 +100,6 @@ def wrong_settings(request: Request) -> list[Refusal]:
             )
         )
     return wrong
-
-
-def divides(model: Model, tensor: int) -> bool:
-    """Heads are dealt out whole; with fewer heads of keys and values than cards, these repeat."""
-    if model.heads % tensor:
-        return False
-    if model.kv_lora_rank is None and model.kv_heads % tensor and tensor % model.kv_heads:
-        return False
-    if model.linear_key_heads % tensor or model.linear_value_heads % tensor:
-        return False
-    widths = [width for width in (model.intermediate, model.expert_intermediate) if width]
-    grouped = _GROUP if model.quantization in ("AWQ", "GPTQ") else 1
-    return all(width % (tensor * grouped) == 0 for width in widths)
 
 
 def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) -> Refusal:
@@ -176,6 +165,11 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
         yield f"{layout.share:.0%} of a card: {_share_of(request, attempt)}"
     if layout.mtp:
         yield "The layer that predicts one token more drafts, as latency is asked for"
+    if layout.moe_backend is not None:
+        yield (
+            f"{layout.moe_backend.title()}'s kernels for the experts: to load those that vLLM"
+            " prefers here takes more of a card than there is"
+        )
     if request.model.kv_lora_rank is not None and tensor > 1:
         yield f"MLA keeps one vector for all heads, so each of {tensor} cards holds the whole cache"
 
@@ -211,6 +205,7 @@ def _needs(request: Request, attempt: Attempt) -> int:
         own.pop("KV cache", None)
         counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
         lacking.append(counted + cache - int(layout.share * visible))
+        lacking.append(ledger.loading - ledger.total)
     return max(lacking)
 
 

@@ -10,28 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from deploys.planning import shares
-from deploys.planning.memory import (
-    Card,
-    CardLedger,
-    Layout,
-    Ledger,
-    copy_of,
-    fixed_tokens,
-)
+from deploys.planning.filled import copy_of
+from deploys.planning.memory import Card, CardLedger, Layout, Ledger, fixed_tokens
 from deploys.planning.model import Model
 from deploys.planning.network import growing, kv_bytes
 from deploys.planning.placement.choice import Placement, Request, refused, smaller
 from deploys.planning.placement.cutting import (
     TIGHT,
     Attempt,
-    divides,
     does_not_fit,
     reasons,
     warnings,
     wrong_settings,
 )
+from deploys.planning.placement.division import divides
 from deploys.planning.placement.islands import deal, islands
 
 # What vLLM is given of a card, and what where that leaves hardly any cache.
@@ -94,7 +89,7 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
             (tensor, size // tensor)
             for tensor in range(1, size + 1)
             if size % tensor == 0
-            and divides(model, tensor)
+            and (divides(model, tensor) or tensor == service.tensor_parallel)
             and size // tensor <= model.layers
             and service.tensor_parallel in (None, tensor)
             and service.pipeline_parallel in (None, size // tensor)
@@ -112,29 +107,38 @@ def _named_size(request: Request, cards: int) -> int:
 
 def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Attempt:
     """As many copies as asked for, or as fit on the freest cards."""
-    together = islands(request.cards, request.links, request.gpu)
     most = len(request.cards) // (tensor * pipeline)
     wanted = request.service.replicas or request.copies
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
         layout = _layout(request, tensor, pipeline, share, chosen, copies)
-        groups = deal(chosen, together, tensor=tensor, pipeline=pipeline, copies=copies)
-        by_index = {card.index: card for card in chosen}
-        ledgers: list[CardLedger] = []
-        tokens = []
-        for group in groups:
-            own, held = copy_of(
-                request.model, request.size, layout, [by_index[index] for index in group]
-            )
-            ledgers += own
-            tokens.append(held)
-        attempt = Attempt(
-            layout=layout, groups=groups, ledgers=tuple(ledgers), tokens=tuple(tokens)
-        )
+        attempt = _dealt(request, layout, chosen, copies)
+        if any(ledger.loading > ledger.total for ledger in attempt.ledgers):
+            attempt = _dealt(request, replace(layout, moe_backend="marlin"), chosen, copies)
         if _fits(request, attempt):
             break
     return attempt
+
+
+def _dealt(request: Request, layout: Layout, chosen: Sequence[Card], copies: int) -> Attempt:
+    groups = deal(
+        chosen,
+        islands(request.cards, request.links, request.gpu),
+        tensor=layout.tensor_parallel,
+        pipeline=layout.pipeline_parallel,
+        copies=copies,
+    )
+    by_index = {card.index: card for card in chosen}
+    ledgers: list[CardLedger] = []
+    tokens = []
+    for group in groups:
+        own, held = copy_of(
+            request.model, request.size, layout, [by_index[index] for index in group]
+        )
+        ledgers += own
+        tokens.append(held)
+    return Attempt(layout=layout, groups=groups, ledgers=tuple(ledgers), tokens=tuple(tokens))
 
 
 def _layout(
@@ -158,6 +162,7 @@ def _layout(
         sequences=math.ceil(requests / copies),
         # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
         mtp=service.performance == "latency" and request.model.mtp_layers > 0,
+        compute=request.gpu.compute if request.gpu else None,
     )
 
 
@@ -204,6 +209,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
             kv_tokens=total,
         ),
         mtp=layout.mtp,
+        moe_backend=layout.moe_backend,
         reasons=tuple(reasons(request, attempt, context, parallel)),
         warnings=tuple(warnings(request, attempt)),
     )
