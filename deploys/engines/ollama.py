@@ -64,6 +64,7 @@ def _registrations(plan: HostPlan) -> list[Registration]:
             owner="modelrack",
             parameters=serving.parameters(plan, planned),
             copy=planned.name in copies,
+            file=planned.weights.merge or planned.weights.opened,
         )
         for planned in plan.services_of("ollama")
     ]

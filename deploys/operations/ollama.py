@@ -20,7 +20,8 @@ class Registration:
     """One model that Ollama is to have.
 
     + name: what Ollama calls it, such as "tiny" or "tiny:q4"
-    + directory: the model directory; its manifest holds, and it has one GGUF file
+    + directory: the model directory; its manifest holds
+    + file: path in it of the GGUF that Ollama opens; None where there is but one
     + models: Ollama's folder (OLLAMA_MODELS), best on the same file system
     + version: Ollama's own; the layout of the folder is known for some (remote/ollama_store.py)
     + program: where Ollama lies
@@ -38,6 +39,7 @@ class Registration:
     owner: str
     parameters: dict[str, int] = field(default_factory=dict)
     copy: bool = False
+    file: str | None = None
 
 
 @operation()

@@ -62,6 +62,8 @@ def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
         "merge": {"output": model.merge} if model.merge else None,
         "owner": None,
     }
+    if model.opened:
+        told["opened"] = model.opened
     if model.quantization:
         told["quantization"] = model.quantization
     if peer:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from deploys.planning import ggufs
 from deploys.planning.locks import File
 from deploys.planning.model import Model
 from deploys.planning.refusal import Refusal
@@ -29,6 +30,7 @@ class Listed:
 
 def files_of(model: Model, listing: Iterable[Listed]) -> tuple[File, ...]:
     """The files that the model's patterns select, by path; a Refusal says why they do not do."""
+    listing = list(listing)
     chosen = sorted(
         (file for file in listing if selects(model, file.path)), key=lambda file: file.path
     )
@@ -40,7 +42,7 @@ def files_of(model: Model, listing: Iterable[Listed]) -> tuple[File, ...]:
     files = tuple(_file(file) for file in chosen)
     paths = [file.path for file in files]
     _refuse_pickles(model, paths)
-    _refuse_gaps(paths)
+    _refuse_gaps(paths, [file.path for file in listing])
     _refuse_mixtures(model, paths)
     return files
 
@@ -78,7 +80,10 @@ _OTHER_HUB = "Do not fetch from there: use another hub or mirror, and tell those
 _RESERVED = (".fetch", "manifest.json")
 # Python objects, which run code of their maker's when they are loaded.
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5,6})-of-(?P<count>\d{5,6})\.(gguf|safetensors)")
+_SHARD = re.compile(
+    r"(?P<prefix>.+)-(?P<number>\d{5,6})-of-(?P<count>\d{5,6})\.(?P<format>gguf|safetensors)",
+    re.IGNORECASE,
+)
 
 
 def _file(listed: Listed) -> File:
@@ -110,9 +115,14 @@ def _refuse_pickles(model: Model, paths: Sequence[str]) -> None:
             )
 
 
-def _refuse_gaps(paths: Sequence[str]) -> None:
+def _refuse_gaps(paths: Sequence[str], listed: Sequence[str]) -> None:
+    there = _sets(listed)
     for (prefix, count), numbers in _sets(paths).items():
         wanted = set(range(1, count + 1))
+        if _has_index(prefix, paths):
+            # It names the files, and is read where they are (remote/checkpoint.py). Some sets begin
+            # at 0, some say another number than there is: wanted is all that is listed, no gap.
+            wanted = set(range(min(numbers), max(there[prefix, count]) + 1)) | there[prefix, count]
         for wrong, what in ((wanted - numbers, "missing"), (numbers - wanted, "too many")):
             if wrong:
                 some = ", ".join(map(str, sorted(wrong)[:5])) + (", ..." if len(wrong) > 5 else "")
@@ -124,21 +134,21 @@ def _refuse_gaps(paths: Sequence[str]) -> None:
 
 def _refuse_mixtures(model: Model, paths: Sequence[str]) -> None:
     """Files of two models in one folder: an engine would load a part of each."""
-    found = [prefix for prefix, _ in _sets(paths)]
     if model.format == "gguf":
-        # Beside the model lies at most the part that sees pictures.
-        found += [
-            path
-            for path in paths
-            if path.endswith(".gguf")
-            and not _SHARD.fullmatch(path)
-            and not path.rpartition("/")[2].startswith("mmproj")
-        ]
-    if len(found) > 1:
+        ggufs.model_file(paths)
+    elif len(found := _sets(paths)) > 1:
         raise Refusal(
-            f"its files belong to several models: {', '.join(sorted(found))}",
+            f"its files belong to several models: {', '.join(sorted(name for name, _ in found))}",
             "Narrow the model's file patterns to one of them",
         )
+
+
+def _has_index(prefix: str, paths: Sequence[str]) -> bool:
+    folder = prefix.rpartition("/")[0]
+    return any(
+        path.rpartition("/")[0] == folder and path.endswith(".safetensors.index.json")
+        for path in paths
+    )
 
 
 def _sets(paths: Sequence[str]) -> dict[tuple[str, int], set[int]]:

@@ -64,6 +64,8 @@ class Weights:
     + size: bytes that are fetched
     + folders: where the files may lie on the machine already, read before any source is asked
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
+    + opened: path of the GGUF that an engine opens, the other shards follow from its name; None of
+      safetensors, and while no lock names files
     + peers: machines that have the same model or are to have it, as peer_url says
     + quantization: what safetensors are said to be, and are checked against; None for a GGUF
     """
@@ -74,6 +76,7 @@ class Weights:
     files: tuple[File, ...]
     size: int
     merge: str | None
+    opened: str | None = None
     quantization: str | None = None
     folders: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
@@ -84,11 +87,10 @@ class Weights:
 
     @property
     def entry(self) -> str | None:
-        """The file that an engine opens; the other shards follow from its name."""
+        """Where the file lies that an engine opens."""
         if self.merge:
             return f"{self.directory}/{self.merge}"
-        ggufs = sorted(file.path for file in self.files if file.path.endswith(".gguf"))
-        return f"{self.directory}/{ggufs[0]}" if ggufs else None
+        return f"{self.directory}/{self.opened}" if self.opened else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from deploys.planning import catalogue, one_file
+from deploys.planning import catalogue, ggufs, one_file
 from deploys.planning.locks import Locks, WeightsLock
 from deploys.planning.machine import Machine
 from deploys.planning.model import Model
@@ -14,8 +13,6 @@ from deploys.planning.profile import Service
 from deploys.planning.quantity import size
 from deploys.planning.refusal import Refusal
 from deploys.planning.site import Hub, Site
-
-_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 # What a file system must keep free beyond the weights, as a share of them.
 _DISK_MARGIN = 1.05
@@ -54,13 +51,15 @@ def weights_of(
                 " locked",
                 "Pin it with deploys/lock.py, or set locked=False",
             )
+        opened = _opened(model, lock, site)
         plans[model.key] = Weights(
             model=model.key,
             directory=f"{site.data_root}/models/{model.key}",
             sources=sources,
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
-            merge=_merged_name(sharing, lock),
+            opened=opened,
+            merge=_merged_name(sharing, opened),
             quantization=model.quantization if model.format == "safetensors" else None,
             folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
         )
@@ -109,24 +108,35 @@ def _default_revision(model: Model, hub: Hub) -> str:
     return "main" if hub == "huggingface" else "master"
 
 
-def _merged_name(services: Sequence[Service], lock: WeightsLock | None) -> str | None:
-    """What the shards of a split GGUF become; None where they stay, or there are none."""
-    if lock is None:
+def _opened(model: Model, lock: WeightsLock | None, site: Site) -> str | None:
+    """The file that engines open, of a GGUF that is pinned."""
+    if lock is None or model.format != "gguf":
         return None
-    prefixes = {
-        match["prefix"].rsplit("/", 1)[-1]
-        for file in lock.files
-        if (match := _SHARD.fullmatch(file.path))
-    }
-    if not prefixes or not one_file.merged(services):
-        return None
-    if len(prefixes) > 1:
+    try:
+        return ggufs.model_file(file.path for file in lock.files)
+    except Refusal as refusal:
         raise Refusal(
-            f"Service {services[0].name}: its files belong to several split models: "
-            + ", ".join(sorted(prefixes)),
-            "Narrow the model's file patterns to one of them",
+            f"{model.key}: {refusal.reason}",
+            f"{refusal.way_out}; then remove the entry of {model.key} from"
+            f" {site.locks}/weights.yaml, to have it pinned again",
+        ) from refusal
+
+
+def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
+    """What the shards of a split GGUF become; None where they stay, or there are none."""
+    shard = ggufs.SHARD.fullmatch(opened or "")
+    if not shard:
+        return None
+    if one_file.merged(services):
+        return f"{shard['prefix'].rpartition('/')[2]}.gguf"
+    if not shard[0].endswith(f"-of-{shard['count']}.gguf"):
+        raise Refusal(
+            f"Service {services[0].name}: {shard[0]} is one of several shards, and"
+            f" {services[0].engine} finds the others by small letters alone"
+            f" (-of-{shard['count']}.gguf)",
+            f"Set merge=True of {services[0].name}: one file may be called as it likes",
         )
-    return f"{prefixes.pop()}.gguf"
+    return None
 
 
 def missing_of(weights: Weights, machine: Machine) -> int:

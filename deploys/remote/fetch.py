@@ -6,11 +6,12 @@ complete.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace as altered
 
-from . import checkpoint, manifest, publish, space, workers
+from . import checkpoint, gguf, manifest, publish, space, workers
 from .content import sha256_of
 from .exchange import Exchange
 from .failure import Failure
@@ -74,6 +75,8 @@ def fetch(
                     journal.close()
                 if spec.quantization:
                     _check_tree(spec, spec.quantization)
+                if spec.opened:
+                    _check_gguf(spec, spec.opened)
                 publish.publish(spec, records)
             _shared(spec)
     except Taken:
@@ -97,6 +100,18 @@ def _check_tree(spec: Spec, claimed: str) -> None:
     """What was proven file by file is a model, too; else it never gets a manifest."""
     found = checkpoint.check(spec.directory, [file.path for file in spec.files], claimed)
     print(f"{spec.model}: complete by its headers, quantization {found}", flush=True)
+
+
+def _check_gguf(spec: Spec, opened: str) -> None:
+    """What an engine will open is a model, and no part of one."""
+    path = spec.directory / opened
+    if spec.output:
+        whole = part_of(spec)
+        path = whole if whole.exists() else spec.directory / spec.output
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        _, header = gguf.beginning(lambda goal: os.pread(file.fileno(), goal, 0), size, opened)
+    gguf.refuse_parts(header, opened)
 
 
 def _fetch(spec: Spec, run: Run) -> list[Record]:

@@ -38,6 +38,12 @@ BLOCKS = {
     28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
     40: (64, 36), 41: (128, 18),
 }  # fmt: skip
+# What has such an architecture belongs to a model, and answers nothing by itself.
+PARTS = {
+    "clip": "its part that sees pictures (mmproj)",
+    "controlvector": "a control vector",
+    "imatrix": "an importance matrix",
+}
 # Gives the first so many bytes of a file.
 Read = Callable[[int], bytes]
 # Their values are counted with, so they must be whole numbers.
@@ -148,6 +154,26 @@ def beginning(read: Read, size: int, name: str) -> tuple[bytes, Header]:
                     f"{name}: header longer than {human(LONGEST_HEAD)}: damaged"
                 ) from None
             goal *= 4
+
+
+def text_of(header: Header, key: bytes) -> str:
+    """The value of a key that holds text; "unknown" where there is none."""
+    for name, raw in header.pairs:
+        if name == key and raw[8 + len(key) : 12 + len(key)] == U32.pack(STRING):
+            return raw[20 + len(key) :].decode(errors="replace")
+    return "unknown"
+
+
+def refuse_parts(header: Header, name: str) -> None:
+    """Failure unless an engine can serve the file by itself, whatever it is called."""
+    architecture = text_of(header, b"general.architecture")
+    kind = text_of(header, b"general.type")
+    if architecture in PARTS or kind not in ("model", "unknown"):
+        what = PARTS.get(architecture) or f"of the type {kind}"
+        raise Failure(
+            f"{name} is no model but {what}: set files of the model to patterns that select its"
+            " GGUF and leave this one out, remove its entry from weights.yaml, then run again"
+        )
 
 
 def padded(size: int, alignment: int = DEFAULT_ALIGNMENT) -> int:

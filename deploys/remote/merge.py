@@ -18,7 +18,7 @@ from .failure import Failure
 from .gguf import DEFAULT_ALIGNMENT, MAGIC, VERSION, Header, padded
 from .spec import File
 
-SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
+SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
 SPLIT_COUNT = b"split.count"
 COUNT_ZERO = struct.pack("<Q", len(SPLIT_COUNT)) + SPLIT_COUNT + struct.pack("<IH", 2, 0)
 

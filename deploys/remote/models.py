@@ -10,6 +10,7 @@ from pathlib import Path
 from . import manifest
 from .failure import Failure
 from .lock import is_held
+from .parts import PIECE_NAME
 from .space import human
 
 WEIGHTS = (".gguf", ".safetensors")
@@ -76,15 +77,24 @@ def _model(folder: Path) -> Found | None:
     if is_held(state / "lock"):
         return Found(folder, "partial", folder.name, taken, len(files), ("being written now",))
     if (state / "journal").exists():
-        notes = ("unfinished: run the same fetch again, it goes on from here",)
+        notes: tuple[str, ...] = ("unfinished: run the same fetch again, it goes on from here",)
         return Found(folder, "partial", folder.name, taken, len(files), notes)
     if (state / "begun.json").exists():
         notes = ("unfinished: run the same merge again, it goes on from here",)
         return Found(folder, "partial", folder.name, taken, len(files), notes)
-    if any(Path(path).suffix in WEIGHTS and os.sep not in path for path in files):
-        notes = ("no manifest says what these files should be",)
+    here = [path for path in files if os.sep not in path]
+    pieces = sorted(path for path in here if _is_piece(path))
+    if pieces or any(Path(path).suffix.lower() in WEIGHTS for path in here):
+        merge = [f"no engine opens pieces: weights merge {folder / each} OUTPUT" for each in pieces]
+        notes = ("no manifest says what these files should be", *merge[:1])
         return Found(folder, "unproven", folder.name, taken, len(files), notes)
     return None
+
+
+def _is_piece(path: str) -> bool:
+    """Whether a file is called like a piece, and not like a copy (x.gguf.bak)."""
+    named = PIECE_NAME.fullmatch(path)
+    return named is not None and (named["number"].isdigit() or len(named["number"]) < 3)
 
 
 def _recorded(folder: Path, record: manifest.Manifest, files: dict[str, os.stat_result]) -> Found:

@@ -31,7 +31,7 @@ class Registration:
     `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own,
     `program` where it lies, `parameters` what a Modelfile would set. `copy`: a second copy of the
     weights is allowed: where a link cannot be, and by `ollama create` where the version is not
-    known here.
+    known here. `file` is the GGUF file that Ollama is to open, needed where there are several.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Registration:
     parameters: dict[str, int] = field(default_factory=dict)
     owner: str | None = None
     copy: bool = False
+    file: str | None = None
 
 
 def run(arguments: list[str]) -> int:
@@ -70,18 +71,19 @@ def register(wanted: Registration) -> bool:
     """Ollama has the model; whether anything had to be done for it."""
     if is_registered(wanted):
         return False
-    record = _model_file(wanted.directory)
+    record = _model_file(wanted)
     path = ollama_store.manifest_path(wanted.models, wanted.name)
     before = ollama_store.read_manifest(path)
     if not ollama_create.exists(wanted.models, wanted.name):
         _check_foreign(wanted, before)
+    source = wanted.directory / record.path
+    with source.open("rb") as file:
+        _, header = gguf.beginning(lambda count: _first(file, count), record.size, record.path)
+    gguf.refuse_parts(header, record.path)
     if not ollama_store.is_known(wanted.version):
         _create(wanted, record)
         return True
     ids = owner_ids(wanted.owner)
-    source = wanted.directory / record.path
-    with source.open("rb") as file:
-        _, header = gguf.beginning(lambda count: _first(file, count), record.size, record.path)
     config = ollama_store.config(header, record.sha256)
     contents = [config, *_parameters(wanted)]
     for folder in (wanted.models / "blobs", path.parent):
@@ -108,7 +110,7 @@ def register(wanted: Registration) -> bool:
 def is_registered(wanted: Registration) -> bool:
     """Whether Ollama has the model as it is on disk now. No content of it is read."""
     try:
-        record = _model_file(wanted.directory)
+        record = _model_file(wanted)
     except Failure:
         return False
     if not ollama_store.is_known(wanted.version):
@@ -157,15 +159,20 @@ def parse(value: dict[str, Any]) -> Registration:
     return wanted
 
 
-def _model_file(directory: Path) -> Record:
-    """The one GGUF file of a model directory whose manifest holds."""
+def _model_file(wanted: Registration) -> Record:
+    """The GGUF file that is asked for, or the one there is, in a directory whose manifest holds."""
+    directory = wanted.directory
     found = manifest.load(directory / manifest.NAME)
     if not found:
         raise Failure(f"{directory} has no manifest: fetch or merge the model first")
     problems = manifest.problems(found, directory)
     if problems:
         raise Failure(f"{directory}: {problems[0]}: fetch the model again")
-    files = [each for each in found.files if each.path.endswith(".gguf")]
+    files = [each for each in found.files if each.path.lower().endswith(".gguf")]
+    if wanted.file:
+        files = [each for each in files if each.path == wanted.file]
+        if not files:
+            raise Failure(f"{directory} has no file {wanted.file}: fetch the model again")
     if len(files) != 1:
         raise Failure(
             f"{directory} has {len(files)} GGUF files, Ollama opens one: merge the shards "

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .failure import Failure
-from .gguf import Header
+from .gguf import Header, text_of
 
 # From the first to before the last of these versions the layout is known. Read in the source of
 # v0.24.0 and of v0.33.0-rc2 (commit fb30760) on 2026-11-22. Of 0.34 and 0.35 public programs are
@@ -139,14 +139,6 @@ def blobs_of(manifest: dict[str, Any]) -> list[Layer]:
                 Layer(str(each.get("mediaType")), found[1].lower(), int(each.get("size") or 0))
             )
     return layers
-
-
-def text_of(header: Header, key: bytes) -> str:
-    """The value of a key that holds text; "unknown" where there is none."""
-    for name, raw in header.pairs:
-        if name == key and raw[8 + len(key) : 12 + len(key)] == struct.pack("<I", 8):
-            return raw[20 + len(key) :].decode(errors="replace")
-    return "unknown"
 
 
 def elements(info: bytes) -> int:

@@ -20,7 +20,8 @@ from .spec import File
 
 PIECE_NAME = re.compile(
     r"(?P<stem>.+\.gguf)(?P<mark>[.-](?:part[.-]?|split[.-]?)?)"
-    r"(?P<number>\d+|[a-z]{1,3})(?:of(?P<count>\d+))?"
+    r"(?P<number>\d+|[a-z]{1,3})(?:of(?P<count>\d+))?",
+    re.IGNORECASE,
 )
 # The first bytes of a cut file: kept back until all else is there, so that nothing loads a part.
 KEPT_BACK = 4096
@@ -202,7 +203,7 @@ def _number(text: str) -> int:
         return int(text)
     value = 0
     for letter in text:
-        value = value * 26 + ord(letter) - ord("a")
+        value = value * 26 + ord(letter.lower()) - ord("a")
     return value
 
 

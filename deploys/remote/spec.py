@@ -52,6 +52,7 @@ class Spec:
     """The files of one model and where they go; `output`: the file that GGUF shards become.
 
     `workers` is the number of streams from each source.
+    `opened` is the one of `files` that an engine opens (of shards the first), None for safetensors.
     `quantization` is what safetensors are said to be and are checked against; None for a GGUF.
     """
 
@@ -63,6 +64,7 @@ class Spec:
     owner: str | None = None
     workers: int = WORKERS
     sharing: Sharing | None = None
+    opened: str | None = None
     quantization: str | None = None
 
 
@@ -99,6 +101,7 @@ def parse(value: dict[str, Any]) -> Spec:
             owner=value.get("owner"),
             workers=max(1, int(value.get("workers") or WORKERS)),
             sharing=_sharing(value.get("sharing")),
+            opened=str(value["opened"]) if value.get("opened") else None,
             quantization=str(value["quantization"]) if value.get("quantization") else None,
         )
     except KeyError as error:
@@ -195,6 +198,8 @@ def _check(spec: Spec) -> None:
         check_path(path)
         if path.split("/")[0] in (".fetch", "manifest.json"):
             raise Failure(f"the listing has {path}, a name that our own record needs: leave it out")
+    if spec.opened and spec.opened not in paths:
+        raise Failure(f"the listing has no file {spec.opened}, which is to be opened")
     if len(set(paths)) != len(paths):
         raise Failure("the listing names a path twice")
     if any(file.size < 0 for file in spec.files):

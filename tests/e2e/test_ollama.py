@@ -20,9 +20,11 @@ from tests.lab.hub import Hub
 from tests.lab.machine import Machine
 from tests.lab.ollama import release
 from tests.lab.tiny_model import ANSWER, TinyModel
+from tests.unit.remote_support import gguf, pair, text
 
 OTHER = "Another model answers now, with other words in its head."
 WEIGHTS = "/data/models/tiny-qwen2/tiny-qwen2-F16.gguf"
+BESIDE = "modelrack-lab/tiny-llama-whole-gguf/mmproj-F16.gguf"
 PORT = 11434
 # The machine of the sandbox, with Ollama beside its llama.cpp.
 SITE = """
@@ -76,6 +78,9 @@ class Place:
 def place(lab_factory, lab_hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     lab = lab_factory(1, name="ollama")
     tiny_model.publish(lab_hub.root, TinyModel(architecture="llama", seed=2, answer=OTHER))
+    # What sees pictures lies beside many a model, and before it in the order of names.
+    clip = gguf([pair("general.architecture", 8, text("clip"))], [("v.weight", b"picture")])
+    (lab_hub.root / BESIDE).write_bytes(clip)
     with GitHub(tmp_path_factory.mktemp("github")) as github:
         hub, url = lab_hub.listen(lab.host), github.listen(lab.host)
 

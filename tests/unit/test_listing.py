@@ -33,7 +33,7 @@ def test_a_digest_in_capitals_is_the_same_digest() -> None:
 def test_what_modelscope_writes_about_a_repository_is_no_part_of_the_model() -> None:
     (file,) = files_of(TREE, listed("configuration.json", "model.safetensors"))
     assert file.path == "model.safetensors"
-    named = model(files=("configuration.json",))
+    named = model(files=("configuration.json",), format="safetensors")
     assert files_of(named, listed("configuration.json"))[0].path == "configuration.json"
 
 
@@ -95,6 +95,34 @@ def test_a_set_of_shards_is_complete(wanted, shards: list[str]) -> None:
             files_of(wanted, listed(*rest))
     with pytest.raises(Refusal, match=r"1 are too many \(4\)"):
         files_of(wanted, listed(*shards, shards[0].replace("00001-", "00004-")))
+
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "end"),
+    # MiniMax-M2.7, MiniCPM5-1B, and what would be a set without its last shard if nobody knew.
+    [(130, 0, 125), (1, 0, 1), (3, 1, 3)],
+)
+def test_numbers_are_a_convention_and_the_index_is_the_truth(
+    count: int, first: int, end: int
+) -> None:
+    shards = [f"model-{each:05d}-of-{count:05d}.safetensors" for each in range(first, end)]
+    assert len(files_of(TREE, listed(INDEX, *shards))) == len(shards) + 1
+    with pytest.raises(Refusal, match="missing"):
+        files_of(TREE, listed(*shards))
+    with pytest.raises(Refusal, match="missing"):  # in another folder it says nothing of these
+        files_of(TREE, listed(f"other/{INDEX}", *shards))
+
+
+def test_shards_that_are_listed_and_not_selected_are_missing_whatever_an_index_says() -> None:
+    shards = [f"model-{each:05d}-of-00009.safetensors" for each in range(5)]
+    for wanted in ("0-3", "1-4", "0134"):
+        files = (f"*-0000[{wanted}]-*", "*.json")
+        chosen = model(files=files, format="safetensors", quantization="AWQ")
+        with pytest.raises(Refusal, match="of the 9 shards of model, 1 are missing"):
+            files_of(chosen, listed(INDEX, *shards))
 
 
 def test_two_models_in_one_folder_are_refused() -> None:

@@ -20,7 +20,16 @@ from deploys.remote import fetch as program
 from deploys.remote import manifest, spec
 from deploys.remote.failure import Failure, Stopped
 from deploys.remote.source import Patience
-from tests.unit.remote_support import Hub, request, serving, source
+from tests.unit.remote_support import (
+    Hub,
+    gguf,
+    pair,
+    request,
+    serving,
+    source,
+    split_pairs,
+    text,
+)
 
 QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3)
 ROOT = Path(__file__).parents[2]
@@ -264,6 +273,30 @@ def test_killed_and_started_again(tmp_path: Path, how: signal.Signals) -> None:
         assert hub.asked and all(start > 0 for path, start in hub.asked if path == "big")
         assert before + hub.sent < 1.6 * total and hub.sent < 0.8 * total
     assert_there(tmp_path / "m", files)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("general.architecture", "clip", "its part that sees pictures"),
+        ("general.type", "adapter", "of the type adapter"),
+    ],
+)
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_is_no_model_is_never_complete(
+    tmp_path: Path, key: str, value: str, said: str, merged: bool
+) -> None:
+    part = gguf([pair(key, 8, text(value)), *split_pairs(0, 1, 1)], [("v", content(900))])
+    files = {"x-00001-of-00001.gguf": part}
+    more = {"opened": next(iter(files)), "merge": {"output": "x.gguf"} if merged else None}
+    with serving(Hub(files)) as hub, pytest.raises(Failure, match=f"is no model but {said}"):
+        fetch(request(tmp_path, files, hub, **more))
+    assert not (tmp_path / "manifest.json").exists() and not (tmp_path / "x.gguf").exists()
+
+
+def test_what_is_to_be_opened_is_listed(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"no file x\.gguf, which is to be opened"):
+        spec.parse(request(tmp_path, FILES, Hub({}), opened="x.gguf"))
 
 
 def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

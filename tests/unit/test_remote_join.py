@@ -83,6 +83,15 @@ def test_shards(tmp_path: Path, shards: Path, free: bool) -> None:
     assert join(shards / FIRST, output) is None
 
 
+def test_endings_in_capitals_are_endings(tmp_path: Path) -> None:
+    shards = written(tmp_path / "upper", {name.upper(): data for name, data in SHARDS.items()})
+    assert join(shards / FIRST.upper(), tmp_path / "new" / "tiny.gguf")
+    assert (tmp_path / "new" / "tiny.gguf").read_bytes() == MERGED
+    pieces = written(tmp_path / "pieces", cut(WHOLE, ["T.GGUF.PART1OF2", "T.GGUF.PART2OF2"]))
+    assert join(pieces / "T.GGUF.PART1OF2", tmp_path / "other" / "t.gguf")
+    assert (tmp_path / "other" / "t.gguf").read_bytes() == WHOLE
+
+
 PIECES = [
     ["t.gguf.part1of3", "t.gguf.part2of3", "t.gguf.part3of3"],
     ["t.gguf-split-a", "t.gguf-split-b", "t.gguf-split-c"],

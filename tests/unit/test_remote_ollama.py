@@ -230,9 +230,31 @@ def test_only_one_proven_file_can_be_registered(tmp_path: Path, wanted: Registra
     fetch.fetch(spec.parse(value))
     with pytest.raises(Failure, match="has 2 GGUF files, Ollama opens one: merge the shards"):
         ollama.register(altered(wanted, directory=tmp_path))
+    with pytest.raises(Failure, match=r"has no file other\.gguf: fetch the model again"):
+        ollama.register(altered(wanted, file="other.gguf"))
     (wanted.directory / "tiny.gguf").touch()
     with pytest.raises(Failure, match="since it was proven: fetch the model again"):
         ollama.register(wanted)
+
+
+def test_of_two_files_the_one_that_is_asked_for_and_never_a_projector(
+    tmp_path: Path, wanted: Registration
+) -> None:
+    clip = support.pair("general.architecture", 8, support.text("clip"))
+    (model,) = support.split([[("a", b"1")]]).values()
+    files = {"mmproj.gguf": support.gguf([clip], [("v", b"2")]), "MODEL.GGUF": model}
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    value = support.request(tmp_path / "two", files, opened="MODEL.GGUF")
+    value["sources"] = [{"kind": "directory", "endpoint": str(folder)}]
+    fetch.fetch(spec.parse(value))
+    both = altered(wanted, directory=tmp_path / "two")
+    assert ollama.register(altered(both, file="MODEL.GGUF"))
+    assert Store(wanted.models).model("tiny")[0].samefile(tmp_path / "two" / "MODEL.GGUF")
+    with pytest.raises(Failure, match=r"mmproj\.gguf is no model but its part that sees pictures"):
+        ollama.register(altered(both, file="mmproj.gguf"))
 
 
 def test_a_clone_is_tried_before_a_copy(

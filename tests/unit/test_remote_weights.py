@@ -139,6 +139,9 @@ def test_ls(tmp_path: Path, run: Run) -> None:
     written(root / "begun" / ".fetch", {"journal": b""})
     written(root / "begun", {"t.gguf.part": b""})
     written(root / "found", SHARDS)
+    written(root / "upper", {"MODEL.GGUF": b""})
+    written(root / "cut", {"m.gguf.part1of2": b"", "m.gguf.part2of2": b""})
+    written(root / "nothing", {"m.gguf.bak": b""})
     written(root / "unread", {"manifest.json": b"{"})
     written(root / "nothing", {"README.md": b""})
     code, said, _ = run("ls", root)
@@ -150,12 +153,16 @@ def test_ls(tmp_path: Path, run: Run) -> None:
         str(root / "begun"): "partial",
         str(root / "found"): "unproven",
         str(root / "owner" / "spoilt"): "damaged",
+        str(root / "upper"): "unproven",
+        str(root / "cut"): "unproven",
         str(root / "unread"): "damaged",
         str(root / "whole"): "complete",
     }
     notes = [line.strip() for line in lines if line.startswith(" ")]
     assert "unfinished: run the same fetch again, it goes on from here" in notes
     assert f"{FIRST}: No such file or directory" in notes
+    first = root / "cut" / "m.gguf.part1of2"
+    assert f"no engine opens pieces: weights merge {first} OUTPUT" in notes
     assert any("beside it 1 files, 8.2 kB, that the manifest" in note for note in notes)
     code, said, _ = run("ls", root / "whole")
     assert code == 0 and len(said.splitlines()) == 3

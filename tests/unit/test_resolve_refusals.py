@@ -241,7 +241,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
             profile(service(merge=True)),
             pins=locks(("q4/a-00001-of-00001.gguf", "q8/b-00001-of-00001.gguf")),
         ),
-        "its files belong to several split models: a, b",
+        "its files belong to several models: q4/a, q8/b",
         "Narrow the model's file patterns",
     ),
     "data root that is no folder": (
