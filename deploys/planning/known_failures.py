@@ -54,7 +54,7 @@ KNOWN = (
         _ALL,
         r"^(?P<problem>.+): run weights fetch again",
         "The weights are not what was fetched ({problem}): " + _FETCH,
-        "deploys/remote, weights verify, before each start",
+        "deploys/remote, weights prove, before each start",
     ),
     _known(
         _GGUF,

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace as altered
 
-from . import checkpoint, gguf, manifest, publish, space, workers
-from .content import sha256_of
+from . import checkpoint, gguf, known, manifest, prove, publish, space, workers
 from .exchange import Exchange
 from .failure import Failure
 from .folders import make_directories, refuse_links
@@ -23,6 +22,7 @@ from .merge import shards_of
 from .peers import PIECE
 from .plain import Plain, has
 from .progress import Progress
+from .prove import Proof
 from .shards import HeaderChanged, Merging, part_of, state_name
 from .share import Share, is_told
 from .source import Patience, Source, open_source
@@ -47,8 +47,6 @@ def fetch(
     """The directory is complete and its manifest holds; whether anything had to be done for it."""
     if publish.complete(spec):
         return _shared(spec)
-    if not spec.sources:
-        raise Failure("the spec has no sources")
     place, state = spec.directory, spec.directory / ".fetch"
     space.require(place, *_missing(spec))
     try:
@@ -58,8 +56,15 @@ def fetch(
         with held(state / "lock"):
             # Another fetch may have finished meanwhile, or died before its last step.
             if not publish.refresh(spec) and not publish.resume(spec):
+                proof = _prove(spec, stop)
+                if proof and publish.refresh(spec):
+                    return _shared(spec) or True
+                if not spec.sources:
+                    raise Failure("the spec has no sources")
                 progress = Progress("fetch", sum(file.size for file in spec.files))
                 journal = Journal(state / "journal")
+                if proof:
+                    known.keep(spec, proof, journal)
                 run = Run(
                     journal,
                     progress,
@@ -86,6 +91,17 @@ def fetch(
     except OSError as error:
         raise space.explain(error, place) or error from error
     return True
+
+
+def _prove(spec: Spec, stop: threading.Event | None) -> Proof | None:
+    """What is there of a directory that was complete once, copied or restored since."""
+    found = manifest.load(spec.directory / manifest.NAME)
+    if not found or not found.describes(spec):
+        return None
+    proof = prove.prove(found, spec.directory, stop)
+    for problem in proof.problems:
+        print(f"{problem}: fetching it again", flush=True)
+    return proof
 
 
 def _shared(spec: Spec) -> bool:
@@ -181,16 +197,12 @@ def _places(spec: Spec) -> list[SourceSpec]:
 
 
 def _known_output(spec: Spec) -> Record | None:
-    """The merged file, if only times or inode differ from the manifest: it was copied."""
+    """The merged file, if it is as recorded: what is wanted is another file then."""
     found = manifest.load(spec.directory / manifest.NAME)
     if not spec.output or not found or not found.describes(spec):
         return None
-    for each in found.files:
-        if each.path == spec.output and has(spec.directory / each.path, each.size):
-            print(f"{each.path}: reading it to see whether it is still what it was", flush=True)
-            if sha256_of(spec.directory / each.path) == each.sha256:
-                return manifest.record(spec.directory, each.path, each.sha256)
-    return None
+    changed = [each for each, _ in manifest.changes(found, spec.directory)]
+    return next((e for e in found.files if e.path == spec.output and e not in changed), None)
 
 
 def _missing(spec: Spec) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import begun, manifest, publish, space
+from . import begun, manifest, prove, publish, space
 from .begun import Begun
 from .durable import replace, sync_directory, write_all
 from .failure import Failure, Stopped
@@ -53,6 +53,8 @@ def join(
         make_directories(output.parent, (-1, -1))
         state.mkdir(mode=0o700, exist_ok=True)
         with held(state / "lock"):
+            if not (state / begun.RECORD).exists():
+                prove.refresh(output, stop)
             if manifest.holds(output.parent, output.name):
                 publish.clear(state)  # the run that made it may have been killed at that
                 return None

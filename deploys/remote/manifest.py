@@ -17,6 +17,8 @@ from .spec import File, Spec
 
 NAME = "manifest.json"
 SCHEMA = 1
+# What is said of a file that only its content could tell from the one that was proven.
+COPIED = "copied, restored or written to since it was proven"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,17 @@ def holds(directory: Path, path: str) -> bool:
 
 def problems(manifest: Manifest, directory: Path) -> list[str]:
     """What is no longer as recorded, without reading content; empty when the manifest holds."""
-    return [text for each in manifest.files if (text := _changed(each, directory))]
+    return [text for _, text in changes(manifest, directory)]
+
+
+def are_copied(problems: Sequence[str]) -> bool:
+    """Whether `problems` are such that reading the files may show that there are none."""
+    return bool(problems) and all(each.endswith(COPIED) for each in problems)
+
+
+def changes(manifest: Manifest, directory: Path) -> list[tuple[Record, str]]:
+    """The files that are not as recorded, and a sentence about each."""
+    return [(each, text) for each in manifest.files if (text := _changed(each, directory))]
 
 
 def _changed(each: Record, directory: Path) -> str:
@@ -112,5 +124,5 @@ def _changed(each: Record, directory: Path) -> str:
     if found.st_size != each.size:
         return f"{each.path}: {found.st_size} bytes, recorded {each.size}"
     if found.st_mtime_ns != each.mtime_ns or each.inode not in (None, found.st_ino):
-        return f"{each.path}: written or replaced since it was proven"
+        return f"{each.path}: {COPIED}"
     return ""

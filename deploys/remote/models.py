@@ -22,7 +22,7 @@ class Found:
     """One model directory. `size`: bytes on disk of its files; `notes`: what to know, what to do.
 
     `state`: complete (the manifest holds), damaged (it does not), partial (there is none yet), or
-    unproven (files that no manifest speaks of).
+    unproven (files that no manifest speaks of, or that were copied since theirs was written).
     """
 
     directory: Path
@@ -99,16 +99,19 @@ def _is_piece(path: str) -> bool:
 
 def _recorded(folder: Path, record: manifest.Manifest, files: dict[str, os.stat_result]) -> Found:
     problems = manifest.problems(record, folder)
+    copied = manifest.are_copied(problems)
     notes = [*problems[:3]]
     if len(problems) > 3:
         notes.append(f"and {len(problems) - 3} more: weights verify {folder}")
+    if copied:
+        notes.append(f"whether they are still the same: weights prove {folder}")
     own = {each.path for each in record.files} & set(files)
     more = [found for path, found in files.items() if path not in own]
     if more:
         size = human(sum(found.st_blocks * 512 for found in more))
         notes.append(f"beside it {len(more)} files, {size}, that the manifest does not name")
     taken = sum(files[path].st_size for path in own)
-    state = "damaged" if problems else "complete"
+    state = "unproven" if copied else "damaged" if problems else "complete"
     return Found(folder, state, record.model, taken, len(own), tuple(notes))
 
 

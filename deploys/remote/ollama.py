@@ -98,6 +98,7 @@ def register(wanted: Registration) -> bool:
             ollama_store.layer(ollama_store.CONFIG, config),
             _layers(wanted, record),
             str(wanted.directory),
+            ollama_blob.copied(source, blob),
         )
         _write(path, described, ids)
     except OSError as error:
@@ -118,9 +119,14 @@ def is_registered(wanted: Registration) -> bool:
         return wanted.copy and ollama_create.holds(wanted.models, wanted.name, *source)
     found = ollama_store.read_manifest(ollama_store.manifest_path(wanted.models, wanted.name))
     blobs = ollama_store.blobs_of(found or {})
-    return blobs[1:] == _layers(wanted, record) and all(
-        _has(ollama_store.blob_path(wanted.models, each.digest), each) for each in blobs
-    )
+    if not found or blobs[1:] != _layers(wanted, record):
+        return False
+    if not all(_has(ollama_store.blob_path(wanted.models, each.digest), each) for each in blobs):
+        return False
+    # What is not the proven file itself, but a copy, must lie as it did when that was made.
+    blob = ollama_store.blob_path(wanted.models, record.sha256)
+    copied = ollama_blob.copied(wanted.directory / record.path, blob)
+    return copied in ("", (found.get("annotations") or {}).get(ollama_store.COPIED))
 
 
 def unregister(wanted: Registration) -> bool:

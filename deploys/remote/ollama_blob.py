@@ -9,20 +9,28 @@ import os
 from pathlib import Path
 
 from . import space
-from .content import PIECE
+from .content import PIECE, sha256_of
 from .durable import rename, write_all
 from .failure import Failure
+from .progress import Progress
 from .spec import take_ownership
 
 FICLONE = 0x40049409
 
 
+def copied(source: Path, blob: Path) -> str:
+    """How `blob` lies now, "" where it is the very file: that is proven where it is."""
+    found = blob.stat()
+    return "" if source.samefile(blob) else f"{found.st_mtime_ns} {found.st_ino}"
+
+
 def give(source: Path, digest: str, blob: Path, ids: tuple[int, int], *, may_copy: bool) -> None:
     """`source`, whose content has this digest, is also `blob`, and `ids` can read it there.
 
-    By hard link; else by sharing its blocks; else as a copy, if that is allowed.
+    By hard link; else by sharing its blocks; else as a copy, if that is allowed. A copy that is
+    there is read before it is believed.
     """
-    if _is_given(source, blob):
+    if _is_given(source, digest, blob):
         return
     _check_readable(source, ids)
     part = blob.with_name(f"{blob.name}-partial-modelrack")
@@ -54,15 +62,16 @@ def give(source: Path, digest: str, blob: Path, ids: tuple[int, int], *, may_cop
     rename(part, blob)
 
 
-def _is_given(source: Path, blob: Path) -> bool:
+def _is_given(source: Path, digest: str, blob: Path) -> bool:
     """Whether `blob` is the file itself, or a copy of it on another file system."""
     try:
         found, own = blob.stat(), source.stat()
     except FileNotFoundError:
         return False
-    return found.st_size == own.st_size and (
-        found.st_ino == own.st_ino or found.st_dev != own.st_dev
-    )
+    if found.st_dev == own.st_dev or found.st_size != own.st_size:
+        return found.st_size == own.st_size and found.st_ino == own.st_ino
+    progress = Progress("prove", found.st_size)
+    return sha256_of(blob, progress.advance) == digest
 
 
 def _shares(target: int, source: int) -> bool:

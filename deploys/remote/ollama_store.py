@@ -32,6 +32,7 @@ MODEL = "application/vnd.ollama.image.model"
 PARAMETERS = "application/vnd.ollama.image.params"
 # By which we know a manifest as ours again; Ollama passes over what it does not know.
 MARK = "modelrack"
+COPIED = "modelrack.copied"
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 # general.file_type by number, as llama.cpp counts and Ollama shows them.
 FILE_TYPES = {
@@ -107,14 +108,17 @@ def parameters(values: dict[str, int]) -> bytes:
     return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
 
-def manifest(settings: Layer, layers: list[Layer], origin: str) -> bytes:
-    """The manifest of a model of one file; `origin` is the folder of ours that the file is in."""
+def manifest(settings: Layer, layers: list[Layer], origin: str, copied: str = "") -> bytes:
+    """The manifest of a model of one file; `origin` is the folder of ours that the file is in.
+
+    `copied` says how the blob lay when it was proven, where it is a file of its own.
+    """
     record = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": settings.to_json(),
         "layers": [each.to_json() for each in layers],
-        "annotations": {MARK: origin},
+        "annotations": {MARK: origin, **({COPIED: copied} if copied else {})},
     }
     return json.dumps(record, separators=(",", ":")).encode()
 

@@ -27,6 +27,9 @@ from .spec import File, Spec, owner_ids, take_ownership
 from .stream import stream
 from .target import Item, Run, Target
 
+# The journal's key for the file that shards are merged into.
+PART = "part"
+
 
 class HeaderChanged(Failure):
     """A shard's header was read wrongly, the merged file must be laid out anew."""
@@ -64,10 +67,14 @@ class Merging:
         new = not part.exists()
         self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            if new:
+            own, journal = part_entry(self._fd), self._run.journal
+            if new or journal.get(PART) != own:
+                # Of another file, or one that was copied here, the journal knows where to look and
+                # no more.
                 places = zip(self.files, self._layout.places)
                 keys = [Target(file, self._fd, place).key for file, place in places]
-                self._run.journal.put({key: Entry() for key in keys})
+                ranges = {key: () if new else journal.get(key).ranges for key in keys}
+                journal.put({**{key: Entry(ranges[key]) for key in keys}, PART: own})
             space.allocate(self._fd, self._layout.size)
             self._follower = Follower(self._fd, self._layout.header, self._spans())
         except BaseException:
@@ -215,6 +222,11 @@ class Head:
             return bytes(data)
 
         return gguf.beginning(read, file.size, file.path)
+
+
+def part_entry(fd: int) -> Entry:
+    """What the journal says of the file that shards are merged into, to know it again."""
+    return Entry(stat=(os.fstat(fd).st_ino,))
 
 
 def part_of(spec: Spec) -> Path:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,33 +21,73 @@ from .failure import Failure
 from .manifest import Manifest, Record
 from .merge import shards_of
 from .shards import kept
+from .spec import File
 
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Bytes `start` to `stop` of the merged file, which make `sha256` behind `head`."""
+    """Bytes `start` to `stop` of the merged file, which make `sha256` behind `head`.
 
+    `shard` is whose bytes they are, or which one they follow; None for the header.
+    """
+
+    shard: File | None
     head: bytes
     start: int
     stop: int
     sha256: str
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What reading a file came to: `problem` is a sentence, empty where it is what was recorded.
+
+    `sound` are the shards that are right all the same in a merged file that is not.
+    """
+
+    record: Record
+    problem: str = ""
+    sound: tuple[File, ...] = ()
+
+
 def problems(found: Manifest, directory: Path, on_bytes: OnBytes) -> list[str]:
     """What has other content than recorded, a sentence each; `on_bytes` hears what was read."""
+    findings = findings_of(found.files, found, directory, on_bytes)
+    return [each.problem for each in findings if each.problem]
+
+
+def findings_of(
+    records: Sequence[Record], found: Manifest, directory: Path, on_bytes: OnBytes
+) -> Generator[Finding, None, None]:
+    """One for each of `records`, which are of `found`, as soon as it is known."""
     merged, stretches = _shared_out(found, directory)
-    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
-        wholes = pool.map(
-            lambda each: _problem(each, directory, on_bytes),
-            [each for each in found.files if each is not merged],
-        )
-        same = pool.map(
-            lambda each: merged and _is_same(directory / merged.path, each, on_bytes), stretches
-        )
-        # A kept header may be what is damaged: the file as a whole has the last word.
-        again = [merged] if merged and not all([*same]) else []
-        texts = [*wholes, *(_problem(each, directory, nobody) for each in again)]
-    return [text for text in texts if text]
+    if merged not in records:
+        merged, stretches = None, ()
+    pool = ThreadPoolExecutor(threads())
+    try:
+        wholes = {
+            pool.submit(_problem, each, directory, on_bytes): each
+            for each in records
+            if each is not merged
+        }
+        path = directory / merged.path if merged else directory
+        parts = {each: pool.submit(_is_same, path, each, on_bytes) for each in stretches}
+        for done in as_completed(wholes):
+            yield Finding(wholes[done], done.result())
+        if merged:
+            wrong = {each.shard for each, same in parts.items() if not same.result()}
+            # A kept header may be what is damaged: the file as a whole has the last word.
+            problem = _problem(merged, directory, nobody) if wrong else ""
+            shards = [each.shard for each in stretches if each.head and each.shard]
+            sound = [each for each in shards if each not in wrong] if problem else []
+            yield Finding(merged, problem, tuple(sound))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def threads() -> int:
+    """How many read and hash side by side."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def _problem(each: Record, directory: Path, on_bytes: OnBytes) -> str:
@@ -76,12 +116,12 @@ def _shared_out(found: Manifest, directory: Path) -> tuple[Record | None, Sequen
         return None, ()
 
     def stretches() -> Iterator[_Stretch]:
-        yield _Stretch(b"", 0, len(layout.header), hashlib.sha256(layout.header).hexdigest())
+        yield _Stretch(None, b"", 0, len(layout.header), hashlib.sha256(layout.header).hexdigest())
         ends = [*layout.places[1:], layout.size]
         for file, head, start, end in zip(shards, heads, layout.places, ends):
             stop = start + file.size - len(head)
-            yield _Stretch(head, start, stop, file.sha256)
-            yield _Stretch(b"", stop, end, hashlib.sha256(bytes(end - stop)).hexdigest())
+            yield _Stretch(file, head, start, stop, file.sha256)
+            yield _Stretch(file, b"", stop, end, hashlib.sha256(bytes(end - stop)).hexdigest())
 
     return merged[0], [*stretches()]
 

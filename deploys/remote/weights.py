@@ -1,4 +1,4 @@
-"""Models on this machine's disk, by hand or from a deploy: fetch, merge, verify, ls.
+"""Models on this machine's disk, by hand or from a deploy: fetch, merge, verify, prove, ls.
 
 Exit 0: done. Exit 1: failed, the last line on standard error says why and what to do. Exit 143:
 stopped by a signal; the same command goes on from there.
@@ -55,6 +55,12 @@ def _parser(called: str) -> argparse.ArgumentParser:
     command.set_defaults(program=_verify)
 
     command = commands.add_parser(
+        "prove", help="read what was copied or restored, and record it anew where it is right"
+    )
+    command.add_argument("directory", type=Path)
+    command.set_defaults(program=_prove)
+
+    command = commands.add_parser(
         "merge",
         help="make one GGUF file of shards or pieces on this machine",
         description=MERGE,
@@ -107,8 +113,20 @@ def _verify(options: Any) -> int:
     model = found.model if found else None
     print(json.dumps({"ok": not problems, "model": model, "problems": problems}))
     if problems:
-        print(f"{problems[0]}: run weights fetch again", file=sys.stderr)
+        again = f"weights prove {options.directory}, or run weights fetch again"
+        again = again if manifest.are_copied(problems) else "run weights fetch again"
+        print(f"{problems[0]}: {again}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _prove(options: Any) -> int:
+    from . import prove
+
+    problems = prove.renew(options.directory, stop_on_signal())
+    if problems:
+        raise Failure(f"{problems[0]}: run weights fetch again")
+    print(f"{options.directory} is as its manifest says")
+    return 0
 
 
 def _merge(options: Any) -> int:

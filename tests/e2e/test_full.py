@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.rack import Rack, Run, run
+from tests.lab.hub import Hub
 from tests.lab.tiny_model import ANSWER
 
 QUESTION = '{"messages": [{"role": "user", "content": "Hello"}], "temperature": 0}'
@@ -118,6 +119,60 @@ def test_damaged_weights_are_not_served(deployed: tuple[Rack, Run]) -> None:
     again = rack.deploy("--json")
     assert again.code == 0, again.output
     assert machine.ssh("systemctl is-active llama-server@tiny").stdout == "active\n"
+
+
+RESTORED = """\
+set -eu
+systemctl stop llama-server@tiny
+cd /data
+tar -cf /data/backup.tar models
+rm -rf models
+tar -xf backup.tar
+rm backup.tar
+"""
+SPOIL = """\
+set -eu
+cp -a /data/models/tiny-qwen2 /data/copy
+rm -rf /data/models/tiny-qwen2
+mv /data/copy /data/models/tiny-qwen2
+printf x | dd of=/data/models/tiny-qwen2/tiny-qwen2-F16.gguf bs=1 seek=250000 conv=notrunc
+"""
+
+
+def test_restored_weights_are_proven_again(deployed: tuple[Rack, Run], lab_hub: Hub) -> None:
+    rack, _ = deployed
+    machine = rack.machines[0]
+    verify = "python3 /opt/modelrack/bin/modelrack.pyz weights verify /data/models/tiny-qwen2"
+    # By a start, as after a restore and a boot, and by a deploy, as onto a new disk.
+    for way in ("systemctl start llama-server@tiny", ""):
+        machine.ssh(RESTORED)
+        assert machine.ssh(verify, check=False).returncode == 1
+        machine.ssh(way or "true")
+        lab_hub.requests.clear()
+        again = rack.deploy("--json")
+        assert again.code == 0, again.output
+        assert [each for each in lab_hub.requests if each.name.endswith(".gguf")] == []
+        assert ("Weights | Fetch the models and prove every byte" in again.changed) == (not way)
+        machine.ssh(verify)
+    assert rack.deploy("--json").changed == []
+
+
+def test_a_copy_with_one_other_byte_is_mended_and_not_served(
+    deployed: tuple[Rack, Run], lab_hub: Hub
+) -> None:
+    rack, _ = deployed
+    machine = rack.machines[0]
+    machine.ssh(SPOIL)
+    machine.ssh("systemctl restart llama-server@tiny", check=False)
+    assert machine.ssh("systemctl is-active llama-server@tiny", check=False).stdout != "active\n"
+    lab_hub.requests.clear()
+    again = rack.deploy("--json")
+    assert again.code == 0, again.output
+    asked = {each.name for each in lab_hub.requests if each.name.endswith(".gguf")}
+    assert len(asked) == 1, asked
+    assert machine.ssh("systemctl is-active llama-server@tiny").stdout == "active\n"
+    assert ANSWER in rack.ask()
+    assert rack.deploy("--json").changed == []
 
 
 def _life_of(machine) -> str:

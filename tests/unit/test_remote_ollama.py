@@ -185,6 +185,35 @@ def test_another_file_system(
         assert ask(store, "/api/tags")["models"]
 
 
+def test_a_copy_that_was_restored_is_read_before_it_is_believed(
+    wanted: Registration, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = altered(wanted, models=elsewhere / "ollama", copy=True)
+    ollama.register(wanted)
+    (blob,) = (each for each in (wanted.models / "blobs").iterdir() if each.stat().st_size > 2000)
+    right = blob.read_bytes()
+    for data, copied in ((right, False), (right[:-1] + b"x", True)):
+        blob.unlink()
+        blob.write_bytes(data)
+        capsys.readouterr()
+        assert not ollama.is_registered(wanted) and ollama.register(wanted)
+        assert ("copied to" in capsys.readouterr().out) == copied
+        assert blob.read_bytes() == right
+        assert ollama.is_registered(wanted) and not ollama.register(wanted)
+
+
+def test_a_blob_that_is_no_hard_link_any_more_becomes_one(wanted: Registration) -> None:
+    """As rsync without -H leaves it: a second copy, of which nobody knows what it is."""
+    ollama.register(wanted)
+    file, _ = Store(wanted.models).model("tiny")
+    blob = wanted.models / "blobs" / file.name
+    data = blob.read_bytes()
+    blob.unlink()
+    blob.write_bytes(data[:-1] + b"x")
+    assert not ollama.is_registered(wanted) and ollama.register(wanted)
+    assert blob.samefile(wanted.directory / "tiny.gguf") and ollama.is_registered(wanted)
+
+
 def test_a_copy_that_does_not_fit(wanted: Registration, elsewhere: Path) -> None:
     wanted = altered(wanted, models=elsewhere / "ollama", copy=True)
     (elsewhere / "filler").write_bytes(bytes((8 << 20) - (64 << 10)))

@@ -83,7 +83,10 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
     run = sections["Service"]
     assert run["User"] == ["modelrack"]
     assert run["EnvironmentFile"] == ["/etc/modelrack/services/%i.env"]
-    assert "weights verify ${MODELRACK_WEIGHTS}" in run["ExecStartPre"][0]
+    # As root: what was copied or restored is proven again, and that recorded.
+    (proof,) = run["ExecStartPre"]
+    assert proof.startswith("+/usr/bin/python3 ")
+    assert proof.endswith("weights prove ${MODELRACK_WEIGHTS}")
     assert run["ExecStart"] == ["/opt/modelrack/engines/llama.cpp/current/bin/llama-server"]
     # Nothing but this machine reaches it, whatever the server is told to listen on.
     assert run["IPAddressDeny"] == ["any"]
