@@ -38,7 +38,7 @@ def questions(units: Sequence[Unit], *, chat: bool) -> str:
                 "url": unit.url,
                 "model": unit.model,
                 "context": unit.context,
-                "files": [file.path for file in unit.files],
+                "files": [*(file.path for file in unit.files), *unit.weights],
                 "measured": unit.measured,
                 "chat": chat,
             }

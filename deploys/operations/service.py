@@ -34,6 +34,7 @@ class Unit:
       environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
       then only the age of its files counts
     + url, model: where it answers, and which model must; None for a server without models
+    + weights: files that it has loaded; one that was fetched again since is not what it serves
     + engine: who serves the model, so whose words the journal is in
     + context: tokens that one request must be able to use
     + measured: file on the machine that keeps how fast it is
@@ -49,6 +50,7 @@ class Unit:
     digest: str | None
     url: str
     model: str | None
+    weights: tuple[str, ...] = ()
     engine: str | None = None
     context: int | None = None
     measured: str | None = None
@@ -67,6 +69,7 @@ class Unit:
             digest=digest,
             url=planned.url,
             model=planned.served,
+            weights=planned.weights.paths,
             patience=planned.patience,
             context=planned.context,
             measured=planned.measured,
@@ -77,7 +80,8 @@ class Unit:
     def noted(cls, note: dict[str, Any]) -> Unit:
         """The unit that a machine has noted; its files are there."""
         known = {field.name for field in fields(cls)} & {*note}
-        return cls(files=(), **{name: note[name] for name in known})
+        values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
+        return cls(files=(), **values)
 
     def to_note(self) -> dict[str, Any]:
         """All that it takes to ask it again."""

@@ -86,6 +86,17 @@ class Weights:
         return bool(self.files)
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the weights themselves lie, once they are there."""
+        if self.merge:
+            return (f"{self.directory}/{self.merge}",)
+        return tuple(
+            f"{self.directory}/{file.path}"
+            for file in self.files
+            if file.path.lower().endswith((".gguf", ".safetensors"))
+        )
+
+    @property
     def entry(self) -> str | None:
         """Where the file lies that an engine opens."""
         if self.merge:

@@ -162,16 +162,22 @@ def test_a_copy_with_one_other_byte_is_mended_and_not_served(
 ) -> None:
     rack, _ = deployed
     machine = rack.machines[0]
-    machine.ssh(SPOIL)
-    machine.ssh("systemctl restart llama-server@tiny", check=False)
-    assert machine.ssh("systemctl is-active llama-server@tiny", check=False).stdout != "active\n"
-    lab_hub.requests.clear()
-    again = rack.deploy("--json")
-    assert again.code == 0, again.output
-    asked = {each.name for each in lab_hub.requests if each.name.endswith(".gguf")}
-    assert len(asked) == 1, asked
-    assert machine.ssh("systemctl is-active llama-server@tiny").stdout == "active\n"
-    assert ANSWER in rack.ask()
+    # Where it is started again before it is mended, and where it has run on from what was there.
+    for start in (True, False):
+        before = _life_of(machine)
+        machine.ssh(SPOIL)
+        if start:
+            machine.ssh("systemctl restart llama-server@tiny", check=False)
+            state = machine.ssh("systemctl is-active llama-server@tiny", check=False).stdout
+            assert state != "active\n"
+        lab_hub.requests.clear()
+        again = rack.deploy("--json")
+        assert again.code == 0, again.output
+        asked = {each.name for each in lab_hub.requests if each.name.endswith(".gguf")}
+        assert len(asked) == 1, asked
+        assert machine.ssh("systemctl is-active llama-server@tiny").stdout == "active\n"
+        assert _life_of(machine) != before
+        assert ANSWER in rack.ask()
     assert rack.deploy("--json").changed == []
 
 

@@ -6,11 +6,12 @@ import json
 from dataclasses import replace
 
 from deploys.operations.files import File
+from deploys.operations.health import questions
 from deploys.operations.service import Unit
 from deploys.operations.versions import Version
 from deploys.planning.locks import ArtifactLock
 from deploys.planning.software import Environment, Release
-from tests.unit.plan_examples import plan
+from tests.unit.plan_examples import SHARDS, plan, profile, service
 
 MADE = plan()
 UNIT = Unit.of(MADE, MADE.services[0])
@@ -27,6 +28,15 @@ def test_the_link_is_written_first_and_put_back_last() -> None:
     assert VERSION.link.target == VERSION.software.directory
     noted = [entry["path"] for entry in json.loads(VERSION.text)["entries"]]
     assert noted == [*(file.path for file in UNIT.files), VERSION.link.path]
+
+
+def test_a_server_is_stale_where_its_weights_were_fetched_again() -> None:
+    made = plan()
+    (asked,) = json.loads(questions([Unit.of(made, made.services[0])], chat=False))
+    shards = {f"/data/models/tiny/{path}" for path in SHARDS}
+    assert shards < {*asked["files"]}
+    merged = plan(profile(service(merge=True)))
+    assert Unit.of(merged, merged.services[0]).weights == ("/data/models/tiny/tiny.gguf",)
 
 
 def test_a_note_has_all_that_it_takes_to_ask_a_service_again() -> None:
