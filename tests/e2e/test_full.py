@@ -135,7 +135,7 @@ set -eu
 cp -a /data/models/tiny-qwen2 /data/copy
 rm -rf /data/models/tiny-qwen2
 mv /data/copy /data/models/tiny-qwen2
-printf x | dd of=/data/models/tiny-qwen2/tiny-qwen2-F16.gguf bs=1 seek=250000 conv=notrunc
+printf x | dd of=/data/models/tiny-qwen2/tiny-qwen2-F16.gguf bs=1 seek=220000 conv=notrunc
 """
 
 
