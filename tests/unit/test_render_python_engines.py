@@ -102,6 +102,27 @@ def test_nothing_is_fetched_or_reported_and_workers_meet_on_loopback(made: HostP
 
 
 @EVERY_PLAN
+def test_what_was_compiled_is_there_for_the_next_start(made: HostPlan) -> None:
+    """Who keeps kernels below /tmp unless told otherwise (CuTe DSL, quack) is told otherwise."""
+    engine = served(made).engine
+    run = unit(files(made)[f"/etc/systemd/system/{engine}@.service"].content)["Service"]
+    (folder,) = run["CacheDirectory"]
+    assert folder == "modelrack/services/%i"
+    pairs = [pair for line in run["Environment"] for pair in line.split()]
+    told_of = dict(pair.split("=", 1) for pair in pairs)
+    caches = (
+        "TRITON_CACHE_DIR",
+        "TORCHINDUCTOR_CACHE_DIR",
+        "CUTE_DSL_CACHE_DIR",
+        "QUACK_CACHE_DIR",
+    )
+    below = {told_of[name].removeprefix(f"%C/{folder}/") for name in caches}
+    # Each of them has its own; other programs keep theirs in the home.
+    assert len(below) == len(caches) and not any(name.startswith("%") for name in below)
+    assert told_of["HOME"] == told_of["XDG_CACHE_HOME"] == f"%C/{folder}"
+
+
+@EVERY_PLAN
 def test_copies_get_their_cards_in_the_order_of_the_plan(made: HostPlan) -> None:
     found, groups = environment(made), served(made).placement.groups
     cards = [str(index) for group in groups for index in group]
