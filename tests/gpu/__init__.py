@@ -16,6 +16,13 @@ The whole way to a service of such a model, as root on a Debian or Ubuntu machin
 toolkit: `deploys/full.py` twice, then tests/machine, with the lab's stand-ins for what it fetches:
 
     python -m tests.gpu.deploy --model qwen2.5-32b-q4_k_m --output deploy.json
+    python -m tests.gpu.deploy --engine vllm --model deepseek-r1-distill-qwen-32b-awq \
+        --output deploy.json
+
+After the two runs and tests/machine the service says what its weights hold, is measured, killed and
+started again, which has to be as fast as its kernels are kept; a last run finds nothing to change.
+The journal is beside the result. With `qwen3-tiny` or `qwen2.5-tiny-awq` all of this runs without a
+card, too. Wheels of Python engines are taken from /srv/wheels where there is such a folder.
 
 Where GPUs can only be had without systemd or a network, `python -m tests.gpu.pack machine.tar.xz`
 makes such a machine, and `tests/gpu/boot machine.tar.xz` starts it there and says how to go on.

@@ -1,7 +1,8 @@
 """`deploys/full.py` on this very machine, with its real cards: twice, and then what proves it.
 
-Hub, GitHub and NVIDIA's repository are the lab's stand-ins, on the loopback address; the driver and
-the toolkit have to be there. Everything else is what an operator types.
+Hub, GitHub and NVIDIA's repository are the lab's stand-ins, on the loopback address; the driver has
+to be there, and for llama.cpp the toolkit. What package indexes have comes from a folder, by uv's
+own settings (tests/gpu/pack.py). Everything else is what an operator types.
 """
 
 from __future__ import annotations
@@ -11,67 +12,79 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from deploys.planning.gpus import by_pci_id
 from deploys.planning.machine import Machine
+from deploys.remote.model_server import Unanswered
 from tests.e2e.rack import Run
-from tests.gpu import surroundings, synthetic
-from tests.gpu.shapes import SHAPES, Shape
+from tests.gpu import folder, surroundings, synthetic, unit, vllm_speed
+from tests.gpu.measure import ServerError
+from tests.gpu.networks import DEPLOYED
+from tests.gpu.shapes import SHAPES
+from tests.gpu.unit import Unit
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 from tests.lab.nvidia_repository import NvidiaRepository
 from tests.lab.process import PROJECT
+from tests.lab.tiny_model import ANSWER
+from tests.machine.conftest import unit_of
 
 FOLDER = PROJECT / ".lab" / "gpu"
 LOCKS = FOLDER / "locks"
 TOLD = FOLDER / "told.json"
-OWNER = "made-up"
-# What tests/gpu/pack.py has brought; otherwise the lab makes it.
-REPOSITORY = Path("/srv/nvidia")
-SERVICE = Path("/var/lib/modelrack/services/made-up.json")
+OWNER, NAME, PORT = "made-up", "made-up", 8080
+# What tests/gpu/pack.py has brought; otherwise the lab makes it, and an index has the wheels.
+REPOSITORY, WHEELS = Path("/srv/nvidia"), Path("/srv/wheels")
+SERVICE = Path(f"/var/lib/modelrack/services/{NAME}.json")
+STAMP = "/opt/modelrack/engines/{engine}/current/.modelrack.json"
 INVENTORY = "tests/gpu/inventories/this.py"
-FIRST, AGAIN, PROOF = "first", "again", "proof"
-STEPS = {
-    FIRST: f"pyinfra {INVENTORY} deploys/full.py -y --json",
-    AGAIN: f"pyinfra {INVENTORY} deploys/full.py -y --json",
+ENGINES = ("llama.cpp", "vllm", "sglang")
+FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST = (
+    *("first", "again", "proof", "speed", "killed", "restarted", "last"),
+)
+# Steps in which there is nothing to change.
+STILL = (AGAIN, LAST)
+_FULL = f"pyinfra {INVENTORY} deploys/full.py -y --json"
+COMMANDS = {
+    FIRST: _FULL,
+    AGAIN: _FULL,
     PROOF: f"pytest -q -p no:cacheprovider tests/machine --inventory {INVENTORY}",
+    LAST: _FULL,
 }
+# Requests at a time, tokens of the prompt and of the answer, of engines that take many at once.
+REQUESTS = vllm_speed.REQUESTS
 
 
-def deploy(shape: Shape, output: Path) -> int:
-    """0 if both runs succeeded, the second without a change, and tests/machine passed.
+def deploy(engine: str, model: str, output: Path) -> int:
+    """0 if every run succeeded, those after the first without a change, and the service held.
 
-    The result is written after each step, and none follows one that failed.
+    The result is written after each step, with the service's journal beside it, and none follows
+    one that failed.
     """
     machine = surroundings.this_machine()
-    result = surroundings.of_machine(bool(machine.gpus)) | {"model": shape.name, "steps": []}
-    folder = FOLDER / "hub" / OWNER / shape.name
-    folder.mkdir(parents=True, exist_ok=True)
-    size = synthetic.file(shape, folder).stat().st_size
+    result = surroundings.of_machine(bool(machine.gpus))
+    result |= {"engine": {"name": engine}, "model": model, "steps": []}
+    size = _made_up(engine, model)
     nvidia = NvidiaRepository(REPOSITORY if REPOSITORY.is_dir() else None)
+    server = Unit(name=unit_of({"engine": engine, "name": NAME}), model=NAME, port=PORT)
     with Hub(FOLDER / "hub") as hub, GitHub() as github, nvidia:
         mirrors = {"modelscope": hub.url, "huggingface": hub.url}
         mirrors |= {"github": github.url, "cuda": nvidia.url}
+        if WHEELS.is_dir():
+            mirrors["pytorch"] = str(WHEELS)
         nvidia.pin(LOCKS)
-        told = {"model": shape.name, "size": size, "mirrors": mirrors, **cards(machine)}
-        TOLD.write_text(json.dumps(told))
-        for name, words in STEPS.items():
-            begun = time.monotonic()
-            done = subprocess.run(
-                [sys.executable, "-m", *words.split()],
-                **{"cwd": PROJECT, "stdout": subprocess.PIPE, "text": True},
-            )
-            step = {"step": name, "command": words, "code": done.returncode}
-            said = _last(done.stdout) if name == PROOF else changed(done.stdout)
-            step |= {"seconds": round(time.monotonic() - begun, 1), "said": said}
+        told = {"engine": engine, "model": model, "size": size, "mirrors": mirrors}
+        TOLD.write_text(json.dumps(told | cards(machine)))
+        for name in (FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST):
+            step = {"step": name, **_timed(name, engine, server)}
             print(json.dumps(step), flush=True)
             result["steps"].append(step)
-            if SERVICE.exists():
-                result["service"] = json.loads(SERVICE.read_text())
-            output.write_text(json.dumps(result, indent=1) + "\n")
-            if done.returncode or (name == AGAIN and said):
+            _note(result, engine, server, output)
+            if step["code"]:
                 return 1
     return 0
 
@@ -90,13 +103,85 @@ def changed(printed: str) -> Any:
         return printed[-4000:]
 
 
-def _last(printed: str) -> str:
-    return printed.strip().rpartition("\n")[2]
+def _made_up(engine: str, model: str) -> int:
+    """Have the model where the hub serves it; returns its size."""
+    place = FOLDER / "hub" / OWNER / model
+    if engine != "llama.cpp":
+        return folder.write(DEPLOYED[model], place)
+    place.mkdir(parents=True, exist_ok=True)
+    return synthetic.file(SHAPES[model], place).stat().st_size
+
+
+def _timed(name: str, engine: str, server: Unit) -> dict[str, Any]:
+    begun = time.monotonic()
+    if name in COMMANDS:
+        step = _command(name)
+    else:
+        try:
+            step = {"code": 0, "said": _OWN[name](engine, server)}
+        except (Unanswered, ServerError, subprocess.CalledProcessError) as error:
+            step = {"code": 1, "said": str(error)}
+    return {**step, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _command(name: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", *COMMANDS[name].split()],
+        **{"cwd": PROJECT, "stdout": subprocess.PIPE, "text": True},
+    )
+    if name == PROOF:
+        said, code = done.stdout.strip().rpartition("\n")[2], done.returncode
+        print(done.stdout if code else "", file=sys.stderr, flush=True)
+    else:
+        said = changed(done.stdout)
+        code = done.returncode or int(name in STILL and bool(said))
+    return {"command": COMMANDS[name], "code": code, "said": said}
+
+
+def _speed(engine: str, server: Unit) -> Any:
+    """The answer that the weights hold, and tokens a second of one request and of many."""
+    if engine == "llama.cpp":
+        return "python -m tests.gpu speed"
+    if (said := server.ask()) != ANSWER:
+        raise Unanswered(f"it says {said!r}, and its weights say {ANSWER!r}")
+    found = []
+    for each in REQUESTS:
+        # The first answers compile and capture what the others use.
+        vllm_speed.rate(PORT, *each[:2], 16, NAME)
+        found.append(vllm_speed.rate(PORT, *each, NAME))
+    return found
+
+
+_OWN: dict[str, Callable[[str, Unit], Any]] = {
+    SPEED: _speed,
+    KILLED: lambda engine, server: {"seconds_to_answer": server.kill()},
+    RESTARTED: lambda engine, server: {"seconds_to_answer": server.restart()},
+}
+
+
+def _note(result: dict[str, Any], engine: str, server: Unit, output: Path) -> None:
+    """Write what is known by now."""
+    stamp = Path(STAMP.format(engine=engine))
+    if stamp.exists():
+        result["engine"] |= json.loads(stamp.read_text())
+    if SERVICE.exists():
+        result["service"] = json.loads(SERVICE.read_text())
+    with suppress(subprocess.CalledProcessError):
+        journal = server.journal().splitlines()
+        said = unit.text(journal)
+        output.with_suffix(".journal").write_text(said)
+        result["seconds_to_ready"] = unit.starts(journal)
+        if engine != "llama.cpp":
+            result["memory"] = vllm_speed.reported(said)
+    output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.deploy")
-    parser.add_argument("--model", choices=SHAPES, default="qwen2.5-32b-q4_k_m")
+    parser.add_argument("--engine", choices=ENGINES, default="llama.cpp")
+    parser.add_argument("--model", choices=(*SHAPES, *DEPLOYED), default="qwen2.5-32b-q4_k_m")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    sys.exit(deploy(SHAPES[arguments.model], arguments.output))
+    if arguments.model not in (SHAPES if arguments.engine == "llama.cpp" else DEPLOYED):
+        parser.error(f"{arguments.engine} does not read what is made up of {arguments.model}")
+    sys.exit(deploy(arguments.engine, arguments.model, arguments.output))

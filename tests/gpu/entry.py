@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from deploys.planning.model import Model
-from tests.gpu.shapes import Shape
+from tests.gpu.networks import DEPLOYED
+from tests.gpu.shapes import SHAPES, Shape
+
+
+def made_up(name: str, size: int) -> Model:
+    """One of either kind by its name, and the size of its files in bytes."""
+    if name in SHAPES:
+        return entry(SHAPES[name], size)
+    # None of them has further files, nor layers that predict more than a token.
+    return replace(DEPLOYED[name].model, size=size, files=("*.safetensors", "*.json"), mtp_layers=0)
 
 
 def entry(shape: Shape, size: int) -> Model:

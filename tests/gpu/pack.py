@@ -1,7 +1,8 @@
 """A Debian machine in one archive: for a computer with GPUs that has neither systemd nor a network.
 
 tests/gpu/boot starts it there. In /srv/modelrack it has the project with its environment, and all
-that `python -m tests.gpu.deploy` serves, so nothing is fetched on the way.
+that `python -m tests.gpu.deploy` serves, so nothing is fetched on the way. The packages of a Python
+engine take as much as sixty such archives: whoever deploys one lays its wheels into /srv/wheels.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ HOME = "srv/modelrack"
 # What a deploy would install there, and what the machine is started and entered with.
 PACKAGES = (
     *tree.PACKAGES,
-    *("cmake", "g++", "libgomp1", "ninja-build"),
+    *("cmake", "g++", "libgomp1", "libnuma1", "ninja-build", "python3-dev"),
     *("kmod", "openssh-client", "pciutils", "python3-venv", "systemd-container", "zstd"),
 )
 # The toolkit is that of the computer, at /usr/local/cuda.
 CUDA = "13.0"
+# That the engines' locks are for, and what of it nobody needs there.
+PYTHON = "3.12"
+NOT_OF_PYTHON = ("__pycache__", "config-*", "ensurepip", "idlelib", "site-packages", "test*", "tk*")
 NOT_READ = tuple(f"/usr/share/{folder}/*" for folder in ("doc", "locale", "man"))
 NOT_CARRIED = (
     "mypy*",
@@ -37,8 +41,6 @@ NOT_CARRIED = (
     "ruff*",
     "pip",
     "pip-*",
-    "numpy*",
-    "tokenizers*",
     "__pycache__",
 )
 
@@ -48,6 +50,7 @@ def pack(archive: Path) -> None:
     with temporary.folder("modelrack-machine-") as folder:
         root = folder / "root"
         _system(root, folder)
+        _python(root)
         _project(root)
         _served(root)
         words = ["tar", "--directory", str(root), "--use-compress-program", "xz -T0 -4"]
@@ -72,6 +75,22 @@ def _system(root: Path, folder: Path) -> None:
     run(["chroot", str(root), "ssh-keygen", "-A"])
     host = (root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
     (ssh / "known_hosts").write_text(f"127.0.0.1 {host}")
+
+
+def _python(root: Path) -> None:
+    """As a machine has it that fetched or compiled one beside the distribution's."""
+    program = run([uv.find_uv_bin(), "python", "find", "--no-project", PYTHON]).strip()
+    prefix = Path(run([program, "-c", "import sys; print(sys.base_prefix)"]).strip())
+    local, name = root / "usr/local", f"python{PYTHON}"
+    shutil.copy(prefix / "bin" / name, local / "bin" / name)
+    for folder in ("include", "lib"):
+        left = shutil.ignore_patterns(*NOT_OF_PYTHON)
+        shutil.copytree(prefix / folder / name, local / folder / name, ignore=left)
+    (local / "lib" / name / "site-packages").mkdir()
+    for library in (prefix / "lib").glob(f"lib{name}.so*"):
+        shutil.copy(library, local / "lib", follow_symlinks=False)
+    run(["chroot", str(root), "ldconfig"])
+    run(["chroot", str(root), f"/usr/local/bin/{name}", "-c", "import ctypes, lzma, sqlite3, ssl"])
 
 
 def _project(root: Path) -> None:

@@ -50,16 +50,24 @@ def write(shape: Shape, path: Path) -> int:
     ends = list(accumulate((_padded(each.size) for each in weights), initial=len(head)))
     with path.open("wb", buffering=0) as file:
         file.truncate(ends[-1])
-        _write(file.fileno(), memoryview(head), 0, len(head))
+        repeat(file.fileno(), memoryview(head), 0, len(head))
         # Writing leaves the interpreter's lock to others, and one core does not keep up with RAM.
         with ThreadPoolExecutor() as pool:
             tasks = [
-                pool.submit(_write, file.fileno(), blocks[each.type], offset, each.size)
+                pool.submit(repeat, file.fileno(), blocks[each.type], offset, each.size)
                 for each, offset in zip(weights, ends[:-1], strict=True)
             ]
         for task in tasks:
             task.result()
     return ends[-1]
+
+
+def repeat(file: int, block: memoryview, offset: int, size: int) -> None:
+    """The block again and again, until `size` bytes are written."""
+    done = 0
+    while done < size:
+        start = done % len(block)
+        done += os.pwrite(file, block[start : start + size - done], offset + done)
 
 
 def _padded(size: int) -> int:
@@ -75,11 +83,3 @@ def _block(name: str) -> bytes:
         table = bytes(byte & kept | set_ for byte in range(256))
         data[offset::size] = data[offset::size].translate(table)
     return bytes(data)
-
-
-def _write(file: int, block: memoryview, offset: int, size: int) -> None:
-    """The block again and again, until `size` bytes are written."""
-    done = 0
-    while done < size:
-        start = done % len(block)
-        done += os.pwrite(file, block[start : start + size - done], offset + done)

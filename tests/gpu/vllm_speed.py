@@ -160,7 +160,7 @@ def _run(
         # The first answers compile and capture what the others use.
         for number, prompt, _ in requests:
             _ask(port, number, prompt, 16)
-        found = [_rate(port, *each) for each in requests]
+        found = [rate(port, *each) for each in requests]
     finally:
         # Its workers are processes of their own.
         subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)], check=False)
@@ -183,9 +183,10 @@ def reported(log: str) -> dict[str, Any]:
     }
 
 
-def _rate(port: int, requests: int, prompt: int, answer: int) -> dict[str, Any]:
+def rate(port: int, requests: int, prompt: int, answer: int, model: str = NAME) -> dict[str, Any]:
+    """Tokens a second of as many requests at once, and how long one of them waits for its own."""
     begun = time.monotonic()
-    first, each = _ask(port, requests, prompt, answer)
+    first, each = _ask(port, requests, prompt, answer, model)
     seconds = time.monotonic() - begun
     return {
         "requests": requests,
@@ -200,7 +201,9 @@ def _rate(port: int, requests: int, prompt: int, answer: int) -> dict[str, Any]:
     }
 
 
-def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, float]:
+def _ask(
+    port: int, requests: int, prompt: int, answer: int, model: str = NAME
+) -> tuple[float, float]:
     """As many requests at once, each of so many tokens, none of them seen before.
 
     The first is read as it comes, the others as a whole: to read all of them token by token would
@@ -210,7 +213,7 @@ def _ask(port: int, requests: int, prompt: int, answer: int) -> tuple[float, flo
 
     def one(slot: int) -> tuple[float, float]:
         tokens = [2 + (began * 104_729 + slot * 7919 + n * 31) % 250 for n in range(prompt)]
-        body = {"model": NAME, "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
+        body = {"model": model, "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
         if slot == 0:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         request = urllib.request.Request(

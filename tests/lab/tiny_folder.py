@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +52,37 @@ def files(model: TinyModel) -> dict[str, bytes]:
         "bos_token_id": number["<|endoftext|>"],
         "eos_token_id": number["<|im_end|>"],
     }
-    tokenizer = {
+    return {
+        "config.json": _json(config),
+        **tokenizer(model, model.tokens, CONTROL),
+        "model.safetensors": _safetensors(model),
+        "README.md": b"# Noise that answers\n",
+    }
+
+
+def tokenizer(model: TinyModel, tokens: Sequence[str], control: Sequence[str]) -> dict[str, bytes]:
+    """The tokenizer's files by path.
+
+    + tokens: its vocabulary, the model's own and what follows them; control: special ones among it
+    """
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    merges = [tuple(pair.split(" ")) for pair in MERGES]
+    made = Tokenizer(BPE(vocab=vocabulary, merges=merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([AddedToken(token, special=True) for token in control])
+    settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": "<|im_end|>",
         "pad_token": "<|endoftext|>",
         "chat_template": TEMPLATE,
         "model_max_length": model.context,
     }
-    generation = {"eos_token_id": number["<|im_end|>"], "do_sample": False}
+    generation = {"eos_token_id": vocabulary["<|im_end|>"], "do_sample": False}
     return {
-        "config.json": _json(config),
         "generation_config.json": _json(generation),
-        "tokenizer_config.json": _json(tokenizer),
-        "tokenizer.json": _tokenizer(model).to_str(pretty=True).encode(),
-        "model.safetensors": _safetensors(model),
-        "README.md": b"# Noise that answers\n",
+        "tokenizer_config.json": _json(settings),
+        "tokenizer.json": made.to_str(pretty=True).encode(),
     }
 
 
@@ -77,16 +94,6 @@ def publish(root: Path, model: TinyModel | None = None) -> str:
     for path, content in files(model or TinyModel(width=WIDTH)).items():
         (folder / path).write_bytes(content)
     return f"modelrack-lab/{folder.name}"
-
-
-def _tokenizer(model: TinyModel) -> Tokenizer:
-    vocabulary = {token: index for index, token in enumerate(model.tokens)}
-    merges = [tuple(pair.split(" ")) for pair in MERGES]
-    tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in CONTROL])
-    return tokenizer
 
 
 def _safetensors(model: TinyModel) -> bytes:

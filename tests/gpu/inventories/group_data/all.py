@@ -5,15 +5,13 @@ from dataclasses import replace
 
 from deploys.planning.profile import HostProfile, Service
 from deploys.planning.site import GLOBAL, Site
-from tests.gpu.deploy import LOCKS, OWNER, TOLD
-from tests.gpu.entry import entry
-from tests.gpu.shapes import SHAPES
+from tests.gpu.deploy import LOCKS, NAME, OWNER, PORT, TOLD
+from tests.gpu.entry import made_up
 
 ssh_user = "root"
 
 _told = json.loads(TOLD.read_text())
-_name = _told["model"]
-_place = f"{OWNER}/{_name}"
+_place = f"{OWNER}/{_told['model']}"
 
 site = Site(mirrors=replace(GLOBAL, **_told["mirrors"]), locks=LOCKS)
 
@@ -22,14 +20,14 @@ profile = HostProfile(
     gpus=_told["gpus"],
     services=(
         Service(
-            name="made-up",
-            engine="llama.cpp",
+            name=NAME,
+            engine=_told["engine"],
             model=replace(
-                entry(SHAPES[_name], _told["size"]), modelscope=_place, huggingface=_place
+                made_up(_told["model"], _told["size"]), modelscope=_place, huggingface=_place
             ),
-            port=8080,
+            port=PORT,
             context=16_384,
-            parallel=16,
+            parallel=16 if _told["engine"] == "llama.cpp" else None,
         ),
     ),
 )
