@@ -43,9 +43,8 @@ SERVICE = Path(f"/var/lib/modelrack/services/{NAME}.json")
 STAMP = "/opt/modelrack/engines/{engine}/current/.modelrack.json"
 INVENTORY = "tests/gpu/inventories/this.py"
 ENGINES = ("llama.cpp", "vllm", "sglang")
-FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST = (
-    *("first", "again", "proof", "speed", "killed", "restarted", "last"),
-)
+STEPS = ("first", "again", "proof", "speed", "killed", "restarted", "last")
+FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST = STEPS
 # Steps in which there is nothing to change.
 STILL = (AGAIN, LAST)
 _FULL = f"pyinfra {INVENTORY} deploys/full.py -y --json"
@@ -68,7 +67,7 @@ def deploy(engine: str, model: str, output: Path) -> int:
     machine = surroundings.this_machine()
     result = surroundings.of_machine(bool(machine.gpus))
     result |= {"engine": {"name": engine}, "model": model, "steps": []}
-    size = _made_up(engine, model)
+    size = made_up(engine, model)
     nvidia = NvidiaRepository(REPOSITORY if REPOSITORY.is_dir() else None)
     server = Unit(name=unit_of({"engine": engine, "name": NAME}), model=NAME, port=PORT)
     with Hub(FOLDER / "hub") as hub, GitHub() as github, nvidia:
@@ -79,7 +78,7 @@ def deploy(engine: str, model: str, output: Path) -> int:
         nvidia.pin(LOCKS)
         told = {"engine": engine, "model": model, "size": size, "mirrors": mirrors}
         TOLD.write_text(json.dumps(told | cards(machine)))
-        for name in (FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST):
+        for name in STEPS:
             step = {"step": name, **_timed(name, engine, server)}
             print(json.dumps(step), flush=True)
             result["steps"].append(step)
@@ -87,6 +86,15 @@ def deploy(engine: str, model: str, output: Path) -> int:
             if step["code"]:
                 return 1
     return 0
+
+
+def made_up(engine: str, model: str) -> int:
+    """Have the model where the hub serves it; returns its size."""
+    place = FOLDER / "hub" / OWNER / model
+    if engine != "llama.cpp":
+        return folder.write(DEPLOYED[model], place)
+    place.mkdir(parents=True, exist_ok=True)
+    return synthetic.file(SHAPES[model], place).stat().st_size
 
 
 def cards(machine: Machine) -> dict[str, Any]:
@@ -101,15 +109,6 @@ def changed(printed: str) -> Any:
         return Run(0, printed, "").changed
     except (ValueError, KeyError):
         return printed[-4000:]
-
-
-def _made_up(engine: str, model: str) -> int:
-    """Have the model where the hub serves it; returns its size."""
-    place = FOLDER / "hub" / OWNER / model
-    if engine != "llama.cpp":
-        return folder.write(DEPLOYED[model], place)
-    place.mkdir(parents=True, exist_ok=True)
-    return synthetic.file(SHAPES[model], place).stat().st_size
 
 
 def _timed(name: str, engine: str, server: Unit) -> dict[str, Any]:
