@@ -54,8 +54,9 @@ COMMANDS = {
     PROOF: f"pytest -q -p no:cacheprovider tests/machine --inventory {INVENTORY}",
     LAST: _FULL,
 }
-# Requests at a time, tokens of the prompt and of the answer, of engines that take many at once.
-REQUESTS = vllm_speed.REQUESTS
+# Requests at a time, tokens of the prompt and of the answer: where there is no card, enough to see
+# that it can be asked so.
+FEW = ((1, 16, 16), (4, 16, 16))
 
 
 def deploy(engine: str, model: str, output: Path) -> int:
@@ -144,7 +145,7 @@ def _speed(engine: str, server: Unit) -> Any:
     if (said := server.ask()) != ANSWER:
         raise Unanswered(f"it says {said!r}, and its weights say {ANSWER!r}")
     found = []
-    for each in REQUESTS:
+    for each in vllm_speed.REQUESTS if json.loads(TOLD.read_text())["gpus"] else FEW:
         # The first answers compile and capture what the others use.
         vllm_speed.rate(PORT, *each[:2], 16, NAME)
         found.append(vllm_speed.rate(PORT, *each, NAME))

@@ -204,7 +204,10 @@ _QWEN_3_30B_A3B = Network(
             "fmt": "e4m3",
             "activation_scheme": "dynamic",
             "weight_block_size": [128, 128],
-            "modules_to_not_convert": ["lm_head"],
+            "modules_to_not_convert": [
+                "lm_head",
+                *(f"model.layers.{layer}.mlp.gate" for layer in range(48)),
+            ],
         },
     },
     how_to=_HOW_TO,
