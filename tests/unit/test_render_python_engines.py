@@ -129,6 +129,8 @@ def test_copies_get_their_cards_in_the_order_of_the_plan(made: HostPlan) -> None
     assert found.get("CUDA_VISIBLE_DEVICES") == (",".join(cards) if cards else None)
     assert found.get("CUDA_DEVICE_ORDER") == ("PCI_BUS_ID" if cards else None)
     assert found.get("VLLM_TARGET_DEVICE") == (None if cards else "cpu")
+    # Seen with 0.32: without cards it fails to load what it has compiled ahead.
+    assert found.get("VLLM_USE_AOT_COMPILE") == (None if cards else "0")
 
 
 def test_without_cards_vllm_is_told_how_large_the_cache_is() -> None:
