@@ -87,7 +87,7 @@ bench-turns: setup
 	$(BIN)/python -m tests.bench.turns
 
 weights.pyz: setup
-	$(BIN)/python -m deploys.operations.programs $@
+	$(BIN)/python -m deploys.connection.programs $@
 
 lock-operator:
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from pyinfra.api.exceptions import PyinfraError
 
-from deploys.operations.password import has_terminal
+from deploys.connection.password import has_terminal
 
 _arguments = click.get_current_context().params
 _inventory = Path(_arguments.get("chdir") or ".", str(_arguments.get("inventory")))

@@ -7,8 +7,8 @@ pyinfra inventories/h800.py deploys.stages.weights.fetch         one stage alone
 
 from pyinfra import config
 
+from deploys.control.current_plan import current_plan, without_python
 from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
-from deploys.facts.plan import current_plan, without_python
 from deploys.operations import host_lock, python
 from deploys.stages import amd, base, nvidia, peers, services, state, weights
 

@@ -11,7 +11,7 @@ whether all could be pinned or still is what was pinned.
 import click
 from pyinfra import host
 
-from deploys.facts.plan import locked
+from deploys.control.current_plan import locked
 
 for line in locked():
     click.echo(f"{host.name}: {line}")

@@ -13,9 +13,9 @@ import json
 import click
 from pyinfra import host, state
 
-from deploys.facts.plan import planned, without_python
-from deploys.operations import transport
-from deploys.planning import page
+from deploys.connection import transport
+from deploys.control.current_plan import planned, without_python
+from deploys.rendering import page
 
 as_json = host.data.get("format") == "json"
 first = without_python(to_change=False)

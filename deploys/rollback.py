@@ -9,8 +9,9 @@ The next deploys/full.py does as the inventory and the locks say, so take those 
 
 from pyinfra import config, host
 
-from deploys.facts.plan import planned
-from deploys.operations import host_lock, rollback
+from deploys.control.current_plan import planned
+from deploys.operations import host_lock
+from deploys.operations.services import rollback
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.refusal import Refusal
 
 _lab = Path(__file__).resolve().parents[1] / ".lab" / "sandbox" / "lab.json"
 if not _lab.exists():

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploys.planning.site import Site
+from deploys.planning.inputs.site import Site
 from tests import temporary
 from tests.lab.surroundings import variables
 

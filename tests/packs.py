@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from deploys.planning.site import Site
+from deploys.planning.inputs.site import Site
 
 
 def program(name: str, folder: Path, version: str = "*") -> Path | None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
-from deploys.operations import artifact, ollama, service
-from deploys.operations.ollama import Registration
-from deploys.operations.service import Unit
+from deploys.control.current_plan import current_plan
+from deploys.operations import artifact
+from deploys.operations.services import ollama, service
+from deploys.operations.services.ollama import Registration
+from deploys.operations.services.service import Unit
+from deploys.planning.engines.software import Release
 from deploys.planning.plan import HostPlan
-from deploys.planning.serving import ollama as serving
-from deploys.planning.software import Release
+from deploys.rendering import ollama as serving
 
 
 @deploy("Ollama")

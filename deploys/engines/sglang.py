@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
-from deploys.operations import service, venv
-from deploys.operations.service import Unit
-from deploys.planning.software import Environment
+from deploys.control.current_plan import current_plan
+from deploys.operations import venv
+from deploys.operations.services import service
+from deploys.operations.services.service import Unit
+from deploys.planning.engines.software import Environment
 
 
 @deploy("SGLang")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pyinfra.api import FactBase, StringCommand
 
-from deploys.operations import programs
+from deploys.connection import programs
 
 State = Literal["none", "running", "done", "failed", "lost"]
 

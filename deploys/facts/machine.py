@@ -7,9 +7,9 @@ import json
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from deploys.operations import programs
-from deploys.planning.machine import Bare, Machine
-from deploys.planning.python import OLDEST
+from deploys.connection import programs
+from deploys.planning.first_python import OLDEST
+from deploys.planning.inputs.machine import Bare, Machine
 
 # Fails where python3 is missing, too old, or without most of its library: python3-minimal.
 _CAN_RUN = f"python3 -c 'import json, sys; sys.exit(sys.version_info < {OLDEST})' 2>/dev/null"

@@ -7,7 +7,7 @@ import shlex
 
 from pyinfra.api import FactBase, StringCommand
 
-from deploys.operations import programs
+from deploys.connection import programs
 
 
 class Installed(FactBase[dict[str, str]]):

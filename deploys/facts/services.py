@@ -9,7 +9,7 @@ from typing import Any
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 
-from deploys.operations import programs
+from deploys.connection import programs
 
 
 @dataclass(frozen=True)

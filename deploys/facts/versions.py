@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 
-from deploys.operations import programs
+from deploys.connection import programs
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 
-from deploys.operations import programs
+from deploys.connection import programs
 
 
 class Manifests(FactBase[set[str]]):

@@ -10,12 +10,13 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import programs
 from deploys.facts.files import Entries
-from deploys.operations import files, job, programs
+from deploys.operations import files, job
 from deploys.operations.files import Directory
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.site import Site
-from deploys.planning.software import Release
+from deploys.planning.engines.software import Release
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.site import Site
 
 
 @operation()

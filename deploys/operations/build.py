@@ -12,13 +12,14 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import transport
+from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
-from deploys.operations import artifact, files, job, packages, transport
+from deploys.operations import artifact, files, job, packages
 from deploys.operations.files import Directory
-from deploys.operations.transport import HostCommand
-from deploys.planning.builds import Build
+from deploys.planning.engines.builds import Build
+from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import PackageManager
-from deploys.planning.site import Site
 
 
 @operation()

@@ -9,11 +9,12 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import transport
+from deploys.connection.transport import HostCommand
 from deploys.facts.machine import Hardware
 from deploys.facts.services import Standings
-from deploys.operations import files, transport
+from deploys.operations import files
 from deploys.operations.files import File
-from deploys.operations.transport import HostCommand
 from deploys.planning.driver import invariants
 from deploys.planning.driver.plan import DriverPlan
 

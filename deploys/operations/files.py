@@ -14,9 +14,9 @@ from pyinfra import host
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import programs
 from deploys.facts.files import Entries, Found
-from deploys.operations import programs
-from deploys.planning.templates import Rendered
+from deploys.rendering.templates import Rendered
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from pyinfra import host, state
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.operations import programs, transport
+from deploys.connection import programs, transport
 
 PATH = "/run/modelrack/lock"
 # Seconds without a sign of life after which the lock is given up.

@@ -16,10 +16,11 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import programs, transport
+from deploys.connection.transport import HostCommand
 from deploys.facts.jobs import Job, Status, parse
-from deploys.operations import files, programs, transport
+from deploys.operations import files
 from deploys.operations.files import Directory, File
-from deploys.operations.transport import HostCommand
 
 ROOT = "/var/lib/modelrack/jobs"
 # Seconds between two looks at a job, and between two lines about it.

@@ -15,12 +15,12 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import transport
+from deploys.connection.transport import HostCommand, pause
 from deploys.facts.packages import Held, Installed, InstalledRpms, LockHolder
 from deploys.operations import job as jobs
-from deploys.operations import transport
-from deploys.operations.transport import HostCommand, pause
 from deploys.planning.package_manager import Apt, Dnf, PackageManager
-from deploys.planning.render import APT_SOURCES, APT_SOURCES_FOLDER
+from deploys.rendering.render import APT_SOURCES, APT_SOURCES_FOLDER
 
 # Seconds between two lines that say who is being waited for.
 _SAY_EVERY = 15

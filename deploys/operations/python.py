@@ -12,11 +12,12 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.operations import run_host_op
 
-from deploys.operations import packages, transport
-from deploys.operations.transport import HostCommand
+from deploys.connection import transport
+from deploys.connection.transport import HostCommand
+from deploys.operations import packages
+from deploys.planning.first_python import FirstPython
 from deploys.planning.package_manager import Apt
-from deploys.planning.python import FirstPython
-from deploys.planning.render import APT_SOURCES_FOLDER
+from deploys.rendering.render import APT_SOURCES_FOLDER
 
 # With these pyinfra ends before it carries anything out, whether or not -y is given.
 _ONLY_LOOKING = {"--dry", "--debug-facts", "--debug-operations"}

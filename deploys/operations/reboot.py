@@ -10,9 +10,10 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import transport
+from deploys.connection.transport import HostCommand
 from deploys.facts.machine import Hardware
-from deploys.operations import host_lock, transport
-from deploys.operations.transport import HostCommand
+from deploys.operations import host_lock
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.state import strangers
 

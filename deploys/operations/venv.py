@@ -12,12 +12,12 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.facts import locks
+from deploys.control import locks
 from deploys.facts.files import Entries
 from deploys.operations import files, job
 from deploys.operations.files import Directory, File
-from deploys.planning.site import Site
-from deploys.planning.software import Environment
+from deploys.planning.engines.software import Environment
+from deploys.planning.inputs.site import Site
 
 UV = "/opt/modelrack/bin/uv"
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from deploys.planning.compatibility import RHEL_LIKE
-from deploys.planning.machine import Bare, Machine
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import Site
+from deploys.planning.engines.compatibility import RHEL_LIKE
+from deploys.planning.inputs.machine import Bare, Machine
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(RHEL_LIKE, 8)}

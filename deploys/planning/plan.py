@@ -7,14 +7,14 @@ from typing import Any
 from urllib.parse import urlunsplit
 
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.lanes import Lane
-from deploys.planning.locks import File
+from deploys.planning.engines.software import Software
+from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.inputs.locks import File
+from deploys.planning.inputs.profile import HostProfile, Performance
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Hub, Site
 from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
-from deploys.planning.profile import HostProfile, Performance
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import Hub, Site
-from deploys.planning.software import Software
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
-from deploys.planning import cards, compatibility, floors, gpus, health, installation, lanes, peers
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.gpus import Accelerator
-from deploys.planning.lanes import Lane
-from deploys.planning.locks import Locks
-from deploys.planning.machine import Machine
+from deploys.planning.engines import compatibility, installation
+from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.inputs.locks import Locks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Apt, check_system, package_manager_of
-from deploys.planning.peers import Neighbour
+from deploys.planning.placement import floors
+from deploys.planning.placement.allocate import place_all
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.deal import place_all
-from deploys.planning.placement.islands import cards_of
+from deploys.planning.placement.interconnect import cards_of
 from deploys.planning.plan import HostPlan, ServicePlan, Weights
-from deploys.planning.profile import HostProfile, Service
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import Site
-from deploys.planning.weights import check_disk, model_of, weights_of
+from deploys.planning.weights import peers
+from deploys.planning.weights.peers import Neighbour
+from deploys.planning.weights.weights import check_disk, model_of, weights_of
 
 # Template units by engine; Ollama alone serves all its models from one process.
 _UNITS = {
@@ -54,10 +57,10 @@ def resolve(
     """
     against = _Against()
     gpu = against.unless(None, gpus.named, profile.gpu) if profile.gpu else None
-    lane = lanes.lane_of(gpu)
+    lane = software_stacks.lane_of(gpu)
     against.unless(None, check_system, machine)
     own = cards.ours(machine, gpu, profile.gpus)
-    against.all_of(health.refusals(machine, own))
+    against.all_of(hardware_health.refusals(machine, own))
     services, weights = _with_weights(profile, site, locks, against)
     units = [_unit(service) for service in profile.services]
     retired = tuple(unit for unit in machine.served if unit not in units)
@@ -239,7 +242,7 @@ def _warnings(
     machine: Machine,
     driver: DriverPlan | None,
 ) -> tuple[str, ...]:
-    found = [*health.warnings(machine), *compatibility.unknown_gpus(machine)]
+    found = [*hardware_health.warnings(machine), *compatibility.unknown_gpus(machine)]
     found += [
         f"{entry.model} is not pinned yet: its files are listed and pinned on the first run"
         for entry in weights

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure, exit_code, stop_on_signal
+from .lib.failure import Failure, exit_code, stop_on_signal
 
 # Each program imports what it needs: nothing in an archive is kept compiled, and `job status` is
 # asked every few seconds.
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The exit code of the program that `arguments` name."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["lock"]:
-        from . import lock
+        from .lib import lock
 
         return lock.main(arguments[1:])
     return exit_code(lambda: _run(arguments))
@@ -36,9 +36,9 @@ def _run(arguments: list[str]) -> int:
 
         return weights.run(arguments[1:], "modelrack.pyz weights")
     if arguments[:1] == ["ollama"]:
-        from . import ollama
+        from .ollama import register
 
-        return ollama.run(arguments[1:])
+        return register.run(arguments[1:])
     options = _parser().parse_args(arguments)
     program: Callable[[Any], int] = options.program
     return program(options)
@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _artifact(options: Any) -> int:
     """Prints the digests as one JSON object, so that they can be pinned."""
-    from . import artifact, single_file, spec, tree
+    from .formats import tree
+    from .install import artifact, single_file
+    from .lib import spec
 
     if options.spec == "tree-digest":
         if not options.directory or not options.directory.is_dir():
@@ -99,19 +101,19 @@ def _artifact(options: Any) -> int:
 
 
 def _build(options: Any) -> int:
-    from . import build
+    from .install import build
 
     return build.main([options.spec])
 
 
 def _venv(options: Any) -> int:
-    from . import venv
+    from .install import venv
 
     return venv.main([options.spec])
 
 
 def _job_run(options: Any) -> int:
-    from . import job
+    from .install import job
 
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
@@ -120,16 +122,16 @@ def _job_run(options: Any) -> int:
 
 
 def _job_status(options: Any) -> int:
-    from . import job
+    from .install import job
 
     print(json.dumps(job.status(options.directory, options.tail)))
     return 0
 
 
 def _last_words(options: Any) -> int:
-    from . import last_words
+    from .services import failure_log
 
-    print(last_words.keep(options.unit))
+    print(failure_log.keep(options.unit))
     return 0
 
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure, exit_code, stop_on_signal
+from .lib.failure import Failure, exit_code, stop_on_signal
 
 MERGE = """\
 Makes one GGUF file, the one that llama-gguf-split --merge makes, of shards
@@ -84,7 +84,7 @@ def _parser(called: str) -> argparse.ArgumentParser:
 
 
 def _ls(options: Any) -> int:
-    from . import models
+    from .model_dir import models
 
     found = models.models_in(options.folder)
     if not found:
@@ -95,8 +95,8 @@ def _ls(options: Any) -> int:
 
 def _verify(options: Any) -> int:
     """Prints one JSON object on standard output."""
-    from . import manifest, verify
-    from .progress import Progress
+    from .lib.progress import Progress
+    from .model_dir import manifest, verify
 
     found, problems = None, []
     try:
@@ -120,7 +120,7 @@ def _verify(options: Any) -> int:
 
 
 def _prove(options: Any) -> int:
-    from . import prove
+    from .model_dir import prove
 
     problems = prove.renew(options.directory, stop_on_signal())
     if problems:
@@ -130,11 +130,11 @@ def _prove(options: Any) -> int:
 
 
 def _merge(options: Any) -> int:
-    from . import join
+    from .merge import merge
 
     output = options.output
     digests = _sums(options.sums) if options.sums else {}
-    made = join.join(
+    made = merge.join(
         options.first, output, digests=digests, free=options.free, stop=stop_on_signal()
     )
     if not made:
@@ -149,7 +149,8 @@ def _merge(options: Any) -> int:
 
 
 def _fetch(options: Any) -> int:
-    from . import fetch, spec
+    from .download import fetch
+    from .lib import spec
 
     wanted = spec.parse(spec.read_json(options.spec))
     made = fetch.fetch(wanted, stop=stop_on_signal())
@@ -159,7 +160,8 @@ def _fetch(options: Any) -> int:
 
 def _proven(options: Any) -> int:
     """Takes a JSON list of specs on standard input, prints the directories that are complete."""
-    from . import publish, spec
+    from .lib import spec
+    from .model_dir import publish
 
     wanted = [spec.parse(each) for each in json.load(sys.stdin)]
     complete = [each for each in wanted if publish.complete(each) and _is_shared(each)]
@@ -168,9 +170,9 @@ def _proven(options: Any) -> int:
 
 
 def _is_shared(wanted: Any) -> bool:
-    from . import share
+    from .peers import seed
 
-    return wanted.sharing is None or share.is_told(wanted, wanted.sharing.folder)
+    return wanted.sharing is None or seed.is_told(wanted, wanted.sharing.folder)
 
 
 def _sums(path: Path) -> dict[str, str]:

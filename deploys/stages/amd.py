@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import artifact, driver, files, packages, reboot, repository, users
 from deploys.operations.files import File
 from deploys.operations.users import User
-from deploys.planning import render
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.plan import HostPlan
+from deploys.rendering import render
 
 # How the names of what gives way begin, to another version of the driver.
 _DRIVER = ("amdgpu-dkms",)

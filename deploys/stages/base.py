@@ -8,13 +8,14 @@ from pathlib import Path
 import uv
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan, without_python
-from deploys.operations import files, packages, programs, python, sysctl, users
+from deploys.connection import programs
+from deploys.control.current_plan import current_plan, without_python
+from deploys.operations import files, packages, python, sysctl, users
 from deploys.operations.files import Directory, File, Link
 from deploys.operations.users import User
 from deploys.operations.venv import UV
-from deploys.planning import render
 from deploys.planning.package_manager import Apt
+from deploys.rendering import render
 
 # In the order they are made. Weights are readable by all and written by root alone.
 _FOLDERS = (

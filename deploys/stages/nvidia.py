@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import artifact, driver, files, packages, reboot, repository, venv
 from deploys.operations.files import File, Link
-from deploys.planning import render
 from deploys.planning.driver.plan import DriverPlan, Repository
+from deploys.planning.engines.software import Environment
 from deploys.planning.plan import HostPlan
-from deploys.planning.software import Environment
+from deploys.rendering import render
 
 # How the names of what gives way begin, to another version or kind of it: all of a driver, or of
 # it what NVSwitch takes.

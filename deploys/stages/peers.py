@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
-from deploys.operations import files, gone, service, webserver
+from deploys.control.current_plan import current_plan
+from deploys.operations import files, webserver
 from deploys.operations.files import Directory, File
-from deploys.operations.service import Unit
-from deploys.planning import peers, render
+from deploys.operations.services import absent, service
+from deploys.operations.services.service import Unit
+from deploys.planning.weights import peers
+from deploys.rendering import render
 
 
 @deploy("Peers")
@@ -39,7 +41,7 @@ def share() -> None:
             systemd=plan.systemd,
         )
     else:
-        gone.unit(
+        absent.unit(
             name="Give the weights to nobody else",
             unit=peers.UNIT,
             paths=(*render.PEER_FILES, peers.folder_of(plan.site)),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
-from deploys.operations import gone
+from deploys.control.current_plan import current_plan
+from deploys.operations.services import absent
 
 
 @deploy("Services")
@@ -13,7 +13,7 @@ def retire() -> None:
     """Right before the others start: until then, what is to go may serve."""
     plan = current_plan()
 
-    gone.servers(
+    absent.servers(
         name="Stop what is planned no more",
         units=plan.retired,
         systemd=plan.systemd,

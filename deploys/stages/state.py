@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import files
 from deploys.operations.files import File
-from deploys.planning import render
+from deploys.rendering import render
 
 
 @deploy("State")

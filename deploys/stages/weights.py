@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.facts import tokens
-from deploys.facts.plan import current_plan
+from deploys.control import tokens
+from deploys.control.current_plan import current_plan
 from deploys.operations import files, weights
 from deploys.operations.files import File
-from deploys.planning.weights import token_file
+from deploys.planning.weights.weights import token_file
 
 
 @deploy("Weights")

@@ -1,6 +1,6 @@
 """2 x A100 80 GB PCIe, Ubuntu 22.04: the 70B distill in FP8 for a department."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="A100 PCIe",

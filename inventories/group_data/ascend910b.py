@@ -1,6 +1,6 @@
 """8 x Ascend 910B 64 GB, HCCS, Ubuntu 22.04 on aarch64: the 70B distill twice, four chips each."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="Ascend 910B",

@@ -1,6 +1,6 @@
 """No GPU, 32 GB of memory, Debian 12: the 7B distill to try things out."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     services=(

@@ -1,6 +1,6 @@
 """8 x H20 96 GB, NVSwitch, Ubuntu 22.04: DeepSeek-R1 in its own FP8, with room for few users."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="H20",

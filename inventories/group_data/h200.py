@@ -1,6 +1,6 @@
 """8 x H200 141 GB, NVSwitch, Ubuntu 24.04: DeepSeek-R1 in its own FP8 with long contexts."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="H200",

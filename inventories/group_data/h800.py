@@ -1,6 +1,6 @@
 """8 x H800 80 GB, NVSwitch, Ubuntu 22.04: DeepSeek-R1 for a hundred people."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="H800",

@@ -1,6 +1,6 @@
 """8 x L40S 48 GB, PCIe, Ubuntu 22.04: the 70B distill in FP8 twice, four cards each."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="L40S",

@@ -1,6 +1,6 @@
 """This machine, without a GPU: the 7B distill to try things out."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     services=(

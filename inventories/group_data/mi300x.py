@@ -1,6 +1,6 @@
 """8 x MI300X 192 GB, Infinity Fabric, Ubuntu 22.04: DeepSeek-R1 in its own FP8."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="MI300X",

@@ -1,6 +1,6 @@
 """2 x RTX 3090 24 GB with an NVLink bridge, Ubuntu 22.04: the 32B distill for a working group."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="RTX 3090",

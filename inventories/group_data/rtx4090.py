@@ -1,6 +1,6 @@
 """8 x RTX 4090 24 GB, PCIe, Ubuntu 22.04: the 32B distill four times, two cards each."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="RTX 4090",

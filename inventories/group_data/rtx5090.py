@@ -1,6 +1,6 @@
 """8 x RTX 5090 32 GB, PCIe, Ubuntu 24.04: the 32B distill in FP8 four times, two cards each."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="RTX 5090",

@@ -1,6 +1,6 @@
 """4 x RTX 6000 Ada 48 GB, PCIe, Ubuntu 22.04: the 70B distill in FP8 on a workstation."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="RTX 6000 Ada",

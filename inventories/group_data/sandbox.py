@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from deploys.planning.model import Model
-from deploys.planning.profile import HostProfile, Service
-from deploys.planning.site import GLOBAL, Site
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.site import GLOBAL, Site
+from deploys.planning.models.model import Model
 
 _folder = Path(__file__).resolve().parents[2] / ".lab" / "sandbox"
 _lab = json.loads((_folder / "lab.json").read_text()) if _folder.exists() else {}

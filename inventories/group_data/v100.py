@@ -1,6 +1,6 @@
 """2 x V100 32 GB, Ubuntu 22.04: the 14B distill on llama.cpp, which still builds for Volta."""
 
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 
 profile = HostProfile(
     gpu="V100",

@@ -5,7 +5,8 @@ from pathlib import Path
 from pyinfra import host, state
 from pyinfra.operations import systemd
 
-from deploys.operations import files, packages, transport, users
+from deploys.connection import transport
+from deploys.operations import files, packages, users
 from deploys.operations.files import Directory, File
 from deploys.operations.users import User
 from deploys.planning.package_manager import Apt

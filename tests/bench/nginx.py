@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploys.remote.content import sha256_of
+from deploys.remote.lib.content import sha256_of
 from tests.temporary import DIES_WITH_US
 
 if TYPE_CHECKING:

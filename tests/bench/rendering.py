@@ -1,4 +1,4 @@
-"""The templates as text, as deploys/planning/render.py does it: compiled once a run."""
+"""The templates as text, as deploys/rendering/render.py does it: compiled once a run."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ from typing import NamedTuple
 
 import yaml
 
-from deploys.planning.machine import Machine
-from deploys.planning.model import Model
-from deploys.planning.profile import Engine, Performance, Service
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Engine, Performance, Service
+from deploys.planning.models.model import Model
 from tests import packs, temporary
 from tests.gpu import measure as servers
 from tests.gpu import speed, surroundings, synthetic, vllm_speed

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from deploys.operations import programs
+from deploys.connection import programs
 from tests import packs, temporary
 from tests.bench.cost import CommandError, Cost, measure
 from tests.bench.nginx import MODEL, Nginx, ServerError

@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploys.remote.tree import tree_sha256
+from deploys.remote.formats.tree import tree_sha256
 from tests import temporary
 
 # Each step waits for the one before it, so that more cores do not make the build shorter.

@@ -17,10 +17,10 @@ from typing import get_args
 import pytest
 import yaml
 
-from deploys.facts import locks
-from deploys.planning.locks import File, WeightsLock
-from deploys.planning.site import CN, GLOBAL, Mirrors
-from deploys.planning.site import Hub as HubName
+from deploys.control import locks
+from deploys.planning.inputs.locks import File, WeightsLock
+from deploys.planning.inputs.site import CN, GLOBAL, Mirrors
+from deploys.planning.inputs.site import Hub as HubName
 from tests.e2e import stub
 from tests.e2e.rack import Rack, Run
 from tests.lab import Lab, Machine, tree, wheels

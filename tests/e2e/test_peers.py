@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from deploys.planning import render
+from deploys.rendering import render
 from tests.e2e import alive, sharing
 from tests.e2e.rack import Rack
 from tests.lab import Lab, Machine, large_model, way_out

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from deploys.facts import locks
-from deploys.planning.site import Site
+from deploys.control import locks
+from deploys.planning.inputs.site import Site
 from tests.e2e.rack import Rack
 
 PLAN = "deploys/plan.py"

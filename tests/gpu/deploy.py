@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from deploys.planning.gpus import by_pci_id
-from deploys.planning.machine import Machine
-from deploys.remote.model_server import Unanswered
+from deploys.planning.hardware.gpus import by_pci_id
+from deploys.planning.inputs.machine import Machine
+from deploys.remote.services.model_server import Unanswered
 from tests.e2e.rack import Run
 from tests.gpu import folder, surroundings, synthetic, unit, vllm_speed
 from tests.gpu.measure import ServerError

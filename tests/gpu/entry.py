@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from deploys.planning.model import Model
+from deploys.planning.models.model import Model
 from tests.gpu.networks import DEPLOYED
 from tests.gpu.shapes import SHAPES, Shape
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploys.planning.catalogue import CATALOGUE
-from deploys.planning.model import Model
-from deploys.planning.network import weights
+from deploys.planning.models.catalogue import CATALOGUE
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import weights
 from tests.gpu import tensors
 
 _AWQ = {

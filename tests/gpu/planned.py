@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from deploys.facts import locks
-from deploys.planning import render
-from deploys.planning.machine import Machine
-from deploys.planning.model import Model
+from deploys.control import locks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.site import Site
+from deploys.planning.models.model import Model
 from deploys.planning.plan import ServicePlan
-from deploys.planning.profile import HostProfile, Service
 from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
+from deploys.rendering import render
 
 
 def planned(

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from deploys.planning.machine import Machine
+from deploys.planning.inputs.machine import Machine
 from tests.gpu import building
 
 _FIELDS = (
@@ -38,7 +38,7 @@ def of_machine(with_cards: bool = True) -> dict[str, Any]:
 
 def this_machine(card: int | None = None) -> Machine:
     """What a deploy would find here, or would if the driver had this card alone."""
-    command = [sys.executable, "-m", "deploys.remote.machine", "modelrack-facts-machine", "/"]
+    command = [sys.executable, "-m", "deploys.remote.facts.machine", "modelrack-facts-machine", "/"]
     said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     machine = Machine.from_json(json.loads(said))
     if card is None:

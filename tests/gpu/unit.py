@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploys.remote.model_server import ModelServer, Unanswered
+from deploys.remote.services.model_server import ModelServer, Unanswered
 
 # Seconds that a start may take, and between two looks at it.
 PATIENCE, LOOK_EVERY = 900, 0.5

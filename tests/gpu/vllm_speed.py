@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from deploys.planning.machine import Machine
-from deploys.planning.profile import Performance, Service
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Performance, Service
 from tests.gpu import measure as servers
 from tests.gpu import speed, surroundings
 from tests.gpu.measure import ServerError

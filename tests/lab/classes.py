@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploys.planning.gpus import by_pci_id
+from deploys.planning.hardware.gpus import by_pci_id
 from tests.lab.hardware import Board, Hardware
 from tests.plans.simulated import MACHINES
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from deploys.facts import locks
-from deploys.planning import render
+from deploys.control import locks
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.machine import Machine
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import Site
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile
 from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
+from deploys.rendering import render
 from tests.lab.amd_repository import armoured, publish
 from tests.lab.debian_package import Package, throw_away_key
 from tests.lab.process import LabError, run

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deploys.facts import locks
-from deploys.planning import render
-from deploys.planning.machine import Machine
+from deploys.control import locks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import CN, Mirrors, Site
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile
 from deploys.planning.resolve import resolve
-from deploys.planning.site import CN, Mirrors, Site
+from deploys.rendering import render
 from tests.lab.process import run
 from tests.plans.simulated import MACHINES
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import uv
 
-from deploys.facts import locks
-from deploys.remote import cuda_home
+from deploys.control import locks
+from deploys.remote.install import cuda_home
 from tests.lab.process import run
 from tests.lab.surroundings import variables
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploys.operations import programs
+from deploys.connection import programs
 from tests.lab import Lab, Machine
 from tests.lab.archive_packages import KERNELS
 from tests.lab.classes import HARDWARE

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploys.facts import locks
-from deploys.planning import page
-from deploys.planning.machine import Machine
+from deploys.control import locks
+from deploys.planning.inputs.machine import Machine
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
+from deploys.rendering import page
 from tests.plans.simulated import MACHINES
 
 HERE = Path(__file__).resolve().parent

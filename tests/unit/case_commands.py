@@ -28,9 +28,9 @@ from pydantic import TypeAdapter
 from pyinfra.api import StringCommand
 from pyinfra.api.util import get_kwargs_str
 
-from deploys.operations import programs
-from deploys.operations.transport import HostCommand
-from deploys.operations.versions import Version
+from deploys.connection import programs
+from deploys.connection.transport import HostCommand
+from deploys.operations.services.versions import Version
 
 # The harness imports pyinfra's command line, which would turn the threads of all tests into
 # greenlets.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deploys.facts import locks as lock_files
+from deploys.control import locks as lock_files
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.gpus import named
-from deploys.planning.lanes import lane_of
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.machine import Driver, Holder, Kernel, Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.site import Site
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import lane_of
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.machine import Driver, Holder, Kernel, Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import Site
 from tests.plans.simulated import MACHINES
 
 ARTIFACTS = lock_files.read(Site().locks).artifacts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploys.planning.machine import Machine
+from deploys.planning.inputs.machine import Machine
 
 
 def machine(**settings: Any) -> Machine:

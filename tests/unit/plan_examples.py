@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deploys.planning.locks import ArtifactLock, File, Locks, WeightsLock
-from deploys.planning.machine import Disk, Machine
-from deploys.planning.model import Model
+from deploys.planning.inputs.locks import ArtifactLock, File, Locks, WeightsLock
+from deploys.planning.inputs.machine import Disk, Machine
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.site import Site
+from deploys.planning.models.model import Model
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile, Service
 from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
 from tests.plans.simulated import MACHINES
 
 GIB = 1 << 30

@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploys.remote import fetch as program
-from deploys.remote import manifest, spec
-from deploys.remote.source import Patience
+from deploys.remote.download import fetch as program
+from deploys.remote.download.source import Patience
+from deploys.remote.lib import spec
+from deploys.remote.model_dir import manifest
 from tests.lab.hub import Hub
 
 MODEL = "lab/model"

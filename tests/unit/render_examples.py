@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import locks as lock_files
-from deploys.planning import render
-from deploys.planning.locks import ArtifactLock, Locks
-from deploys.planning.machine import Machine
+from deploys.control import locks as lock_files
+from deploys.planning.inputs.locks import ArtifactLock, Locks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import CN, Site
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile
-from deploys.planning.site import CN, Site
-from deploys.planning.templates import Rendered
+from deploys.rendering import render
+from deploys.rendering.templates import Rendered
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, locks, plan, profile, service
 

@@ -12,8 +12,8 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from deploys.planning.lanes import LANES
-from deploys.planning.site import Site
+from deploys.planning.hardware.software_stacks import LANES
+from deploys.planning.inputs.site import Site
 
 DATA = yaml.safe_load((Path(__file__).parent / "data" / "advisories.yaml").read_text())
 LOCKS = sorted((Site().locks / "engines").glob("*.txt"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.planning.site import Site
+from deploys.planning.inputs.site import Site
 from tests import audit
 
 LOCKS = sorted(Site().locks.rglob("*.txt"))

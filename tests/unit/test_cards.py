@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import locks as lock_files
-from deploys.planning import cards, render
-from deploys.planning.gpus import named
-from deploys.planning.machine import Gpu, Holder, Link, Machine
-from deploys.planning.memory import GIB
-from deploys.planning.placement.islands import cards_of
+from deploys.control import locks as lock_files
+from deploys.planning.hardware import cards
+from deploys.planning.hardware.gpus import named
+from deploys.planning.inputs.machine import Gpu, Holder, Link, Machine
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.site import Site
+from deploys.planning.placement.interconnect import cards_of
+from deploys.planning.placement.memory import GIB
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile, Service
 from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
+from deploys.rendering import render
 from tests.plans.simulated import MACHINES
 from tests.unit.driver_examples import driven
 

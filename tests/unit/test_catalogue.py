@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.catalogue import CATALOGUE, model
-from deploys.planning.model import Model
-from deploys.planning.network import grows, kv_bytes, parts, weights
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.catalogue import CATALOGUE, model
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import grows, kv_bytes, parts, weights
 
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
 LISTINGS = yaml.safe_load((Path(__file__).parent / "data" / "listings.yaml").read_text())

@@ -17,7 +17,7 @@ import pytest
 from pip._internal.models.index import PyPI
 from pyinfra.api.arguments import all_argument_meta
 
-from deploys.planning.site import CN, GLOBAL
+from deploys.planning.inputs.site import CN, GLOBAL
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYS = ROOT / "deploys"

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning import compatibility
-from deploys.planning.catalogue import CATALOGUE, model
-from deploys.planning.gpus import ACCELERATORS, Accelerator, named
-from deploys.planning.lanes import LANES, lane_of
-from deploys.planning.memory import GIB, Card
-from deploys.planning.model import Model
+from deploys.planning.engines import compatibility
+from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
+from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.inputs.profile import Service
+from deploys.planning.models.catalogue import CATALOGUE, model
+from deploys.planning.models.model import Model
+from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.deal import place
 from deploys.planning.placement.division import divides, takes
-from deploys.planning.profile import Service
+from deploys.planning.placement.memory import GIB, Card
 from tests.unit.machines import machine
 
 TABLES = yaml.safe_load((Path(__file__).parent / "data" / "division.yaml").read_text())

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.planning.gpus import named
-from deploys.planning.lanes import LANES, lane_of
-from deploys.planning.machine import Driver, Kernel
-from deploys.planning.refusal import Refusal
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.inputs.machine import Driver, Kernel
+from deploys.planning.inputs.refusal import Refusal
 from tests.unit.driver_examples import (
     DEBIAN_12,
     DEBIAN_13,

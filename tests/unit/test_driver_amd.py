@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import locks as lock_files
-from deploys.planning import render
+from deploys.control import locks as lock_files
 from deploys.planning.driver import invariants
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.gpus import named
-from deploys.planning.lanes import lane_of, parsed
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.machine import Driver, Gpu, Holder, Kernel, Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import CN, GLOBAL, Site
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import lane_of, parsed
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.machine import Driver, Gpu, Holder, Kernel, Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import CN, GLOBAL, Site
+from deploys.rendering import render
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import plan as host_plan
 

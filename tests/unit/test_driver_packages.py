@@ -7,10 +7,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from deploys.planning.gpus import named
-from deploys.planning.lanes import lane_of
-from deploys.planning.machine import Kernel
-from deploys.planning.site import CN, GLOBAL, Site
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import lane_of
+from deploys.planning.inputs.machine import Kernel
+from deploys.planning.inputs.site import CN, GLOBAL, Site
 from tests.unit.driver_examples import (
     ARTIFACTS,
     DEBIAN_12,

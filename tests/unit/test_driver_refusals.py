@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.machine import Holder
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import GLOBAL, Site
+from deploys.planning.inputs.machine import Holder
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import GLOBAL, Site
 from tests.unit.driver_examples import (
     DEBIAN_12,
     DEBIAN_13,

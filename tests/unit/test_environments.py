@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.facts import locks as lock_files
-from deploys.planning.environments import environment
-from deploys.planning.gpus import named
-from deploys.planning.lanes import LANES, Lane, lane_of
-from deploys.planning.machine import Machine
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import CN, GLOBAL, Site
+from deploys.control import locks as lock_files
+from deploys.planning.engines.environments import environment
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import LANES, Lane, lane_of
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import CN, GLOBAL, Site
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE
 

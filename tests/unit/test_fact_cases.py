@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
+from deploys.control import pins
 from deploys.facts import (
     files,
     jobs,
     machine,
     ollama,
     packages,
-    pins,
     services,
     sysctl,
     users,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.failures import explain
-from deploys.planning.known_failures import KNOWN
-from deploys.planning.profile import ENGINES, HostProfile, Service
+from deploys.planning.engines.failures import explain
+from deploys.planning.engines.known_failures import KNOWN
+from deploys.planning.inputs.profile import ENGINES, HostProfile, Service
 
 DATA = Path(__file__).parent / "data"
 CASES: list[dict[str, Any]] = yaml.safe_load((DATA / "failures.yaml").read_text())

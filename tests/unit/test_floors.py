@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from deploys.planning import floors, gpus
-from deploys.planning.catalogue import CATALOGUE
+from deploys.planning.hardware import gpus
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.catalogue import CATALOGUE
+from deploys.planning.placement import floors
 from deploys.planning.placement.choice import Placement
-from deploys.planning.refusal import Refusal
 from tests.unit.plan_examples import plan, profile, service
 
 RESULTS = Path(__file__).parents[1] / "gpu" / "results"

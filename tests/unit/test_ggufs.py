@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.listing import Listed, files_of
-from deploys.planning.profile import Engine
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.profile import Engine
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.weights.listing import Listed, files_of
 from tests.unit.plan_examples import attempt, locks, model, plan, profile, service
 
 ALL = ("*.gguf*", "*.GGUF*")

@@ -11,7 +11,7 @@ import pytest
 from gguf import GGUFReader
 from gguf.quants import dequantize
 
-from deploys.planning.catalogue import CATALOGUE
+from deploys.planning.models.catalogue import CATALOGUE
 from tests.gpu import measure, synthetic
 from tests.gpu.measure import Case
 from tests.gpu.shapes import SHAPES, Shape

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from deploys.planning.network import weights
-from deploys.remote import safetensors
+from deploys.planning.models.network import weights
+from deploys.remote.formats import safetensors
 from tests.gpu import folder, tensors
 from tests.gpu.entry import made_up
 from tests.gpu.networks import DEPLOYED, NETWORKS

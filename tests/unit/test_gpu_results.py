@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from deploys.planning import builds, offload
-from deploys.planning.gpus import by_pci_id
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.memory import MIB, Card, CardLedger
-from deploys.planning.offload import Split
+from deploys.planning.engines import builds
+from deploys.planning.hardware.gpus import by_pci_id
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.placement import offload
+from deploys.planning.placement.memory import MIB, Card, CardLedger
+from deploys.planning.placement.offload import Split
 from tests.gpu import building
 from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES, Shape, Weight

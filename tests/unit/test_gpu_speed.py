@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploys.planning.builds import Build
-from deploys.planning.gpus import named
-from deploys.planning.machine import Disk
+from deploys.planning.engines.builds import Build
+from deploys.planning.hardware.gpus import named
+from deploys.planning.inputs.machine import Disk
 from tests.gpu import kernels, speed
 from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES

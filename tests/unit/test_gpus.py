@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from deploys.planning.gpus import ACCELERATORS, Accelerator, by_pci_id, named
-from deploys.planning.refusal import Refusal
+from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, by_pci_id, named
+from deploys.planning.inputs.refusal import Refusal
 
 EVERY = pytest.mark.parametrize("gpu", ACCELERATORS.values(), ids=ACCELERATORS.keys())
 

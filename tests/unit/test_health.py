@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deploys.planning import health
-from deploys.planning.machine import Driver, Machine
+from deploys.planning.hardware import hardware_health
+from deploys.planning.inputs.machine import Driver, Machine
 from tests.plans.simulated import MACHINES
 
 H200 = Machine.from_json(MACHINES["h200"])
@@ -24,8 +24,8 @@ def with_a_gpu(**fields: Any) -> Machine:
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_healthy_machine_is_fine(name: str) -> None:
     machine = Machine.from_json(MACHINES[name])
-    assert list(health.refusals(machine, machine.gpus)) == []
-    assert list(health.warnings(machine)) == []
+    assert list(hardware_health.refusals(machine, machine.gpus)) == []
+    assert list(hardware_health.warnings(machine)) == []
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_a_healthy_machine_is_fine(name: str) -> None:
 )
 def test_a_sick_card_is_refused(fields: dict[str, Any], reason: str, way_out: str) -> None:
     sick = with_a_gpu(**fields)
-    (refusal,) = health.refusals(sick, sick.gpus)
-    assert not [*health.refusals(sick, sick.gpus[3:])]
+    (refusal,) = hardware_health.refusals(sick, sick.gpus)
+    assert not [*hardware_health.refusals(sick, sick.gpus[3:])]
     assert "0000:4c:00.0" in refusal.reason
     assert reason in refusal.reason
     assert way_out in refusal.way_out
@@ -56,5 +56,5 @@ def test_a_sick_card_is_refused(fields: dict[str, Any], reason: str, way_out: st
     ],
 )
 def test_what_is_about_to_go_wrong_is_said(machine: Machine, warning: str) -> None:
-    (said,) = health.warnings(machine)
+    (said,) = hardware_health.warnings(machine)
     assert warning in said

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import hub as pins
-from deploys.facts import hub_clients
-from deploys.planning.locks import Place
+from deploys.control import hub as pins
+from deploys.control import hub_clients
+from deploys.planning.inputs.locks import Place
+from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.plan import Source
-from deploys.planning.refusal import Refusal
 from tests.lab.hub import Hub
 from tests.unit.plan_examples import model
 
@@ -228,7 +228,7 @@ def test_a_hub_that_joins_later_is_added_and_one_that_is_away_is_said(
 def test_a_machine_is_asked_only_where_no_hub_can_be_reached(
     modelscope: Hub, huggingface: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deploys.remote import listing
+    from deploys.remote.download import listing
 
     asked: list[int] = []
 

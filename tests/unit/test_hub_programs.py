@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import hub as asking
-from deploys.facts import hub_clients, pins
-from deploys.operations import programs
-from deploys.remote import listing
+from deploys.connection import programs
+from deploys.control import hub as asking
+from deploys.control import hub_clients, pins
+from deploys.remote.download import listing
 from tests.lab.http_server import Reply
 from tests.lab.hub import Hub
 

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.catalogue import model
-from deploys.planning.filled import copy_of
-from deploys.planning.gpus import named
-from deploys.planning.memory import (
+from deploys.planning.hardware.gpus import named
+from deploys.planning.inputs.profile import Engine, Service
+from deploys.planning.models.catalogue import model
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import growing, kv_bytes, request_bytes
+from deploys.planning.placement.allocate import place
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.division import divides
+from deploys.planning.placement.memory import (
     GIB,
     Card,
     Layout,
@@ -19,13 +24,8 @@ from deploys.planning.memory import (
     stages_of,
     token_bytes,
 )
-from deploys.planning.model import Model
-from deploys.planning.network import growing, kv_bytes, request_bytes
-from deploys.planning.offload import Split, cache_of, everything, server
-from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.deal import place
-from deploys.planning.placement.division import divides
-from deploys.planning.profile import Engine, Service
+from deploys.planning.placement.offload import Split, cache_of, everything, server
+from deploys.planning.placement.sharded_memory import copy_of
 from tests.unit.machines import machine
 
 TABLES = yaml.safe_load((Path(__file__).parent / "data" / "memory.yaml").read_text())

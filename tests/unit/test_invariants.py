@@ -10,7 +10,7 @@ import pytest
 
 from deploys.planning.driver import invariants
 from deploys.planning.driver.plan import DriverPlan, PackageGroup
-from deploys.planning.machine import Driver, Gpu, Kernel, Link, Machine
+from deploys.planning.inputs.machine import Driver, Gpu, Kernel, Link, Machine
 from tests.unit.plan_examples import MACHINE
 
 V, OLD = "580.178.04", "580.159.04"

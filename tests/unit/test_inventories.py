@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.gpus import by_pci_id, named
-from deploys.planning.machine import Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.site import Site
-from deploys.planning.weights import model_of
+from deploys.planning.hardware.gpus import by_pci_id, named
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import Site
+from deploys.planning.weights.weights import model_of
 from tests.plans.simulated import MACHINES
 
 REPOSITORY = Path(__file__).resolve().parents[2]

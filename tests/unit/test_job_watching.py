@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
+from deploys.connection import transport
 from deploys.facts.jobs import Status
-from deploys.operations import job, transport
+from deploys.operations import job
 
 GIB = 1 << 30
 

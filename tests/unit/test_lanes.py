@@ -9,15 +9,15 @@ from typing import Any, get_args
 
 import pytest
 
-from deploys.planning import compatibility
-from deploys.planning.catalogue import CATALOGUE
-from deploys.planning.gpus import ACCELERATORS, Generation, named
-from deploys.planning.lanes import LANES, Lane, check_driver, lane_of, parsed
-from deploys.planning.machine import Gpu, Machine
-from deploys.planning.model import Model
-from deploys.planning.profile import ENGINES, Service
-from deploys.planning.refusal import Refusal
-from deploys.planning.rules import RULES
+from deploys.planning.engines import compatibility
+from deploys.planning.engines.rules import RULES
+from deploys.planning.hardware.gpus import ACCELERATORS, Generation, named
+from deploys.planning.hardware.software_stacks import LANES, Lane, check_driver, lane_of, parsed
+from deploys.planning.inputs.machine import Gpu, Machine
+from deploys.planning.inputs.profile import ENGINES, Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.catalogue import CATALOGUE
+from deploys.planning.models.model import Model
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import model
 

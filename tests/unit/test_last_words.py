@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploys.planning import render
-from deploys.remote import last_words
+from deploys.remote.services import failure_log
+from deploys.rendering import render
 from tests.unit.plan_examples import plan
 from tests.unit.render_examples import TEMPLATES, files
 
@@ -27,7 +27,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_they_are_for_root_alone(tmp_path: Path) -> None:
-    file = last_words.keep(UNIT, tmp_path / "failures")
+    file = failure_log.keep(UNIT, tmp_path / "failures")
     assert file.read_text().endswith(f" --lines=400 --unit {UNIT}\n")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -41,7 +41,7 @@ def test_the_latest_of_each_unit_are_kept(tmp_path: Path) -> None:
     old = [f"{UNIT}-2020010{day}T000000Z.log" for day in range(1, 8)]
     for name in [*others, *old]:
         (tmp_path / name).touch()
-    latest = last_words.keep(UNIT, tmp_path).name
+    latest = failure_log.keep(UNIT, tmp_path).name
     assert {each.name for each in tmp_path.glob("*.log")} == {*others, *old[-4:], latest}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.listing import Listed, difference, files_of
-from deploys.planning.locks import File
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.locks import File
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.weights.listing import Listed, difference, files_of
 from tests.unit.plan_examples import model
 
 DIGEST = "ab" * 32

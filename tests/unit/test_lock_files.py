@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploys.facts import locks as lock_files
-from deploys.planning.locks import Place
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import Site
+from deploys.control import locks as lock_files
+from deploys.planning.inputs.locks import Place
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
 from tests.unit.plan_examples import locks
 
 LOCK = locks().weights["tiny"]

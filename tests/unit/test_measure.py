@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deploys.operations import programs
+from deploys.connection import programs
 
 # As llama-server and vLLM 0.32 list it; SGLang 0.5.23 and Ollama 0.33 by their sources.
 MODELS: dict[str, dict[str, Any]] = {

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning import shares
-from deploys.planning.catalogue import CATALOGUE, model
-from deploys.planning.filled import converting, copy_of
-from deploys.planning.gpus import named
-from deploys.planning.memory import (
+from deploys.planning.hardware.gpus import named
+from deploys.planning.inputs.profile import Service
+from deploys.planning.models.catalogue import CATALOGUE, model
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import kv_bytes, parts, weights
+from deploys.planning.placement import shares
+from deploys.planning.placement.allocate import place
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.memory import (
     GIB,
     Card,
     Layout,
@@ -22,11 +26,7 @@ from deploys.planning.memory import (
     stages_of,
     unpacked,
 )
-from deploys.planning.model import Model
-from deploys.planning.network import kv_bytes, parts, weights
-from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.deal import place
-from deploys.planning.profile import Service
+from deploys.planning.placement.sharded_memory import converting, copy_of
 from tests.gpu.networks import NETWORKS
 from tests.unit.machines import machine
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.catalogue import model
-from deploys.planning.memory import MIB, Card
-from deploys.planning.model import Model
-from deploys.planning.network import kv_bytes, parts
-from deploys.planning.offload import Split, everything, server
+from deploys.planning.models.catalogue import model
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import kv_bytes, parts
+from deploys.planning.placement.memory import MIB, Card
+from deploys.planning.placement.offload import Split, everything, server
 
 HERE = Path(__file__).parent
 TABLES = yaml.safe_load((HERE / "data" / "memory.yaml").read_text())

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from deploys.facts.locks import read
-from deploys.planning import lanes, render
-from deploys.planning.machine import Machine
+from deploys.control.locks import read
+from deploys.planning.engines.software import Release
+from deploys.planning.hardware import software_stacks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import GLOBAL, Site
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile, Service
-from deploys.planning.refusal import Refusal
-from deploys.planning.serving import ollama
-from deploys.planning.site import GLOBAL, Site
-from deploys.planning.software import Release
+from deploys.rendering import ollama, render
 from tests.lab.ollama import settings as standin
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import attempt, locks, machine, model, plan, profile, service
@@ -72,7 +72,9 @@ def test_what_is_installed_is_the_pinned_release() -> None:
 def test_the_pin_is_the_version_of_every_lane() -> None:
     pin = read(Site().locks).artifacts["ollama"]
     assert pin.origin == "ollama" and f"v{pin.version}/" in pin.path
-    assert {lane.engines.get("ollama", pin.version) for lane in lanes.LANES} == {pin.version}
+    assert {lane.engines.get("ollama", pin.version) for lane in software_stacks.LANES} == {
+        pin.version
+    }
 
 
 @pytest.mark.parametrize("made", EVERY.values(), ids=EVERY.keys())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.one_file import READINGS, merged
-from deploys.planning.profile import ENGINES
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.profile import ENGINES
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.weights.merge_policy import READINGS, merged
 from tests.unit.plan_examples import attempt, locks, profile, service
 
 READS_SHARDS = {"llama.cpp", "ktransformers"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploys import operations
-from deploys.facts import locks
+from deploys.control import locks
 from tests.unit import case_commands
 
 HERE = Path(__file__).parent

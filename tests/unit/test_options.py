@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.facts import locks as lock_files
-from deploys.planning import render, templates
-from deploys.planning.gpus import named
-from deploys.planning.lanes import LANES, lane_of
-from deploys.planning.machine import Machine
+from deploys.control import locks as lock_files
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import ENGINES
+from deploys.planning.inputs.site import Site
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import ENGINES
 from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
+from deploys.rendering import render, templates
 from tests.plans.simulated import MACHINES
 from tests.unit.options import DATA, NEAREST, accepted, check, replacements, settings
 from tests.unit.render_examples import OLLAMA, PLANS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.planning.site import Site
+from deploys.planning.inputs.site import Site
 from tests import packs
 
 RUNS = '#!/bin/sh\n[ "$1" = --version ]\n'

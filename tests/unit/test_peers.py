@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from deploys.facts import neighbours as asked
-from deploys.planning import peers
-from deploys.planning.peers import Neighbour
-from deploys.planning.refusal import Refusal
+from deploys.control import neighbours as asked
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
 from deploys.planning.resolve import resolve
-from deploys.planning.site import Site
+from deploys.planning.weights import peers
+from deploys.planning.weights.peers import Neighbour
 from tests.unit.plan_examples import MACHINE, attempt, locks, model, profile, service
 
 NETWORK = "10.8.0.0/24"

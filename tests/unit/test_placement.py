@@ -14,15 +14,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.planning.catalogue import CATALOGUE, model
-from deploys.planning.gpus import ACCELERATORS, Accelerator, named
-from deploys.planning.machine import Gpu, Holder, Link
-from deploys.planning.memory import GIB, Card
-from deploys.planning.model import Model
+from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
+from deploys.planning.inputs.machine import Gpu, Holder, Link
+from deploys.planning.inputs.profile import Service
+from deploys.planning.models.catalogue import CATALOGUE, model
+from deploys.planning.models.model import Model
+from deploys.planning.placement.allocate import place, place_all
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.deal import place, place_all
-from deploys.planning.placement.islands import cards_of, islands
-from deploys.planning.profile import Service
+from deploys.planning.placement.interconnect import cards_of, islands
+from deploys.planning.placement.memory import GIB, Card
 from tests.unit.machines import machine
 
 TABLES = yaml.safe_load((Path(__file__).parent / "data" / "placement.yaml").read_text())

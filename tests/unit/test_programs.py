@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deploys.connection import programs
 from deploys.facts import files, machine, packages, sysctl, users
-from deploys.operations import programs
 
 
 def _shell(command: object) -> list[str]:

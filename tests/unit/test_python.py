@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploys.facts.machine import WithoutPython
-from deploys.planning.machine import Bare
-from deploys.planning.python import first_python
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import CN, Site
+from deploys.planning.first_python import first_python
+from deploys.planning.inputs.machine import Bare
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import CN, Site
 
 SITE = Site()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deploys.planning import page
-from deploys.planning.machine import Machine
-from deploys.planning.profile import HostProfile, Service
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.rendering import page
 from tests.unit.plan_examples import attempt
 
 RECORDED = Path(__file__).parent / "data" / "recorded" / "h200-machine.json"

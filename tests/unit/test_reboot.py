@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from deploys.operations import host_lock, reboot, transport
+from deploys.connection import transport
+from deploys.operations import host_lock, reboot
 
 OLD, NEW = "d0c5\n100", "d0c5\n900"  # In a container only the start of the first process differs.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PROFILE = "from deploys.planning.profile import HostProfile, Service\n"
-SITE = "from deploys.planning.site import Site\nsite = Site()\n"
+PROFILE = "from deploys.planning.inputs.profile import HostProfile, Service\n"
+SITE = "from deploys.planning.inputs.site import Site\nsite = Site()\n"
 FAKE = 'hosts = [("@fake/one", {"fake_delay": 0, "fake_delay_jitter": 0})]\n'
 ROOT = Path(__file__).resolve().parents[2]
 

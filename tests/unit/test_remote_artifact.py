@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import artifact, tree
 from deploys.remote.__main__ import main
-from deploys.remote.failure import Failure
-from deploys.remote.source import Patience
+from deploys.remote.download.source import Patience
+from deploys.remote.formats import tree
+from deploys.remote.install import artifact
+from deploys.remote.lib.failure import Failure
 from tests.unit.remote_support import Hub, serving
 
 QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote import artifact
-from deploys.remote.failure import Failure
+from deploys.remote.install import artifact
+from deploys.remote.lib.failure import Failure
 from tests.unit.remote_support import Hub, serving
 from tests.unit.test_remote_artifact import (
     ATTACKS,

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from deploys.remote import checkpoint, fetch, manifest, spec
-from deploys.remote.failure import Failure
-from deploys.remote.quantization import quantization_of, same
-from deploys.remote.safetensors import Tensor
+from deploys.remote.download import fetch
+from deploys.remote.formats import checkpoint
+from deploys.remote.formats.quantization import quantization_of, same
+from deploys.remote.formats.safetensors import Tensor
+from deploys.remote.lib import spec
+from deploys.remote.lib.failure import Failure
+from deploys.remote.model_dir import manifest
 from tests.lab import tiny_tree
 from tests.lab.tiny_tree import Shapes
 from tests.unit.remote_support import Hub, listing, request, serving

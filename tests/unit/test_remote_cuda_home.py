@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploys.remote import cuda_home
+from deploys.remote.install import cuda_home
 
 PARTS = "lib/python3.12/site-packages/nvidia/cu13"
 FILES = (

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote import space
-from deploys.remote.failure import Failure
-from deploys.remote.lock import held
+from deploys.remote.lib import space
+from deploys.remote.lib.failure import Failure
+from deploys.remote.lib.lock import held
 from tests.unit import remote_support as support
 from tests.unit.remote_hub import (
     FILES,

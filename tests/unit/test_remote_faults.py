@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import spec
-from deploys.remote.failure import Failure
+from deploys.remote.lib import spec
+from deploys.remote.lib.failure import Failure
 from tests.unit.remote_hub import (
     FILES,
     MODEL,
@@ -176,7 +176,7 @@ def test_nothing_is_written_through_a_symbolic_link(tmp_path: Path, link: str) -
             with pytest.raises(Failure, match="symbolic link"):
                 fetch(value)
         else:
-            from deploys.remote.shards import state_name
+            from deploys.remote.merge.shards import state_name
 
             name = state_name(spec.parse(value).files[1])
             (target / ".fetch" / f"{name}.part").symlink_to(outside / "precious")

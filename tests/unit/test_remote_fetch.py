@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import fetch as program
-from deploys.remote import manifest, spec
-from deploys.remote.failure import Failure, Stopped
-from deploys.remote.source import Patience
+from deploys.remote.download import fetch as program
+from deploys.remote.download.source import Patience
+from deploys.remote.lib import spec
+from deploys.remote.lib.failure import Failure, Stopped
+from deploys.remote.model_dir import manifest
 from tests.unit.remote_support import (
     Hub,
     gguf,

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deploys.remote import gguf
-from deploys.remote.failure import Failure
-from deploys.remote.merge import lay_out
-from deploys.remote.spec import File
+from deploys.remote.formats import gguf
+from deploys.remote.formats.gguf_layout import lay_out
+from deploys.remote.lib.failure import Failure
+from deploys.remote.lib.spec import File
 from tests.unit.remote_support import MODEL, pad, pair, split, text
 
 SHARDS = split([[("token_embd", b"a" * 64), ("blk.0.a", b"b" * 40)], [("blk.1.a", b"c" * 64)]])

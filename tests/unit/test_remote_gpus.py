@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploys.planning.machine import Driver, Gpu, Link
-from deploys.remote import amd, ascend, driver, nvidia, packages, reading, topology
+from deploys.planning.inputs.machine import Driver, Gpu, Link
+from deploys.remote.facts import amd, ascend, driver, nvidia, packages, topology
+from deploys.remote.lib import probe
 
 RECORDED = Path(__file__).parent / "data" / "recorded"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (a@b)\n"
@@ -223,7 +224,7 @@ def test_a_fallen_gpu_is_one_without_an_index(
 
 
 def test_a_driver_that_hangs_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LIMIT", 0.2)
+    monkeypatch.setattr(probe, "LIMIT", 0.2)
     smi(tmp_path, monkeypatch, "sleep 60")
     gpus = bus("0000:18:00.0", "0000:3a:00.0")
     expected = ([], "nvidia-smi did not answer within 0.2 seconds")

@@ -18,10 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.remote import begun, fetch, manifest, pipe, space, spec
-from deploys.remote import join as program
-from deploys.remote.failure import Failure
-from deploys.remote.join import join
+from deploys.remote.download import fetch
+from deploys.remote.lib import space, spec
+from deploys.remote.lib.failure import Failure
+from deploys.remote.merge import merge as program
+from deploys.remote.merge import merge_state, pipe
+from deploys.remote.merge.merge import join
+from deploys.remote.model_dir import manifest
 from tests import temporary
 from tests.unit import remote_support as support
 
@@ -268,7 +271,7 @@ def test_there_is_never_more_than_the_output_and_one_part(
 
 
 def test_two_at_once_and_what_is_there_already(tmp_path: Path, shards: Path) -> None:
-    from deploys.remote.lock import held
+    from deploys.remote.lib.lock import held
 
     output = tmp_path / "new" / "tiny.gguf"
     (tmp_path / "new" / ".fetch").mkdir(parents=True)
@@ -297,6 +300,6 @@ def test_an_unfinished_merge_is_finished_first(
     with pytest.raises(Failure, match="is missing"):
         join(shards / FIRST, output, free=True)
     (tmp_path / "aside").rename(gone)
-    assert begun.load(output.parent / ".fetch", output, {})
+    assert merge_state.load(output.parent / ".fetch", output, {})
     join(shards / FIRST, output, free=True)
     assert_made(output, MERGED, SHARDS)

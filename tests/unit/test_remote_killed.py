@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from deploys.remote import journal, manifest, verify
+from deploys.remote.lib import journal
+from deploys.remote.model_dir import manifest, verify
 from tests.unit import remote_support as support
 from tests.unit.remote_hub import MODEL, hubs, sent, source, wanted
 

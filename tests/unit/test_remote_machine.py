@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from deploys.operations import programs
-from deploys.remote import addresses, kernel_log, kernels, packages, pci, processes, reading
+from deploys.connection import programs
+from deploys.remote.facts import addresses, kernel_log, kernels, packages, pci
+from deploys.remote.lib import probe, processes
 
 MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
 SIGNED = MODULE + b"~Module signature appended~\n"
@@ -413,22 +414,22 @@ def test_what_a_tool_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     tool(tmp_path, "well", 'echo "$1"')
     tool(tmp_path, "ill", "echo out; echo err >&2; exit 9")
-    assert reading.ask("well", "a b") == ("a b\n", "")
-    assert reading.ask("ill") == ("out\nerr\n", "ill ended with code 9")
-    assert reading.ask("not-there") == ("", "")
+    assert probe.ask("well", "a b") == ("a b\n", "")
+    assert probe.ask("ill") == ("out\nerr\n", "ill ended with code 9")
+    assert probe.ask("not-there") == ("", "")
     (tmp_path / "broken").write_text("#!/no/such/interpreter\n")
     (tmp_path / "broken").chmod(0o755)
-    assert reading.ask("broken") == ("", "broken does not start: No such file or directory")
+    assert probe.ask("broken") == ("", "broken does not start: No such file or directory")
 
 
 def test_a_tool_that_hangs_is_left_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(reading, "LIMIT", 0.3)
+    monkeypatch.setattr(probe, "LIMIT", 0.3)
     tool(tmp_path, "hangs", "trap '' TERM; echo $$ > pid; sleep 60 & echo $! > child; wait")
     monkeypatch.chdir(tmp_path)
-    assert reading.ask("hangs") == ("", "hangs did not answer within 0.3 seconds")
+    assert probe.ask("hangs") == ("", "hangs did not answer within 0.3 seconds")
     for file in ("pid", "child"):
         deadline = time.monotonic() + 10  # The signal was sent, not waited for.
         while _runs((tmp_path / file).read_text().strip()):

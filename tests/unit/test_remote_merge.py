@@ -17,12 +17,14 @@ from gguf import GGML_QUANT_SIZES, GGUFReader, GGUFWriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploys.remote import fetch as program
-from deploys.remote import gguf, manifest, publish, spec
-from deploys.remote.failure import Failure
-from deploys.remote.follow import Follower
-from deploys.remote.http import Body
-from deploys.remote.source import Directory, Patience
+from deploys.remote.download import fetch as program
+from deploys.remote.download.http import Body
+from deploys.remote.download.source import Directory, Patience
+from deploys.remote.download.trailing_hash import Follower
+from deploys.remote.formats import gguf
+from deploys.remote.lib import spec
+from deploys.remote.lib.failure import Failure
+from deploys.remote.model_dir import manifest, publish
 from tests import temporary
 from tests.unit import remote_support as support
 from tests.unit.remote_support import Hub, request, serving

@@ -16,11 +16,16 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import fetch, manifest, ollama, ollama_blob, ollama_store, spec
 from deploys.remote.__main__ import main
-from deploys.remote.failure import Failure
-from deploys.remote.join import join
-from deploys.remote.ollama import Registration
+from deploys.remote.download import fetch
+from deploys.remote.lib import spec
+from deploys.remote.lib.failure import Failure
+from deploys.remote.merge.merge import join
+from deploys.remote.model_dir import manifest
+from deploys.remote.ollama import blob as ollama_blob
+from deploys.remote.ollama import register
+from deploys.remote.ollama import store as ollama_store
+from deploys.remote.ollama.register import Registration
 from tests.lab.ollama.server import Server
 from tests.lab.ollama.store import Store
 from tests.lab.tiny_model import TinyModel
@@ -69,8 +74,8 @@ def blobs(wanted: Registration) -> list[str]:
 
 
 def test_ollama_lists_and_shows_it(wanted: Registration) -> None:
-    assert not ollama.is_registered(wanted)
-    assert ollama.register(wanted)
+    assert not register.is_registered(wanted)
+    assert register.register(wanted)
     both = [path.stat().st_size for path in (wanted.models / "blobs").iterdir()]
     count = sum(prod(tensor.shape) for tensor in TinyModel().tensors("F16"))
     with Server(Store(wanted.models)) as store:
@@ -90,7 +95,7 @@ def test_ollama_lists_and_shows_it(wanted: Registration) -> None:
 
 
 def test_there_is_one_content_and_nothing_to_do_twice(wanted: Registration) -> None:
-    ollama.register(wanted)
+    register.register(wanted)
     file = wanted.directory / "tiny.gguf"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     blob = wanted.models / "blobs" / f"sha256-{digest}"
@@ -98,12 +103,12 @@ def test_there_is_one_content_and_nothing_to_do_twice(wanted: Registration) -> N
     # What we know about the weights still holds, and nothing is written again.
     assert manifest.holds(wanted.directory, "tiny.gguf")
     before = {path: path.stat().st_ctime_ns for path in wanted.models.rglob("*")}
-    assert not ollama.register(wanted)
+    assert not register.register(wanted)
     assert {path: path.stat().st_ctime_ns for path in wanted.models.rglob("*")} == before
 
 
 def test_a_start_of_ollama_keeps_it(wanted: Registration) -> None:
-    ollama.register(wanted)
+    register.register(wanted)
     os.utime(wanted.directory / "tiny.gguf", (0, 0))  # as old as weights are
     store = Store(wanted.models)
     before = blobs(wanted)
@@ -117,7 +122,7 @@ def test_a_start_of_ollama_keeps_it(wanted: Registration) -> None:
 
 @pytest.mark.parametrize("lost", ["blob", "config", "manifest", "damaged"])
 def test_what_is_lost_is_put_back(wanted: Registration, lost: str) -> None:
-    ollama.register(wanted)
+    register.register(wanted)
     config, model = sorted(
         (wanted.models / "blobs").iterdir(), key=lambda path: path.stat().st_size
     )
@@ -126,20 +131,20 @@ def test_what_is_lost_is_put_back(wanted: Registration, lost: str) -> None:
     {"blob": model, "config": config, "manifest": path, "damaged": path}[lost].unlink()
     if lost == "damaged":
         path.write_text("{")
-    assert not ollama.is_registered(wanted)
+    assert not register.is_registered(wanted)
     if lost == "damaged":
         path.unlink()
-    assert ollama.register(wanted) and path.read_bytes() == before
+    assert register.register(wanted) and path.read_bytes() == before
     assert model.samefile(wanted.directory / "tiny.gguf")
     with Server(Store(wanted.models)) as store:
         assert ask(store, "/api/tags")["models"]
 
 
 def test_other_weights_under_the_same_name(tmp_path: Path, wanted: Registration) -> None:
-    ollama.register(wanted)
+    register.register(wanted)
     other = altered(wanted, directory=made(tmp_path, TinyModel(seed=2), "other"))
-    assert not ollama.is_registered(other)
-    assert ollama.register(other)
+    assert not register.is_registered(other)
+    assert register.register(other)
     digest = hashlib.sha256((other.directory / "other.gguf").read_bytes()).hexdigest()
     # The blob of the weights before is not kept for nobody.
     assert f"sha256-{digest}" in blobs(wanted) and len(blobs(wanted)) == 2
@@ -149,13 +154,13 @@ def test_other_weights_under_the_same_name(tmp_path: Path, wanted: Registration)
 def test_unregister_takes_away_what_only_it_needed(wanted: Registration) -> None:
     second = altered(wanted, name="owner/tiny:f16")
     for each in (wanted, second):
-        ollama.register(each)
+        register.register(each)
     store = Store(wanted.models)
     assert sorted(each["name"] for each in store.tags()) == ["owner/tiny:f16", "tiny:latest"]
-    assert ollama.unregister(wanted) and len(blobs(wanted)) == 2
+    assert register.unregister(wanted) and len(blobs(wanted)) == 2
     assert [each["name"] for each in store.tags()] == ["owner/tiny:f16"]
-    assert ollama.unregister(second) and not blobs(wanted)
-    assert not ollama.unregister(second)
+    assert register.unregister(second) and not blobs(wanted)
+    assert not register.unregister(second)
     assert manifest.holds(wanted.directory, "tiny.gguf")
 
 
@@ -163,7 +168,7 @@ def test_a_model_of_the_operator_is_left_alone(wanted: Registration) -> None:
     path = ollama_store.manifest_path(wanted.models, "tiny")
     path.parent.mkdir(parents=True)
     path.write_text('{"schemaVersion": 2, "config": {}, "layers": []}')
-    for act in (ollama.register, ollama.unregister):
+    for act in (register.register, register.unregister):
         with pytest.raises(Failure, match="a model tiny that is not ours: ollama rm tiny"):
             act(wanted)
     assert path.exists()
@@ -174,13 +179,13 @@ def test_another_file_system(
 ) -> None:
     wanted = altered(wanted, models=elsewhere / "ollama")
     with pytest.raises(Failure, match=r"not on one file system: a second copy would take 227.4 kB"):
-        ollama.register(wanted)
+        register.register(wanted)
     assert not blobs(wanted)
     assert not list((wanted.models / "manifests").rglob("latest"))
-    assert not ollama.is_registered(wanted)
-    assert ollama.register(altered(wanted, copy=True))
+    assert not register.is_registered(wanted)
+    assert register.register(altered(wanted, copy=True))
     assert "copied to" in capsys.readouterr().out
-    assert ollama.is_registered(wanted) and not ollama.register(wanted)
+    assert register.is_registered(wanted) and not register.register(wanted)
     with Server(Store(wanted.models)) as store:
         assert ask(store, "/api/tags")["models"]
 
@@ -189,36 +194,36 @@ def test_a_copy_that_was_restored_is_read_before_it_is_believed(
     wanted: Registration, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = altered(wanted, models=elsewhere / "ollama", copy=True)
-    ollama.register(wanted)
+    register.register(wanted)
     (blob,) = (each for each in (wanted.models / "blobs").iterdir() if each.stat().st_size > 2000)
     right = blob.read_bytes()
     for data, copied in ((right, False), (right[:-1] + b"x", True)):
         blob.unlink()
         blob.write_bytes(data)
         capsys.readouterr()
-        assert not ollama.is_registered(wanted) and ollama.register(wanted)
+        assert not register.is_registered(wanted) and register.register(wanted)
         assert ("copied to" in capsys.readouterr().out) == copied
         assert blob.read_bytes() == right
-        assert ollama.is_registered(wanted) and not ollama.register(wanted)
+        assert register.is_registered(wanted) and not register.register(wanted)
 
 
 def test_a_blob_that_is_no_hard_link_any_more_becomes_one(wanted: Registration) -> None:
     """As rsync without -H leaves it: a second copy, of which nobody knows what it is."""
-    ollama.register(wanted)
+    register.register(wanted)
     file, _ = Store(wanted.models).model("tiny")
     blob = wanted.models / "blobs" / file.name
     data = blob.read_bytes()
     blob.unlink()
     blob.write_bytes(data[:-1] + b"x")
-    assert not ollama.is_registered(wanted) and ollama.register(wanted)
-    assert blob.samefile(wanted.directory / "tiny.gguf") and ollama.is_registered(wanted)
+    assert not register.is_registered(wanted) and register.register(wanted)
+    assert blob.samefile(wanted.directory / "tiny.gguf") and register.is_registered(wanted)
 
 
 def test_a_copy_that_does_not_fit(wanted: Registration, elsewhere: Path) -> None:
     wanted = altered(wanted, models=elsewhere / "ollama", copy=True)
     (elsewhere / "filler").write_bytes(bytes((8 << 20) - (64 << 10)))
     with pytest.raises(Failure, match=r"no space on .*elsewhere"):
-        ollama.register(wanted)
+        register.register(wanted)
     assert not blobs(wanted)
 
 
@@ -226,27 +231,27 @@ def test_a_copy_that_does_not_fit(wanted: Registration, elsewhere: Path) -> None
 def test_it_belongs_to_the_account_that_ollama_runs_as(wanted: Registration) -> None:
     user = pwd.getpwnam("nobody")
     wanted = altered(wanted, owner="nobody")
-    ollama.register(wanted)
+    register.register(wanted)
     for path in wanted.models.rglob("*"):
         ours = path.is_file() and path.samefile(wanted.directory / "tiny.gguf")
         assert path.stat().st_uid == (0 if ours else user.pw_uid), path
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
-    ollama.unregister(wanted)
+    register.unregister(wanted)
     (wanted.directory / "tiny.gguf").chmod(0o600)
     with pytest.raises(Failure, match=r"cannot read .*: chmod a.r"):
-        ollama.register(wanted)
+        register.register(wanted)
 
 
 def test_what_a_modelfile_would_set_is_a_layer_of_its_own(wanted: Registration) -> None:
-    ollama.register(wanted)
+    register.register(wanted)
     longer = altered(wanted, parameters={"num_gpu": 7, "num_ctx": 512})
-    assert not ollama.is_registered(longer)
-    assert ollama.register(longer) and not ollama.register(longer)
+    assert not register.is_registered(longer)
+    assert register.register(longer) and not register.register(longer)
     file, parameters = Store(wanted.models).model("tiny")
     assert file.samefile(wanted.directory / "tiny.gguf")
     assert parameters == {"num_ctx": 512, "num_gpu": 7}
     # Other settings leave no blob of the old ones behind.
-    assert ollama.register(altered(wanted, parameters={"num_ctx": 1024}))
+    assert register.register(altered(wanted, parameters={"num_ctx": 1024}))
     assert len(blobs(wanted)) == 3
 
 
@@ -258,12 +263,12 @@ def test_only_one_proven_file_can_be_registered(tmp_path: Path, wanted: Registra
     value["sources"] = [{"kind": "directory", "endpoint": str(tmp_path)}]
     fetch.fetch(spec.parse(value))
     with pytest.raises(Failure, match="has 2 GGUF files, Ollama opens one: merge the shards"):
-        ollama.register(altered(wanted, directory=tmp_path))
+        register.register(altered(wanted, directory=tmp_path))
     with pytest.raises(Failure, match=r"has no file other\.gguf: fetch the model again"):
-        ollama.register(altered(wanted, file="other.gguf"))
+        register.register(altered(wanted, file="other.gguf"))
     (wanted.directory / "tiny.gguf").touch()
     with pytest.raises(Failure, match="since it was proven: fetch the model again"):
-        ollama.register(wanted)
+        register.register(wanted)
 
 
 def test_of_two_files_the_one_that_is_asked_for_and_never_a_projector(
@@ -280,10 +285,10 @@ def test_of_two_files_the_one_that_is_asked_for_and_never_a_projector(
     value["sources"] = [{"kind": "directory", "endpoint": str(folder)}]
     fetch.fetch(spec.parse(value))
     both = altered(wanted, directory=tmp_path / "two")
-    assert ollama.register(altered(both, file="MODEL.GGUF"))
+    assert register.register(altered(both, file="MODEL.GGUF"))
     assert Store(wanted.models).model("tiny")[0].samefile(tmp_path / "two" / "MODEL.GGUF")
     with pytest.raises(Failure, match=r"mmproj\.gguf is no model but its part that sees pictures"):
-        ollama.register(altered(both, file="mmproj.gguf"))
+        register.register(altered(both, file="mmproj.gguf"))
 
 
 def test_a_clone_is_tried_before_a_copy(
@@ -294,7 +299,7 @@ def test_a_clone_is_tried_before_a_copy(
         return True
 
     monkeypatch.setattr(ollama_blob, "_shares", shares)
-    assert ollama.register(altered(wanted, models=elsewhere / "ollama"))
+    assert register.register(altered(wanted, models=elsewhere / "ollama"))
 
 
 def test_the_command(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import ollama_load
 from deploys.remote.__main__ import main
+from deploys.remote.ollama import load
 from tests.lab.ollama.server import Server
 from tests.lab.ollama.store import Store
 
@@ -41,7 +41,7 @@ def server(tmp_path: Path, runners: Runners) -> Server:
 
 def test_all_are_loaded_one_after_the_other(server: Server, runners: Runners) -> None:
     with server:
-        assert ollama_load.wait(server.url, ["a", "b"]) == 0
+        assert load.wait(server.url, ["a", "b"]) == 0
     assert runners.loaded == ["a:latest", "b:latest"]
 
 
@@ -49,7 +49,7 @@ def test_one_that_cannot_be_loaded_does_not_hold_up_the_others(
     server: Server, runners: Runners, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with server:
-        assert ollama_load.wait(server.url, ["broken", "b"]) == 1
+        assert load.wait(server.url, ["broken", "b"]) == 1
     assert runners.loaded == ["b:latest"]
     assert "broken is not loaded: " in capsys.readouterr().out
 
@@ -59,7 +59,7 @@ def test_a_server_that_is_still_starting_is_waited_for(tmp_path: Path, runners: 
     first = Server(Store(tmp_path))
     url = first.url
     first._server.server_close()
-    asking = threading.Thread(target=ollama_load.wait, args=(url, ["a"]))
+    asking = threading.Thread(target=load.wait, args=(url, ["a"]))
     asking.start()
     time.sleep(0.3)
     port = int(url.rpartition(":")[2])
@@ -69,8 +69,8 @@ def test_a_server_that_is_still_starting_is_waited_for(tmp_path: Path, runners: 
 
 
 def test_a_server_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ollama_load, "PATIENCE", 0.2)
-    assert ollama_load.wait("http://127.0.0.1:1", ["a"]) == 1
+    monkeypatch.setattr(load, "PATIENCE", 0.2)
+    assert load.wait("http://127.0.0.1:1", ["a"]) == 1
 
 
 def test_the_command_does_not_wait(server: Server, runners: Runners) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from gguf import LlamaFileType
 
-from deploys.remote import ollama_store
-from deploys.remote.failure import Failure
+from deploys.remote.lib.failure import Failure
+from deploys.remote.ollama import store
 
 VERSIONS = {
     "0.24.0": True,
@@ -23,7 +23,7 @@ VERSIONS = {
 
 
 def test_versions_whose_folder_is_known() -> None:
-    assert {version: ollama_store.is_known(version) for version in VERSIONS} == VERSIONS
+    assert {version: store.is_known(version) for version in VERSIONS} == VERSIONS
 
 
 NAMES = {
@@ -36,23 +36,23 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_where_a_manifest_is(name: str) -> None:
-    path = ollama_store.manifest_path(Path("/models"), name)
+    path = store.manifest_path(Path("/models"), name)
     assert path == Path("/models/manifests", NAMES[name])
 
 
 @pytest.mark.parametrize("name", ["", "a/b/c/d", "../x", "a:", "a b", ".hidden", "a/../b"])
 def test_names_that_would_lead_elsewhere(tmp_path: Path, name: str) -> None:
     with pytest.raises(Failure, match="no name of a model in Ollama"):
-        ollama_store.manifest_path(tmp_path, name)
+        store.manifest_path(tmp_path, name)
 
 
 def test_file_types_are_those_of_llama_cpp() -> None:
     theirs = {
         each.value: each.name.removeprefix("MOSTLY_").removeprefix("ALL_") for each in LlamaFileType
     }
-    assert {kind: theirs[kind] for kind in ollama_store.FILE_TYPES} == ollama_store.FILE_TYPES
+    assert {kind: theirs[kind] for kind in store.FILE_TYPES} == store.FILE_TYPES
 
 
 def test_numbers_in_a_network() -> None:
     shown = {7_615_616_512: "7.6B", 494_032_768: "494.03M", 224_128: "224K"}
-    assert {count: ollama_store.count_text(count) for count in shown} == shown
+    assert {count: store.count_text(count) for count in shown} == shown

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote import space
-from deploys.remote.failure import Failure
-from deploys.remote.join import join
+from deploys.remote.lib import space
+from deploys.remote.lib.failure import Failure
+from deploys.remote.merge.merge import join
 from tests.unit import remote_support as support
 from tests.unit.test_remote_join import (
     FIRST,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from deploys.remote.peers import LEAST, LIFE, LONGEST_START, PIECE, STAGGER, STANDSTILL, Peers
-from deploys.remote.ranges import Range
-from deploys.remote.spec import File, Sharing
+from deploys.remote.lib.ranges import Range
+from deploys.remote.lib.spec import File, Sharing
+from deploys.remote.peers.peers import LEAST, LIFE, LONGEST_START, PIECE, STAGGER, STANDSTILL, Peers
 
 NAMES = ("a", "b", "c", "d")
 # Pieces of both files are numbered in one row: 0 to 9, and 10 to 13.

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import content, manifest, prove, publish, spec, verify
-from deploys.remote import fetch as program
 from deploys.remote.__main__ import main
-from deploys.remote.failure import Failure, Stopped
-from deploys.remote.journal import Entry, Journal
-from deploys.remote.source import Patience
+from deploys.remote.download import fetch as program
+from deploys.remote.download.source import Patience
+from deploys.remote.lib import content, spec
+from deploys.remote.lib.failure import Failure, Stopped
+from deploys.remote.lib.journal import Entry, Journal
+from deploys.remote.model_dir import manifest, prove, publish, verify
 from tests.unit.remote_support import Hub, merged, request, serving, split
 
 QUICK = Patience(silence=0.4, tries=2, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3)
@@ -233,7 +234,7 @@ def test_what_is_wrong_is_read_once(
 
 
 def test_a_merge_that_was_copied_is_complete_already(tmp_path: Path) -> None:
-    from deploys.remote.join import join
+    from deploys.remote.merge.merge import join
 
     for path, data in SHARDS.items():
         (tmp_path / path).write_bytes(data)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploys.remote.ranges import Ranges
+from deploys.remote.lib.ranges import Ranges
 
 pairs = st.tuples(st.integers(0, 40), st.integers(0, 40))
 

@@ -14,9 +14,9 @@ import safetensors as official
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from deploys.remote import safetensors
-from deploys.remote.failure import Failure
-from deploys.remote.safetensors import NotSafetensors, Tensor
+from deploys.remote.formats import safetensors
+from deploys.remote.formats.safetensors import NotSafetensors, Tensor
+from deploys.remote.lib.failure import Failure
 from tests.lab import tiny_tree
 
 WHOLE = tiny_tree.safetensors(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote import served
+from deploys.remote.facts import managed_units
 
 OURS = "# Written by modelrack. One instance a service\n[Service]\n"
 
@@ -29,9 +29,9 @@ def enabled(etc: Path, *names: str) -> None:
 
 def test_what_is_enabled(etc: Path) -> None:
     enabled(etc, "vllm@r1.service", "ollama.service", "modelrack-peer.service", "ssh.service")
-    assert served.units(etc, ()) == ["vllm@r1.service"]
+    assert managed_units.units(etc, ()) == ["vllm@r1.service"]
     (etc / "ollama.service").write_text(OURS)
-    assert served.units(etc, ()) == ["ollama.service", "vllm@r1.service"]
+    assert managed_units.units(etc, ()) == ["ollama.service", "vllm@r1.service"]
 
 
 @pytest.mark.parametrize("below", ["system.slice", "systemd/system.slice"])
@@ -40,9 +40,9 @@ def test_what_runs_and_is_not_enabled(etc: Path, tmp_path: Path, below: str) -> 
     (groups / below / "system-llama\\x2dserver.slice/llama-server@r1.service").mkdir(parents=True)
     (groups / below / "ssh.service").mkdir()
     enabled(etc, "llama-server@r1.service")
-    assert served.units(etc, (groups, groups / "systemd")) == ["llama-server@r1.service"]
+    assert managed_units.units(etc, (groups, groups / "systemd")) == ["llama-server@r1.service"]
     (etc / "multi-user.target.wants/llama-server@r1.service").unlink()
-    assert served.units(etc, (groups, groups / "systemd")) == ["llama-server@r1.service"]
+    assert managed_units.units(etc, (groups, groups / "systemd")) == ["llama-server@r1.service"]
 
 
 def test_the_cards_that_units_were_given(tmp_path: Path) -> None:
@@ -56,11 +56,11 @@ def test_the_cards_that_units_were_given(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_text(line + "\n")
     units = ["vllm@r1.service", "llama-server@small.service", "llama-server@cpu.service"]
-    assert served.cards(units, tmp_path) == [4, 5, 7]
-    assert served.cards(["ollama.service", "vllm@gone.service"], tmp_path) == []
+    assert managed_units.cards(units, tmp_path) == [4, 5, 7]
+    assert managed_units.cards(["ollama.service", "vllm@gone.service"], tmp_path) == []
     (tmp_path / "ollama.env").write_text("CUDA_VISIBLE_DEVICES=2\n")
-    assert served.cards(["ollama.service"], tmp_path) == [2]
+    assert managed_units.cards(["ollama.service"], tmp_path) == [2]
 
 
 def test_a_bare_machine(tmp_path: Path) -> None:
-    assert served.units(tmp_path / "etc", (tmp_path / "cgroup",)) == []
+    assert managed_units.units(tmp_path / "etc", (tmp_path / "cgroup",)) == []

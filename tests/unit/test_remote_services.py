@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from deploys.operations import programs
-from deploys.remote import services
+from deploys.connection import programs
+from deploys.remote.services import units
 
 UNIT = "llama-server@r1.service"
 # Prints what systemd prints of one start: seconds since the epoch where it knows that format, a
@@ -153,7 +153,7 @@ def test_a_server_without_models_has_to_answer_at_all(tmp_path: Path) -> None:
         for server in servers:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         answers = [
-            services._answer({"url": f"http://127.0.0.1:{server.server_port}", "model": None})
+            units._answer({"url": f"http://127.0.0.1:{server.server_port}", "model": None})
             for server in servers
         ]
     finally:

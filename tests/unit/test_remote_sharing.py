@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import fetch as program
-from deploys.remote import manifest, peers, share, spec
-from deploys.remote.failure import Stopped
-from deploys.remote.source import Patience
+from deploys.remote.download import fetch as program
+from deploys.remote.download.source import Patience
+from deploys.remote.lib import spec
+from deploys.remote.lib.failure import Stopped
+from deploys.remote.model_dir import manifest
+from deploys.remote.peers import peers, seed
 from tests.lab.http_server import Reply, StandIn, json_reply
 from tests.unit import remote_support as support
 from tests.unit.remote_support import Hub, request, serving
@@ -91,7 +93,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[M
         monkeypatch.setattr(module, "PIECE", 64 * KIB)
     monkeypatch.setattr(peers, "LEAST", 16 * KIB)
     monkeypatch.setattr(peers, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(share, "NEWS_EVERY", 0.02)
+    monkeypatch.setattr(seed, "NEWS_EVERY", 0.02)
     # Time for all of them to begin.
     monkeypatch.setattr(peers, "START_RATE", SIZE / 5)
     monkeypatch.setattr(peers, "LIFE", 2.0)
@@ -178,9 +180,9 @@ def test_what_was_fetched_alone_is_given_once_that_is_wanted(machines: list[Mach
         program.fetch(spec.parse(request(first.directory, SHARDS, hub, merge=OUTPUT)))
         asked = len(hub.asked)
         wanted = first.request(SHARDS, hub, merge=OUTPUT)
-        assert not share.is_told(spec.parse(wanted), first.folder)
+        assert not seed.is_told(spec.parse(wanted), first.folder)
         assert first.fetch(SHARDS, hub, merge=OUTPUT)
-        assert share.is_told(spec.parse(wanted), first.folder)
+        assert seed.is_told(spec.parse(wanted), first.folder)
         assert not first.fetch(SHARDS, hub, merge=OUTPUT)
         assert len(hub.asked) == asked
         late.fetch(SHARDS, hub, first, late)
@@ -246,7 +248,7 @@ def test_a_hub_that_dies_is_done_without_by_those_who_have_it_all_among_them(
 def test_what_is_said_while_fetching_is_true(machines: list[Machine]) -> None:
     machine = machines[0]
     wanted = spec.parse(machine.request(FILES, Hub(FILES), *machines[:1]))
-    now, complete = share.reports(machine.folder, wanted.files)
+    now, complete = seed.reports(machine.folder, wanted.files)
     with serving(Hub(FILES, rate=300_000)) as hub:
         threads = all_fetch(machines[:1], FILES, hub)
         seen = 0

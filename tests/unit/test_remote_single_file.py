@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote import single_file
 from deploys.remote.__main__ import main
-from deploys.remote.artifact import Artifact, WrongArchive
-from deploys.remote.failure import Failure
-from deploys.remote.source import Patience
+from deploys.remote.download.source import Patience
+from deploys.remote.install import single_file
+from deploys.remote.install.artifact import Artifact, WrongArchive
+from deploys.remote.lib.failure import Failure
 from tests.unit.remote_support import Hub, serving
 
 QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote.failure import Failure
+from deploys.remote.lib.failure import Failure
 from tests.unit.remote_hub import (
     FILES,
     MODEL,
@@ -58,7 +58,7 @@ def test_a_hub_gives_only_what_a_folder_here_does_not(tmp_path: Path) -> None:
 
 
 def test_a_slow_source_loses_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploys.remote.claims.SLOW_AFTER", 0.1)
+    monkeypatch.setattr("deploys.remote.download.scheduler.SLOW_AFTER", 0.1)
     with hubs(tmp_path, 2, BIG) as (slow, quick):
         slow.faults.add("slow", rate=100_000)
         quick.faults.add("slow", rate=2_000_000)
@@ -70,7 +70,7 @@ def test_a_slow_source_loses_its_share(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_rest_of_a_range_is_taken_from_a_stream_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploys.remote.claims.SLOW_AFTER", 0.2)
+    monkeypatch.setattr("deploys.remote.download.scheduler.SLOW_AFTER", 0.2)
     with hubs(tmp_path, 2, BIG) as (hanging, well):
         hanging.faults.add("stall", seconds=20, at=1000)
         began = time.monotonic()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deploys.remote import stream
-from deploys.remote.source import open_source
-from deploys.remote.spec import SourceSpec
+from deploys.remote.download import stream
+from deploys.remote.download.source import open_source
+from deploys.remote.lib.spec import SourceSpec
 from tests.lab.hub import Hub
 from tests.unit.remote_hub import FILES, QUICK, hubs, source
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from deploys.operations import programs
-from deploys.planning import render
+from deploys.connection import programs
+from deploys.rendering import render
 from tests.unit.plan_examples import plan
 
 ONE, TWO, THREE = "1.0-111111111111", "2.0-222222222222", "3.0-333333333333"

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from deploys.operations import programs
-from deploys.remote import fetch, manifest, spec, verify, weights
+from deploys.connection import programs
+from deploys.remote import weights
+from deploys.remote.download import fetch
+from deploys.remote.lib import spec
+from deploys.remote.model_dir import manifest, verify
 from tests.unit import remote_support as support
 from tests.unit.test_remote_join import DIGESTS, FIRST, MERGED, SHARDS, written
 
@@ -173,7 +176,7 @@ def test_ls(tmp_path: Path, run: Run) -> None:
 def test_the_archive_to_take_along(tmp_path: Path) -> None:
     archive = tmp_path / "weights.pyz"
     subprocess.run(
-        [sys.executable, "-m", "deploys.operations.programs", archive],
+        [sys.executable, "-m", "deploys.connection.programs", archive],
         check=True,
         cwd=Path(programs.__file__).parents[2],
     )

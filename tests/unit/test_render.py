@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, UndefinedError, meta, nodes
 
-from deploys.planning import page, render, templates
+from deploys.planning.inputs.profile import Performance
+from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import Performance
-from deploys.planning.site import Site
+from deploys.rendering import page, render, templates
 from tests.unit.plan_examples import MACHINE, locks, model, plan, profile, service
 from tests.unit.render_examples import (
     CN_SITE,

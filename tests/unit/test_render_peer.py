@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.planning import render
+from deploys.rendering import render
 from tests.unit.render_examples import PLANS, analyze, unit
 
 PEERS = pytest.mark.parametrize("name", ["peers", "peers of six"])

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.facts import locks as lock_files
-from deploys.planning import render
-from deploys.planning.machine import Machine
+from deploys.control import locks as lock_files
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Service
+from deploys.planning.inputs.site import Site
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.profile import Service
-from deploys.planning.site import Site
+from deploys.rendering import render
 from tests.gpu.networks import NETWORKS
 from tests.gpu.planned import planned
 from tests.plans.simulated import MACHINES

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from deploys.planning import render
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.machine import Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.site import CN, GLOBAL, Mirrors, Site
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import CN, GLOBAL, Mirrors, Site
+from deploys.rendering import render
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import MACHINE, plan
 from tests.unit.render_examples import (

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.planning import page
-from deploys.planning.builds import Build
-from deploys.planning.catalogue import CATALOGUE
-from deploys.planning.locks import Locks
-from deploys.planning.machine import Holder
+from deploys.planning.engines.builds import Build
+from deploys.planning.inputs.locks import Locks
+from deploys.planning.inputs.machine import Holder
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import CN, GLOBAL, Site
+from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan
-from deploys.planning.profile import HostProfile
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import CN, GLOBAL, Site
+from deploys.rendering import page
 from tests.unit.plan_examples import (
     GIB,
     SHARDS,

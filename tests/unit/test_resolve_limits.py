@@ -9,11 +9,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.planning.catalogue import CATALOGUE
-from deploys.planning.locks import Locks
-from deploys.planning.machine import Disk, Machine
-from deploys.planning.profile import ENGINES, HostProfile, Service
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.locks import Locks
+from deploys.planning.inputs.machine import Disk, Machine
+from deploys.planning.inputs.profile import ENGINES, HostProfile, Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.catalogue import CATALOGUE
 from tests.plans.simulated import MACHINES
 from tests.unit.plan_examples import GIB, attempt, locks
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import CN, GLOBAL, Site
 from deploys.planning.plan import HostPlan
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import CN, GLOBAL, Site
 from tests.unit.plan_examples import (
     GIB,
     attempt,
@@ -28,7 +28,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "unknown gpu": (
         lambda: attempt(profile(gpu="H8000", gpus=8)),
         "no GPU 'H8000' in the hardware table, did you mean 'H800'",
-        "deploys/planning/gpus.py",
+        "deploys/planning/hardware/gpus.py",
     ),
     "gpu without a number": (
         lambda: profile(gpu="H800"),
@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "model that is not in the catalogue": (
         lambda: attempt(profile(service(model="deepseek-r1-awk"))),
         "There is no model 'deepseek-r1-awk' in the catalogue, did you mean deepseek-r1-awq",
-        "deploys/planning/catalogue.py",
+        "deploys/planning/models/catalogue.py",
     ),
     "engine that needs a gpu": (
         lambda: attempt(profile(service(engine="sglang", model=model(format="safetensors")))),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
-from deploys.operations import health, transport
-from deploys.operations.service import Unit
+from deploys.connection import transport
+from deploys.operations.services import health
+from deploys.operations.services.service import Unit
 from tests.unit import case_commands
 
 UNIT = Unit(

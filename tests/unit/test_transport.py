@@ -14,9 +14,10 @@ from pyinfra.connectors import util as connector_util
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_host, ctx_state
 
-from deploys.operations import host_lock, password, transport
-from deploys.operations.transport import HostCommand
-from deploys.planning.refusal import Refusal
+from deploys.connection import password, transport
+from deploys.connection.transport import HostCommand
+from deploys.operations import host_lock
+from deploys.planning.inputs.refusal import Refusal
 
 
 class _Connector:

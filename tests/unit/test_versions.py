@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 
 from deploys.operations.files import File
-from deploys.operations.health import questions
-from deploys.operations.service import Unit
-from deploys.operations.versions import Version
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.software import Environment, Release
+from deploys.operations.services.health import questions
+from deploys.operations.services.service import Unit
+from deploys.operations.services.versions import Version
+from deploys.planning.engines.software import Environment, Release
+from deploys.planning.inputs.locks import ArtifactLock
 from tests.unit.plan_examples import SHARDS, plan, profile, service
 
 MADE = plan()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.catalogue import model
-from deploys.planning.gpus import named
-from deploys.planning.memory import Card
-from deploys.planning.placement.deal import place
-from deploys.planning.profile import Service
+from deploys.planning.hardware.gpus import named
+from deploys.planning.inputs.profile import Service
+from deploys.planning.models.catalogue import model
+from deploys.planning.placement.allocate import place
+from deploys.planning.placement.memory import Card
 from tests.unit.machines import machine
 
 RECIPES = yaml.safe_load((Path(__file__).parent / "data" / "vllm_recipes.yaml").read_text())

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploys.facts import tokens
-from deploys.planning.locks import Locks, Place
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import Site
-from deploys.planning.weights import weights_of
+from deploys.control import tokens
+from deploys.planning.inputs.locks import Locks, Place
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
+from deploys.planning.weights.weights import weights_of
 from tests.unit.plan_examples import locks, model, plan, service
 
 COMMIT = "ab" * 20

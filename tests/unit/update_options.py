@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploys.planning.gpus import named
-from deploys.planning.lanes import lane_of
-from deploys.planning.site import Site
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import lane_of
+from deploys.planning.inputs.site import Site
 from tests import packs, temporary
 from tests.lab.package_index import download
 from tests.unit import sglang_options

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploys.planning.compatibility import RHEL_LIKE
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
 from deploys.planning.driver.case import Case
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
-from deploys.planning.lanes import parsed
-from deploys.planning.refusal import Refusal
+from deploys.planning.engines.compatibility import RHEL_LIKE
+from deploys.planning.hardware.software_stacks import parsed
+from deploys.planning.inputs.refusal import Refusal
 
 # Suite of AMD's repositories for each system. Debian takes the packages of the Ubuntu release that
 # is nearest to it.

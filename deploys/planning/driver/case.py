@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploys.planning.compatibility import RHEL_LIKE
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.gpus import Accelerator
-from deploys.planning.lanes import Lane
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.machine import Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.refusal import Refusal
-from deploys.planning.site import Site
+from deploys.planning.engines.compatibility import RHEL_LIKE
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
 
 
 @dataclass(frozen=True)

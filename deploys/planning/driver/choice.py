@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from deploys.planning import cards
 from deploys.planning.driver import state
 from deploys.planning.driver.amd import amd_plan
 from deploys.planning.driver.case import Case
@@ -20,12 +19,13 @@ from deploys.planning.driver.install import (
 )
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.vendors import found_plan
-from deploys.planning.gpus import Accelerator
-from deploys.planning.lanes import Lane, check_driver
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.machine import Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.site import Site
+from deploys.planning.hardware import cards
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.software_stacks import Lane, check_driver
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import Site
 
 
 def driver_plan(

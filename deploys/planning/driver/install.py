@@ -9,7 +9,7 @@ from deploys.planning.driver import state
 from deploys.planning.driver.case import Case
 from deploys.planning.driver.packages import System
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.refusal import Refusal
 
 # Regular expressions that a package's name begins with.
 _BLOCKLIST = ("nvidia-", "libnvidia-", "libcuda", "cuda-", "linux-modules-nvidia-")

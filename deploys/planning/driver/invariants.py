@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.machine import Machine
-from deploys.planning.refusal import Refusal
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.refusal import Refusal
 
 # What says more: of the kernel, and of the driver's own tool.
 _MODULE = {"nvidia": "nvidia", "amd": "amdgpu"}

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from deploys.planning.compatibility import RHEL_LIKE
-from deploys.planning.lanes import parsed
-from deploys.planning.machine import Machine
+from deploys.planning.engines.compatibility import RHEL_LIKE
+from deploys.planning.hardware.software_stacks import parsed
+from deploys.planning.inputs.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deploys.planning.gpus import Vendor
-from deploys.planning.locks import ArtifactLock
+from deploys.planning.hardware.gpus import Vendor
+from deploys.planning.inputs.locks import ArtifactLock
 
 Action = Literal["none", "install", "reboot"]
 PackageManager = Literal["apt", "dnf"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploys.planning import cards, health
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.gpus import Accelerator, by_pci_id
-from deploys.planning.lanes import Lane, parsed
-from deploys.planning.machine import Gpu, Holder, Kernel, Machine
-from deploys.planning.profile import HostProfile
-from deploys.planning.refusal import Refusal
+from deploys.planning.hardware import cards, hardware_health
+from deploys.planning.hardware.gpus import Accelerator, by_pci_id
+from deploys.planning.hardware.software_stacks import Lane, parsed
+from deploys.planning.inputs.machine import Gpu, Holder, Kernel, Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
 
 # Units that hold GPUs and are ours, or belong to the driver itself.
 _NOT_OTHERS = (
@@ -119,8 +119,8 @@ def usable(
 
 def ailments(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> tuple[str, ...]:
     """What is to be known of cards that work, but not well or not all."""
-    sick = health.refusals(machine, machine.gpus)
-    found = [*health.warnings(machine), *(each.reason for each in sick)]
+    sick = hardware_health.refusals(machine, machine.gpus)
+    found = [*hardware_health.warnings(machine), *(each.reason for each in sick)]
     if len(machine.gpus) > profile.gpus:
         numbers = [number for number, _ in cards.numbered(own, machine)]
         found.append(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from deploys.planning import cards
-from deploys.planning.compatibility import RHEL_LIKE
 from deploys.planning.driver import state
 from deploys.planning.driver.case import Case
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.refusal import Refusal
+from deploys.planning.engines.compatibility import RHEL_LIKE
+from deploys.planning.hardware import cards
+from deploys.planning.inputs.refusal import Refusal
 
 
 def found_plan(case: Case) -> DriverPlan:

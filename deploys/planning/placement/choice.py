@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deploys.planning.catalogue import CATALOGUE
-from deploys.planning.gpus import Accelerator
-from deploys.planning.machine import Link
-from deploys.planning.memory import GIB, Card, Ledger, ledger_of
-from deploys.planning.model import Model
-from deploys.planning.network import growing, kv_bytes
-from deploys.planning.profile import KvCache, Service
-from deploys.planning.refusal import Refusal
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.machine import Link
+from deploys.planning.inputs.profile import KvCache, Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.catalogue import CATALOGUE
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.placement.memory import GIB, Card, Ledger, ledger_of
 
 # Contexts that are tried where the operator names none.
 CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8192, 4096)

@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from deploys.planning.gpus import Accelerator
-from deploys.planning.model import Model
-from deploys.planning.profile import Engine
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.profile import Engine
+from deploys.planning.models.model import Model
 
 # Weights that share a scale, by the beginning of a quantization's name, where a model says nothing
 # else. Weights in FP8 do so in both directions. Those of MXFP4 are padded by the engines.

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from pyinfra import host
 
-from deploys.facts.plan import current_plan
-from deploys.operations import artifact, files, host_lock, job, ollama, venv
+from deploys.control.current_plan import current_plan
+from deploys.operations import artifact, files, host_lock, job, venv
 from deploys.operations.files import Directory, File, Link
-from deploys.operations.ollama import Registration
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.software import Environment
+from deploys.operations.services import ollama
+from deploys.operations.services.ollama import Registration
+from deploys.planning.engines.software import Environment
+from deploys.planning.inputs.locks import ArtifactLock
 from deploys.stages import base, weights
 
 plan = current_plan()

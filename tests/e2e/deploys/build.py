@@ -2,10 +2,10 @@
 
 from pyinfra import host
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import build
-from deploys.planning.builds import Build
-from deploys.planning.locks import ArtifactLock
+from deploys.planning.engines.builds import Build
+from deploys.planning.inputs.locks import ArtifactLock
 from deploys.stages import base
 
 plan = current_plan()

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from deploys.control.current_plan import current_plan
 from deploys.engines import llama_cpp
-from deploys.facts.plan import current_plan
-from deploys.operations import host_lock, service
-from deploys.operations.service import Unit
+from deploys.operations import host_lock
+from deploys.operations.services import service
+from deploys.operations.services.service import Unit
 
 plan = current_plan()
 host_lock.acquire(name="Keep other runs away")

@@ -2,14 +2,14 @@
 
 from pyinfra import host
 
-from deploys.facts import locks
-from deploys.facts.plan import current_plan
+from deploys.control import locks
+from deploys.control.current_plan import current_plan
 from deploys.operations import artifact, host_lock, packages, repository, venv
 from deploys.operations.files import File
-from deploys.planning import render
 from deploys.planning.driver.plan import Repository
-from deploys.planning.locks import ArtifactLock
-from deploys.planning.software import Environment
+from deploys.planning.engines.software import Environment
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.rendering import render
 from deploys.stages import base, weights
 
 plan = current_plan()

@@ -2,9 +2,9 @@
 
 from pyinfra import host
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import venv
-from deploys.planning.software import Environment
+from deploys.planning.engines.software import Environment
 from deploys.stages import base
 
 plan = current_plan()

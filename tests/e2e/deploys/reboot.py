@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import reboot
 
 plan = current_plan(services=False)

@@ -1,6 +1,6 @@
 """Holds the lock for a while."""
 
-from deploys.facts.plan import current_plan
+from deploys.control.current_plan import current_plan
 from deploys.operations import host_lock, job
 from deploys.stages import base
 

@@ -1,6 +1,6 @@
 """Fetches what a service needs that nothing can serve yet on a machine of the lab."""
 
-from deploys.facts.plan import planned
+from deploys.control.current_plan import planned
 from deploys.operations import host_lock, weights
 from deploys.stages import base
 

@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
-from deploys.planning.profile import HostProfile, Service
-from deploys.planning.site import GLOBAL, Site
+from deploys.planning.inputs.profile import HostProfile, Service
+from deploys.planning.inputs.site import GLOBAL, Site
 from tests.gpu.deploy import LOCKS, NAME, OWNER, PORT, TOLD
 from tests.gpu.entry import made_up
 

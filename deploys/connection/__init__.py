@@ -1,0 +1,1 @@
+"""The way to the machine: pyinfra's connectors, our programs, messages."""

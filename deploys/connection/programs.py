@@ -1,0 +1,99 @@
+"""The programs of deploys/remote/, as they travel: a zipapp, or the text of one `python3 -c`.
+
+`python -m deploys.connection.programs weights.pyz` writes an archive to take along by hand, for a
+machine that nothing is deployed to: `python3 weights.pyz --help`.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import io
+import json
+import sys
+import zipfile
+import zlib
+from functools import cache
+from pathlib import Path
+
+from pyinfra.api import QuoteString, StringCommand
+
+_SOURCE = Path(__file__).resolve().parents[1] / "remote"
+_MAIN = "from modelrack_remote.{} import main\n\nraise SystemExit(main())\n"
+
+# What runs on the machine calls it by this name; operations call the file behind it.
+LINK = "/opt/modelrack/bin/modelrack.pyz"
+
+
+@cache
+def zipapp(program: str = "__main__") -> bytes:
+    """The archive, the same bytes for the same sources; it runs `program`."""
+    archive = io.BytesIO(b"#!/usr/bin/env python3\n")
+    archive.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as bundle:
+        _add(bundle, "__main__.py", _MAIN.format(program))
+        for source in sorted(_SOURCE.glob("*.py")):
+            _add(bundle, f"modelrack_remote/{source.name}", source.read_text())
+    return archive.getvalue()
+
+
+def _add(bundle: zipfile.ZipFile, name: str, text: str) -> None:
+    bundle.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), text)
+
+
+def path() -> str:
+    """Where this version of the archive lies on the machine; a running one is never replaced."""
+    return f"/opt/modelrack/bin/modelrack-{hashlib.sha256(zipapp()).hexdigest()[:12]}.pyz"
+
+
+def command(*words: object) -> StringCommand:
+    """A call of the archive."""
+    return StringCommand("python3", path(), *(QuoteString(str(word)) for word in words))
+
+
+def inline(program: str, *words: object) -> StringCommand:
+    """A call of one program before the archive is there; it travels with the command, packed."""
+    return StringCommand(
+        *("python3", "-c", QuoteString(_UNPACK % _packed(program))),
+        *(QuoteString(str(word)) for word in words),
+    )
+
+
+# What a program imports of its package is made and run before it, and itself runs as __main__.
+_UNPACK = """\
+import base64, json, sys, types, zlib
+package = sys.modules["modelrack_remote"] = types.ModuleType("modelrack_remote")
+package.__path__ = []
+sources = json.loads(zlib.decompress(base64.b64decode("%s")))
+for name, source in sources.items():
+    module = types.ModuleType("modelrack_remote." + name)
+    sys.modules[module.__name__] = module
+    setattr(package, name, module)
+    if name == list(sources)[-1]:
+        module.__name__ = "__main__"
+    module.__package__ = "modelrack_remote"
+    exec(compile(source, name + ".py", "exec"), module.__dict__)
+"""
+
+
+@cache
+def _packed(program: str) -> str:
+    modules = {name: (_SOURCE / f"{name}.py").read_text() for name in _with_imports(program)}
+    return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
+
+
+def _with_imports(program: str) -> list[str]:
+    """The program and what it imports of its own package, each after what it imports itself."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse((_SOURCE / f"{program}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                names += _with_imports(name)
+    return list(dict.fromkeys([*names, program]))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        Path(name).write_bytes(zipapp(Path(name).stem))
+        Path(name).chmod(0o755)

@@ -1,0 +1,1 @@
+"""What runs on the operator's computer: pins, tokens, the hubs' clients, the current plan."""

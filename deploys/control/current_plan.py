@@ -1,0 +1,187 @@
+"""The plan of the machine at hand: what every stage and entry script begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+from weakref import WeakKeyDictionary, WeakSet
+
+from pyinfra import host, logger, state
+from pyinfra.api import Host
+
+from deploys.connection import report, transport
+from deploys.control import locks, pins, tokens
+from deploys.control.neighbours import neighbours
+from deploys.facts.machine import Hardware, WithoutPython
+from deploys.planning.first_python import FirstPython, first_python
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
+from deploys.planning.plan import HostPlan
+from deploys.planning.resolve import resolve
+
+_seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
+_machines: WeakKeyDictionary[Host, Machine | None] = WeakKeyDictionary()
+_warned: WeakSet[Host] = WeakSet()
+
+
+def without_python(*, to_change: bool = True) -> FirstPython | None:
+    """What this host needs before anything can be planned for it; None where it has Python.
+
+    + to_change: False for a script that only looks, which anybody may do
+    """
+    this = state.inventory.get_host(host.name)
+    transport.tune(this)
+    report.begin(this.state)
+    try:
+        _, site = _wanted()
+        if _machine(this, site) is not None:
+            return None
+        if this in state.failed_hosts:
+            transport.stop(this)
+        tokens.of(site)  # A refusal is due before any change.
+        bare = this.get_fact(WithoutPython)
+        if bare is None:
+            transport.stop(this)
+        first = first_python(site, bare)
+        if to_change:
+            _check_root(bare.user)
+        return first
+    except Refusal as refusal:
+        _stop(this, [refusal])
+
+
+def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
+    """This host as it is, and what is decided for it; read once a run, refusals and all.
+
+    + to_change: refuse a run that may not change the machine
+    """
+    this = state.inventory.get_host(host.name)
+    try:
+        if this not in _seen:
+            transport.tune(this)
+            report.begin(this.state)
+            _seen[this] = _resolved()
+        if to_change:
+            _check_root(_seen[this][0].user)
+    except Refusal as refusal:
+        _stop(this, [refusal])
+    return _seen[this]
+
+
+def current_plan(*, services: bool = True) -> HostPlan:
+    """What is decided for this host, to be carried out.
+
+    + services: False for a stage that services do not matter to; what speaks against them does not
+      hold it up, and their models are not pinned
+
+    A refusal is printed and stops this host here, before anything was changed; the others go on.
+    """
+    this = state.inventory.get_host(host.name)
+    _, plan = planned(to_change=True)
+    against = [refusal for refusal in plan.refusals if services or not refusal.service]
+    if against:
+        _stop(this, against)
+    if this not in _warned:
+        _warned.add(this)
+        for warning in plan.warnings if services else plan.driver.warnings if plan.driver else ():
+            logger.warning(f"{this.print_prefix}{warning}")
+    return pinned() if services and not transport.is_simulated(this) else plan
+
+
+def pinned() -> HostPlan:
+    """The plan once more, with the files that it lacked listed by a hub and pinned."""
+    this = state.inventory.get_host(host.name)
+    machine, plan = planned()
+    if plan.unlocked:
+        lines, against = pins.made(plan)
+        for line in lines:
+            logger.info(f"{this.print_prefix}{line}")
+        again = _plan(this, plan.profile, plan.site, machine)
+        # What the hub listed may be larger than what was published.
+        before = set(map(str, plan.refusals))
+        against += [refusal for refusal in again.refusals if str(refusal) not in before]
+        if against:
+            _stop(this, against)
+        _seen[this] = machine, again
+    return _seen[this][1]
+
+
+def locked() -> list[str]:
+    """A line for each model of this host, pinned now or found to be what was pinned.
+
+    A model that no hub has, or has in another form, stops this host, after the others are done.
+    """
+    this = state.inventory.get_host(host.name)
+    machine, plan = planned()
+    # What a locked profile refuses is what this is for.
+    profile, site = replace(plan.profile, locked=False), plan.site
+    plan = resolve(profile, site, machine, locks.read(site.locks))
+    lines, against = pins.made(plan)
+    more, also_against = pins.checked(plan)
+    served = {service.name for service in plan.services}
+    against += also_against
+    against += [each for each in plan.refusals if each.service and each.service not in served]
+    for line in lines + more if against else ():
+        logger.info(f"{this.print_prefix}{line}")
+    if against:
+        _stop(this, against)
+    return lines + more
+
+
+def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
+    for refusal in refusals:
+        logger.error(f"{this.print_prefix}refused: {refusal}")
+    transport.stop(this)
+
+
+def _resolved() -> tuple[Machine, HostPlan]:
+    profile, site = _wanted()
+    tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
+    this = state.inventory.get_host(host.name)
+    machine = _machine(this, site)
+    if this in state.failed_hosts:
+        transport.stop(this)
+    if machine is None:
+        raise Refusal(
+            "There is no python3 on this machine that our programs run on",
+            "Where it is missing, deploys/full.py and deploys.stages.base.install install it first;"
+            " where there is one that does not work, put it right",
+        )
+    return machine, _plan(this, profile, site, machine)
+
+
+def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
+    others = neighbours(this, site, _machine)
+    return resolve(profile, site, machine, locks.read(site.locks), others)
+
+
+def _machine(of: Host, site: Site) -> Machine | None:
+    """A machine of this run as it is; read once, whoever asks first."""
+    with transport.turn(f"look at {of.name}"):
+        if _machines.get(of) is None:
+            transport.tune(of)
+            _machines[of] = of.get_fact(Hardware, data_root=site.data_root)
+    return _machines[of]
+
+
+def _check_root(user: str) -> None:
+    if user != "root":
+        raise Refusal(
+            f"This run is user {user} on the machine, and only root can change it",
+            "Add --sudo, and --same-sudo-password where sudo asks for one",
+        )
+
+
+def _wanted() -> tuple[HostProfile, Site]:
+    profile, site = host.data.get("profile"), host.data.get("site")
+    if not isinstance(profile, HostProfile) or not isinstance(site, Site):
+        missing = "site" if isinstance(profile, HostProfile) else "profile"
+        raise Refusal(
+            f"This host has no {missing}",
+            f"Name its host class: {missing} is set in inventories/group_data, in the file called"
+            " like the inventory or like a group in it",
+        )
+    return profile, site

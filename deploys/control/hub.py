@@ -1,0 +1,235 @@
+"""What the hubs have of a model: pinned on first sight, and compared with the pins ever after.
+
+All hubs that have the model are asked at once. Those that list the same files with the same digests
+are pinned together, each at its own commit, and any of them will do later. They are asked by a
+program here (hub_clients.py), or by a machine if none of them can be reached from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deploys.planning.inputs.locks import Place, WeightsLock
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Hub
+from deploys.planning.models.model import Model
+from deploys.planning.plan import Source
+from deploys.planning.weights.listing import Listed, difference, files_of
+
+# Seconds for one listing, retries of the client included.
+_PATIENCE = 180
+# Bytes up to which a file without a listed sha256 is fetched and hashed while pinning.
+_SMALL = 32 << 20
+# Kept off: progress bars, telemetry, and the look for newer versions.
+_ENVIRONMENT = {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+Tokens = Mapping[Hub, str]
+Request = dict[str, Any]
+Answer = dict[str, Any]
+Ask = Callable[[Sequence[Request]], Sequence[Answer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """A lock entry, and what the operator should know about how it came about."""
+
+    lock: WeightsLock
+    notes: tuple[str, ...]
+
+
+def pin(
+    model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None = None
+) -> Pinned:
+    """The files of `model` at a fixed revision, from every hub that has the same ones.
+
+    + machine: asks from a machine, for when no hub can be reached from here
+    """
+    lock: WeightsLock | None = None
+    problems: list[str] = []
+    ways_out: list[str] = []
+    for source, answer in _answers(model, sources, tokens, machine):
+        try:
+            files = files_of(model, _listing(source, answer, tokens))
+        except Refusal as refusal:
+            problems.append(f"{_name(source)}: {refusal.reason}")
+            ways_out.append(refusal.way_out)
+            continue
+        place = Place(
+            hub=source.kind, repository=source.repository, revision=str(answer["revision"])
+        )
+        if lock is None:
+            lock = WeightsLock(
+                hub=place.hub,
+                repository=place.repository,
+                revision=place.revision,
+                files=files,
+            )
+        elif apart := difference(lock.files, files):
+            problems.append(f"{_name(source)} is left out: {apart}")
+        else:
+            lock = replace(lock, also=(*lock.also, place))
+    if lock is None:
+        raise Refusal(
+            f"No hub lists {model.key}: " + "; ".join(problems), ", or: ".join(_unique(ways_out))
+        )
+    return Pinned(lock=lock, notes=(*problems, *_moving(lock.places)))
+
+
+def check(
+    model: Model,
+    lock: WeightsLock,
+    sources: Sequence[Source],
+    tokens: Tokens,
+    machine: Ask | None = None,
+) -> Pinned:
+    """The lock as it is, proven by a hub, and with the hubs that came to have the same files.
+
+    A hub that lists other content for the revision that is pinned is a Refusal with both digests.
+    """
+    seen, problems = [], []
+    found = {place.hub: place for place in lock.places}
+    for source, answer in _answers(model, sources, tokens, machine):
+        pinned = found.get(source.kind)
+        at = Place(hub=source.kind, repository=source.repository, revision=source.revision)
+        try:
+            apart = difference(lock.files, _listing(source, answer, tokens))
+        except Refusal as refusal:
+            problems.append(f"{_name(source)}: {refusal.reason}")
+            continue
+        if apart and pinned == at:
+            raise Refusal(
+                f"{_name(source)} no longer has what is pinned of {model.key} at"
+                f" {source.revision}: {apart}",
+                "Do not fetch from there; if the change is meant, remove the entry from"
+                " weights.yaml and pin the model again",
+            )
+        if apart:
+            problems.append(f"{_name(source)} is left out: {apart}")
+            continue
+        seen.append(source.kind)
+        if pinned is None or pinned.repository != source.repository:
+            found[source.kind] = replace(at, revision=str(answer["revision"]))
+    if not seen:
+        raise Refusal(
+            f"No hub could be asked whether the pins of {model.key} still hold: "
+            + "; ".join(problems),
+            "Check the way to the hubs, then run this again",
+        )
+    also = tuple(place for hub, place in found.items() if hub != lock.hub)
+    return Pinned(lock=replace(lock, also=also), notes=(*problems, *_moving(lock.places)))
+
+
+def _answers(
+    model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None
+) -> Iterator[tuple[Source, Answer]]:
+    requests = [
+        {
+            "kind": source.kind,
+            "endpoint": source.endpoint,
+            "repository": source.repository,
+            "revision": source.revision,
+            "patterns": model.files,
+            "token": tokens.get(source.kind, ""),
+            "small": _SMALL,
+        }
+        for source in sources
+    ]
+    answers = _ask_here(requests)
+    if machine and all("problem" in answer and not answer["status"] for answer in answers):
+        answers = machine(requests) or answers
+    return zip(sources, answers, strict=True)
+
+
+def _ask_here(requests: Sequence[Request]) -> Sequence[Answer]:
+    environment = {**os.environ, **_ENVIRONMENT}
+    # modelscope and modelscope-hub read it differently, and one of them fails on what the other
+    # wants.
+    environment.pop("MODELSCOPE_LOG_LEVEL", None)
+    running = [_started(request, environment) for request in requests]
+    return [_result(program) for program in running]
+
+
+def _started(request: Request, environment: dict[str, str]) -> subprocess.Popen[str]:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "deploys.control.hub_clients"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert program.stdin is not None
+    # Told at once, and not only when its turn to be heard comes.
+    with contextlib.suppress(BrokenPipeError):
+        program.stdin.write(json.dumps(request))
+        program.stdin.close()
+    program.stdin = None
+    return program
+
+
+def _result(program: subprocess.Popen[str]) -> Answer:
+    try:
+        output, errors = program.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.communicate()
+        return {"problem": f"no listing within {_PATIENCE} seconds", "status": 0}
+    if program.returncode:
+        lines = [line for line in errors.splitlines() if line.strip()]
+        problem = lines[-1] if lines else f"exit code {program.returncode}"
+        return {"problem": problem, "status": 0}
+    answer: Answer = json.loads(output.splitlines()[-1])
+    return answer
+
+
+def _listing(source: Source, answer: Answer, tokens: Tokens) -> list[Listed]:
+    """The files of an answer; a Refusal where there is none, with what would help."""
+    if "problem" not in answer:
+        return [
+            Listed(path=file["path"], size=int(file["size"]), sha256=file["sha256"] or "")
+            for file in answer["files"]
+        ]
+    problem, hub = answer["problem"], source.kind
+    if answer["status"] in (401, 403) and hub in tokens:
+        raise Refusal(
+            f"it does not accept the token ({problem})",
+            f"Accept the licence of {source.repository} on its page, or write another token into"
+            f" the file that tokens of the site names for {hub}",
+        )
+    if answer["status"] in (401, 403):
+        raise Refusal(
+            f"it wants a token, or has no such repository ({problem})",
+            f"Write a token into a file and name it in the site: tokens={{{hub!r}: Path(...)}}",
+        )
+    if answer["status"] == 404:
+        raise Refusal(f"no such repository or revision ({problem})", "Correct the model's entry")
+    raise Refusal(problem, "Check the way to the hub, then run this again")
+
+
+def _moving(places: Sequence[Place]) -> Iterator[str]:
+    for place in places:
+        if not re.fullmatch(r"[0-9a-f]{40}", place.revision):
+            yield (
+                f"{place.hub} does not say which commit {place.revision} of {place.repository} is:"
+                " its files are pinned, and a change there will be refused"
+            )
+
+
+def _name(source: Source) -> str:
+    return f"{source.kind}:{source.repository} ({source.endpoint})"
+
+
+def _unique(texts: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

@@ -1,0 +1,129 @@
+"""A repository's listing through its hub's own client: `python -m deploys.control.hub_clients`.
+
+A program of its own, because importing a client costs a quarter of a second, both configure logging
+for the whole process, and a listing that hangs must not hold up the other machines. Takes a request
+as JSON on standard input, so that a token is in no command line, and prints an answer as JSON:
+
+    {"kind", "endpoint", "repository", "revision", "patterns", "token", "small"}
+    {"revision", "files": [{"path", "size", "sha256"}]} or {"problem", "status"}
+
+`revision` becomes a commit where the hub can say it. Hugging Face answers that itself. ModelScope's
+interface for branches and tags has names and dates only; but its repositories are git repositories,
+and what `git ls-remote` would ask for is one request. Its listings and files take a commit.
+
+Files that match the patterns and are listed without a sha256 are fetched and hashed, up to `small`
+bytes each. Hugging Face lists git's own digest of them, which is checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import hashlib
+import json
+import re
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Answer = dict[str, Any]
+# Downloads one file of the repository at the commit into a folder.
+Download = Callable[[str, str], "str | Path"]
+
+
+def answer(request: dict[str, Any]) -> Answer:
+    """What the hub lists, or why it does not; `status` is that of HTTP, 0 without an answer."""
+    try:
+        return {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]](request)
+    except Exception as error:  # Each client has a dozen kinds of its own, and all mean no listing.
+        response = getattr(error, "response", None)
+        status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        text = lines[0] if lines else type(error).__name__
+        return {"problem": text.replace(request["token"] or "\0", "***"), "status": status or 0}
+
+
+def _modelscope(request: dict[str, Any]) -> Answer:
+    from modelscope_hub import HubApi
+
+    # An empty token is "no token"; None would read the one that this user is logged in with.
+    api = HubApi(endpoint=request["endpoint"], token=request["token"] or "")
+    repository, revision = request["repository"], request["revision"]
+    revision = _commit(request) or revision
+    found = api.list_repo_files(repository, "model", revision=revision, recursive=True)
+    files = [
+        {"path": file.path, "size": file.size, "sha256": file.sha256 or ""}
+        for file in found
+        if file.type == "blob"
+    ]
+
+    def download(path: str, folder: str) -> Path:
+        return api.download_file(repository, "model", path, revision=revision, local_dir=folder)
+
+    return {"revision": revision, "files": _hashed(request, files, {}, download)}
+
+
+def _huggingface(request: dict[str, Any]) -> Answer:
+    from huggingface_hub import HfApi, RepoFile
+
+    # False is "no token"; None would take the one that this user is logged in with.
+    api = HfApi(endpoint=request["endpoint"], token=request["token"] or False)
+    repository = request["repository"]
+    commit = api.model_info(repository, revision=request["revision"], timeout=30).sha
+    found = list(api.list_repo_tree(repository, revision=commit, recursive=True))
+    blobs = [file for file in found if isinstance(file, RepoFile)]
+    files = [
+        {"path": file.path, "size": file.size, "sha256": file.lfs.sha256 if file.lfs else ""}
+        for file in blobs
+    ]
+
+    def download(path: str, folder: str) -> str:
+        return api.hf_hub_download(repository, path, revision=commit, local_dir=folder)
+
+    oids = {file.path: file.blob_id for file in blobs if not file.lfs}
+    return {"revision": commit, "files": _hashed(request, files, oids, download)}
+
+
+def _commit(request: dict[str, Any]) -> str | None:
+    """The commit of a branch or tag of a repository on ModelScope; None where it is not told."""
+    if re.fullmatch(r"[0-9a-f]{40}", request["revision"]):
+        return str(request["revision"])
+    address = f"{request['endpoint']}/models/{request['repository']}.git/info/refs"
+    question = urllib.request.Request(f"{address}?service=git-upload-pack")
+    if request["token"]:
+        pair = base64.b64encode(f"oauth2:{request['token']}".encode()).decode()
+        question.add_unredirected_header("Authorization", f"Basic {pair}")
+    try:
+        with urllib.request.urlopen(question, timeout=20) as reply:
+            references = reply.read(1 << 20)
+    except OSError:
+        return None
+    name = re.escape(request["revision"].encode())
+    found = re.search(rb"([0-9a-f]{40}) refs/(?:heads|tags)/" + name + rb"[\n\0]", references)
+    return found[1].decode() if found else None
+
+
+def _hashed(
+    request: dict[str, Any], files: list[dict[str, Any]], oids: dict[str, str], download: Download
+) -> list[dict[str, Any]]:
+    for file in files:
+        path = file["path"]
+        wanted = any(fnmatch.fnmatchcase(path, pattern) for pattern in request["patterns"])
+        # A path that leads out of the folder is refused by who reads this; it is not fetched.
+        unsafe = path.startswith("/") or ".." in path.split("/") or "\\" in path
+        if file["sha256"] or not wanted or unsafe or file["size"] > request["small"]:
+            continue
+        with tempfile.TemporaryDirectory(prefix="modelrack-") as folder:
+            content = Path(download(path, folder)).read_bytes()
+        named = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        if len(content) != file["size"] or oids.get(path, named) != named:
+            raise ValueError(f"the hub sends other content of {path} than it lists")
+        file["sha256"] = hashlib.sha256(content).hexdigest()
+    return files
+
+
+if __name__ == "__main__":
+    print(json.dumps(answer(json.load(sys.stdin))))

@@ -1,0 +1,75 @@
+"""The pins, read from and written to files on the operator's computer."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploys.planning.inputs.locks import ArtifactLock, EnvironmentLock, Locks, WeightsLock
+from deploys.planning.inputs.refusal import Refusal
+
+# These come with the source. A site whose mirrors sign or pack things anew pins those in its own.
+_ARTIFACTS = Path(__file__).resolve().parents[1] / "locks" / "artifacts.yaml"
+_ENGINES = _ARTIFACTS.parent / "engines"
+_PIN = re.compile(r"^([a-z0-9-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
+_HEADER = (
+    "# Written by deploys/lock.py and by the first run that needed an entry; keep it in git.\n"
+)
+
+
+def read(folder: Path) -> Locks:
+    """Everything that is pinned: weights from `folder`, artifacts from there and from ours."""
+    weights = _load(folder / "weights.yaml")
+    artifacts = {**_load(_ARTIFACTS), **_load(folder / "artifacts.yaml")}
+    try:
+        return Locks(
+            artifacts={name: ArtifactLock(**entry) for name, entry in artifacts.items()},
+            environments=_environments(),
+            weights={name: WeightsLock.from_json(entry) for name, entry in weights.items()},
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Refusal(
+            f"The pins in {folder} cannot be read: {error}", "Restore the file from git"
+        ) from error
+
+
+def requirements(name: str) -> str:
+    """The text of an engine's lock; a whole path is taken as such."""
+    return (_ENGINES / f"{name}.txt").read_text()
+
+
+def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
+    """Add weights to those pinned in `folder`, sorted, so that a change is a readable diff."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "weights.yaml"
+    entries = {**_load(path), **{name: lock.to_json() for name, lock in weights.items()}}
+    arriving = path.with_suffix(".arriving")
+    text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=120)
+    arriving.write_text(_HEADER + text)
+    arriving.replace(path)
+
+
+@cache
+def _environments() -> dict[str, EnvironmentLock]:
+    found = {}
+    for path in sorted(_ENGINES.glob("*.txt")):
+        text = path.read_text()
+        found[path.stem] = EnvironmentLock(
+            digest=hashlib.sha256(text.encode()).hexdigest()[:12],
+            versions=dict(_PIN.findall(text)),
+        )
+    return found
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise Refusal(f"{path} is not YAML: {error}", "Restore the file from git") from error

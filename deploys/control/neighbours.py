@@ -1,0 +1,63 @@
+"""The other machines of the inventory, as far as they share weights with the one at hand."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from pyinfra import state
+from pyinfra.api import Host
+
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
+from deploys.planning.weights.peers import Neighbour
+from deploys.planning.weights.weights import model_of
+
+
+def neighbours(
+    this: Host, site: Site, machine_of: Callable[[Host, Site], Machine | None]
+) -> tuple[Neighbour, ...]:
+    """All others with the same site's network, those that this run leaves out (--limit), too.
+
+    + machine_of: reads what a machine of this run is
+    """
+    if site.peers is None:
+        return ()
+    found = []
+    for other in state.inventory:
+        theirs, profile = other.data.get("site"), other.data.get("profile")
+        if other is this or not isinstance(theirs, Site) or not isinstance(profile, HostProfile):
+            continue
+        if (theirs.peers, theirs.peer_port) != (site.peers, site.peer_port):
+            continue
+        models = set()
+        for service in profile.services:
+            # A model that nobody knows is refused by that machine's own plan.
+            with suppress(Refusal):
+                models.add(model_of(service).key)
+        if models:
+            found.append(
+                Neighbour(
+                    name=other.name,
+                    addresses=_addresses(other, theirs, machine_of),
+                    models=frozenset(models),
+                )
+            )
+    return tuple(found)
+
+
+def _addresses(
+    other: Host, site: Site, machine_of: Callable[[Host, Site], Machine | None]
+) -> tuple[str, ...]:
+    if given := other.data.get("peer_address"):
+        return (str(given),)
+    if other in state.active_hosts and (machine := machine_of(other, site)):
+        return machine.addresses
+    # It is not asked, because this run is not for it, or cannot answer yet; its name may be enough.
+    name = other.data.get("ssh_hostname") or other.name
+    with suppress(OSError, UnicodeError):
+        return tuple(dict.fromkeys(str(each[4][0]) for each in socket.getaddrinfo(name, None)))
+    return ()

@@ -1,0 +1,125 @@
+"""The models of a plan, pinned on first sight and compared with their pins when asked to.
+
+Machines of one class want the same models: each is listed once a run, whatever their number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pyinfra import host, logger
+from pyinfra.api import FactBase, StringCommand
+
+from deploys.connection import programs, transport
+from deploys.control import hub, locks, tokens
+from deploys.control.hub import Answer, Pinned, Request
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.model import Model
+from deploys.planning.plan import HostPlan, Weights
+from deploys.planning.quantity import size
+from deploys.planning.weights.weights import model_of
+
+
+class Listings(FactBase[list[Answer]]):
+    """
+    Returns the answers of hubs to requests, asked by the machine.
+
+    The requests are sent on standard input, as JSON.
+    """
+
+    default = list
+
+    def command(self) -> StringCommand:
+        return programs.inline("listing")
+
+    def process(self, output: list[str]) -> list[Answer]:
+        answers: list[Answer] = json.loads(output[-1])
+        return answers
+
+
+_known: dict[tuple[Path, str], str | Refusal] = {}
+
+
+def made(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
+    """A line for each model that was not pinned and is now, and what kept others from it."""
+
+    def pin(weights: Weights) -> Pinned:
+        model = _models(plan)[weights.model]
+        return hub.pin(model, weights.sources, tokens.of(plan.site), _ask_machine)
+
+    return _each(plan, [each for each in plan.weights if not each.locked], pin, "pinned")
+
+
+def checked(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
+    """A line for each model that was pinned before and is unchanged, and what speaks against it."""
+    pinned = locks.read(plan.site.locks).weights
+
+    def check(weights: Weights) -> Pinned:
+        model, lock = _models(plan)[weights.model], pinned[weights.model]
+        return hub.check(model, lock, weights.sources, tokens.of(plan.site), _ask_machine)
+
+    return _each(plan, [each for each in plan.weights if each.locked], check, "unchanged")
+
+
+def _each(
+    plan: HostPlan, wanted: list[Weights], ask: Callable[[Weights], Pinned], done: str
+) -> tuple[list[str], list[Refusal]]:
+    lines: list[str] = []
+    against: list[Refusal] = []
+    for weights in wanted:
+        with transport.turn(f"pin {weights.model}"):
+            key = plan.site.locks, weights.model
+            if key not in _known:
+                _known[key] = _asked(plan, weights, ask, done)
+            found = _known[key]
+        if isinstance(found, Refusal):
+            against.append(found)
+        else:
+            lines.append(found)
+    return lines, against
+
+
+def _asked(
+    plan: HostPlan, weights: Weights, ask: Callable[[Weights], Pinned], done: str
+) -> str | Refusal:
+    try:
+        pinned = ask(weights)
+    except Refusal as refusal:
+        return refusal
+    lock = pinned.lock
+    if locks.read(plan.site.locks).weights.get(weights.model) != lock:
+        locks.write(plan.site.locks, {weights.model: lock})
+    for note in pinned.notes:
+        logger.warning(f"{host.print_prefix}{weights.model}: {note}")
+    places = " and ".join(
+        f"{place.hub}:{place.repository} at {place.revision}" for place in lock.places
+    )
+    return f"{weights.model} is {done}: {len(lock.files)} files, {size(lock.size)}, {places}"
+
+
+def _models(plan: HostPlan) -> dict[str, Model]:
+    return {model.key: model for model in map(model_of, plan.profile.services)}
+
+
+def _ask_machine(requests: Sequence[Request]) -> Sequence[Answer]:
+    logger.info(f"{host.print_prefix}no hub can be reached from here, so this machine asks them")
+    answers: list[Answer] = host.get_fact(Listings, _stdin=_Unseen(json.dumps(requests)))
+    return answers
+
+
+class _Unseen:
+    """Standard input with a token in it: pyinfra prints arguments under --debug, this by its type.
+
+    It wants an iterable, and then asks for lines.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readlines())
+
+    def readlines(self) -> list[str]:
+        return [self._text]

@@ -1,0 +1,1 @@
+"""Operations on the units of model servers."""

@@ -1,0 +1,201 @@
+"""A service that was started: it answers as it should, is as fast as it should, or says why not."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pyinfra import logger
+from pyinfra.api import Host, QuoteString, State, StringCommand
+
+from deploys.connection import programs, transport
+from deploys.facts import services as facts
+from deploys.planning.engines import failures
+
+if TYPE_CHECKING:
+    from deploys.operations.services.service import Unit
+
+# Seconds between two looks at a service that is starting, and between two lines about it.
+_LOOK_EVERY = 0.5
+_SAY_EVERY = 10.0
+# Below this share of its floor a service does not run as planned, whatever the reason.
+_BROKEN = 1 / 3
+# Lines of its journal that are searched for what is known, and shown where nothing is.
+_SEARCHED, _SHOWN = 400, 20
+# Seconds that a command may be under way to the machine, longer than the one that restarted it.
+_UNDER_WAY = 1.0
+
+
+def questions(units: Sequence[Unit], *, chat: bool) -> str:
+    """What remote/services.py is asked about these units."""
+    return json.dumps(
+        [
+            {
+                "unit": unit.name,
+                "url": unit.url,
+                "model": unit.model,
+                "context": unit.context,
+                "files": [*(file.path for file in unit.files), *unit.weights],
+                "measured": unit.measured,
+                "chat": chat,
+            }
+            for unit in units
+        ]
+    )
+
+
+def is_measured(unit: Unit, state: facts.Unit) -> bool:
+    """Whether it was measured as it runs now, and was fast enough then; or need not be."""
+    if unit.measured is None:
+        return True
+    figures = state.measured.get(unit.measured, {})
+    return figures.get("digest") == unit.digest and not _is_broken(unit, figures)
+
+
+def wait_until_it_answers(
+    state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None
+) -> bool:
+    """The right model answers a question, and the process stays the same for a while.
+
+    + restarted: when this run began to, by time.monotonic(); None if it runs since before
+    """
+
+    def give_up(reason: str) -> bool:
+        return _give_up(host, arguments, unit, restarted, reason)
+
+    started = said = time.monotonic()
+    first: facts.Unit | None = None
+    # What it has outlived before this run is no failure of it.
+    before = 0 if restarted is not None else None
+    answering_since = wrong_since = started
+    while True:
+        now = time.monotonic()
+        found = look(host, arguments, unit)
+        if found is not None and before is None:
+            before = int(found.restarts or 0)
+        if found is None or not found.wrong:
+            wrong_since = now
+        if found is not None and found.active == "active" and found.answer == "ok":
+            if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
+                first, answering_since = found, now
+            elif now - answering_since >= unit.stable:
+                as_whom = f" as {unit.model}" if unit.model else ""
+                logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
+                return True
+        elif found is not None and found.active in ("failed", "inactive"):
+            return give_up(f"{unit.name} stopped: it is {found.active}")
+        elif now - wrong_since >= unit.stable and found is not None:
+            return give_up(f"{unit.name} is not right: {found.answer}")
+        elif now - started > unit.patience:
+            why = found.answer if found else "its state cannot be read"
+            return give_up(f"{unit.name} does not answer: {why}")
+        elif found is not None and int(found.restarts or 0) - (before or 0) >= 3:
+            return give_up(f"{unit.name} keeps stopping")
+        if now - said >= _SAY_EVERY:
+            said = now
+            logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
+        transport.pause(_LOOK_EVERY)
+
+
+def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None) -> bool:
+    """One request alone gets the tokens per second that are planned; what it got is kept.
+
+    + restarted: as above
+    """
+    wanted = {
+        "url": unit.url,
+        "model": unit.model,
+        "context": unit.context,
+        "floor": unit.floor,
+        "digest": unit.digest,
+        "file": unit.measured,
+    }
+    ok, output = _ask(host, arguments, "measure", json.dumps(wanted))
+    if not ok:
+        problem = f"{unit.name} cannot be measured: {output.stderr.strip()}"
+        return _give_up(host, arguments, unit, restarted, problem)
+    figures = json.loads(output.stdout_lines[-1])
+    speed = f"{figures['tokens_per_second']:,g} tokens per second"
+    if unit.floor is None or figures["tokens_per_second"] >= unit.floor:
+        first = f"{figures['first_token_ms']:,.0f} ms to the first token"
+        logger.info(f"{host.print_prefix}{unit.name}: {first}, then {speed}")
+        return True
+    slow = f"{unit.name} is slow: one request alone gets {speed}, and {unit.floor:g} are planned"
+    if not _is_broken(unit, figures):
+        logger.warning(f"{host.print_prefix}{slow}. {_LOOK_AT}")
+        return True
+    known = _known(unit, _journal(host, arguments, unit, restarted))
+    logger.error(
+        f"{host.print_prefix}{slow}, so it does not run as planned."
+        f" {known.says if known else _LOOK_AT}. Where it has put the model: journalctl -u"
+        f" {unit.name}. If this is what the machine can do, set floor of the service to it"
+    )
+    return False
+
+
+_LOOK_AT = "Look whether something else uses the machine's GPUs or cores (nvidia-smi, top)"
+
+
+def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
+    return float(figures["tokens_per_second"]) < (unit.floor or 0) * _BROKEN
+
+
+def look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
+    """How it stands now, and whether it answers; None where the machine does not say."""
+    ok, output = _ask(host, arguments, "services", questions([unit], chat=True))
+    if not ok or not output.stdout_lines:
+        return None
+    return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])
+
+
+def _ask(host: Host, arguments: Any, program: str, question: str) -> tuple[bool, Any]:
+    words = ("printf", "%s", QuoteString(question), "|", programs.inline(program))
+    return transport.run(host, arguments, *words)
+
+
+def _give_up(host: Host, arguments: Any, unit: Unit, restarted: float | None, reason: str) -> bool:
+    """Say what is known of such a failure, else show the end of the journal."""
+    lines = _journal(host, arguments, unit, restarted)
+    known = _known(unit, [*lines, reason])
+    for line in [known.line] if known else lines[-_SHOWN:]:
+        if line != reason:
+            logger.error(f"{host.print_prefix}  {line}")
+    logger.error(
+        f"{host.print_prefix}{reason}. {f'{known.says}. ' if known else ''}"
+        f"Its journal: journalctl -u {unit.name}"
+    )
+    return False
+
+
+def _known(unit: Unit, lines: Sequence[str]) -> failures.Explained | None:
+    if unit.engine is None:
+        return None
+    return failures.explain(unit.engine, lines, port=urlsplit(unit.url).port)
+
+
+def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) -> list[str]:
+    """What it said since this run restarted it; what was said before may be long put right.
+
+    systemd may have started it several times since; the time that it gives is that of the latest
+    try, which may have said nothing yet.
+    """
+    name = QuoteString(unit.name)
+    if restarted is None:
+        start = "systemctl show --timestamp=utc --value --property=InactiveExitTimestamp"
+        since = StringCommand('"$(', start, name, ')"')
+    else:
+        since = StringCommand(f"-{time.monotonic() - restarted + _UNDER_WAY:.1f}s")
+    _, output = transport.run(
+        host,
+        arguments,
+        StringCommand(
+            # All that it has written is there to be read, however busy the machine is.
+            *("journalctl", "--sync", ";"),
+            *("journalctl", "--no-pager", "--output=cat", f"--lines={_SEARCHED}"),
+            *("--since", since, "--unit", name),
+        ),
+    )
+    return list(output.stdout_lines)

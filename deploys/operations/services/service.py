@@ -1,0 +1,287 @@
+"""Servers as systemd units: written, verified, started, seen to be healthy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.connection import transport
+from deploys.connection.transport import HostCommand
+from deploys.facts import services as facts
+from deploys.facts.files import Entries
+from deploys.operations import files
+from deploys.operations.files import File
+from deploys.operations.services import health, versions
+from deploys.operations.services.versions import Version
+from deploys.planning.engines.software import Software
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import render
+
+WANTS = "/etc/systemd/system/multi-user.target.wants"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One service of a machine; several may be served by one unit of systemd.
+
+    + name: of the unit, with its instance
+    + files: unit file and configuration; the same File may belong to several services
+    + digest: of all that a running process must have been started with; it finds it in its
+      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
+      then only the age of its files counts
+    + url, model: where it answers, and which model must; None for a server without models
+    + weights: files that it has loaded; one that was fetched again since is not what it serves
+    + engine: who serves the model, so whose words the journal is in
+    + context: tokens that one request must be able to use
+    + measured: file on the machine that keeps how fast it is
+    + floor: tokens per second that one request alone must get; None for no opinion
+    + stable: seconds it has to stay up
+    + patience: seconds it may take to load the model
+
+    A new field needs a default: machines have notes of older units, to go back to them.
+    """
+
+    name: str
+    files: tuple[File, ...]
+    digest: str | None
+    url: str
+    model: str | None
+    weights: tuple[str, ...] = ()
+    engine: str | None = None
+    context: int | None = None
+    measured: str | None = None
+    floor: float | None = None
+    stable: float = 3.0
+    patience: float = 1800.0
+
+    @classmethod
+    def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
+        """The unit of a service of the plan."""
+        rendered, digest = render.service(plan, planned)
+        return cls(
+            name=planned.unit,
+            engine=planned.engine,
+            files=tuple(map(File.of, rendered)),
+            digest=digest,
+            url=planned.url,
+            model=planned.served,
+            weights=planned.weights.paths,
+            patience=planned.patience,
+            context=planned.context,
+            measured=planned.measured,
+            floor=planned.floor,
+        )
+
+    @classmethod
+    def noted(cls, note: dict[str, Any]) -> Unit:
+        """The unit that a machine has noted; its files are there."""
+        known = {field.name for field in fields(cls)} & {*note}
+        values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
+        return cls(files=(), **values)
+
+    def to_note(self) -> dict[str, Any]:
+        """All that it takes to ask it again."""
+        return {name: value for name, value in vars(self).items() if name != "files"}
+
+
+@operation()
+def running(
+    units: Sequence[Unit],
+    software: Software | None = None,
+    deployed: dict[str, Any] | None = None,
+    systemd: bool = True,
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have services configured, enabled, running with that configuration, and answering.
+
+    + units: what should run; of an engine, all its services
+    + software: what is installed of the engine that they are of; `current` points to it afterwards
+    + deployed: the engine's part of state.json
+    + systemd: False in a tree that is being made into an image, where nothing is started
+
+    Whether a restart is due is read from the running process, not remembered from this run: a run
+    that was killed between writing a file and the restart is put right by the next one.
+
+    An engine that does not answer is taken back: what served before serves again, and the host
+    fails.
+    """
+    described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
+    notes = [unit.to_note() for unit in units]
+    version = None
+    if software:
+        version = Version(
+            software=software, files=described, services=notes, deployed=deployed or {}
+        )
+    missing = files.differing([*version.entries, version.note] if version else described)
+    unproven = version if version and version.note in missing else None
+    switched = version if version and version.link in missing else None
+    missing = [entry for entry in missing if not version or entry != version.note]
+    if not systemd:
+        yield from _in_an_image(units, missing)
+        return
+    found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
+    changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
+    wrong = {unit.name for unit in units if not _as_wanted(unit, found.get(unit.name))}
+    todo = [unit for unit in units if unit.name in changed | wrong]
+    if not todo and not unproven:
+        host.noop("all services run and answer")
+        return
+    if switched:
+        yield HostCommand(_smoke_or_go_back, switched)
+    if missing:
+        yield from _configure(missing)
+    reload = any(state.reload == "yes" for state in found.values())
+    if reload or any(_is_unit_file(file.path) for file in missing):
+        yield StringCommand("systemctl", "daemon-reload")
+    restarted: dict[str, float] = {}
+    for unit in {unit.name: unit for unit in todo}.values():
+        state = found.get(unit.name)
+        if state is None or state.enabled != "enabled":
+            yield StringCommand("systemctl", "enable", "--quiet", QuoteString(unit.name))
+        if state is None or _needs_a_start(unit, state) or unit.name in changed:
+            restarted[unit.name] = time.monotonic()
+            yield _restart(unit)
+    for unit in todo:
+        yield _checked(health.wait_until_it_answers, unit, restarted.get(unit.name), version)
+    # When all are up: what loads a model takes the machine's time from its neighbours.
+    for unit in todo:
+        measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
+        if unit.measured and not measured:
+            yield _checked(health.measure, unit, restarted.get(unit.name), version)
+    if unproven:
+        yield versions.proven(unproven)
+
+
+def _restart(unit: Unit) -> StringCommand:
+    name = QuoteString(unit.name)
+    return StringCommand(
+        *("systemctl", "reset-failed", name, "2>/dev/null", ";"),
+        # Whether it came up is seen by looking: if not, what served before can serve again.
+        *("systemctl", "restart", name, "||", "true"),
+    )
+
+
+def _in_an_image(
+    units: Sequence[Unit], missing: list[files.Entry]
+) -> Generator[PyinfraCommand, None, None]:
+    """Configured and enabled; the first boot starts them."""
+    wanted = {f"{WANTS}/{unit.name}": unit.name for unit in units}
+    enabled = host.get_fact(Entries, paths=tuple(wanted))
+    if missing:
+        yield from _configure(missing)
+    disabled = [name for path, name in wanted.items() if path not in enabled]
+    if disabled:
+        yield StringCommand("systemctl", "enable", "--quiet", *map(QuoteString, disabled))
+    if not missing and not disabled:
+        host.noop("all services are configured")
+
+
+def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, None]:
+    yield files.write(missing, [entry.path for entry in missing if _is_unit_file(entry.path)])
+
+
+def _is_unit_file(path: str) -> bool:
+    return path.startswith("/etc/systemd/system/")
+
+
+def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
+    return (
+        state is not None
+        and state.active == "active"
+        and state.enabled == "enabled"
+        and state.reload == "no"
+        and not _needs_a_start(unit, state)
+        and state.answer == "ok"
+        and health.is_measured(unit, state)
+    )
+
+
+def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
+    other = unit.digest is not None and state.digest != unit.digest
+    return state.active != "active" or other or state.stale
+
+
+_Check = Callable[[State, Host, Any, Unit, float | None], bool]
+
+
+def _checked(
+    check: _Check, unit: Unit, restarted: float | None, version: Version | None
+) -> HostCommand:
+    if version:
+        return HostCommand(_or_go_back, check, unit, restarted, version)
+    return HostCommand(check, unit, restarted)
+
+
+def _smoke_or_go_back(state: State, host: Host, arguments: Any, version: Version) -> bool:
+    """Whether a version runs at all. If not, a service that was to leave the plan serves again."""
+    if versions.smoke(state, host, arguments, version):
+        return True
+    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    if before:
+        logger.error(f"{host.print_prefix}{before}.")
+    return False
+
+
+def _or_go_back(
+    state: State,
+    host: Host,
+    arguments: Any,
+    check: _Check,
+    unit: Unit,
+    restarted: float | None,
+    version: Version,
+) -> bool:
+    """A check of one service; where it fails, what served before is put back, and the run fails."""
+    if check(state, host, arguments, unit, restarted):
+        return True
+    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    if before:
+        logger.error(
+            f"{host.print_prefix}{unit.name} does not serve as planned with {version}; {before}."
+            f" More with: journalctl -u {unit.name}"
+        )
+    return False
+
+
+def bring_back(
+    state: State,
+    host: Host,
+    arguments: Any,
+    engine: str,
+    note: versions.Note,
+    failed: Version | versions.Note,
+) -> tuple[bool, str]:
+    """Have what a note says serve again; whether it does, and half a sentence that says so.
+
+    + failed: what is taken back; where there is nothing else, there is nothing to say
+    """
+    restored, problem = versions.restored(host, arguments, engine, note, failed)
+    if restored is None:
+        return False, problem
+    transport.run(host, arguments, "systemctl", "daemon-reload")
+    for name in map(QuoteString, restored["stop"]):
+        transport.run(host, arguments, "systemctl", "disable", "--quiet", "--now", name)
+    units = [Unit.noted(each) for each in restored["services"]]
+    restarted: dict[str, float] = {}
+    for unit in units:
+        found = health.look(host, arguments, unit)
+        if found is None or found.enabled != "enabled" or _needs_a_start(unit, found):
+            name = QuoteString(unit.name)
+            transport.run(host, arguments, "systemctl", "enable", "--quiet", name)
+            restarted[unit.name] = time.monotonic()
+            transport.run(host, arguments, _restart(unit))
+    version = f"{engine} {restored['version']}"
+    if not all(
+        health.wait_until_it_answers(state, host, arguments, unit, restarted.get(unit.name))
+        for unit in units
+    ):
+        return False, f"{version} was put back with the settings that it had, but does not answer"
+    for unit in units:
+        health.measure(state, host, arguments, unit, restarted.get(unit.name))
+    return True, f"{version} serves again, with the settings that it had"

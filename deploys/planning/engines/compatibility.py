@@ -1,0 +1,162 @@
+"""Which engine runs which weights on which GPU and system, by the table in rules.py.
+
+What a rule refuses does not work; what it warns of works less well than it looks, or was never seen
+to work by us. A combination that no rule and no list knows is warned of, never passed silently.
+"""
+
+from __future__ import annotations
+
+from deploys.planning.engines.rules import RULES, Rule
+from deploys.planning.hardware.gpus import Accelerator, by_pci_id
+from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.model import Model
+
+
+def refusals(
+    service: Service, model: Model, gpu: Accelerator | None, lane: Lane, machine: Machine
+) -> tuple[Refusal, ...]:
+    """Why this service cannot run on such a machine; empty when nothing speaks against it."""
+    found = []
+    if service.engine not in lane.engines:
+        where = f" on a {gpu.name}" if gpu else " without a GPU"
+        found.append(_refusal(service, model, where, lane.missing, lane.instead))
+    found += [
+        _refusal(service, model, _where(rule, gpu), rule.what, rule.way_out)
+        for rule in RULES
+        if rule.verdict == "refuse" and _fits(rule, service, model, gpu, machine)
+    ]
+    needed, there = GLIBC.get(service.engine), _glibc(machine)
+    if needed and there and there < needed:
+        found.append(
+            Refusal(
+                f"Service {service.name}: {service.engine} needs glibc {_dotted(needed)}, and"
+                f" {machine.os} {machine.os_version} has {_dotted(there)}",
+                "Install Ubuntu 22.04 or newer, or Debian 12 or newer",
+            )
+        )
+    return tuple(found)
+
+
+def warnings(
+    service: Service, model: Model, gpu: Accelerator | None, lane: Lane, machine: Machine
+) -> tuple[str, ...]:
+    """What is worth knowing before: known weaknesses, and what nobody here has seen to work."""
+    found = [
+        f"Service {service.name}: {rule.what}. {rule.way_out}"
+        for rule in RULES
+        if rule.verdict == "warn" and _fits(rule, service, model, gpu, machine)
+    ]
+    if not lane.confirmed:
+        found.append(
+            f"Service {service.name}: {lane.platform} is planned from documents of {lane.date} and"
+            " was not run on such hardware"
+        )
+    if _glibc(machine) is None:
+        found.append(
+            f"{machine.os} {machine.os_version} is not a system that {service.engine} is known on"
+        )
+    if not _quantization(model).startswith(_QUANTIZATIONS[model.format]):
+        found.append(
+            f"Service {service.name}: nothing is known of {model.quantization} with"
+            f" {service.engine}, watch its first start"
+        )
+    if machine.architecture not in {"x86_64", "aarch64"}:
+        found.append(f"{machine.architecture} is not an architecture that engines are built for")
+    return tuple(dict.fromkeys(found))
+
+
+def unknown_gpus(machine: Machine) -> tuple[str, ...]:
+    """A warning for each kind of accelerator that the hardware table does not have."""
+    unknown = {gpu.pci_id for gpu in machine.gpus if by_pci_id(gpu.pci_id) is None}
+    return tuple(
+        f"The accelerator {pci_id} is not in deploys/planning/hardware/gpus.py and is left out of"
+        " the plan"
+        for pci_id in sorted(unknown)
+    )
+
+
+# glibc that the published packages need, from their wheel tags; for ROCm as for CUDA. Engines that
+# we compile take the machine's own. Source: wheel metadata, read 2026-11-22; Ollama: its Dockerfile
+# builds on AlmaLinux 8.
+GLIBC: dict[str, tuple[int, int]] = {
+    "vllm": (2, 28),
+    "sglang": (2, 34),
+    "ktransformers": (2, 35),
+    "ollama": (2, 28),
+}
+
+# glibc of each release, as its archive has it. Rebuilds of RHEL have what RHEL has.
+_SYSTEMS: dict[tuple[str, str], tuple[int, int]] = {
+    ("ubuntu", "22.04"): (2, 35),
+    ("ubuntu", "24.04"): (2, 39),
+    ("debian", "12"): (2, 36),
+    ("debian", "13"): (2, 41),
+    ("rhel", "8"): (2, 28),
+    ("rhel", "9"): (2, 34),
+}
+RHEL_LIKE = frozenset({"rhel", "rocky", "almalinux", "centos", "ol"})
+
+# Beginnings of the quantization names that the engines are known to read.
+_QUANTIZATIONS = {
+    "gguf": ("F16", "F32", "BF16", "Q", "IQ", "UD-Q", "UD-IQ", "MXFP4", "TQ"),
+    "safetensors": (
+        *("BF16", "FP16", "F16", "FP8", "AWQ", "GPTQ"),
+        *("INT4", "INT8", "W4A16", "W4AFP8", "W8A8", "NVFP4", "MXFP4"),
+    ),
+}
+
+# Networks with DeepSeek sparse attention, by the beginnings of their keys, where the operator's own
+# model does not say so itself. Source: vLLM's list of models.
+_SPARSE = ("deepseek-v3.2", "deepseek-v3-2", "glm-5")
+
+
+def _fits(
+    rule: Rule, service: Service, model: Model, gpu: Accelerator | None, machine: Machine
+) -> bool:
+    by_gpu = bool(rule.generations or rule.computes or rule.beyond)
+    return (
+        (not rule.engines or service.engine in rule.engines)
+        and (not rule.formats or model.format in rule.formats)
+        and (not rule.quantizations or _quantization(model).startswith(rule.quantizations))
+        and (not rule.kv_caches or service.kv_cache in rule.kv_caches)
+        and (not rule.isas or machine.isa in rule.isas)
+        and (not rule.sparse or _is_sparse(model))
+        and (not by_gpu or gpu is not None)
+        and (not rule.without_cards or gpu is None)
+        and (gpu is None or not rule.generations or gpu.generation in rule.generations)
+        and (gpu is None or not rule.beyond or gpu.generation not in rule.beyond)
+        and (gpu is None or not rule.computes or gpu.compute in rule.computes)
+    )
+
+
+def _is_sparse(model: Model) -> bool:
+    return model.attention == "sparse-mla" or model.key.startswith(_SPARSE)
+
+
+def _where(rule: Rule, gpu: Accelerator | None) -> str:
+    """On which card, where that matters."""
+    by_gpu = rule.generations or rule.computes or rule.beyond
+    return f" on a {gpu.name}" if gpu and by_gpu else ""
+
+
+def _refusal(service: Service, model: Model, where: str, why: str, way_out: str) -> Refusal:
+    return Refusal(
+        f"Service {service.name}: {service.engine} cannot serve {model.key}{where}: {why}", way_out
+    )
+
+
+def _quantization(model: Model) -> str:
+    return model.quantization.upper()
+
+
+def _glibc(machine: Machine) -> tuple[int, int] | None:
+    if machine.os in RHEL_LIKE:
+        return _SYSTEMS.get(("rhel", machine.os_version.split(".")[0]))
+    return _SYSTEMS.get((machine.os, machine.os_version))
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

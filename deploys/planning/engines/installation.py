@@ -1,0 +1,79 @@
+"""What is installed of the engines that a machine's services use, and what that needs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.engines import builds, environments, releases
+from deploys.planning.engines.software import Environment, Software
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.inputs.locks import Locks
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
+
+# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
+# already, apt needs it.
+_PACKAGES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
+# Engines that are Python packages; the others come as one archive.
+_ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
+
+
+def software(
+    services: Sequence[Service],
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    gpu: Accelerator | None,
+    lane: Lane,
+    driver: DriverPlan | None,
+) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
+    """One entry an engine, one for what watches the GPUs; why others cannot be had, by service."""
+    found: list[Software] = []
+    refusals = []
+    for engine in sorted({service.engine for service in services}):
+        try:
+            if engine not in _ENVIRONMENTS:
+                each = _from_archive(engine, site, machine, locks, gpu, driver)
+                found += [each] if each else []
+            elif engine in lane.engines:
+                found.append(environments.environment(engine, lane, machine, site, locks))
+        except Refusal as refusal:
+            name = next(service.name for service in services if service.engine == engine)
+            refusals.append(Refusal(refusal.reason, refusal.way_out, name))
+    if driver is not None and driver.vendor == "nvidia" and "nvitop" in locks.environments:
+        found.append(environments.monitor(machine, locks))
+    return tuple(found), tuple(refusals)
+
+
+def packages(services: Sequence[Service], installed: Sequence[Software]) -> tuple[str, ...]:
+    """What the distribution brings along; what compiling takes is installed where it is done."""
+    engines = sorted({service.engine for service in services})
+    needed = [_PACKAGES.get(engine, ()) for engine in engines]
+    needed += [each.packages for each in installed if isinstance(each, Environment)]
+    return tuple(dict.fromkeys(package for each in needed for package in each))
+
+
+def _from_archive(
+    engine: str,
+    site: Site,
+    machine: Machine,
+    locks: Locks,
+    gpu: Accelerator | None,
+    driver: DriverPlan | None,
+) -> Software | None:
+    """Compiled, or as its makers publish it; None where something else speaks against it."""
+    if engine not in locks.artifacts:
+        return None
+    archive = locks.artifacts[engine]
+    # Asked for now, so that a site without a way to it is refused now and not half way.
+    site.url(archive.origin, archive.path)
+    if engine == "ollama":
+        return releases.ollama(machine, gpu, archive)
+    cuda = driver.cuda if driver else None
+    if gpu is not None and cuda is None:
+        return None
+    return builds.llama_cpp(machine, archive, gpu, cuda)

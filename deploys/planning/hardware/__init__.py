@@ -1,0 +1,1 @@
+"""The accelerators, the software that goes with them, and their health."""

@@ -1,0 +1,77 @@
+"""Which of a machine's cards are ours, where it has more than the profile says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from deploys.planning.hardware import hardware_health
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.machine import Gpu, Link, Machine
+
+# How the hardware table calls links that make all cards of a machine one island.
+_ALL_TO_ALL = {"nvswitch", "xgmi", "hccs"}
+# What a card in use by nobody shows as used, as a share: 4 of 81,559 MiB on an idle H800.
+_IDLE = 0.01
+
+
+def ours(machine: Machine, gpu: Accelerator | None, count: int) -> tuple[Gpu, ...]:
+    """As many cards of that kind as the profile says; all where the machine has fewer.
+
+    Cards that are well and that nobody else uses; of these those that an earlier run has given to
+    our services, so that a second one finds what the first has done; then such as are linked to
+    each other, and such as hang on one NUMA node.
+    """
+    if gpu is None:
+        return ()
+    kind = [card for card in machine.gpus if card.pci_id in gpu.pci_ids]
+    if len(kind) <= count:
+        return tuple(kind)
+    joined = joins([place for place, _ in numbered(kind, machine)], machine.links, gpu)
+    numbers = {card.address: number for number, card in numbered(kind, machine)}
+
+    def cost(chosen: Sequence[Gpu]) -> tuple[float, ...]:
+        given = [card for card in chosen if numbers[card.address] in machine.given]
+        sick = [card for card in chosen if any(True for _ in hardware_health.ailing(card, machine))]
+        busy = [card for card in chosen if card not in given and not is_idle(card, gpu.memory)]
+        nodes = {card.numa for card in chosen}
+        islands = [
+            island for island in joined if any(numbers[card.address] in island for card in chosen)
+        ]
+        used = sum(card.used or 0 for card in busy)
+        # The smaller islands are taken whole, and the larger ones left so.
+        spread = sum(map(len, islands))
+        against = len(sick) + len(busy)
+        return (against, -len(given), len(islands), len(nodes), spread, used)
+
+    return min(combinations(kind, count), key=cost)
+
+
+def numbered(cards: Sequence[Gpu], machine: Machine) -> list[tuple[int, Gpu]]:
+    """Cards with their driver's index, or their place in PCI order where it gives them none."""
+    places = {card.address: place for place, card in enumerate(machine.gpus)}
+    return [(places[card.address] if card.index is None else card.index, card) for card in cards]
+
+
+def is_idle(card: Gpu, memory: int) -> bool:
+    """Nobody uses it; memory: what it has where its driver does not say."""
+    return (card.used or 0) < _IDLE * (card.memory or memory)
+
+
+def joins(
+    indices: Sequence[int], links: Sequence[Link], gpu: Accelerator | None
+) -> tuple[tuple[int, ...], ...]:
+    """Indices of cards that reach each other over a link of their own; a lone card is one, too.
+
+    From what the driver says of links; without it from the hardware table, where cards in pairs
+    count as alone, since nothing says who is whose neighbour.
+    """
+    if not links and gpu is not None and gpu.link in _ALL_TO_ALL:
+        return (tuple(indices),)
+    found = [{index} for index in indices]
+    for link in links:
+        joined = [island for island in found if {link.first, link.second} & island]
+        if len(joined) == 2 and link.kind.startswith(("NV", "XGMI", "HCCS")):
+            found = [island for island in found if island not in joined]
+            found.append(joined[0] | joined[1])
+    return tuple(sorted(tuple(sorted(island)) for island in found))

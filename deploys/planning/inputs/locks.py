@@ -1,0 +1,107 @@
+"""What is pinned: the typed form of deploys/locks/*.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from deploys.planning.inputs.site import Hub, Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One file of a repository; size in bytes, sha256 in lower case hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One repository of a hub at one revision: a commit, or a branch where the hub tells none."""
+
+    hub: Hub
+    repository: str
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsLock:
+    """The files of one model at one revision, as a hub listed them.
+
+    + also: where the same files were seen with the same digests
+    """
+
+    hub: Hub
+    repository: str
+    revision: str
+    files: tuple[File, ...]
+    also: tuple[Place, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every place that was seen to have these files, the first one first."""
+        first = Place(hub=self.hub, repository=self.repository, revision=self.revision)
+        return (first, *self.also)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> WeightsLock:
+        return cls(
+            **{
+                **data,
+                "files": tuple(File(**file) for file in data["files"]),
+                "also": tuple(Place(**place) for place in data.get("also", ())),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the lock; `also` only where there is something to say."""
+        entry = {**asdict(self), "files": [asdict(file) for file in self.files]}
+        if self.also:
+            return {**entry, "also": [asdict(place) for place in self.also]}
+        del entry["also"]
+        return entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactLock:
+    """One archive that machines download.
+
+    + path: below the origin's address
+    + sha256: of the archive itself, for release files that never change
+    + tree_sha256: of the unpacked content (remote/artifact.py says how), for source archives: their
+      hosts pack them anew with other compression
+    """
+
+    version: str
+    origin: Origin
+    path: str
+    sha256: str | None = None
+    tree_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentLock:
+    """One requirements file with hashes.
+
+    + digest: of its text, 12 hex digits
+    + versions: of each package in it
+    """
+
+    digest: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locks:
+    """Everything that is pinned."""
+
+    artifacts: Mapping[str, ArtifactLock] = field(default_factory=dict)
+    environments: Mapping[str, EnvironmentLock] = field(default_factory=dict)
+    weights: Mapping[str, WeightsLock] = field(default_factory=dict)

@@ -1,0 +1,186 @@
+"""What the operator wants of a machine: HostProfile and its services."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.model import Model
+
+Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+KvCache = Literal["auto", "fp8", "q8_0"]
+Performance = Literal["balanced", "latency", "throughput"]
+
+# systemd instance name, file name and served model name at once, so the strictest of the three.
+_SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One model served by one engine on one port.
+
+    + name: instance name of the unit and id that the API reports
+    + engine: who serves it
+    + model: a key of the catalogue, or a Model of your own
+    + port: TCP port on the loopback address
+    + context: tokens one request may use, prompt and answer together; None leaves it to the plan
+    + parallel: requests served at the same time; None leaves it to the plan
+    + tensor_parallel: GPUs that share each layer of one copy; None leaves it to the plan
+    + pipeline_parallel: groups of such GPUs that one copy's layers are dealt out to; None leaves it
+    + replicas: copies of the model side by side; None leaves it to the plan
+    + kv_cache: what one number of the key-value cache is kept in; "auto" is the model's own type
+    + performance: "latency" for the shortest answers of few users, "throughput" for the most tokens
+      of many, "balanced" for the engine's own settings
+    + gpu_share: share of each card's memory that the engine may take, 0 to 1; None leaves it
+    + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
+    + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
+    + floor: tokens per second that one request alone must get: less is a warning, less than a third
+      of it a failure; None leaves it to the plan
+    + merge: True makes one file of a split GGUF, False keeps its shards; None does what the engine
+      needs (planning/one_file.py)
+    + copy: Ollama may keep a copy of the weights of its own, where its version is not known to take
+      them as they lie
+    """
+
+    name: str
+    engine: Engine
+    model: str | Model
+    port: int
+    context: int | None = None
+    parallel: int | None = None
+    tensor_parallel: int | None = None
+    pipeline_parallel: int | None = None
+    replicas: int | None = None
+    kv_cache: KvCache = "auto"
+    performance: Performance = "balanced"
+    gpu_share: float | None = None
+    gpu_layers: int | None = None
+    cpu_experts: int | None = None
+    floor: float | None = None
+    merge: bool | None = None
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        if not _SERVICE_NAME.fullmatch(self.name):
+            raise Refusal(
+                f"{self.name!r} cannot name a service",
+                "Use lower case letters, digits, dots and dashes, 63 at most",
+            )
+        if self.engine not in ENGINES:
+            raise Refusal(
+                f"Service {self.name}: there is no engine {self.engine!r}",
+                f"Write one of {', '.join(ENGINES)}",
+            )
+        if not 1024 <= self.port <= 65535:
+            raise Refusal(
+                f"Service {self.name}: port {self.port} is outside 1024 to 65535",
+                "Services run without privileges, so give it a port in that range",
+            )
+        for field, value in (
+            ("context", self.context),
+            ("parallel", self.parallel),
+            ("tensor_parallel", self.tensor_parallel),
+            ("pipeline_parallel", self.pipeline_parallel),
+            ("replicas", self.replicas),
+        ):
+            if value is not None and value < 1:
+                raise Refusal(
+                    f"Service {self.name}: {field} is {value}",
+                    "Give a number from 1 up, or leave the line out",
+                )
+        for field, value in (("gpu_layers", self.gpu_layers), ("cpu_experts", self.cpu_experts)):
+            if value is not None and value < 0:
+                raise Refusal(
+                    f"Service {self.name}: {field} is {value}",
+                    "Give a number from 0 up, or leave the line out",
+                )
+        if self.gpu_share is not None and not 0 < self.gpu_share <= 1:
+            raise Refusal(
+                f"Service {self.name}: gpu_share is {self.gpu_share}",
+                "Give a share above 0 and up to 1, such as 0.92, or leave the line out",
+            )
+        if self.floor is not None and self.floor <= 0:
+            raise Refusal(
+                f"Service {self.name}: floor is {self.floor}",
+                "Give tokens per second above 0, or leave the line out",
+            )
+        for field, word, words in (
+            ("kv_cache", self.kv_cache, get_args(KvCache)),
+            ("performance", self.performance, get_args(Performance)),
+        ):
+            if word not in words:
+                raise Refusal(
+                    f"Service {self.name}: there is no {field} {word!r}",
+                    f"Write one of {', '.join(words)}",
+                )
+        if self.copy and self.engine != "ollama":
+            raise Refusal(
+                f"Service {self.name}: {self.engine} reads the weights as they lie",
+                "Leave copy out",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostProfile:
+    """What every machine of one host class is and runs.
+
+    + gpu: name of the accelerator in the hardware table (planning/gpus.py); None for CPU only
+    + gpus: how many of them one machine has
+    + services: what the machine serves
+    + driver: version of the GPU driver to have, such as "580.178.04"; None leaves it to the plan
+    + reboot: the machine may be rebooted where a driver has to be exchanged for another
+    + busy_gpus: go on although something that is not ours uses the GPUs
+    + locked: refuse what deploys/locks/ does not pin yet, instead of pinning it on first use
+    """
+
+    gpu: str | None = None
+    gpus: int = 0
+    services: tuple[Service, ...] = ()
+    driver: str | None = None
+    reboot: bool = True
+    busy_gpus: bool = False
+    locked: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.gpu is None) != (self.gpus == 0) or self.gpus < 0:
+            raise Refusal(
+                f"A profile with gpu={self.gpu!r} and gpus={self.gpus} describes no machine",
+                "Name the GPU and how many there are, or leave both out for a CPU machine",
+            )
+        ports: dict[int, Service] = {}
+        names: set[str] = set()
+        for service in self.services:
+            if service.name in names:
+                raise Refusal(
+                    f"Two services are called {service.name}", "Give one of them another name"
+                )
+            other = ports.get(service.port, service)
+            if other is not service and {other.engine, service.engine} != {"ollama"}:
+                raise Refusal(
+                    f"Services {other.name} and {service.name} both want port {service.port}",
+                    f"Give {service.name} another port",
+                )
+            names.add(service.name)
+            ports[service.port] = service
+        _check_shared([service for service in self.services if service.engine == "ollama"])
+
+    def to_json(self) -> dict[str, Any]:
+        """What `debug-inventory` prints."""
+        return asdict(self)
+
+
+def _check_shared(services: Sequence[Service]) -> None:
+    """One process of Ollama serves all its models, and has these settings once."""
+    for service in services[1:]:
+        for field in ("port", "parallel", "kv_cache"):
+            mine, first = getattr(service, field), getattr(services[0], field)
+            if mine != first:
+                raise Refusal(
+                    f"Services {services[0].name} and {service.name} have {field} {first} and"
+                    f" {mine}, but one process of Ollama serves both",
+                    f"Give both the same {field}",
+                )

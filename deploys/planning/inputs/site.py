@@ -1,0 +1,163 @@
+"""The place a machine stands in: where its data lies and where things come from.
+
+Every address that a machine opens goes through `Site.url`; there is no URL anywhere else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from deploys.planning.inputs.refusal import Refusal
+
+Origin = Literal[
+    "github",
+    "ollama",
+    "cuda",
+    "rocm",
+    "modelscope",
+    "huggingface",
+    "python_builds",
+    "pytorch",
+]
+Hub = Literal["modelscope", "huggingface"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrors:
+    """Where each kind of thing comes from; None means that it cannot be had at this site.
+
+    + pytorch: page with the wheels of PyTorch for the CPU, which the package index does not have;
+      or a folder with them that lies on every machine
+
+    The package registries are the exception: `debian`, `ubuntu` and `pypi` at None leave apt and uv
+    at their own settings.
+    """
+
+    github: str | None
+    ollama: str | None
+    cuda: str | None
+    modelscope: str | None
+    huggingface: str | None
+    python_builds: str | None
+    pytorch: str | None = None
+    rocm: str | None = None
+    debian: str | None = None
+    debian_security: str | None = None
+    ubuntu: str | None = None
+    pypi: str | None = None
+
+
+GLOBAL = Mirrors(
+    github="https://github.com",
+    ollama="https://github.com/ollama/ollama/releases/download",
+    cuda="https://developer.download.nvidia.com/compute/cuda/repos",
+    rocm="https://repo.radeon.com",
+    modelscope="https://modelscope.cn",
+    huggingface="https://huggingface.co",
+    python_builds="https://github.com/astral-sh/python-build-standalone/releases/download",
+    pytorch="https://download.pytorch.org/whl/cpu/torch/",
+)
+
+# gh-proxy.com prefixes the whole address of what it fetches. No public mirror of AMD's repositories
+# was found.
+CN = Mirrors(
+    github="https://gh-proxy.com/https://github.com",
+    ollama="https://gh-proxy.com/https://github.com/ollama/ollama/releases/download",
+    cuda="https://developer.download.nvidia.cn/compute/cuda/repos",
+    modelscope="https://modelscope.cn",
+    huggingface="https://hf-mirror.com",
+    python_builds="https://gh-proxy.com/"
+    "https://github.com/astral-sh/python-build-standalone/releases/download",
+    pytorch="https://mirrors.aliyun.com/pytorch-wheels/cpu/",
+    debian="https://mirrors.tuna.tsinghua.edu.cn/debian",
+    debian_security="https://mirrors.tuna.tsinghua.edu.cn/debian-security",
+    ubuntu="https://mirrors.tuna.tsinghua.edu.cn/ubuntu",
+    pypi="https://mirrors.aliyun.com/pypi/simple",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One place with one way out.
+
+    + mirrors: GLOBAL, CN, or one of them with entries replaced (`dataclasses.replace`)
+    + data_root: where weights lie on every machine
+    + folders: where models may lie on a machine already, a disk that was brought or a network
+      share: `<folder>/<model>/` as the hub lists it; they are read before anybody is asked
+    + hubs: which hub is asked first
+    + locks: folder with the machine-written pins, on the operator's computer
+    + builds: folder with packed builds for reuse, on the operator's computer
+    + tokens: by hub, the file on the operator's computer that holds its access token, for
+      repositories that are gated
+    + apt_lock_wait: seconds to wait while somebody else holds the package manager
+    + peers: network, such as "10.8.0.0/16", whose machines give each other the weights that they
+      have, so that a hub sends them once; None: every machine fetches for itself
+    + peer_port: TCP port on which a machine gives them
+    """
+
+    mirrors: Mirrors = GLOBAL
+    data_root: str = "/data"
+    folders: tuple[str, ...] = ()
+    hubs: tuple[Hub, ...] = ("modelscope", "huggingface")
+    locks: Path = field(default=Path(__file__).resolve().parents[1] / "locks")
+    builds: Path = field(default=Path.home() / ".cache" / "modelrack" / "builds")
+    tokens: Mapping[Hub, Path] = field(default_factory=dict)
+    apt_lock_wait: int = 600
+    peers: str | None = None
+    peer_port: int = 8788
+
+    def __post_init__(self) -> None:
+        if not self.data_root.startswith("/") or self.data_root == "/":
+            raise Refusal(
+                f"data_root {self.data_root!r} is not a folder below /",
+                "Give an absolute path such as /data",
+            )
+        for folder in self.folders:
+            if not folder.startswith("/"):
+                raise Refusal(
+                    f"folders of the site have {folder!r}, which does not begin with /",
+                    "Give an absolute path such as /mnt/usb",
+                )
+        if unknown := set(self.tokens) - set(get_args(Hub)):
+            raise Refusal(
+                f"tokens of the site name {', '.join(sorted(unknown))}, which is no hub",
+                f"Write one of {', '.join(get_args(Hub))}",
+            )
+        if self.peers is not None:
+            _check_network(self.peers)
+        if not 1024 <= self.peer_port <= 65535:
+            raise Refusal(
+                f"peer_port {self.peer_port} is outside 1024 to 65535",
+                "The weights are served without privileges, so give a port in that range",
+            )
+
+    def url(self, origin: Origin, path: str = "") -> str:
+        """The address of `path` at `origin`, as this site reaches it."""
+        base: str | None = getattr(self.mirrors, origin)
+        if base is None:
+            raise Refusal(
+                f"This site has no way to {origin}, which {path or 'this machine'} comes from",
+                f"Set mirrors.{origin} of the site in inventories/group_data",
+            )
+        return f"{base.rstrip('/')}/{path.lstrip('/')}" if path else base.rstrip("/")
+
+    def to_json(self) -> dict[str, Any]:
+        """What `debug-inventory` prints."""
+        return asdict(self)
+
+
+def _check_network(peers: str) -> None:
+    try:
+        network = ipaddress.ip_network(peers)
+    except ValueError as error:
+        raise Refusal(
+            f"peers {peers!r} is not a network: {error}", "Write one such as 10.8.0.0/16"
+        ) from None
+    if network.prefixlen == 0:
+        raise Refusal(
+            f"peers {peers} is everybody", "Name the network that the machines of the lab are in"
+        )

@@ -1,0 +1,209 @@
+"""Networks of the catalogue that pass a token through a few of their experts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploys.planning.models.shapes import Network
+
+# For MLA, head_dim is that of the values and of the keys without their rotary part.
+R1 = Network(
+    name="DeepSeek-R1",
+    repository="deepseek-ai/DeepSeek-R1",
+    parameters=671_000_000_000,
+    active_parameters=37_000_000_000,
+    layers=61,
+    hidden=7168,
+    heads=128,
+    kv_heads=128,
+    kv_lora_rank=512,
+    rope_head_dim=64,
+    q_lora_rank=1536,
+    vocabulary=129_280,
+    intermediate=18_432,
+    experts=256,
+    experts_used=8,
+    shared_experts=1,
+    expert_intermediate=2048,
+    dense_layers=3,
+    context=163_840,
+    licence="MIT",
+)
+# The vendor's own files hold the layer that predicts one token more; quantizations left it out.
+R1_FP8 = replace(R1, mtp_layers=1)
+R1_0528 = replace(R1_FP8, name="DeepSeek-R1-0528", repository="deepseek-ai/DeepSeek-R1-0528")
+V3 = replace(
+    R1_FP8,
+    name="DeepSeek-V3",
+    repository="deepseek-ai/DeepSeek-V3",
+    licence="DeepSeek Model License",
+)
+V3_1 = replace(R1_FP8, name="DeepSeek-V3.1", repository="deepseek-ai/DeepSeek-V3.1")
+V3_2 = replace(
+    R1_FP8,
+    name="DeepSeek-V3.2",
+    repository="deepseek-ai/DeepSeek-V3.2",
+    index_head_dim=128,
+    index_heads=64,
+)
+KIMI_K2 = replace(
+    R1,
+    name="Kimi-K2-Instruct",
+    repository="moonshotai/Kimi-K2-Instruct",
+    parameters=1_026_408_000_000,
+    active_parameters=32_000_000_000,
+    heads=64,
+    kv_heads=64,
+    vocabulary=163_840,
+    experts=384,
+    dense_layers=1,
+    context=131_072,
+    licence="Modified MIT",
+)
+KIMI_K2_THINKING = replace(
+    KIMI_K2,
+    name="Kimi-K2-Thinking",
+    repository="moonshotai/Kimi-K2-Thinking",
+    context=262_144,
+)
+GLM_4_6 = Network(
+    name="GLM-4.6",
+    repository="zai-org/GLM-4.6",
+    modelscope="ZhipuAI/GLM-4.6",
+    parameters=355_000_000_000,
+    active_parameters=32_000_000_000,
+    layers=92,
+    hidden=5120,
+    heads=96,
+    kv_heads=8,
+    vocabulary=151_552,
+    intermediate=12_288,
+    experts=160,
+    experts_used=8,
+    shared_experts=1,
+    expert_intermediate=1536,
+    dense_layers=3,
+    mtp_layers=1,
+    context=202_752,
+    licence="MIT",
+)
+GLM_4_7 = replace(
+    GLM_4_6, name="GLM-4.7", repository="zai-org/GLM-4.7", modelscope="ZhipuAI/GLM-4.7"
+)
+GLM_5 = Network(
+    name="GLM-5",
+    repository="zai-org/GLM-5",
+    modelscope="ZhipuAI/GLM-5",
+    parameters=744_000_000_000,
+    active_parameters=40_000_000_000,
+    layers=78,
+    hidden=6144,
+    heads=64,
+    kv_heads=64,
+    head_dim=192,
+    kv_lora_rank=512,
+    rope_head_dim=64,
+    q_lora_rank=2048,
+    nope_head_dim=192,
+    v_head_dim=256,
+    index_head_dim=128,
+    index_heads=32,
+    vocabulary=154_880,
+    intermediate=12_288,
+    experts=256,
+    experts_used=8,
+    shared_experts=1,
+    expert_intermediate=2048,
+    dense_layers=3,
+    mtp_layers=1,
+    context=202_752,
+    licence="MIT",
+)
+QWEN_3_30B = Network(
+    name="Qwen3-30B-A3B-Instruct-2507",
+    repository="Qwen/Qwen3-30B-A3B-Instruct-2507",
+    parameters=30_530_000_000,
+    active_parameters=3_300_000_000,
+    layers=48,
+    hidden=2048,
+    heads=32,
+    kv_heads=4,
+    vocabulary=151_936,
+    intermediate=6144,
+    experts=128,
+    experts_used=8,
+    expert_intermediate=768,
+    context=262_144,
+    licence="Apache-2.0",
+)
+QWEN_3_235B = replace(
+    QWEN_3_30B,
+    name="Qwen3-235B-A22B-Instruct-2507",
+    repository="Qwen/Qwen3-235B-A22B-Instruct-2507",
+    parameters=235_000_000_000,
+    active_parameters=22_000_000_000,
+    layers=94,
+    hidden=4096,
+    heads=64,
+    intermediate=12_288,
+    expert_intermediate=1536,
+)
+# Of every four layers three have linear attention. There is no dense layer, so its width is that of
+# the shared expert.
+QWEN_3_6_35B = Network(
+    name="Qwen3.6-35B-A3B",
+    repository="Qwen/Qwen3.6-35B-A3B",
+    parameters=35_000_000_000,
+    active_parameters=3_000_000_000,
+    layers=40,
+    hidden=2048,
+    heads=16,
+    kv_heads=2,
+    head_dim=256,
+    full_attention_interval=4,
+    linear_key_heads=16,
+    linear_value_heads=32,
+    linear_head_dim=128,
+    gated_attention=True,
+    vocabulary=248_320,
+    intermediate=512,
+    experts=256,
+    experts_used=8,
+    shared_experts=1,
+    expert_intermediate=512,
+    mtp_layers=1,
+    context=262_144,
+    licence="Apache-2.0",
+)
+# Every second layer looks back 128 tokens.
+GPT_OSS_120B = Network(
+    name="gpt-oss-120b",
+    repository="openai/gpt-oss-120b",
+    modelscope="openai-mirror/gpt-oss-120b",
+    parameters=116_830_000_000,
+    active_parameters=5_130_000_000,
+    layers=36,
+    hidden=2880,
+    heads=64,
+    kv_heads=8,
+    head_dim=64,
+    full_attention_interval=2,
+    sliding_window=128,
+    vocabulary=201_088,
+    intermediate=2880,
+    experts=128,
+    experts_used=4,
+    expert_intermediate=2880,
+    context=131_072,
+    licence="Apache-2.0",
+)
+GPT_OSS_20B = replace(
+    GPT_OSS_120B,
+    name="gpt-oss-20b",
+    repository="openai/gpt-oss-20b",
+    modelscope="openai-mirror/gpt-oss-20b",
+    parameters=20_910_000_000,
+    active_parameters=3_610_000_000,
+    layers=24,
+    experts=32,
+)

@@ -1,0 +1,142 @@
+"""How the variants of a network are published: under which key, in which repository and files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
+
+# Weights, configuration, tokenizer, and the code that some repositories bring along. Some also hold
+# the weights once more as *.bin.
+_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py", "LICENSE*")
+# The same where folders of the repository hold the weights once more, in other formats.
+_TOP_FILES = (
+    *("model*.safetensors", "model*.json", "config.json", "generation_config.json"),
+    *("special_tokens_map.json", "tokenizer*.json", "chat_template.jinja", "LICENSE*"),
+)
+
+
+def original(
+    network: Network, quantization: str, size: int, source: str, *, folders: bool = False
+) -> Model:
+    """The vendor's own weights, which have the network's name.
+
+    + folders: the repository has folders with the weights in other formats
+    """
+    variant = safetensors(
+        network,
+        quantization,
+        size,
+        source,
+        network.repository,
+        network.modelscope or network.repository,
+    )
+    files = _TOP_FILES if folders else _FILES
+    return replace(variant, key=network.name.lower(), files=files)
+
+
+def safetensors(
+    network: Network,
+    quantization: str,
+    size: int,
+    source: str,
+    huggingface: str,
+    modelscope: str | None = None,
+    *,
+    scale_group: int | None = None,
+) -> Model:
+    """A quantization with a repository of its own, as a rule on Hugging Face alone.
+
+    + scale_group: as Model has it
+    """
+    return _model(
+        network,
+        key=f"{network.name}-{quantization}".lower(),
+        format="safetensors",
+        quantization=quantization,
+        modelscope=modelscope,
+        huggingface=huggingface,
+        files=_FILES,
+        size=size,
+        source=source,
+        scale_group=scale_group,
+    )
+
+
+def suffixed(
+    network: Network,
+    quantization: str,
+    size: int,
+    source: str,
+    *,
+    scale_group: int | None = None,
+) -> Model:
+    """A quantization of the vendor's own, in a repository that is called after it on both hubs.
+
+    + scale_group: as Model has it
+    """
+    return safetensors(
+        network,
+        quantization,
+        size,
+        source,
+        f"{network.repository}-{quantization}",
+        f"{network.modelscope or network.repository}-{quantization}",
+        scale_group=scale_group,
+    )
+
+
+def gguf(
+    network: Network,
+    quantization: str,
+    size: int,
+    source: str,
+    *,
+    repository: str | None = None,
+    modelscope: bool = True,
+    files: str | None = None,
+) -> Model:
+    """One file of a repository that holds all quantizations, Unsloth's if none is named.
+
+    The layer of multi-token prediction is left out of these files.
+
+    + repository: its name, the same on both hubs
+    + modelscope: whether it is known to be on ModelScope
+    + files: pattern, where the quantization is in shards or has another name
+    """
+    repository = repository or f"unsloth/{network.name}-GGUF"
+    return _model(
+        replace(network, mtp_layers=0),
+        key=f"{network.name}-{quantization}".lower(),
+        format="gguf",
+        quantization=quantization,
+        modelscope=repository if modelscope else None,
+        huggingface=repository,
+        files=(files or f"{network.name}-{quantization}.gguf",),
+        size=size,
+        source=source,
+    )
+
+
+def r1_gguf(network: Network, quantization: str, size: int, source: str) -> Model:
+    """DeepSeek-R1 in shards: the folder is part of the pattern, or R1-Zero would match too.
+
+    The sizes are those of the files of January 2025, which llama.cpp's MLA cache came after.
+    """
+    folder = f"{network.name}-{quantization}"
+    files = f"{folder}/{folder}-*-of-*.gguf"
+    return replace(gguf(network, quantization, size, source, files=files), legacy_cache=True)
+
+
+def _model(network: Network, *, key: str, quantization: str, **rest: Any) -> Model:
+    shape = asdict(network)
+    del shape["repository"], shape["modelscope"]
+    return Model(
+        key=key,
+        title=f"{shape.pop('name')} {quantization}",
+        quantization=quantization,
+        **shape,
+        **rest,
+    )

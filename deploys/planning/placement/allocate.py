@@ -1,0 +1,152 @@
+"""What every service of a machine is given: cards, parallelism, context, offload; and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Service
+from deploys.planning.models.model import Model
+from deploys.planning.placement.choice import Placement, Request
+from deploys.planning.placement.cpu import hold
+from deploys.planning.placement.layer_offload import layer
+from deploys.planning.placement.memory import GIB, MIB, Card
+from deploys.planning.placement.sharded import fill
+
+Wanted = tuple[Service, Model, int]
+
+# What the cache should be of weights and cache together before copies are made: about three tenths,
+# such that a 7B in 16 bits has a card of 24 GB to itself and a 14B two, as public tables advise.
+_COMFORT = 0.28
+# Of the host's memory, for its system and everything that is not ours.
+_SYSTEM = 0.05
+_FILLING = ("vllm", "sglang")
+# What llama-server keeps of answered prompts in host memory (--cache-ram): its own default, or this
+# part of a small host, in whole steps, so that a kernel which counts a little less changes nothing.
+_PROMPTS, _PROMPTS_PART, _PROMPTS_STEP = 8 * GIB, 16, 256 * MIB
+
+
+def place(
+    service: Service,
+    model: Model,
+    size: int,
+    gpu: Accelerator | None,
+    cards: Sequence[Card],
+    machine: Machine,
+) -> Placement:
+    """One service alone on these cards; size: bytes of the model's files."""
+    return place_all([(service, model, size)], gpu, cards, machine)[0]
+
+
+def place_all(
+    services: Sequence[Wanted],
+    gpu: Accelerator | None,
+    cards: Sequence[Card],
+    machine: Machine,
+) -> tuple[Placement, ...]:
+    """All services of a machine, in their order; no card is given to two of them.
+
+    First each has one copy, or as many as it names, the largest weights first; then what is left
+    becomes further copies. Where that leaves one without a place, all are content with less room
+    for their caches.
+    """
+    host = int(machine.memory * (1 - _SYSTEM))
+    requests = [
+        Request(
+            service=service,
+            model=model,
+            size=size,
+            gpu=gpu,
+            cards=tuple(cards),
+            links=machine.links,
+            host=host,
+            copies=service.replicas or 1,
+            comfort=_COMFORT,
+        )
+        for service, model, size in services
+    ]
+    placements = _first(requests)
+    if len(requests) > 1 and any(placement.refusals for placement in placements):
+        modest = [replace(request, comfort=0.0) for request in requests]
+        content = _first(modest)
+        if _refused(content) < _refused(placements):
+            requests, placements = modest, content
+    return tuple(_with_prompts(_grown(requests, placements), machine.memory, host))
+
+
+def _first(requests: Sequence[Request]) -> list[Placement]:
+    """A place for each, from what those before it left."""
+    placements: dict[int, Placement] = {}
+    # Servers of one model map the same file, so what they read of it is in memory once.
+    mapped: dict[str, int] = {}
+    left, host = requests[0].cards if requests else (), requests[0].host if requests else 0
+    order = sorted(range(len(requests)), key=lambda at: -requests[at].size)
+    for at in order:
+        there = mapped.get(requests[at].model.key, 0)
+        placement = _place(replace(requests[at], cards=left, host=host, mapped=there))
+        placements[at] = placement
+        if not placement.refusals:
+            left = tuple(card for card in left if card.index not in placement.cards)
+            weights = placement.ledger.host.get("weights", 0)
+            host -= sum(placement.ledger.host.values()) - min(weights, there)
+            mapped[requests[at].model.key] = max(there, weights)
+    return [placements[at] for at in range(len(requests))]
+
+
+def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list[Placement]:
+    """Copies on the cards that are left, one each in turn, for services that name no number."""
+    grown = list(placements)
+    taken = {index for placement in grown for index in placement.cards}
+    left = [card for card in (requests[0].cards if requests else ()) if card.index not in taken]
+    waiting = [
+        at
+        for at, request in enumerate(requests)
+        if request.service.engine in _FILLING
+        and request.service.replicas is None
+        and not grown[at].refusals
+    ]
+    while waiting:
+        at = waiting.pop(0)
+        request, before = requests[at], grown[at]
+        own = tuple(c for c in request.cards if c in left or c.index in before.cards)
+        cut = before.tensor_parallel, before.pipeline_parallel
+        if len(own) < cut[0] * cut[1] * (before.replicas + 1):
+            continue
+        after = _place(replace(request, cards=own, copies=before.replicas + 1, cut=cut))
+        if after.refusals:
+            continue
+        grown[at] = after
+        left = [card for card in own if card.index not in after.cards]
+        waiting.append(at)
+    return grown
+
+
+def _with_prompts(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
+    """The same with what llama.cpp may keep of answered prompts; nothing where memory is short.
+
+    It does not depend on what else is served, or one more service would restart the others.
+    """
+    placed = [each for each in placements if not each.refusals]
+    serving = [each for each in placed if each.engine == "llama.cpp"]
+    size = min(_PROMPTS, memory // _PROMPTS_PART)
+    size -= size % _PROMPTS_STEP
+    if size * len(serving) > host - sum(sum(each.ledger.host.values()) for each in placed):
+        return list(placements)
+    return [
+        replace(each, ledger=replace(each.ledger, host={**each.ledger.host, "prompt cache": size}))
+        if each in serving
+        else each
+        for each in placements
+    ]
+
+
+def _place(request: Request) -> Placement:
+    if request.service.engine == "vllm" and request.gpu is None:
+        return hold(request)
+    return fill(request) if request.service.engine in _FILLING else layer(request)
+
+
+def _refused(placements: Sequence[Placement]) -> int:
+    return sum(bool(placement.refusals) for placement in placements)

@@ -1,0 +1,149 @@
+"""A place in host memory for vLLM, which has a build for machines without cards.
+
+It keeps one copy of the weights and one cache for all requests, and computes on the cores of the
+machine. Source: vLLM 0.32, platforms/cpu.py and v1/worker/cpu_worker.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.placement.choice import (
+    Placement,
+    Request,
+    context_too_long,
+    count,
+    gib,
+    misplaced,
+    refused,
+    rough,
+    smaller,
+    too_large,
+)
+from deploys.planning.placement.memory import GIB, Layout, Ledger, fixed_tokens
+
+# Three Python processes with PyTorch, seen with a tiny model: 2.0 GiB in all.
+_PROCESSES = 2 * GIB
+# Tokens are kept in blocks of this many.
+_BLOCK = 128
+# Contexts that we choose, the longest and what is worth more than further requests; and requests of
+# full length that the cache has room for.
+_LONGEST, _MODEST = 32_768, 8192
+_FULL_REQUESTS = (4, 2, 1)
+# Requests are admitted for a cache that each fills to a quarter, and this many at most.
+_SHORTER, _MOST_REQUESTS = 4, 32
+
+
+def hold(request: Request) -> Placement:
+    """The place of one service, or its refusals."""
+    if wrong := _wrong(request):
+        return refused(request, wrong)
+    attempts = _attempts(request)
+    for attempt in attempts:
+        if _over(request, attempt) <= 0:
+            return attempt
+    closest = attempts[-1]
+    variants = (other for other in smaller(request) if not _wrong(other))
+    fitting = next((other for other in variants if _over(other, _attempts(other)[-1]) <= 0), None)
+    return refused(request, [_does_not_fit(request, closest, fitting)], closest)
+
+
+def _wrong(request: Request) -> list[Refusal]:
+    service = request.service
+    wrong = context_too_long(request)
+    wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
+    wrong += [
+        Refusal(f"{request.name}: {field} is for cards, and there are none", f"Leave {field} out")
+        for field in ("tensor_parallel", "pipeline_parallel", "replicas", "gpu_share")
+        if getattr(service, field) not in (None, 1)
+    ]
+    if service.kv_cache != "auto":
+        wrong.append(
+            Refusal(
+                f"{request.name}: vllm has no cache in {service.kv_cache} on a CPU",
+                "Leave kv_cache out",
+            )
+        )
+    return wrong
+
+
+def _attempts(request: Request) -> list[Placement]:
+    return [_placement(request, *size) for size in _sizes(request)]
+
+
+def _sizes(request: Request) -> Iterator[tuple[int, int]]:
+    """Context, and requests of full length, the most welcome first."""
+    service = request.service
+    contexts = [c for c in request.contexts if c <= _LONGEST or c == service.context]
+    most = min(service.parallel or _FULL_REQUESTS[0], _FULL_REQUESTS[0])
+    for enough in (True, False):
+        for full in (number for number in _FULL_REQUESTS if number <= most):
+            for context in contexts:
+                if (context >= min(_MODEST, contexts[0])) == enough:
+                    yield context, full
+
+
+def _placement(request: Request, context: int, full: int) -> Placement:
+    service, model = request.service, request.model
+    layout = Layout(
+        engine="vllm", tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0
+    )
+    of_one = -(-(context + fixed_tokens(model, layout)) // _BLOCK) * _BLOCK
+    tokens = of_one * full
+    a_token = kv_bytes(model, "auto") * growing(model)
+    parallel = service.parallel or min(_MOST_REQUESTS, full * _SHORTER)
+    return Placement(
+        service=service.name,
+        engine=service.engine,
+        model=model.key,
+        tensor_parallel=1,
+        pipeline_parallel=1,
+        replicas=1,
+        groups=(),
+        context=context,
+        parallel=parallel,
+        kv_cache=service.kv_cache,
+        gpu_share=None,
+        gpu_layers=None,
+        cpu_experts=None,
+        ledger=Ledger(
+            cards=(),
+            host={"weights": request.size, "KV cache": tokens * a_token, "processes": _PROCESSES},
+            disk=request.size,
+            kv_bytes=a_token,
+            kv_tokens=tokens,
+        ),
+        reasons=tuple(_reasons(request, context, parallel, full)),
+        warnings=tuple(rough(request)),
+    )
+
+
+def _over(request: Request, attempt: Placement) -> int:
+    return sum(attempt.ledger.host.values()) - request.host
+
+
+def _reasons(request: Request, context: int, parallel: int, full: int) -> Iterator[str]:
+    yield "The whole model in host memory, as there is no card"
+    held = f"the cache holds {count(full, 'request')} of full length"
+    if request.service.context is None:
+        yield f"Context {context}: {held}"
+    if request.service.parallel is None:
+        yield f"{parallel} requests at a time: {held}, or more shorter ones"
+    elif full < parallel:
+        yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
+
+
+def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
+    over = _over(request, closest)
+    if request.service.context is not None and closest.ledger.host["KV cache"] > over:
+        return Refusal(
+            f"{request.name}: a cache for {closest.context} tokens is {gib(over)} too large for the"
+            " host's memory",
+            "Lower context, or leave it out",
+        )
+    return Refusal(
+        f"{request.name}: {request.model.key} is {gib(over)} too large for the host's memory",
+        too_large(fitting, request.size - over, "more memory"),
+    )

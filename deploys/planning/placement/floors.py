@@ -1,0 +1,60 @@
+"""Tokens per second that one request alone must get of a service, from the GPUs it is planned on.
+
+A machine far below it does not run as planned: a model that ended up on the CPU, half its layers
+there, eager mode, one card where there should be eight.
+"""
+
+from __future__ import annotations
+
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import growing, kv_bytes, parts
+from deploys.planning.placement.choice import Placement
+
+# What is expected of a token: its bytes at 60 % of the memory's bandwidth, and in each layer the
+# launch of kernels, the choice among experts, and an all-reduce among cards that share the layer.
+# Seen on an H200, in milliseconds a token: llama.cpp, Qwen2.5-32B Q4_K_M 13.3 (here 13.1), 70B 23.1
+# (22.5), 16 layers of DeepSeek-R1 5.5 (5.5), see tests/gpu/results; vLLM 0.24, 32B AWQ 12.0 (13.3),
+# 20 layers of DeepSeek-R1 AWQ 5.2 (6.8). R1 AWQ with vLLM on eight H100: 16.1 (19.6), as published
+# (tt-inference-server, issue 356).
+_EFFICIENCY = 0.6
+_LAYER, _LAYER_OF_EXPERTS, _ALL_REDUCE = 100e-6, 200e-6, 100e-6
+# Tokens that are in the cache when it is measured.
+_DEPTH = 256
+# A floor finds what is wrong with a machine, not what could be better: half of what is expected.
+_SHARE = 0.5
+
+
+def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None) -> float | None:
+    """Tokens per second of one request alone; None where part of the model is in host memory.
+
+    How fast that is read is not known before it is seen.
+
+    + size: bytes of the model's files
+    """
+    if gpu is None or not placement.groups or _in_host_memory(model, placement):
+        return None
+    # Stages of a pipeline, and layers that llama.cpp deals to several cards, come one by one.
+    at_once = 1 if placement.engine in ("llama.cpp", "ollama") else placement.tensor_parallel
+    read = _bytes_read(model, size) + _DEPTH * kv_bytes(model, placement.kv_cache) * growing(model)
+    seconds = read / (_EFFICIENCY * gpu.bandwidth * at_once)
+    layer = (_LAYER_OF_EXPERTS if model.experts else _LAYER) + (_ALL_REDUCE if at_once > 1 else 0)
+    expected = 1 / (seconds + model.layers * layer)
+    return float(f"{_SHARE * expected:.2g}")
+
+
+def _in_host_memory(model: Model, placement: Placement) -> bool:
+    if placement.engine == "ktransformers" or placement.cpu_experts:
+        return True
+    # The output head counts as a layer.
+    return placement.gpu_layers is not None and placement.gpu_layers <= model.layers
+
+
+def _bytes_read(model: Model, size: int) -> int:
+    """Weights that one token passes through."""
+    split = parts(model, size)
+    routed = sum(split.experts[: model.layers])
+    used = routed * model.experts_used // model.experts if model.experts else 0
+    # Of the token embedding one row is read, unless it is the output head, too.
+    head = split.head or split.embedding
+    return head + sum(split.layers[: model.layers]) - routed + used

@@ -1,0 +1,89 @@
+"""Which cards are close to each other, and which of them a copy of a model is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploys.planning.hardware import cards
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.machine import Gpu, Link, Machine
+from deploys.planning.placement.memory import Card
+
+# By how much the memory of one kind of card differs between driver versions, as a share.
+_SPREAD = 0.02
+
+
+def cards_of(
+    machine: Machine, gpu: Accelerator | None, count: int, ours: Sequence[str] = ()
+) -> tuple[Card, ...]:
+    """The cards that are ours; none for a profile without GPUs, whatever is plugged in.
+
+    + count: cards that the profile says
+    + ours: systemd units of our services
+
+    What is used counts as free where these alone hold the machine's cards, and on cards that an
+    earlier run has given them while they run, or a second plan would find them full of the first.
+    So that the plan of a bare machine stays the plan once there is a driver, memory is the hardware
+    table's unless the driver counts clearly less, and what an idle card uses counts as nothing.
+    """
+    if gpu is None:
+        return ()
+    holding = [holder.unit in ours for holder in machine.holders]
+    alone, running = bool(holding) and all(holding), any(holding)
+    found = []
+    for index, card in cards.numbered(cards.ours(machine, gpu, count), machine):
+        free = alone or (running and index in machine.given) or cards.is_idle(card, gpu.memory)
+        total, used = _total(card, gpu.memory), 0 if free else card.used or 0
+        found.append(Card(index=index, total=total, used=used, numa=card.numa))
+    return tuple(found)
+
+
+def _total(card: Gpu, known: int) -> int:
+    if card.memory and not (1 - _SPREAD) * known < card.memory < (1 + _SPREAD) * known:
+        return card.memory
+    return known
+
+
+def islands(
+    own: Sequence[Card], links: Sequence[Link], gpu: Accelerator | None
+) -> tuple[tuple[int, ...], ...]:
+    """Indices of cards that reach each other over a link of their own; a lone card is one, too."""
+    return cards.joins([card.index for card in own], links, gpu)
+
+
+def deal(
+    own: Sequence[Card],
+    together: Sequence[Sequence[int]],
+    *,
+    tensor: int,
+    pipeline: int,
+    copies: int,
+) -> tuple[tuple[int, ...], ...]:
+    """The indices of each copy's cards, stage by stage.
+
+    Cards that share layers come from one island, the smallest that has as many left; else from one
+    NUMA node; else as they are counted. Copies take such groups in that order, too.
+    """
+    left = list(own)
+    groups = []
+    for _ in range(copies * pipeline):
+        group = _neighbours(left, together, tensor)
+        groups.append(tuple(card.index for card in group))
+        left = [card for card in left if card not in group]
+    groups.sort()
+    return tuple(
+        tuple(index for group in groups[at : at + pipeline] for index in group)
+        for at in range(0, len(groups), pipeline)
+    )
+
+
+def _neighbours(
+    left: Sequence[Card], together: Sequence[Sequence[int]], count: int
+) -> Sequence[Card]:
+    by_island = [[card for card in left if card.index in island] for island in together]
+    by_node = [[card for card in left if card.numa == node] for node in {c.numa for c in left}]
+    for choices in (by_island, by_node):
+        enough = [cards for cards in choices if len(cards) >= count]
+        if enough:
+            return min(enough, key=lambda cards: (len(cards), cards[0].index))[:count]
+    return left[:count]

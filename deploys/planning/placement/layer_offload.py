@@ -1,0 +1,248 @@
+"""A place for an engine that deals out whole layers: llama.cpp, and what is built on it.
+
+All layers on as few cards as hold them; else the experts of leading layers in host memory, as a
+token passes through few of them; else leading layers whole; without cards, all in host memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.placement.choice import (
+    Placement,
+    Request,
+    context_too_long,
+    count,
+    gib,
+    misplaced,
+    refused,
+    rough,
+    smaller,
+    too_large,
+)
+from deploys.planning.placement.memory import Card, Ledger
+from deploys.planning.placement.offload import Split, everything, server
+
+# Where the operator names none: requests at a time, the longest context (a long prompt takes a
+# server of this kind minutes), and the context that is worth more than further requests.
+_PARALLEL = (4, 2, 1)
+_LONGEST, _MODEST = 32_768, 8192
+
+
+def layer(request: Request) -> Placement:
+    """The place of one service, or its refusals."""
+    if wrong := _wrong(request):
+        return refused(request, wrong)
+    placement = _best(request)
+    if _fits(request, placement):
+        return placement
+    variants = [other for other in smaller(request) if not _wrong(other)]
+    fitting = next((other for other in variants if _fits(other, _best(other))), None)
+    return refused(request, [_does_not_fit(request, placement, fitting)], placement)
+
+
+def _best(request: Request) -> Placement:
+    """The first that fits, else the closest."""
+    attempts = []
+    for split, cards in _splits(request):
+        attempt = _placement(request, split, cards)
+        if _fits(request, attempt):
+            return attempt
+        attempts.append(attempt)
+    return min(attempts, key=lambda a: (max(0, _over(a)), _host_over(request, a)))
+
+
+def _fits(request: Request, attempt: Placement) -> bool:
+    return _over(attempt) <= 0 and _host_over(request, attempt) <= 0
+
+
+def _wrong(request: Request) -> list[Refusal]:
+    service, model, cards = request.service, request.model, len(request.cards)
+    wrong = context_too_long(request)
+    if service.engine == "ktransformers":
+        cards = min(1, cards)
+        wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
+    wrong += misplaced(request, ("tensor_parallel", "gpu_share"), "vLLM and SGLang")
+    if service.engine == "ollama":
+        wrong += misplaced(request, ("cpu_experts",), "llama.cpp")
+    limits = {
+        "replicas": (1, "one server is one copy"),
+        "pipeline_parallel": (max(1, cards), f"there are {cards} cards for it"),
+        "gpu_layers": (
+            everything(model) if cards else 0,
+            f"{model.key} has {model.layers} and an output head" if cards else "there is no card",
+        ),
+        "cpu_experts": (
+            model.layers if model.experts else 0,
+            f"{model.key} has {model.layers} layers" if model.experts else "it has no experts",
+        ),
+    }
+    for field, (most, why) in limits.items():
+        value = getattr(service, field)
+        if value is not None and value > most:
+            wrong.append(
+                Refusal(
+                    f"{request.name}: {field} is {value}, but {why}",
+                    f"Set {field} to {most} or less, or leave it out",
+                )
+            )
+    if service.kv_cache == "fp8":
+        wrong.append(
+            Refusal(f"{request.name}: {service.engine} has no cache in fp8", "Set kv_cache to q8_0")
+        )
+    return wrong
+
+
+def _splits(request: Request) -> Iterator[tuple[Split, Sequence[Card]]]:
+    """What to try: all on cards, the fewest first; then less and less of it."""
+    service, model = request.service, request.model
+    sizes = list(_sizes(request))
+    experts_at_home = service.engine == "ktransformers" and model.experts > 0
+    freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
+    counts = range(1, (1 if experts_at_home else len(freest)) + 1)
+    if service.pipeline_parallel is not None and request.cards:
+        counts = range(service.pipeline_parallel, service.pipeline_parallel + 1)
+
+    def split(size: tuple[int, int], gpu_layers: int, cpu_experts: int) -> Split:
+        return Split(
+            context=size[0],
+            parallel=size[1],
+            kv_cache=service.kv_cache,
+            gpu_layers=gpu_layers,
+            cpu_experts=cpu_experts,
+        )
+
+    if not request.cards:
+        yield from ((split(size, 0, service.cpu_experts or 0), ()) for size in sizes)
+        return
+    layers = everything(model) if service.gpu_layers is None else service.gpu_layers
+    experts = service.cpu_experts or 0
+    if service.cpu_experts is not None or not experts_at_home:
+        for size in sizes:
+            for most in counts:
+                yield split(size, layers, experts), _by_index(freest[:most])
+    modest = next((size for size in reversed(sizes) if size[0] >= _MODEST), sizes[-1])
+    cards = _by_index(freest[: counts[-1]])
+    if service.cpu_experts is None and model.experts:
+        for experts in range(model.dense_layers + 1, model.layers + 1):
+            if experts == model.layers or not experts_at_home:
+                yield split(modest, layers, experts), cards
+    if service.gpu_layers is None:
+        for layers in range(model.layers, -1, -1):
+            yield split(modest, layers, experts), cards
+
+
+def _by_index(cards: Sequence[Card]) -> list[Card]:
+    return sorted(cards, key=lambda card: card.index)
+
+
+def _sizes(request: Request) -> Iterator[tuple[int, int]]:
+    """Context and parallel, the most welcome first."""
+    service = request.service
+    contexts = [c for c in request.contexts if c <= _LONGEST or c == service.context]
+    parallels = _PARALLEL if service.parallel is None else (service.parallel,)
+    for enough in (True, False):
+        for parallel in parallels:
+            for context in contexts:
+                if (context >= min(_MODEST, contexts[0])) == enough:
+                    yield context, parallel
+
+
+def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placement:
+    service, model = request.service, request.model
+    ledgers, host = server(model, request.size, split, cards)
+    return Placement(
+        service=service.name,
+        engine=service.engine,
+        model=model.key,
+        tensor_parallel=1,
+        pipeline_parallel=max(1, len(cards)),
+        replicas=1,
+        groups=(tuple(card.index for card in cards),) if cards else (),
+        context=split.context,
+        parallel=split.parallel,
+        kv_cache=service.kv_cache,
+        gpu_share=None,
+        gpu_layers=split.gpu_layers,
+        cpu_experts=split.cpu_experts,
+        ledger=Ledger(
+            cards=ledgers,
+            host=host,
+            disk=request.size,
+            kv_bytes=kv_bytes(model, service.kv_cache) * growing(model),
+            kv_tokens=split.cells * split.parallel,
+        ),
+        reasons=tuple(_reasons(request, split, cards)),
+        warnings=tuple(_warnings(request, split)),
+    )
+
+
+def _over(attempt: Placement) -> int:
+    return max((-card.free for card in attempt.ledger.cards), default=0)
+
+
+def _host_over(request: Request, attempt: Placement) -> int:
+    shared = min(attempt.ledger.host.get("weights", 0), request.mapped)
+    return sum(attempt.ledger.host.values()) - shared - request.host
+
+
+def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[str]:
+    service, model = request.service, request.model
+    whole = split.gpu_layers == everything(model)
+    where = f"on {count(len(cards), 'card')}"
+    if not cards:
+        why = "the cards are given to other services" if request.gpu else "there is no card"
+        yield f"All layers in host memory, as {why}"
+    elif whole and not split.cpu_experts:
+        yield f"All {model.layers} layers {where}, the fewest that hold them"
+    elif whole:
+        yield (
+            f"All layers {where}, but the experts of the first {split.cpu_experts} in host"
+            " memory, as a token passes through few of them"
+        )
+    else:
+        yield f"{split.gpu_layers} of {everything(model)} layers {where}, all they hold"
+    if service.context is None or service.parallel is None:
+        yield (
+            f"{count(split.parallel, 'request')} of {split.context} tokens, the most of what we try"
+            " that fits, since each has its cache to itself"
+        )
+    if model.legacy_cache:
+        yield (
+            "A large cache: these files are from before llama.cpp could keep MLA's one vector"
+            " instead of the keys and values of all heads"
+        )
+
+
+def _warnings(request: Request, split: Split) -> Iterator[str]:
+    model = request.model
+    if request.cards and split.gpu_layers < everything(model):
+        yield (
+            f"{request.name}: {everything(model) - split.gpu_layers} layers run on the CPU, which"
+            " sets the pace"
+        )
+    yield from rough(request)
+
+
+def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
+    over, host = _over(closest), _host_over(request, closest)
+    tokens = f"{closest.parallel} x {closest.context}"
+    if over > 0:
+        return Refusal(
+            f"{request.name}: {request.model.key} with a cache for {tokens} tokens is {gib(over)}"
+            " too large for the fullest card",
+            "Lower context, parallel or gpu_layers, raise cpu_experts, or leave them out",
+        )
+    cache = closest.ledger.host.get("KV cache", 0)
+    if cache > host:
+        return Refusal(
+            f"{request.name}: a cache for {tokens} tokens is {gib(host)} too large for the host's"
+            " memory",
+            f"Lower context or parallel to {(cache - host) / cache:.0%} of that, or leave them out",
+        )
+    return Refusal(
+        f"{request.name}: {request.model.key} is {gib(host)} too large for the host's memory",
+        too_large(fitting, request.size - host, "more memory"),
+    )

@@ -1,0 +1,189 @@
+"""The ledger: what each purpose takes of every card and of the host, in bytes.
+
+What engines that fill a card (vLLM, SGLang) take of it is in filled.py; how layers are dealt to the
+cards of llama.cpp in offload.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploys.planning.inputs.profile import KvCache, Performance
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import Parts, growing, kv_bytes, latent_weights, request_bytes
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+# What CUDA programs see is less than nvidia-smi's total. Seen: 143771 and 143155 MiB on an H200,
+# 24564 and 24064 on an RTX 4090, 46068 and 45465 on an L40S.
+_DRIVER, _DRIVER_LARGE = 500 * MIB, 620 * MIB
+# States of linear attention that a request holds: its own, and with prefix caching, the default,
+# the one that it began with. Seen in logs of vLLM 0.24 and older (tests/unit/data/memory.yaml).
+_STATES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One accelerator as sizing sees it; sizes in bytes.
+
+    + index: the driver's, else the place in PCI order
+    + total: as the driver reports it, else as the hardware table has it
+    + used: what other processes hold now
+    + numa: node it hangs on, None where unknown
+    """
+
+    index: int
+    total: int
+    used: int = 0
+    numa: int | None = None
+
+    @property
+    def visible(self) -> int:
+        """What programs can have of an empty card."""
+        return self.total - driver_reserve(self.total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardLedger:
+    """One card: bytes by purpose, in the order they are printed.
+
+    + index, total: of the card
+    + lines: "driver", "other processes", "weights", "KV cache", "activations", "CUDA graphs",
+      "communication", "CUDA context", "compute buffer", "margin"; what is nothing is left out
+    + loading: what is taken at most while the weights are made ready, before there is a cache
+    """
+
+    index: int
+    total: int
+    lines: Mapping[str, int]
+    loading: int = 0
+
+    @property
+    def planned(self) -> int:
+        return sum(self.lines.values())
+
+    @property
+    def free(self) -> int:
+        """What is left; negative by what is missing."""
+        return self.total - max(self.planned, self.loading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What one service takes of one machine, all its copies together.
+
+    + cards: every card it is given
+    + host: bytes of host memory by purpose: "weights" (mapped, but read for every token), "KV
+      cache", "compute buffer", "processes", "prompt cache" (of answered prompts)
+    + disk: bytes of the files
+    + kv_bytes: bytes that one token takes in the cache of one copy, all its cards together
+    + kv_tokens: tokens that all copies can hold at once
+    """
+
+    cards: tuple[CardLedger, ...]
+    host: Mapping[str, int]
+    disk: int
+    kv_bytes: int
+    kv_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How an engine that fills its cards runs one copy.
+
+    + share: of a card's visible memory, for everything (vLLM) or for weights and cache (SGLang)
+    + performance: what the service's settings favour; for throughput vLLM takes twice the tokens
+      into a step
+    + sequences: requests at the same time in one copy; None for the engine's own number
+    + mtp: the layers that predict further tokens are read, too
+    + compute: of the cards; kernels go by it
+    + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
+    """
+
+    engine: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    kv_cache: KvCache
+    share: float
+    performance: Performance = "balanced"
+    sequences: int | None = None
+    mtp: bool = False
+    compute: str | None = None
+    moe_backend: str | None = None
+
+
+def driver_reserve(total: int) -> int:
+    """What the driver keeps of a card for itself."""
+    return _DRIVER_LARGE if total > 40 * GIB else _DRIVER
+
+
+def token_bytes(model: Model, layout: Layout, stage: range) -> int:
+    """Bytes that one token takes in the cache of one card of a stage."""
+    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
+    drafting = model.mtp_layers if layout.mtp and stage.stop == model.layers else 0
+    return a_layer * max(1, growing(model, stage) + drafting)
+
+
+def fixed_tokens(model: Model, layout: Layout) -> int:
+    """What one request takes of the cache whatever its length, in tokens: windows or states."""
+    if model.full_attention_interval == 1:
+        return 0
+    tensor_parallel = layout.tensor_parallel
+    a_layer = request_bytes(model, layout.kv_cache, tensor_parallel=tensor_parallel)
+    if model.sliding_window is None:
+        a_layer *= _STATES
+    return max(
+        a_layer * (len(stage) - growing(model, stage)) // token_bytes(model, layout, stage)
+        for stage in stages_of(model, layout.pipeline_parallel)
+    )
+
+
+def ledger_of(card: Card, own: Mapping[str, int]) -> CardLedger:
+    """A card with what one service takes of it."""
+    lines = {"driver": driver_reserve(card.total), "other processes": card.used, **own}
+    kept = {purpose: size for purpose, size in lines.items() if size}
+    return CardLedger(index=card.index, total=card.total, lines=kept)
+
+
+def stages_of(model: Model, pipeline_parallel: int) -> tuple[range, ...]:
+    """Layers of each pipeline stage; the last stages but one take what does not divide.
+
+    Source: vLLM 0.33, distributed/utils.py, get_pp_indices.
+    """
+    even, over = divmod(model.layers, pipeline_parallel)
+    counts = [even] * pipeline_parallel
+    for stage in range(over):
+        counts[-2 - stage] += 1
+    starts = [sum(counts[:stage]) for stage in range(pipeline_parallel)]
+    return tuple(range(at, at + count) for at, count in zip(starts, counts, strict=True))
+
+
+def card_weights(
+    model: Model, split: Parts, stage: range, tensor_parallel: int, *, mtp: bool = False
+) -> int:
+    """Bytes of one card of a stage.
+
+    Layers are cut, and so are the embedding on the first stage and the head on the last, by
+    vocabulary. The down projections of MLA are not: every card has them in full. Layers that
+    predict further tokens are not read unless speculation is on (vLLM, deepseek_v2.py).
+    """
+    whole = sum(split.layers[stage.start : stage.stop])
+    if stage.start == 0:
+        whole += split.embedding
+    if stage.stop == model.layers:
+        whole += split.head + (sum(split.layers[model.layers :]) if mtp else 0)
+    uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
+    return (whole - uncut) // tensor_parallel + uncut
+
+
+def unpacked(model: Model, stage: range, tensor_parallel: int) -> int:
+    """What engines keep of MLA's up projections in 16 bits, beside them as the files have them.
+
+    Source: vLLM, mla_attention.py, W_UK_T and W_UV; SGLang, deepseek_v2.py, w_kc and w_vc.
+    """
+    if model.kv_lora_rank is None or model.quantization in ("BF16", "F16"):
+        return 0
+    a_head = (model.nope_head_dim or model.head_dim) + (model.v_head_dim or model.head_dim)
+    return len(stage) * model.kv_lora_rank * model.heads * a_head * 2 // tensor_parallel

@@ -1,0 +1,197 @@
+"""Which layers llama.cpp keeps on which card, which in host memory, and what that takes.
+
+It deals whole layers out by the free memory of the cards, the output head last, as one layer more.
+What does not fit stays in host memory: the experts of leading layers, or leading layers whole.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from deploys.planning.inputs.profile import KvCache
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import Parts, growing, grows, kv_bytes, parts, request_bytes
+from deploys.planning.placement.memory import MIB, Card, CardLedger, ledger_of
+
+# Tokens of one step (--ubatch-size); all numbers below are llama.cpp's at commit 0c1e570.
+STEP = 512
+# What --fit leaves free on every card (--fit-target), and what our plans leave, too.
+MARGIN = 1024 * MIB
+# A CUDA context and its libraries, per process and card; and cuBLAS, which multiplies matrices in
+# 16 bits and those of MLA. Seen on an H200 and on H100: 610 to 630 MiB without, 718 to 736 with.
+_CONTEXT, _CUBLAS = 625 * MIB, 105 * MIB
+# The process itself; its pages of a mapped file are counted as weights.
+_PROCESS = 256 * MIB
+# A context is made a multiple of this (llama-context.cpp, n_ctx_seq).
+_CELLS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What one server keeps where.
+
+    + context, parallel: tokens of one request, and requests; each has its cache to itself
+    + gpu_layers: layers on the cards, from the last back; the output head is the first of them
+    + cpu_experts: leading layers whose routed experts stay in host memory
+    """
+
+    context: int
+    parallel: int
+    kv_cache: KvCache
+    gpu_layers: int
+    cpu_experts: int
+
+    @property
+    def cells(self) -> int:
+        """Tokens that each request's cache holds."""
+        return -(-self.context // _CELLS) * _CELLS
+
+
+def everything(model: Model) -> int:
+    """gpu_layers of a server that keeps all layers and the head on its cards."""
+    return model.layers + 1
+
+
+def server(
+    model: Model, size: int, split: Split, cards: Sequence[Card]
+) -> tuple[tuple[CardLedger, ...], Mapping[str, int]]:
+    """The ledgers of the cards, and bytes of host memory by purpose."""
+    pieces = parts(model, size)
+    cache = cache_of(model, split)
+    start = model.layers + 1 - split.gpu_layers
+    weights, caches = [0] * len(cards), [0] * len(cards)
+    # The embedding is looked up on the host, row by row. A tied head is a copy of it on the card.
+    host_weights, host_cache = pieces.embedding, 0
+    for layer, card in enumerate(_cards_of_layers(model, split, cards), start):
+        if layer == model.layers:
+            weights[card] += pieces.head or pieces.embedding
+            continue
+        caches[card] += cache[layer]
+        weights[card] += pieces.layers[layer]
+        if layer < split.cpu_experts:
+            weights[card] -= pieces.experts[layer]
+            host_weights += pieces.experts[layer]
+    for layer in range(min(start, model.layers)):
+        host_weights += pieces.layers[layer]
+        host_cache += cache[layer]
+    if start > model.layers:
+        host_weights += pieces.head
+    host = {
+        "weights": host_weights,
+        "KV cache": host_cache,
+        "compute buffer": host_buffer(model, split, cards=len(cards)),
+        "processes": _PROCESS,
+    }
+    plain = model.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
+    context = _CONTEXT if plain else _CONTEXT + _CUBLAS
+    buffers = [compute_buffer(model, split, cards=len(cards))] * len(cards)
+    if cards:
+        buffers[0] = max(buffers[0], _copied_experts(model, pieces, split))
+    ledgers = tuple(
+        ledger_of(
+            card,
+            {
+                "weights": weights[position],
+                "KV cache": caches[position],
+                "compute buffer": buffers[position],
+                "CUDA context": context,
+                "margin": MARGIN,
+            },
+        )
+        for position, card in enumerate(cards)
+    )
+    return ledgers, {purpose: size for purpose, size in host.items() if size}
+
+
+def cache_of(model: Model, split: Split) -> tuple[int, ...]:
+    """Bytes that each layer keeps, of all requests together.
+
+    A window has room for the step that moves it on (llama-kv-cache-iswa.cpp).
+    """
+    whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
+    if growing(model) == model.layers:
+        return (whole,) * model.layers
+    window = -(-((model.sliding_window or 0) + STEP) // _CELLS) * _CELLS
+    cells = min(window, split.cells)
+    fixed = request_bytes(model, split.kv_cache, window=cells) * split.parallel
+    return tuple(whole if grows(model, layer) else fixed for layer in range(model.layers))
+
+
+def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
+    """What the tensors of one step take on one device, in 4 bytes a number.
+
+    A dense layer is widest in its feed-forward part: gate, up and product, and three vectors of the
+    hidden width. With MLA it is so in attention: queries as they are and as wide as the latent
+    vector, what they find there, and that unpacked. Both are exact for what an H200 showed
+    (tests/gpu/results). Experts without MLA are counted like the dense part, for each that a token
+    passes through; that is not confirmed. To that the mask of flash attention, 2 bytes for each
+    token of the step and cell.
+    """
+    wide = 3 * (model.intermediate or 4 * model.hidden) + 3 * model.hidden
+    if model.experts:
+        expert = 3 * model.expert_intermediate + model.hidden
+        wide = max(wide, model.experts_used * expert + 3 * model.hidden)
+    if model.kv_lora_rank is not None and not model.legacy_cache:
+        rope = model.rope_head_dim or 0
+        query = (model.nope_head_dim or model.head_dim) + rope
+        found = model.kv_lora_rank + (model.v_head_dim or model.head_dim)
+        latent = model.heads * (query + model.kv_lora_rank + rope + found)
+        wide = max(wide, latent + 2 * model.hidden)
+    copies = _copies(model, split, cards)
+    inputs = copies * _mask(split) + (copies * _embeddings(model) if copies > 1 else 0)
+    return 4 * STEP * wide + inputs
+
+
+def host_buffer(model: Model, split: Split, *, cards: int) -> int:
+    """What the host keeps for a step: inputs and outputs alone where all layers are on cards."""
+    if split.gpu_layers < everything(model):
+        return compute_buffer(model, split)
+    inputs = _copies(model, split, cards) * (_mask(split) + _embeddings(model))
+    return inputs + _embeddings(model)
+
+
+def _copies(model: Model, split: Split, cards: int) -> int:
+    """Several cards that hold a whole model work on several steps (GGML_SCHED_MAX_COPIES)."""
+    return 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
+
+
+def _mask(split: Split) -> int:
+    return 2 * STEP * split.cells
+
+
+def _embeddings(model: Model) -> int:
+    return 4 * STEP * model.hidden
+
+
+def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
+    """The position of the card of each layer from the first on a card to the head.
+
+    Source: llama-model.cpp, get_layer_buft_list: a layer goes where its place among all lies
+    between the running shares of free memory.
+    """
+    if not cards:
+        return []
+    free = list(accumulate(max(0, card.visible - card.used) for card in cards))
+    shares = [share / max(1, free[-1]) for share in free]
+    last = len(cards) - 1
+    return [
+        min(last, bisect_right(shares, place / split.gpu_layers))
+        for place in range(split.gpu_layers)
+    ]
+
+
+def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
+    """The first card's buffer where experts in host memory are copied to it for a long prompt.
+
+    They come a matrix at a time, in place of what a layer computes otherwise, but for the last
+    layer, which sees one token of a prompt. In a mixed quantization matrices differ in width from
+    layer to layer, and each width has a place. DeepSeek-R1 in Q4_K_M, of which an average matrix is
+    2170 MiB, showed 2228 on an H200 with one such layer, and 4970 on an H100 with more.
+    """
+    read = pieces.experts[: min(split.cpu_experts, model.layers - 1)]
+    matrix = max(read, default=0) / 3
+    places = 1.0 if sum(map(bool, read)) < 2 else 2.28
+    return int(matrix * places) + _mask(split) + _embeddings(model)

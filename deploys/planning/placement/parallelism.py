@@ -1,0 +1,227 @@
+"""How a model can be cut for an engine that fills its cards, and what is said of the way chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.placement import shares
+from deploys.planning.placement.choice import (
+    Request,
+    context_too_long,
+    count,
+    gib,
+    misplaced,
+    rough,
+    too_large,
+)
+from deploys.planning.placement.division import group_of, takes
+from deploys.planning.placement.interconnect import islands
+from deploys.planning.placement.memory import (
+    CardLedger,
+    Layout,
+    fixed_tokens,
+    stages_of,
+    token_bytes,
+)
+
+# Share of weights and cache below which a cache is worth a warning.
+TIGHT = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One way to cut a model, tried out.
+
+    + groups, tokens: cards of each copy, and tokens that its cache holds
+    """
+
+    layout: Layout
+    groups: tuple[tuple[int, ...], ...]
+    ledgers: tuple[CardLedger, ...]
+    tokens: tuple[int, ...]
+
+    @property
+    def cache_share(self) -> float:
+        """The least that the cache is of weights and cache on a card."""
+        return min(self.cache / (self.cache + ledger.lines["weights"]) for ledger in self.ledgers)
+
+    @property
+    def cache(self) -> int:
+        """The least that a card has for the cache."""
+        return min(ledger.lines.get("KV cache", 0) for ledger in self.ledgers)
+
+    @property
+    def over(self) -> int:
+        """Bytes by which the fullest card is promised too much."""
+        return max(0, *(-ledger.free for ledger in self.ledgers))
+
+
+def wrong_settings(request: Request) -> list[Refusal]:
+    """What the operator asks for and cannot be had, whatever the memory."""
+    service, model, cards = request.service, request.model, len(request.cards)
+    if not cards:
+        return [
+            Refusal(
+                f"{request.name}: {service.engine} needs a GPU, and there is none left for it",
+                "Serve it with llama.cpp, or on a machine with more GPUs",
+            )
+        ]
+    wrong = context_too_long(request)
+    wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
+    if service.kv_cache == "q8_0":
+        wrong.append(
+            Refusal(f"{request.name}: {service.engine} has no cache in q8_0", "Set kv_cache to fp8")
+        )
+    tensor, pipeline = service.tensor_parallel or 1, service.pipeline_parallel or 1
+    if not takes(service.engine, model, tensor, request.gpu):
+        possible = [
+            str(n) for n in range(1, cards + 1) if takes(service.engine, model, n, request.gpu)
+        ]
+        group, _ = group_of(model)
+        scales = f" with a scale for {group} weights" if group > 1 else ""
+        wrong.append(
+            Refusal(
+                f"{request.name}: {tensor} cards cannot share the {model.heads} heads"
+                f" ({model.kv_heads} of keys and values) and matrices{scales} of {model.key}",
+                f"Set tensor_parallel to one of {', '.join(possible)}, or leave it out",
+            )
+        )
+    if pipeline > model.layers:
+        wrong.append(
+            Refusal(
+                f"{request.name}: {model.key} has {model.layers} layers, too few for"
+                f" {pipeline} pipeline stages",
+                f"Set pipeline_parallel to {model.layers} or less, or leave it out",
+            )
+        )
+    copies = service.replicas or request.copies or 1
+    if tensor * pipeline * copies > cards:
+        wrong.append(
+            Refusal(
+                f"{request.name}: {copies} copies of {tensor} x {pipeline} cards are"
+                f" {tensor * pipeline * copies}, and there are {cards} for it",
+                "Lower replicas, tensor_parallel or pipeline_parallel, or leave them out",
+            )
+        )
+    return wrong
+
+
+def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) -> Refusal:
+    """Bytes that are missing on the fullest card, and the largest variant that would fit."""
+    service, layout = request.service, attempt.layout
+    cut = f"{layout.tensor_parallel} x {layout.pipeline_parallel}"
+    if attempt.over and service.gpu_share is not None and _needs(request, attempt) <= 0:
+        used = max(ledger.lines.get("other processes", 0) for ledger in attempt.ledgers)
+        return Refusal(
+            f"{request.name}: gpu_share {service.gpu_share} of a card is {gib(attempt.over)} more"
+            f" than other processes, which hold {gib(used)}, leave of it",
+            "Stop them, lower gpu_share, or leave it out",
+        )
+    tokens = min(attempt.tokens) - fixed_tokens(request.model, layout)
+    context = request.contexts[-1]
+    if 0 < tokens < context:
+        fp8 = "" if layout.kv_cache == "fp8" else ", or kv_cache to fp8 for twice as many"
+        return Refusal(
+            f"{request.name}: a request of {context} tokens needs {gib(_needs(request, attempt))}"
+            f" more of a card than {request.model.key} on {cut} cards leaves",
+            f"Set context to {tokens // 256 * 256} or less{fp8}",
+        )
+    missing = _needs(request, attempt)
+    cards = layout.tensor_parallel * layout.pipeline_parallel
+    return Refusal(
+        f"{request.name}: {request.model.key} with a cache for {context} tokens needs"
+        f" {gib(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
+        too_large(fitting, request.size - missing * cards, "more or larger cards"),
+    )
+
+
+def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> Iterator[str]:
+    """Why each value was chosen that the operator left to the plan."""
+    service, layout = request.service, attempt.layout
+    tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
+    cards, copies = tensor * pipeline, len(attempt.groups)
+    if service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
+        room = f"room for the cache ({gib(attempt.cache)} each)"
+        few = (
+            f"the fewest with {room}" if attempt.cache_share >= request.comfort else f"with {room}"
+        )
+        yield f"{count(cards, 'card')} a copy, {few}"
+    if service.tensor_parallel is None and tensor > 1:
+        yield (
+            f"Tensor parallel {tensor}, as these cards have links of their own"
+            if tensor <= _largest_island(request)
+            else f"Tensor parallel {tensor} and no more, as these cards talk over PCIe"
+        )
+    if service.pipeline_parallel is None and pipeline > 1:
+        yield f"Pipeline of {pipeline}, which asks little of the link between its stages"
+    if service.replicas is None and copies > 1:
+        yield f"{copies} copies, as more copies answer more than larger ones"
+    tokens, total = min(attempt.tokens), sum(attempt.tokens)
+    if service.context is None:
+        yield f"Context {context}: the cache of a copy holds {tokens} tokens"
+    full = total // (context + fixed_tokens(request.model, layout))
+    held = f"the cache holds {count(full, 'request')} of full length"
+    if service.parallel is None:
+        yield f"{parallel} requests at a time: {held}, or more shorter ones"
+    elif full < parallel:
+        yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
+    if service.gpu_share is None:
+        yield f"{layout.share:.0%} of a card: {_share_of(request, attempt)}"
+    if layout.mtp:
+        yield "The layer that predicts one token more drafts, as latency is asked for"
+    if layout.moe_backend is not None:
+        yield (
+            f"{layout.moe_backend.title()}'s kernels for the experts: to load those that vLLM"
+            " prefers here takes more of a card than there is"
+        )
+    if request.model.kv_lora_rank is not None and tensor > 1:
+        yield f"MLA keeps one vector for all heads, so each of {tensor} cards holds the whole cache"
+
+
+def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
+    """What works, but should be known."""
+    layout = attempt.layout
+    largest = _largest_island(request)
+    if layout.tensor_parallel > max(2, largest):
+        yield (
+            f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
+            " pipeline of pairs is faster"
+        )
+    if attempt.cache_share < TIGHT:
+        yield (
+            f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
+            f" {min(attempt.tokens)} tokens of all requests together"
+        )
+    yield from rough(request)
+
+
+def _needs(request: Request, attempt: Attempt) -> int:
+    """Bytes that the fullest card lacks for weights and one request of full length."""
+    layout, model = attempt.layout, request.model
+    stages = stages_of(model, layout.pipeline_parallel)
+    a_token = max(token_bytes(model, layout, stage) for stage in stages)
+    cache = a_token * (request.contexts[-1] + fixed_tokens(model, layout))
+    lacking = []
+    for ledger in attempt.ledgers:
+        own = dict(ledger.lines)
+        visible = ledger.total - own.pop("driver")
+        own.pop("other processes", None)
+        own.pop("KV cache", None)
+        counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
+        lacking.append(counted + cache - int(layout.share * visible))
+        lacking.append(ledger.loading - ledger.total)
+    return max(lacking)
+
+
+def _share_of(request: Request, attempt: Attempt) -> str:
+    if any("other processes" in ledger.lines for ledger in attempt.ledgers):
+        return "what other processes leave"
+    if request.service.engine == "vllm" and attempt.layout.share > shares.VLLM:
+        return f"more than vLLM's own {shares.VLLM:.0%}, which leaves too little"
+    return "SGLang's own default" if request.service.engine == "sglang" else "vLLM's own default"
+
+
+def _largest_island(request: Request) -> int:
+    return max(len(island) for island in islands(request.cards, request.links, request.gpu))

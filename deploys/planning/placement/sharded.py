@@ -1,0 +1,221 @@
+"""A place for an engine that fills its cards: vLLM and SGLang.
+
+The smallest group of cards that leaves enough for the cache, then as many copies as there are
+cards: two copies on a card each answer more than one on two. Source: GPUStack's performance lab
+(Qwen3-235B on 8 A100, two copies of four 59 % over one of eight) and a table of 2 RTX 3090 (14B in
+4 bits, two copies 382 tokens a second, one on two cards 214).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.placement import shares
+from deploys.planning.placement.choice import Placement, Request, refused, smaller
+from deploys.planning.placement.division import divides
+from deploys.planning.placement.interconnect import deal, islands
+from deploys.planning.placement.memory import Card, CardLedger, Layout, Ledger, fixed_tokens
+from deploys.planning.placement.parallelism import (
+    TIGHT,
+    Attempt,
+    does_not_fit,
+    reasons,
+    warnings,
+    wrong_settings,
+)
+from deploys.planning.placement.sharded_memory import copy_of
+
+# What vLLM is given of a card, and what where that leaves hardly any cache.
+_SHARES = (shares.VLLM, 0.95)
+# Requests of full length that a context we choose leaves room for.
+_FULL_REQUESTS = 4
+# Requests are admitted for a cache that each fills to a quarter, an eighth or a sixteenth: what has
+# no room then waits, or is computed again. And so many at most: for latency those for which vLLM
+# has a graph of every size, for throughput its default on large cards.
+_SHORTER = {"latency": 4, "balanced": 8, "throughput": 16}
+_MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
+
+
+def fill(request: Request) -> Placement:
+    """The place of one service, or its refusals."""
+    if wrong := wrong_settings(request):
+        return refused(request, wrong)
+    attempt = _best(request)
+    if _fits(request, attempt):
+        return _placement(request, attempt)
+    variants = [other for other in smaller(request) if not wrong_settings(other)]
+    fitting = next((other for other in variants if _fits(other, _best(other))), None)
+    refusal = does_not_fit(request, attempt, fitting)
+    return refused(request, [refusal], _placement(request, attempt))
+
+
+def _best(request: Request) -> Attempt:
+    """The first that has room for the cache, else the largest that fits, else the closest."""
+    for share in _SHARES:
+        attempts = []
+        for tensor, pipeline in _shapes(request):
+            attempt = _attempt(request, tensor, pipeline, share)
+            attempts.append(attempt)
+            if _fits(request, attempt) and attempt.cache_share >= request.comfort:
+                return attempt
+        fitting = [attempt for attempt in attempts if _fits(request, attempt)]
+        if fitting:
+            largest = max(fitting, key=lambda attempt: len(attempt.groups[0]))
+            if largest.cache_share >= TIGHT or share == _SHARES[-1]:
+                return largest
+    return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
+
+
+def _shapes(request: Request) -> Iterator[tuple[int, int]]:
+    """Tensor and pipeline parallel sizes to try, those of few cards first.
+
+    Over NVLink as much tensor parallelism as there are cards on it; over PCIe pairs, and a pipeline
+    of these (8 L4, 70B in FP8: 308 tokens a second as pairs in a pipeline of four, 261 as fours in
+    a pipeline of two; substratus.ai). Source: vLLM, parallelism_scaling.md.
+    """
+    service, model = request.service, request.model
+    if request.cut is not None:
+        yield request.cut
+        return
+    cards = len(request.cards) // (service.replicas or request.copies or 1)
+    together = max(len(island) for island in islands(request.cards, request.links, request.gpu))
+    sizes = [2**power for power in range(cards.bit_length())]
+    for size in sorted({*sizes, cards, _named_size(request, cards)}):
+        shapes = [
+            (tensor, size // tensor)
+            for tensor in range(1, size + 1)
+            if size % tensor == 0
+            and (divides(model, tensor) or tensor == service.tensor_parallel)
+            and size // tensor <= model.layers
+            and service.tensor_parallel in (None, tensor)
+            and service.pipeline_parallel in (None, size // tensor)
+        ]
+        best = max(2, together)
+        yield from sorted(shapes, key=lambda shape: (shape[0] > best, abs(best - shape[0])))
+
+
+def _named_size(request: Request, cards: int) -> int:
+    """Cards of a copy where the operator named both sizes, whatever number that is."""
+    service = request.service
+    named = (service.tensor_parallel or 1) * (service.pipeline_parallel or 1)
+    return min(cards, named)
+
+
+def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Attempt:
+    """As many copies as asked for, or as fit on the freest cards."""
+    most = len(request.cards) // (tensor * pipeline)
+    wanted = request.service.replicas or request.copies
+    freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
+    for copies in [wanted] if wanted else range(most, 0, -1):
+        chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
+        layout = _layout(request, tensor, pipeline, share, chosen, copies)
+        attempt = _dealt(request, layout, chosen, copies)
+        if any(ledger.loading > ledger.total for ledger in attempt.ledgers):
+            attempt = _dealt(request, replace(layout, moe_backend="marlin"), chosen, copies)
+        if _fits(request, attempt):
+            break
+    return attempt
+
+
+def _dealt(request: Request, layout: Layout, chosen: Sequence[Card], copies: int) -> Attempt:
+    groups = deal(
+        chosen,
+        islands(request.cards, request.links, request.gpu),
+        tensor=layout.tensor_parallel,
+        pipeline=layout.pipeline_parallel,
+        copies=copies,
+    )
+    by_index = {card.index: card for card in chosen}
+    ledgers: list[CardLedger] = []
+    tokens = []
+    for group in groups:
+        own, held = copy_of(
+            request.model, request.size, layout, [by_index[index] for index in group]
+        )
+        ledgers += own
+        tokens.append(held)
+    return Attempt(layout=layout, groups=groups, ledgers=tuple(ledgers), tokens=tuple(tokens))
+
+
+def _layout(
+    request: Request, tensor: int, pipeline: int, most: float, cards: Sequence[Card], copies: int
+) -> Layout:
+    service = request.service
+    requests = service.parallel or _MOST_REQUESTS[service.performance]
+    share = service.gpu_share
+    if share is None and service.engine == "sglang":
+        own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
+        share = max(0.0, round(own - _used(cards), 3))
+    elif share is None:
+        share = round(min(most, 1 - _used(cards)), 2)
+    return Layout(
+        engine=service.engine,
+        tensor_parallel=tensor,
+        pipeline_parallel=pipeline,
+        kv_cache=service.kv_cache,
+        share=share,
+        performance=service.performance,
+        sequences=math.ceil(requests / copies),
+        # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
+        mtp=service.performance == "latency" and request.model.mtp_layers > 0,
+        compute=request.gpu.compute if request.gpu else None,
+    )
+
+
+def _used(cards: Sequence[Card]) -> float:
+    """The largest share in use by others, up to the next percent: a few MiB more stop no start."""
+    return max(math.ceil(card.used / card.visible * 100) / 100 for card in cards)
+
+
+def _fits(request: Request, attempt: Attempt) -> bool:
+    longest = request.contexts[-1] + fixed_tokens(request.model, attempt.layout)
+    return attempt.over == 0 and min(attempt.tokens) >= longest
+
+
+def _placement(request: Request, attempt: Attempt) -> Placement:
+    service, model, layout = request.service, request.model, attempt.layout
+    tokens, total = min(attempt.tokens), sum(attempt.tokens)
+    fixed = fixed_tokens(model, layout)
+    held = [steps for steps in request.contexts if tokens >= steps + fixed]
+    roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
+    context = next(iter(roomy or held), request.contexts[-1])
+    share = _SHORTER[service.performance]
+    shorter = total * share // (context + share * fixed) if held else 1
+    most = _MOST_REQUESTS[service.performance]
+    parallel = service.parallel or 1 << (min(most, shorter).bit_length() - 1)
+    return Placement(
+        service=service.name,
+        engine=service.engine,
+        model=model.key,
+        tensor_parallel=layout.tensor_parallel,
+        pipeline_parallel=layout.pipeline_parallel,
+        replicas=len(attempt.groups),
+        groups=attempt.groups,
+        context=context,
+        parallel=parallel,
+        kv_cache=service.kv_cache,
+        gpu_share=layout.share,
+        gpu_layers=None,
+        cpu_experts=None,
+        ledger=Ledger(
+            cards=attempt.ledgers,
+            host={},
+            disk=request.size,
+            kv_bytes=_kv_of_copy(model, layout),
+            kv_tokens=total,
+        ),
+        mtp=layout.mtp,
+        moe_backend=layout.moe_backend,
+        reasons=tuple(reasons(request, attempt, context, parallel)),
+        warnings=tuple(warnings(request, attempt)),
+    )
+
+
+def _kv_of_copy(model: Model, layout: Layout) -> int:
+    """One token in all cards of a copy; with MLA, and with few heads, some hold the same."""
+    a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
+    return a_card * growing(model) * layout.tensor_parallel

@@ -1,0 +1,160 @@
+"""What engines that fill their cards take of them, vLLM and SGLang: a share, and what is in it.
+
+The cache gets what the rest leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import Parts, parts
+from deploys.planning.placement.memory import (
+    GIB,
+    MIB,
+    Card,
+    CardLedger,
+    Layout,
+    card_weights,
+    ledger_of,
+    stages_of,
+    token_bytes,
+    unpacked,
+)
+
+# A CUDA context and the libraries' workspaces, per process and card. Together with what a step
+# takes (below) it explains what vLLM left on one H200 beside weights and cache, without graphs:
+# 2.5 GiB with Qwen2.5-32B AWQ; with 20 layers of DeepSeek-R1 AWQ 6.9, or 9.6 in steps of 16384.
+_CONTEXT = 512 * MIB
+# CUDA graphs without what is said of splits: what vLLM 0.32 left on an H200 (data/memory.yaml).
+_GRAPHS = 440 * MIB
+# FlashAttention 3 splits a request's cache in so many parts where there are graphs, keeps each
+# part's result in 4 bytes, and adds them up. vLLM 0.32 runs it beside the graphs of the largest
+# size, 512 tokens or two for each request, and inside that of all requests, and gives the cache so
+# much less. Source: max_num_splits in flash_attn.py and flashattn_mla.py of v1/attention/backends;
+# config/vllm.py, max_cudagraph_capture_size; v1/worker/gpu/cudagraph_utils.py.
+_SPLITS, _CAPTURED, _FLASH_ATTENTION_3 = 32, 512, "9.0"
+# NCCL's channels and the all-reduce buffers of a group; not confirmed.
+_COMMUNICATION = 512 * MIB
+# vLLM's defaults for a server: visible memory from which they hold, tokens of one step, sequences.
+# Source: vLLM 0.33, engine/arg_utils.py, get_batch_defaults; the A100 has those of small cards.
+_STEPS = ((160 * GIB, 16384, 1024), (70 * GIB, 8192, 1024), (0, 2048, 256))
+# Copies of the logits, in 4 bytes, that sampling makes.
+_LOGITS = 3 * 4
+# Tokens whose keys and values MLA unpacks at once in a chunked prefill; a trial run before there is
+# a cache makes room for it. Source: vLLM 0.32, mla_attention.py, forward_impl without metadata.
+_MLA_WORKSPACE = 64 * 1024
+
+# vLLM prefers Humming for experts in AWQ where the compute capability is this one, and Humming
+# unpacks the gates and ups of a layer's experts to 4 bytes each, and once more to reorder them.
+# Source: vLLM 0.32, quantization/utils/humming/priority.py; humming-kernels 0.1.17, schema/awq.py.
+_HUMMING, _UNPACKED, _COPIES = "9.0", 4, 2
+# What is there before the weights are.
+_BEFORE_LOADING = ("driver", "other processes", "communication", "CUDA context")
+
+
+def copy_of(
+    model: Model, size: int, layout: Layout, group: Sequence[Card]
+) -> tuple[tuple[CardLedger, ...], int]:
+    """The ledgers of one copy's cards, stage by stage, and the tokens that its cache holds.
+
+    vLLM's cache is what its share leaves after all the rest. SGLang's share is weights and cache
+    alone. A share below the weights leaves no cache, and the ledger may end below zero.
+    """
+    split = parts(model, size)
+    stages = stages_of(model, layout.pipeline_parallel)
+    ledgers, tokens = [], []
+    for position, card in enumerate(group):
+        stage = stages[position // layout.tensor_parallel]
+        weights = card_weights(model, split, stage, layout.tensor_parallel, mtp=layout.mtp)
+        own = {
+            "weights": weights + unpacked(model, stage, layout.tensor_parallel),
+            **_working(model, layout, card),
+        }
+        counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
+        cache = max(0, int(layout.share * card.visible) - counted)
+        tokens.append(cache // token_bytes(model, layout, stage))
+        ledger = ledger_of(card, {**own, "KV cache": cache})
+        there = sum(ledger.lines.get(line, 0) for line in _BEFORE_LOADING)
+        ledgers.append(
+            replace(ledger, loading=there + own["weights"] + converting(model, split, layout))
+        )
+    return tuple(ledgers), min(tokens)
+
+
+def converting(model: Model, split: Parts, layout: Layout) -> int:
+    """What of a layer is on a card a second time, while kernels get its experts as they want them.
+
+    The gates and ups of all experts, which are one tensor, as the files have them or unpacked.
+    """
+    packed = model.quantization.upper().startswith("AWQ")
+    if not model.experts or not packed or layout.engine != "vllm":
+        return 0
+    if layout.compute == _HUMMING and layout.moe_backend is None:
+        weights = 2 * model.experts * model.hidden * model.expert_intermediate
+        return _COPIES * weights * _UNPACKED // layout.tensor_parallel
+    return max(split.experts) * 2 // 3 // layout.tensor_parallel
+
+
+def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
+    """What an engine takes beside weights and cache."""
+    grouped = layout.tensor_parallel * layout.pipeline_parallel > 1
+    return {
+        "activations": _activations(model, layout, card),
+        "CUDA graphs": _GRAPHS + _splits(model, layout, card),
+        "communication": _COMMUNICATION if grouped else 0,
+        "CUDA context": _CONTEXT,
+    }
+
+
+def _activations(model: Model, layout: Layout, card: Card) -> int:
+    """The peak of one full step, in bf16 but for the logits, and what is kept beside it.
+
+    Kept is the workspace of the experts: for each that a token passes through, its input or output,
+    and the product of gate and up (vLLM 0.32, workspace_shapes of marlin_moe.py and triton_moe.py).
+    Of the phases the widest counts: logits of all requests, which every card gathers; gate, up and
+    product of the feed-forward part with what goes in and out; with MLA the queries and outputs
+    beside the keys and values that are unpacked.
+    """
+    tensor_parallel = layout.tensor_parallel
+    step, sequences = _step(card)
+    sequences = min(sequences, layout.sequences or sequences)
+    if layout.engine == "vllm" and layout.performance == "throughput":
+        step *= 2
+    kept, width = 0.0, model.intermediate or 4 * model.hidden
+    if model.experts:
+        expert = model.expert_intermediate / tensor_parallel
+        rows = max(expert, model.hidden) + max(2 * expert, model.hidden)
+        kept = step * model.experts_used * rows * 2
+        shared = model.shared_experts * model.expert_intermediate
+        width = max(shared, width if model.dense_layers else 0)
+    wide = 3 * width / tensor_parallel + 2 * model.hidden
+    phases = [sequences * (model.vocabulary or 0) * _LOGITS, step * wide * 2]
+    if model.kv_lora_rank is not None:
+        heads = model.heads / tensor_parallel
+        keys, values = model.nope_head_dim or model.head_dim, model.v_head_dim or model.head_dim
+        rope = model.rope_head_dim or 0
+        row = heads * (keys + rope + values) + 2 * model.hidden
+        row += (model.q_lora_rank or 0) + model.kv_lora_rank + rope
+        phases.append(_MLA_WORKSPACE * heads * (keys + values) * 2 + step * row * 2)
+    return int(kept + max(phases))
+
+
+def _splits(model: Model, layout: Layout, card: Card) -> int:
+    """What FlashAttention 3 keeps of the parts of a cache; MLA's results are latent vectors."""
+    fp8_latent = model.kv_lora_rank is not None and layout.kv_cache == "fp8"
+    if layout.engine != "vllm" or layout.compute != _FLASH_ATTENTION_3 or fp8_latent:
+        return 0
+    if model.index_head_dim is not None:
+        return 0
+    sequences = min(_step(card)[1], layout.sequences or _step(card)[1])
+    captured = min(2 * sequences, _CAPTURED)
+    tokens = captured + min(sequences, captured)
+    width = model.kv_lora_rank or model.head_dim
+    return _SPLITS * model.heads * width * 4 * tokens // layout.tensor_parallel
+
+
+def _step(card: Card) -> tuple[int, int]:
+    """Tokens of one step, and sequences."""
+    return next((step, rows) for least, step, rows in _STEPS if card.visible >= least)

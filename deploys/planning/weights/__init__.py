@@ -1,0 +1,1 @@
+"""A model's files: where they come from, where they go, who shares them."""

@@ -1,0 +1,165 @@
+"""Which files a machine's services need, where they come from, where they go, and if they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deploys.planning.inputs.locks import Locks, WeightsLock
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Service
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Hub, Site
+from deploys.planning.models import catalogue
+from deploys.planning.models.model import Model
+from deploys.planning.plan import Source, Weights
+from deploys.planning.quantity import size
+from deploys.planning.weights import gguf_files, merge_policy
+
+# What a file system must keep free beyond the weights, as a share of them.
+_DISK_MARGIN = 1.05
+
+
+def model_of(service: Service) -> Model:
+    """The model that a service names, or brings along."""
+    if isinstance(service.model, Model):
+        return service.model
+    return catalogue.model(service.model)
+
+
+def weights_of(
+    services: Sequence[Service], site: Site, locks: Locks, *, locked: bool
+) -> tuple[Weights, ...]:
+    """One entry a model, whatever the number of services that share it."""
+    plans: dict[str, Weights] = {}
+    models: dict[str, Model] = {}
+    for service in services:
+        model = model_of(service)
+        if models.setdefault(model.key, model) != model:
+            raise Refusal(
+                f"Two different models are called {model.key}", "Give one of them another key"
+            )
+        sharing = [each for each in services if model_of(each).key == model.key]
+        lock = locks.weights.get(model.key)
+        sources = _sources(model, site, lock)
+        if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
+            raise Refusal(
+                f"{model.key} is pinned to {lock.repository}, which is not where the model is now",
+                f"Give the model another key, or remove the entry from {site.locks}/weights.yaml",
+            )
+        if lock is None and locked:
+            raise Refusal(
+                f"{model.key} is not pinned in {site.locks / 'weights.yaml'}, and the profile is"
+                " locked",
+                "Pin it with deploys/lock.py, or set locked=False",
+            )
+        opened = _opened(model, lock, site)
+        plans[model.key] = Weights(
+            model=model.key,
+            directory=f"{site.data_root}/models/{model.key}",
+            sources=sources,
+            files=lock.files if lock else (),
+            size=lock.size if lock else model.size,
+            opened=opened,
+            merge=_merged_name(sharing, opened),
+            quantization=model.quantization if model.format == "safetensors" else None,
+            folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
+        )
+    return tuple(plans.values())
+
+
+def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
+    """Where the model can come from: the operator's first hub first."""
+    repositories: dict[Hub, str | None] = {
+        "modelscope": model.modelscope,
+        "huggingface": model.huggingface,
+    }
+    pinned = {
+        place.hub: place.revision
+        for place in (lock.places if lock else ())
+        if place.repository == repositories[place.hub]
+    }
+    sources = tuple(
+        Source(
+            kind=hub,
+            endpoint=site.url(hub),
+            repository=repository,
+            # A commit is the name of one hub's history; on the other the hashes must agree.
+            revision=pinned.get(hub) or _default_revision(model, hub),
+            token_file=token_file(hub) if hub in site.tokens else None,
+        )
+        for hub in site.hubs
+        if (repository := repositories[hub]) and getattr(site.mirrors, hub)
+    )
+    if not sources and not (lock and site.folders):
+        raise Refusal(
+            f"{model.key} is on none of the hubs of this site ({', '.join(site.hubs)})",
+            "Add a hub to the site in inventories/group_data, or choose another model",
+        )
+    return sources
+
+
+def token_file(hub: Hub) -> str:
+    """Where a machine has the access token of a hub."""
+    return f"/etc/modelrack/secrets/{hub}.token"
+
+
+def _default_revision(model: Model, hub: Hub) -> str:
+    if model.revision != "master":
+        return model.revision
+    return "main" if hub == "huggingface" else "master"
+
+
+def _opened(model: Model, lock: WeightsLock | None, site: Site) -> str | None:
+    """The file that engines open, of a GGUF that is pinned."""
+    if lock is None or model.format != "gguf":
+        return None
+    try:
+        return gguf_files.model_file(file.path for file in lock.files)
+    except Refusal as refusal:
+        raise Refusal(
+            f"{model.key}: {refusal.reason}",
+            f"{refusal.way_out}; then remove the entry of {model.key} from"
+            f" {site.locks}/weights.yaml, to have it pinned again",
+        ) from refusal
+
+
+def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
+    """What the shards of a split GGUF become; None where they stay, or there are none."""
+    shard = gguf_files.SHARD.fullmatch(opened or "")
+    if not shard:
+        return None
+    if merge_policy.merged(services):
+        return f"{shard['prefix'].rpartition('/')[2]}.gguf"
+    if not shard[0].endswith(f"-of-{shard['count']}.gguf"):
+        raise Refusal(
+            f"Service {services[0].name}: {shard[0]} is one of several shards, and"
+            f" {services[0].engine} finds the others by small letters alone"
+            f" (-of-{shard['count']}.gguf)",
+            f"Set merge=True of {services[0].name}: one file may be called as it likes",
+        )
+    return None
+
+
+def missing_of(weights: Weights, machine: Machine) -> int:
+    """Bytes that are still to be fetched."""
+    return max(0, weights.size - machine.stored.get(weights.model, 0))
+
+
+def check_disk(weights: Sequence[Weights], machine: Machine) -> Iterator[Refusal]:
+    """What does not fit on the file systems that it would lie on."""
+    missing: dict[str, int] = {}
+    free: dict[str, int] = {}
+    for plan in weights:
+        disk = machine.disk_of(plan.directory)
+        if disk is None:
+            continue
+        free[disk.mount] = disk.free
+        remaining = missing_of(plan, machine)
+        missing[disk.mount] = missing.get(disk.mount, 0) + int(remaining * _DISK_MARGIN)
+    for mount, needed in missing.items():
+        if needed > free[mount]:
+            yield Refusal(
+                f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
+                f"Free {size(needed - free[mount], up=True)} there, or set data_root of the site to"
+                " a larger file system",
+            )

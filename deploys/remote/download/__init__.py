@@ -1,0 +1,1 @@
+"""Files from several sources at once, proven."""

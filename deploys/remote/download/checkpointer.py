@@ -1,0 +1,54 @@
+"""The journal of a run that several threads write to: it never says more than is on disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from ..lib.journal import Entry, Journal
+from .scheduler import Claims
+from .transfer import State, Transfer
+
+
+class Recorder:
+    """`held`: by who makes the journal agree with the disk, and by who closes a file.
+
+    `room` hears that there is room for more that is not in the journal yet.
+    """
+
+    def __init__(
+        self, claims: Claims, journal: Journal, lock: threading.Lock, room: threading.Condition
+    ) -> None:
+        self.held = threading.Lock()
+        self._claims, self._journal, self._lock, self._room = claims, journal, lock, room
+
+    def prove(self, transfer: Transfer) -> None:
+        """All of the file is on disk and proven."""
+        target = transfer.target
+        os.fdatasync(target.fd)
+        with self.held:
+            self._journal.put({target.key: Entry(((0, transfer.file.size),), proven=True)})
+            transfer.state = State.PROVEN
+
+    def sync(self) -> None:
+        """What is in place is on disk, and the journal says so."""
+        with self.held:
+            with self._lock:
+                written = [
+                    (each, each.era, each.unsynced, each.entry())
+                    for each in self._claims.open
+                    if each.unsynced and each.state is State.OPEN
+                ]
+            for fd in {each.target.fd for each, *_ in written}:
+                os.fdatasync(fd)
+            entries = {
+                each.target.key: entry
+                for each, era, _, entry in written
+                if each.era == era and each.state is State.OPEN
+            }
+            if entries:
+                self._journal.put(entries)
+            with self._lock:
+                for each, _, count, _ in written:
+                    each.unsynced -= count
+                self._room.notify_all()

@@ -1,0 +1,166 @@
+"""A repository's listing, asked by a machine: for when the operator's computer reaches no hub.
+
+The hubs' own clients would have to be installed first, from an index that may be just as far away;
+so this asks with Python alone what they ask. Takes requests as a JSON list on standard input, so
+that a token is in no command line, and prints a list of answers; both look as those of
+deploys/control/hub_clients.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import hashlib
+import http.client
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import quote, urlencode
+
+# Seconds without a byte after which a hub counts as out of reach.
+SILENCE = 20
+# A listing is at most this long; the largest known repository takes half a megabyte.
+LONGEST = 64 << 20
+# ModelScope cuts a listing off here.
+ENTRIES = 3000
+
+Request = dict[str, Any]
+Files = list[dict[str, Any]]
+
+
+class Odd(Exception):
+    """An answer that makes no sense."""
+
+
+def answer(request: Request) -> dict[str, Any]:
+    """What the hub lists, or why it does not; `status` is that of HTTP, 0 without an answer."""
+    try:
+        lister = {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]]
+        return lister(request)
+    except urllib.error.HTTPError as error:
+        return {"problem": f"{error.code} {error.reason}", "status": error.code}
+    except (OSError, http.client.HTTPException, Odd) as error:
+        return {"problem": str(getattr(error, "reason", error)), "status": 0}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {"problem": f"the listing cannot be read ({error})", "status": 0}
+
+
+def _modelscope(request: Request) -> dict[str, Any]:
+    repository, revision = request["repository"], request["revision"]
+    revision = _commit(request) or revision
+    query = urlencode({"Revision": revision, "Recursive": "True"})
+    value, _ = _get_json(request, f"/api/v1/models/{quote(repository)}/repo/files?{query}")
+    data = value["Data"]
+    entries = data["Files"] if isinstance(data, dict) else data
+    if len(entries) >= ENTRIES:
+        raise Odd(f"the listing has {ENTRIES} entries and may go on")
+    files = [
+        {
+            "path": str(entry["Path"]),
+            "size": int(entry["Size"]),
+            "sha256": entry.get("Sha256") or "",
+        }
+        for entry in entries
+        if entry.get("Type", "blob") == "blob"
+    ]
+
+    def address(path: str) -> str:
+        query = urlencode({"Revision": revision, "FilePath": path}, quote_via=quote)
+        return f"/api/v1/models/{quote(repository)}/repo?{query}"
+
+    return {"revision": revision, "files": _hashed(request, files, {}, address)}
+
+
+def _huggingface(request: Request) -> dict[str, Any]:
+    repository = quote(request["repository"])
+    at = quote(request["revision"], safe="")
+    commit = str(_get_json(request, f"/api/models/{repository}/revision/{at}")[0]["sha"])
+    files, oids = [], {}
+    page = f"/api/models/{repository}/tree/{quote(commit, safe='')}?recursive=true&expand=false"
+    while page:
+        entries, link = _get_json(request, page)
+        for entry in entries:
+            if entry["type"] == "file":
+                large = entry.get("lfs") or {}
+                path, digest = str(entry["path"]), large.get("oid") or ""
+                files.append({"path": path, "size": int(entry["size"]), "sha256": digest})
+                if not digest:
+                    oids[path] = entry["oid"]
+        following = re.search(r'<([^>]+)>;\s*rel="next"', link)
+        page = following[1] if following else ""
+
+    def address(path: str) -> str:
+        return f"/{repository}/resolve/{quote(commit, safe='')}/{quote(path)}"
+
+    return {"revision": commit, "files": _hashed(request, files, oids, address)}
+
+
+def _commit(request: Request) -> str | None:
+    """The commit of a branch or tag of a repository on ModelScope; None where it is not told."""
+    if re.fullmatch(r"[0-9a-f]{40}", request["revision"]):
+        return str(request["revision"])
+    path = f"/models/{quote(request['repository'])}.git/info/refs?service=git-upload-pack"
+    token = request["token"]
+    basic = base64.b64encode(f"oauth2:{token}".encode()).decode() if token else ""
+    try:
+        references, _ = _get(request, path, 1 << 20, {"Authorization": f"Basic {basic}"})
+    except (OSError, http.client.HTTPException, Odd):
+        return None
+    name = re.escape(request["revision"].encode())
+    found = re.search(rb"([0-9a-f]{40}) refs/(?:heads|tags)/" + name + rb"[\n\0]", references)
+    return found[1].decode() if found else None
+
+
+def _hashed(request: Request, files: Files, oids: dict[str, str], address: Any) -> Files:
+    """The files with a sha256 each, as far as they match the patterns and are small."""
+    for file in files:
+        path = file["path"]
+        wanted = any(fnmatch.fnmatchcase(path, pattern) for pattern in request["patterns"])
+        # A path that leads out of the folder is refused by who reads this; it is not fetched.
+        unsafe = path.startswith("/") or ".." in path.split("/") or "\\" in path
+        if file["sha256"] or not wanted or unsafe or file["size"] > request["small"]:
+            continue
+        content, _ = _get(request, address(path), file["size"])
+        named = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        if len(content) != file["size"] or oids.get(path, named) != named:
+            raise Odd(f"the hub sends other content of {path} than it lists")
+        file["sha256"] = hashlib.sha256(content).hexdigest()
+    return files
+
+
+def _get_json(request: Request, path: str) -> tuple[Any, str]:
+    body, link = _get(request, path, LONGEST)
+    return json.loads(body), link
+
+
+def _get(
+    request: Request, path: str, most: int, private: dict[str, str] | None = None
+) -> tuple[bytes, str]:
+    """The body and the Link header; a token goes to the hub and to nobody it redirects to."""
+    home = request["endpoint"].rstrip("/")
+    address = home + path if path.startswith("/") else path
+    question = urllib.request.Request(address, headers={"User-Agent": "modelrack"})
+    if request["token"] and address.startswith(home + "/"):
+        headers = private or {"Authorization": f"Bearer {request['token']}"}
+        if request["kind"] == "modelscope":
+            headers = {**headers, "Cookie": f"m_session_id={request['token']}"}
+        for name, value in headers.items():
+            question.add_unredirected_header(name, value)
+    with urllib.request.urlopen(question, timeout=SILENCE) as reply:
+        body = reply.read(most + 1)
+        if len(body) > most:
+            raise Odd(f"the answer is longer than {most} bytes")
+        return body, reply.headers.get("Link") or ""
+
+
+def main() -> int:
+    """Answers every request of the list on standard input."""
+    print(json.dumps([answer(request) for request in json.load(sys.stdin)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

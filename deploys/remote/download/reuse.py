@@ -1,0 +1,50 @@
+"""What a proof found right is not fetched again: the journal knows it from the start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..formats import gguf
+from ..formats.gguf_layout import shards_of
+from ..lib.durable import rename
+from ..lib.failure import Failure
+from ..lib.journal import Entry, Journal
+from ..lib.spec import File, Spec
+from ..merge.shards import PART, kept, part_entry, part_of
+from ..model_dir import manifest
+from ..model_dir.prove import Proof
+from .target import Target
+
+
+def keep(spec: Spec, proof: Proof, journal: Journal) -> None:
+    """The fetch that follows takes what is wrong, and nothing else."""
+    changed = [each for each, _ in manifest.changes(proof.found, spec.directory)]
+    digests = {file.path: file for file in spec.files}
+    for each in proof.found.files:
+        if each not in changed and (file := digests.get(each.path)):
+            stat = (each.size, each.mtime_ns, each.inode or 0)
+            journal.put({Target(file, -1).key: Entry(((0, file.size),), True, stat)})
+    if proof.sound and spec.output:
+        _reopen(spec, spec.directory / spec.output, proof.sound, journal)
+
+
+def _reopen(spec: Spec, output: Path, sound: tuple[File, ...], journal: Journal) -> None:
+    """The merged file is unfinished again: with its `.part` name, and nothing at its beginning."""
+    shards, _ = shards_of(spec.files)
+    try:
+        _, layout = kept(spec.directory, shards)
+    except (OSError, Failure, gguf.Short):
+        return  # without the headers, nobody knows what is where in it
+    entries = {
+        Target(file, -1, place).key: Entry(((0, file.size),), True) if file in sound else Entry()
+        for file, place in zip(shards, layout.places)
+    }
+    fd = os.open(output, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        journal.put({**entries, PART: part_entry(fd)})
+        os.pwrite(fd, bytes(len(layout.header)), 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    rename(output, part_of(spec))

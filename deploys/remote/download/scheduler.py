@@ -1,0 +1,251 @@
+"""Who fetches what next: the one place where streams, files and sources meet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from ..lib.failure import Failure, Stopped
+from ..lib.ranges import Range
+from ..lib.spec import File
+from .http import Interrupted
+from .segment import Claim, Stream
+from .source_health import Standing, its_turn
+from .target import Item, Run
+from .transfer import State, Transfer
+
+# Pieces that may be under way or not yet hashed, for each stream.
+PIECES_AHEAD = 2
+# A stream asks for what it gets in so many seconds, but never for less than a part of a piece.
+PIECE_SECONDS = 2.0
+SMALLEST = 8
+# A stream that has nothing to do takes the rest of a range from one that is so much slower.
+SLOWER = 4.0
+SLOW_AFTER = 1.0
+LOOK_EVERY = 0.2
+
+
+class Claims:
+    """Claims on `items`, in their order; who calls holds `lock`, except for `next`."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        standings: Sequence[Standing],
+        run: Run,
+        lock: threading.Lock,
+        lanes: int,
+    ) -> None:
+        self.standings = standings
+        self.news = threading.Condition(lock)
+        self._run, self._lanes = run, lanes
+        self._left = [Transfer(item, run, lock) for item in items]
+        self._all_files = tuple(self._left)
+        self.open: list[Transfer] = []
+        self._running: list[Claim] = []
+        self._ahead = PIECES_AHEAD * run.piece_bytes * sum(each.streams for each in standings)
+
+    @property
+    def done(self) -> bool:
+        return not self._left
+
+    @property
+    def unsynced(self) -> int:
+        """How many bytes are in place and not yet in the journal."""
+        return sum(each.unsynced for each in self.open)
+
+    def next(self, stream: Stream) -> Claim | Transfer | None:
+        """What `stream` does now, waited for: a range, or a file to be opened.
+
+        None: nothing is left for its source.
+        """
+        standing = stream.standing
+        with self.news:
+            standing.busy -= stream.busy
+            stream.busy = False
+            while not self.done and not standing.dropped:
+                if self._run.stop.is_set():
+                    raise Stopped
+                now = time.monotonic()
+                found = None
+                if stream.number < standing.most(now):
+                    found = self._choose(stream, now) or self._take_over(stream, now)
+                if found is not None:
+                    standing.busy += 1
+                    stream.busy = True
+                    # The next source may be asked now, if this one has no stream left.
+                    self.news.notify_all()
+                    return found
+                self.news.wait(LOOK_EVERY)
+            return None
+
+    def opened(self, transfer: Transfer) -> None:
+        """What was held can be claimed, for the first time or again."""
+        transfer.state = State.OPEN
+        if transfer not in self.open:
+            self.open.append(transfer)
+        self.news.notify_all()
+        self._require(transfer)
+
+    def wanted(self, claim: Claim, offset: int, count: int) -> list[Range]:
+        """What of `count` bytes from `offset` on is to be written by this stream, now reserved."""
+        transfer = claim.transfer
+        if not claim.serial and offset != claim.position:
+            # It knows no ranges, and began at the beginning: this answer brings what the other
+            # streams of this source have asked it for, too.
+            claim.standing.serial.add(transfer)
+            for each in self._running:
+                if each.standing is claim.standing and each.transfer is transfer:
+                    each.leave()
+            claim.position = claim.stop = offset
+            if transfer not in claim.standing.serving:
+                claim.standing.serving.add(transfer)
+                claim.serial, claim.stop = True, transfer.file.size
+        stop = min(offset + count, claim.stop)
+        parts = transfer.missing(offset, stop) if claim.serial else [(offset, stop)]
+        if claim.serial:
+            for part in parts:
+                transfer.take(*part)
+        claim.writing = max(0, stop - offset)
+        return [(start, end) for start, end in parts if start < end]
+
+    def took(self, claim: Claim, position: int, fresh: int) -> bool:
+        """The stream has come to `position`; whether more is wanted of it."""
+        claim.position, claim.writing = min(position, claim.stop), 0
+        claim.came += fresh
+        if claim.standing.dropped:
+            return False
+        if claim.serial:
+            return bool(claim.transfer.missing(claim.position, claim.stop))
+        return claim.position < claim.stop
+
+    def give_back(self, claim: Claim, problem: Exception | None) -> None:
+        """The stream is at its end, by itself or by a `problem`; Failure if nobody can go on."""
+        transfer, standing = claim.transfer, claim.standing
+        self._running.remove(claim)
+        if claim.serial:
+            standing.serving.discard(transfer)
+        else:
+            transfer.release(claim.position, claim.stop)
+        if problem and standing.peer:
+            # What another machine has moves to its final name while it is asked for.
+            problem = Interrupted(str(problem))
+        if isinstance(problem, Interrupted):
+            standing.failed(transfer, problem, claim.began, claim.came, self._run.patience)
+        elif problem:
+            standing.refused[transfer] = str(problem)
+        else:
+            standing.troubles.pop(transfer, None)
+        self.news.notify_all()
+        self._require(transfer)
+
+    def held(self) -> Iterator[tuple[File, Sequence[Range]]]:
+        """What is here of every file."""
+        for each in self._all_files:
+            if each not in self._left:
+                yield each.file, [(0, each.file.size)]
+            else:
+                yield each.file, () if each.state is State.WAITING else each.entry().ranges
+
+    def leave(self, transfer: Transfer) -> Standing | None:
+        """The file is there; the source that is not to be trusted any more, if that showed one."""
+        self._left.remove(transfer)
+        if transfer in self.open:
+            self.open.remove(transfer)
+        self.news.notify_all()
+        if len(transfer.avoided) != 1:
+            return None
+        (suspect,) = transfer.avoided
+        if suspect in transfer.given:
+            return None
+        return self.distrust(suspect, f"what it gave of {transfer.file.path} was wrong")
+
+    def distrust(self, name: str, why: str) -> Standing | None:
+        """Nothing more is taken from this source, nor kept unproven; None: that is so already."""
+        liar = next((each for each in self.standings if each.name == name), None)
+        if liar is None or liar.dropped:
+            return None
+        liar.dropped = why
+        for each in self.open:
+            if each.state is State.OPEN and name in each.given:
+                each.forget(name)
+                each.avoided = set()  # who was in doubt there may have been wronged
+        for each in self._left:
+            self._require(each)
+        return liar
+
+    def _require(self, transfer: Transfer) -> None:
+        """Failure unless a source is left for what nobody fetches of the file."""
+        if transfer.gap() and not any(each.able(transfer) for each in self.standings):
+            reasons = [
+                f"{each.name}: {each.refused.get(transfer) or each.dropped}"
+                for each in self.standings
+            ]
+            raise Failure(f"{transfer.file.path}: " + "; ".join(reasons))
+
+    def _choose(self, stream: Stream, now: float) -> Claim | Transfer | None:
+        standing = stream.standing
+        candidates: list[Transfer] = []
+        ahead = sum(each.ahead for each in self.open)
+        for transfer in self._left:
+            if not its_turn(standing, self.standings, transfer, now):
+                continue
+            if transfer.state is State.OPEN:
+                gap = standing.gap(transfer)
+                # A hole is filled in any case: what lies behind it waits for it.
+                if gap is None or not (gap[2] or ahead < self._ahead):
+                    continue
+            elif transfer.state is State.HELD:
+                continue
+            candidates.append(transfer)
+            if len(candidates) == self._lanes:
+                break
+        if not candidates:
+            return None
+        transfer = min(candidates, key=lambda each: each.ahead)
+        if transfer.state is State.WAITING:
+            transfer.state = State.HELD
+            return transfer
+        return self._claim(stream, transfer, now)
+
+    def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Claim | None:
+        standing, piece = stream.standing, self._run.piece_bytes
+        gap = standing.gap(transfer)
+        if gap is None:
+            return None
+        if transfer in standing.serial:
+            standing.serving.add(transfer)
+            claim = Claim(transfer, standing, 0, transfer.file.size, now, serial=True)
+        else:
+            count = max(piece // SMALLEST, min(piece, int(stream.rate * PIECE_SECONDS)))
+            stop = min(gap[1], gap[0] + count)
+            transfer.take(gap[0], stop)
+            claim = Claim(transfer, standing, gap[0], stop, now)
+        self._running.append(claim)
+        return claim
+
+    def _take_over(self, stream: Stream, now: float) -> Claim | None:
+        """The rest of a range that another stream is far too slow with."""
+        standing = stream.standing
+        slow = [
+            each
+            for each in self._running
+            if not each.serial
+            and now - each.began > SLOW_AFTER
+            and each.rest < each.stop
+            and each.came / (now - each.began) * SLOWER < stream.rate
+            and standing.local >= each.standing.local
+            and each.transfer not in standing.serial
+            and standing.able(each.transfer)
+            and standing.ready(each.transfer, now)
+            and standing.gives(each.transfer, each.rest, each.stop)
+        ]
+        if not slow:
+            return None
+        other = min(slow, key=lambda each: each.came / (now - each.began))
+        start, stop = other.rest, other.stop
+        other.stop = start
+        claim = Claim(other.transfer, standing, start, stop, now)
+        self._running.append(claim)
+        return claim

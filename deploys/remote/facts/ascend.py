@@ -1,0 +1,55 @@
+"""What Huawei's driver says of Ascend cards: npu-smi.
+
+Written from outputs of npu-smi 24.1 to 26.0 that others have published, and not run on hardware.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..lib.probe import ask
+from .topology import links
+
+# | npu-smi 24.1.0                   Version: 24.1.0                          |
+_VERSION = re.compile(r"npu-smi\s+\S+\s+Version:\s*(\S+)")
+# | 0     910B3               | OK            | 101.8       43          0    / 0    |
+_NPU = re.compile(r"\|\s*(\d{1,4})\s+([\w-]*[A-Za-z][\w-]*)\s*\|\s*(\w+)\s*\|")
+# | 0                         | 0000:C1:00.0  | 0     0    / 0          3318 / 65536         |
+_CHIP = re.compile(r"\|\s*\d+\s*\|\s*([0-9A-Fa-f]{4}:[0-9A-Fa-f:.]{7})\s*\|(.*)\|")
+_USAGE = re.compile(r"(\d{1,12})\s*/\s*(\d{1,12})")
+
+
+def complete(gpus: list[dict[str, Any]]) -> tuple[str | None, list[dict[str, Any]], str]:
+    """Add to the cards what npu-smi says of them; the driver's version, links, complaint."""
+    text, why = ask("npu-smi", "info")
+    rows, complaint = cards(text)
+    for gpu in gpus:
+        gpu.update(rows.get(gpu["address"], {}))
+    version = _VERSION.search(text)
+    table, table_why = ask("npu-smi", "info", "-t", "topo") if len(rows) > 1 else ("", "")
+    return version[1] if version else None, links(table), complaint or why or table_why
+
+
+def cards(text: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """What `npu-smi info` shows, by PCI address, and which of them are not well."""
+    found = {}
+    complaints = []
+    card: dict[str, Any] = {}
+    for line in text.splitlines():
+        if npu := _NPU.match(line):
+            card = {"index": int(npu[1]), "name": npu[2]}
+            health = npu[3]
+        elif card and (chip := _CHIP.match(line)):
+            address = chip[1].lower()
+            # The last pair of figures is the memory of the card, used and total, in MiB.
+            usage = _USAGE.findall(chip[2])[-1:]
+            found[address] = {
+                **card,
+                "used": int(usage[0][0]) << 20 if usage else None,
+                "memory": int(usage[0][1]) << 20 if usage else None,
+            }
+            if health != "OK":
+                complaints.append(f"{address}: health is {health}")
+            card = {}
+    return found, "; ".join(complaints)

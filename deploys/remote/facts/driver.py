@@ -1,0 +1,88 @@
+"""The GPU driver of a machine in its four places, and all that only the driver knows."""
+
+from __future__ import annotations
+
+import platform
+import re
+from typing import Any
+
+from ..lib.probe import ask, read
+from . import amd, ascend, kernel_log, kernels, nvidia, packages
+
+# As the package manager writes it: an epoch and a revision around the driver's version.
+_VERSION = re.compile(r"(?:\d+:)?(\d+\.\d[\d.]*)")
+# With the branch in its name below 580; with another dash on RHEL.
+_FABRIC_MANAGER = re.compile(r"nvidia-fabric-?manager(?:-\d+)?")
+
+
+def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
+    """Fields of the machine that concern its GPUs, whose entries are completed.
+
+    A tool is asked only where the bus shows a card of its vendor.
+    """
+    vendors = {gpu["pci_id"][:4] for gpu in gpus}
+    nouveau = kernels.is_loaded("nouveau")
+    running = platform.release()
+    has_nvidia = "10de" in vendors
+    module = "nvidia" if has_nvidia else "amdgpu" if "1002" in vendors else ""
+    driver, links = _driver(gpus, vendors)
+    versions, held, broken = packages.installed()
+    if gpus and not versions and packages.RPM.is_dir():
+        versions, held = packages.rpm_installed()
+    fabric = next(filter(_FABRIC_MANAGER.fullmatch, versions), None)
+    service, _ = ask("systemctl", "is-active", "nvidia-fabricmanager") if fabric else ("", "")
+    return {
+        "gpus": gpus,
+        "links": links,
+        "kernels": kernels.installed(running, module),
+        "secure_boot": kernels.secure_boot(),
+        "nouveau": nouveau,
+        "nouveau_in_initramfs": has_nvidia
+        and kernels.nouveau_at_boot(running, nouveau, read("/proc/cmdline")),
+        "xids": kernel_log.errors() if gpus else [],
+        "broken_packages": broken,
+        "driver": {
+            **driver,
+            "fabric_manager": _version(versions[fabric]) if fabric else None,
+            "fabric_manager_active": service.strip() == "active",
+            "packages": versions,
+            "held": held,
+        },
+    }
+
+
+def _driver(
+    gpus: list[dict[str, Any]], vendors: set[str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What each vendor's driver says; a machine has cards of one, and at times a display's."""
+    version, flavour, library, kfd = None, None, None, None
+    links: list[dict[str, Any]] = []
+    errors = []
+    if "10de" in vendors:
+        version, flavour = nvidia.loaded(read("/proc/driver/nvidia/version"))
+        library = nvidia.userspace()
+        links, error = nvidia.complete(_of("10de", gpus))
+        errors.append(error)
+    if "1002" in vendors:
+        version, kfd = version or amd.loaded(), amd.has_kfd()
+        more, error = amd.complete(_of("1002", gpus))
+        links, errors = links or more, [*errors, error]
+    if "19e5" in vendors:
+        huawei, more, error = ascend.complete(_of("19e5", gpus))
+        version, links, errors = version or huawei, links or more, [*errors, error]
+    return {
+        "loaded": version,
+        "flavour": flavour,
+        "userspace": library,
+        "kfd": kfd,
+        "error": "; ".join(filter(None, errors)),
+    }, links
+
+
+def _of(vendor: str, gpus: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [gpu for gpu in gpus if gpu["pci_id"].startswith(vendor)]
+
+
+def _version(package: str) -> str:
+    match = _VERSION.match(package)
+    return match[1] if match else package

@@ -1,0 +1,181 @@
+"""Print what this machine is, as one JSON object.
+
+    python3 machine.py modelrack-facts-machine DATA_ROOT
+
+The first argument only marks the command, so that a scripted host can answer it. Needs no driver,
+no root and no package: what is not there, or not for us to see, stays empty. A machine without a
+GPU is described from /proc, /sys, /etc and dpkg's list alone, without starting any other program.
+It also runs as the text of `python3 -c`, with the modules of this folder that it imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import pwd
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..lib.probe import read
+from ..lib.processes import ports_and_holders
+from . import addresses, driver, managed_units, pci
+
+# psABI levels: https://gitlab.com/x86-psABIs/x86-64-ABI. lahf_lm and abm are the kernel's names for
+# LAHF-SAHF and LZCNT.
+_LEVELS = {
+    "x86-64-v2": {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"},
+    "x86-64-v3": {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"},
+    "x86-64-v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+}
+# What engines have faster kernels for, beyond the level; the kernel's names in /proc/cpuinfo.
+_FEATURES = (
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+)
+_REAL_FILE_SYSTEMS = {
+    "ext4",
+    "ext3",
+    "xfs",
+    "btrfs",
+    "zfs",
+    "tmpfs",
+    "overlay",
+    "nfs",
+    "nfs4",
+    "f2fs",
+}
+
+
+def main() -> int:
+    data_root = sys.argv[2]
+    release = _os_release()
+    flags, model = _cpu()
+    memory = read("/proc/meminfo")
+    gpus = pci.gpus()
+    ports, holders = ports_and_holders(with_gpus=bool(gpus))
+    units = managed_units.units()
+    machine = {
+        "hostname": socket.gethostname(),
+        "os": release.get("ID", "unknown"),
+        "os_version": release.get("VERSION_ID", ""),
+        "architecture": platform.machine(),
+        "kernel": platform.release(),
+        "cpu": model,
+        "isa": _isa(flags),
+        "features": [feature for feature in _FEATURES if feature in flags],
+        "cores": _cores(),
+        "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1,
+        "memory": _bytes("MemTotal", memory) or 0,
+        "memory_available": _bytes("MemAvailable", memory),
+        "disks": _disks(),
+        "addresses": addresses.own(),
+        "ports": ports,
+        "holders": holders,
+        "served": units,
+        "given": managed_units.cards(units) if gpus else [],
+        "nvswitches": pci.nvswitches(),
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "python": platform.python_version(),
+        "stored": _stored(Path(data_root, "models")),
+        "user": "root" if os.geteuid() == 0 else _name(os.geteuid()),
+    }
+    print(json.dumps({**machine, **driver.report(gpus)}))
+    return 0
+
+
+def _os_release() -> dict[str, str]:
+    lines = read("/etc/os-release").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line)
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def _cpu() -> tuple[set[str], str]:
+    values = {}
+    for line in read("/proc/cpuinfo").split("\n\n", 1)[0].splitlines():
+        key, _, value = line.partition(":")
+        values[key.strip()] = value.strip()
+    # ARM says "Features", and says no name.
+    flags = values.get("flags", values.get("Features", ""))
+    return set(flags.split()), values.get("model name", platform.machine())
+
+
+def _isa(flags: set[str]) -> str:
+    if platform.machine() == "aarch64":
+        return "aarch64"
+    if platform.machine() != "x86_64":
+        return "unknown"
+    level = "x86-64-v1"
+    for name, needed in _LEVELS.items():
+        if not needed <= flags:
+            break
+        level = name
+    return level
+
+
+def _cores() -> int:
+    """Physical cores among those this process may run on."""
+    usable = os.sched_getaffinity(0)
+    siblings = {
+        read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
+        for cpu in usable
+    }
+    return len(siblings)
+
+
+def _bytes(name: str, memory: str) -> int | None:
+    match = re.search(rf"^{name}:\s+(\d+) kB", memory, re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def _disks() -> list[dict[str, Any]]:
+    disks = {}
+    for line in read("/proc/self/mounts").splitlines():
+        _, mount, kind, *_ = line.split(" ")
+        mount = mount.replace("\\040", " ")
+        if kind not in _REAL_FILE_SYSTEMS or mount.startswith(("/dev", "/run", "/proc", "/sys")):
+            continue
+        try:
+            status = os.statvfs(mount)
+        except OSError:
+            continue  # A dead network mount is no place for anything.
+        disks[mount] = {
+            "mount": mount,
+            "kind": kind,
+            "total": status.f_blocks * status.f_frsize,
+            "free": status.f_bavail * status.f_frsize,
+            # btrfs and some network file systems count no files.
+            "inodes": status.f_favail if status.f_files else None,
+        }
+    return list(disks.values())
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def _stored(models: Path) -> dict[str, int]:
+    stored = {}
+    for model in models.glob("*"):
+        blocks = (path.lstat().st_blocks for path in model.rglob("*") if path.is_file())
+        stored[model.name] = sum(blocks) * 512
+    return stored
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,131 @@
+"""What NVIDIA's driver says: which one is loaded, its cards, and what went wrong with them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ..lib.probe import ask, number, read
+from .topology import links
+
+_FIELDS = (
+    "index",
+    "pci.bus_id",
+    "name",
+    "uuid",
+    "memory.total",
+    "memory.used",
+    "compute_cap",
+    "ecc.mode.current",
+    "mig.mode.current",
+    "persistence_mode",
+    "ecc.errors.uncorrected.volatile.total",
+    # Last, for drivers that do not know it. The other way to ask fails where no card can remap.
+    "remapped_rows.pending",
+)
+_BUS = re.compile(r"([0-9A-Fa-f]{4,8}):([0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
+_VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
+# What stands in a field where the card does not answer for itself any more.
+_BROKEN = re.compile(r"requires reset|unknown error|GPU is lost|ERR!", re.IGNORECASE)
+# Characters of a complaint: enough for the sentence, not for a whole table.
+_MOST = 300
+# Where distributions, NVIDIA's repositories and its .run installer put the library.
+_LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
+
+
+def loaded(text: str) -> tuple[str | None, str | None]:
+    """Version and flavour of the loaded module, of the text of /proc/driver/nvidia/version."""
+    line = next((line for line in text.splitlines() if line.startswith("NVRM version:")), "")
+    version = re.search(r"Kernel Module\b.*?\s(\d+\.\d[\d.]*)", line)
+    if version is None:
+        return None, None
+    return version[1], "open" if "Open Kernel Module" in line else "proprietary"
+
+
+def userspace(
+    folders: tuple[str, ...] = _LIBRARIES, more: Path = Path("/etc/ld.so.conf.d")
+) -> str | None:
+    """Version of libnvidia-ml, which is in the name of the file that all its links lead to.
+
+    Looked for in the usual folders, then in those that the dynamic linker is told of.
+    """
+    named = [
+        line.strip() for path in sorted(more.glob("*.conf")) for line in read(path).split("\n")
+    ]
+    for folder in (*folders, *(line for line in named if line.startswith("/"))):
+        name = Path(os.path.realpath(Path(folder, "libnvidia-ml.so.1"))).name
+        match = re.fullmatch(r"libnvidia-ml\.so\.(\d+\.\d[\d.]*)", name)
+        if match:
+            return match[1]
+    return None
+
+
+def complete(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Add to the cards of the bus what nvidia-smi says of them; their links, and its complaint."""
+    fields: tuple[str, ...] = _FIELDS
+    text, why = _query(fields)
+    if why and f'Field "{_FIELDS[-1]}" is not a valid field' in text:
+        fields = _FIELDS[:-1]
+        text, why = _query(fields)
+    rows, complaint = cards(text, fields)
+    for gpu in gpus:
+        gpu.update(rows.get(gpu["address"], {}))
+    if len(rows) < 2:
+        return [], complaint or why
+    table, table_why = ask("nvidia-smi", "topo", "-m")
+    return links(table), complaint or why or table_why
+
+
+def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[str, Any]], str]:
+    """What a query answers, by PCI address, and all lines of it that are no answer."""
+    rows = {}
+    complaints = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        values = dict(zip(fields, (value.strip() for value in line.split(","))))
+        bus = _BUS.fullmatch(values.get("pci.bus_id", ""))
+        if bus is None or len(line.split(",")) != len(fields):
+            complaints.append(line)
+            continue
+        address = f"{int(bus[1], 16):04x}:{bus[2].lower()}"
+        rows[address] = _card(values)
+        if broken := _BROKEN.search(line):
+            complaints.append(f"{address}: {broken[0]}")
+    return rows, "; ".join(complaints)[:_MOST]
+
+
+def _query(fields: tuple[str, ...]) -> tuple[str, str]:
+    query = f"--query-gpu={','.join(fields)}"
+    return ask("nvidia-smi", query, "--format=csv,noheader,nounits")
+
+
+def _card(values: dict[str, str]) -> dict[str, Any]:
+    compute = values["compute_cap"]
+    return {
+        "index": number(values["index"]),
+        "name": _text(values["name"]),
+        "uuid": _text(values["uuid"]),
+        "memory": _bytes(values["memory.total"]),
+        "used": _bytes(values["memory.used"]),
+        "compute": compute if _VERSION.fullmatch(compute) else None,
+        "ecc": _flag(values["ecc.mode.current"]),
+        "mig": _flag(values["mig.mode.current"]),
+        "persistence": _flag(values["persistence_mode"]),
+        "uncorrected": number(values["ecc.errors.uncorrected.volatile.total"]),
+        "remap_pending": _flag(values.get("remapped_rows.pending", "")),
+    }
+
+
+def _text(value: str) -> str | None:
+    return None if not value or value.startswith("[") or value == "N/A" else value
+
+
+def _bytes(mebibytes: str) -> int | None:
+    count = number(mebibytes)
+    return None if count is None else count << 20
+
+
+def _flag(value: str) -> bool | None:
+    """None where the card has no such thing: "[N/A]"."""
+    return {"Enabled": True, "Yes": True, "Disabled": False, "No": False}.get(value)

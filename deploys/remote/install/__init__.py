@@ -1,0 +1,1 @@
+"""Engines, archives and files are put in place."""

@@ -1,0 +1,1 @@
+"""Shards or pieces become one GGUF file."""

@@ -1,0 +1,1 @@
+"""A model's directory: its manifest, and whether that holds."""

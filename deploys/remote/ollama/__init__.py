@@ -1,0 +1,1 @@
+"""Proven files become models of Ollama's."""

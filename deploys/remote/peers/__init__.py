@@ -1,0 +1,1 @@
+"""Machines of one site that share a download."""

@@ -1,0 +1,37 @@
+"""Who gave wrong content: what each machine gave is compared with what was proven later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from ..download.transfer import Transfer
+from ..lib.content import PIECE
+
+
+def secure(transfer: Transfer, names: frozenset[str]) -> None:
+    """Note what each of these sources gave of a file that is wrong, before it is fetched anew."""
+    for name in names & transfer.given.keys():
+        transfer.evidence[name] = [
+            (at, end, _digest(transfer, at, end))
+            for start, stop in transfer.given[name]
+            for at in range(start, stop, PIECE)
+            for end in (min(at + PIECE, stop),)
+        ]
+
+
+def liars(transfer: Transfer) -> list[str]:
+    """Who gave something else than is there now that all is proven."""
+    return [
+        name
+        for name, given in transfer.evidence.items()
+        if any(_digest(transfer, start, stop) != digest for start, stop, digest in given)
+    ]
+
+
+def _digest(transfer: Transfer, start: int, stop: int) -> str:
+    target = transfer.target
+    # The header of a shard is not in the merged file.
+    start = max(start, len(target.header))
+    at = target.place + start - len(target.header)
+    return hashlib.sha256(os.pread(target.fd, max(0, stop - start), at)).hexdigest()

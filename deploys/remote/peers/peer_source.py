@@ -1,0 +1,51 @@
+"""Another machine of the lab as a source."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Mapping, Sequence
+
+from ..download.http import Body, Session
+from ..download.source import Patience
+from ..lib.failure import SourceFailure
+from ..lib.spec import File
+from .peers import LIFE, Peer
+
+
+class PeerSource:
+    """What one machine has, over the connections of one thread."""
+
+    def __init__(self, peer: Peer, files: Sequence[File], patience: Patience) -> None:
+        self.name = peer.name
+        self._peer = peer
+        self._files: Mapping[str, File] = {file.path: file for file in files}
+        self._session = Session(timeout=min(patience.silence, LIFE))
+
+    def open(self, path: str, start: int, end: int | None) -> Body:
+        file = self._files[path]
+        stop = file.size if end is None else end
+        offer = self._peer.offers.get(file.sha256)
+        if offer is None:
+            raise SourceFailure(f"{self.name} does not have it now")
+        parts = []
+        if start < offer.head:
+            parts.append((f"{file.sha256}.head", start, min(stop, offer.head)))
+        if stop > offer.head:
+            shift = offer.place - offer.head
+            parts.append((file.sha256, max(start, offer.head) + shift, stop + shift))
+        return Body(start, stop, file.size, self._chunks(parts))
+
+    def _chunks(self, parts: Sequence[tuple[str, int, int]]) -> Generator[bytes, None, None]:
+        for name, start, stop in parts:
+            with contextlib.closing(self._session.get(f"{self.name}/{name}", start, stop)) as body:
+                if body.start != start:
+                    raise SourceFailure(f"{self.name} gives other bytes than asked for")
+                yield from _first(body.chunks, stop - start)
+
+
+def _first(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
+    for data in chunks:
+        yield data[:count]
+        count -= len(data)
+        if count <= 0:
+            return

@@ -1,0 +1,135 @@
+"""What this machine gives to other machines while it fetches a model, and from then on.
+
+In the folder that the machine's web server gives: `<sha256>` leads to the file that holds the
+content, `<sha256>.head` to the bytes before it (the header of a shard that was merged). What of a
+model is here is said in `<id>.now` while it is fetched and in `<id>.json` once it is complete; `id`
+is derived from the listing, so machines that want the same files find each other by it. The web
+server removes every `.now` when it starts: after a power cut less may be here than it says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..formats import gguf
+from ..formats.gguf_layout import shards_of
+from ..lib.durable import replace
+from ..lib.ranges import Range
+from ..lib.spec import File, Spec
+from ..merge.shards import head_of, kept
+
+# Seconds between two reports with news, and between two that only show that this fetch is alive.
+NEWS_EVERY = 0.25
+SIGN_EVERY = 1.0
+
+
+@dataclass
+class Held:
+    """One file: its first `head` bytes lie by themselves, the rest from byte `place` of another.
+
+    `have` are the byte ranges (first, behind the last) that are here.
+    """
+
+    head: int = 0
+    place: int = 0
+    have: tuple[Range, ...] = ()
+
+
+class Share:
+    """What the folder says of one model; safe to use from several threads."""
+
+    def __init__(self, spec: Spec, folder: Path) -> None:
+        self._spec, self._folder = spec, folder
+        self._now, self._complete = reports(folder, spec.files)
+        self._held = {file.sha256: Held() for file in spec.files}
+        self._lock = threading.Lock()
+        self._beat, self._due = 0, 0.0
+        self._said: dict[str, Held] = {}
+        # The web server is another user; nothing in there is secret.
+        with contextlib.suppress(OSError):
+            (spec.directory / ".fetch").chmod(0o711)
+
+    def lies_in(self, file: File, body: Path, *, head: int = 0, place: int = 0) -> None:
+        """From byte `head` on, `file` is or will be in `body`, from byte `place` of it on."""
+        with self._lock:
+            held = self._held[file.sha256]
+            held.head, held.place = head, place
+        if head:
+            _link(head_of(self._spec.directory, file), self._folder / f"{file.sha256}.head")
+        _link(body, self._folder / file.sha256)
+
+    def holds(self, file: File, have: Iterable[Range]) -> None:
+        """These bytes of it are here now, and no others."""
+        with self._lock:
+            self._held[file.sha256].have = tuple(have)
+
+    def holds_all(self) -> None:
+        """The model is complete and every file has its final name."""
+        place, spec = self._spec.directory, self._spec
+        shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
+        for file in plain:
+            self.lies_in(file, place / file.path)
+        # Without the headers, shards cannot be given: the merged file has another one.
+        with contextlib.suppress(OSError, gguf.NotGguf, gguf.Short):
+            heads, layout = kept(place, shards) if shards else ([], None)
+            for file, head, at in zip(shards, heads, layout.places if layout else ()):
+                self.lies_in(file, place / (spec.output or ""), head=len(head), place=at)
+            plain += shards
+        for file in plain:
+            self.holds(file, ((0, file.size),) if file.size else ())
+        self.tell(last=True)
+
+    def tell(self, *, last: bool = False) -> None:
+        """The report is as fresh as its readers expect; called by one thread, again and again."""
+        now = time.monotonic()
+        with self._lock:
+            held = {sha256: Held(**vars(each)) for sha256, each in self._held.items()}
+        if not last and now < self._due - (SIGN_EVERY - NEWS_EVERY) * (held != self._said):
+            return
+        self._beat, self._due, self._said = self._beat + 1, now + SIGN_EVERY, held
+        files = {sha256: vars(each) for sha256, each in held.items()}
+        report = {"beat": self._beat, "fetch": os.getpid(), "last": last, "files": files}
+        # That others cannot take from here is no reason to stop.
+        with contextlib.suppress(OSError):
+            text = json.dumps(report).encode() + b"\n"
+            replace(self._complete if last else self._now, text, sync=last)
+            (self._now if last else self._complete).unlink(missing_ok=True)
+
+
+def is_told(spec: Spec, folder: Path) -> bool:
+    """Whether the folder says all there is to say about the complete model."""
+    try:
+        report: dict[str, Any] = json.loads(reports(folder, spec.files)[1].read_bytes())
+        given = [sha256 for sha256, each in report["files"].items() if each["have"]]
+        return all((folder / sha256).is_file() for sha256 in given)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def reports(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
+    """What is said of an incomplete model, and of a complete one; never both are there."""
+    name = listing_id(files)
+    return folder / f"{name}.now", folder / f"{name}.json"
+
+
+def listing_id(files: Sequence[File]) -> str:
+    """64 hex digits, the same on every machine that wants the same content."""
+    lines = sorted(f"{file.sha256} {file.size}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _link(target: Path, link: Path) -> None:
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.new")
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(link)

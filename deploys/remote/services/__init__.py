@@ -1,0 +1,1 @@
+"""How units stand, what their servers answer, and why they failed."""

@@ -1,0 +1,34 @@
+"""KTransformers: SGLang of its own making, with the experts in host memory."""
+
+from __future__ import annotations
+
+from deploys.planning.driver.packages import AT_RUN_TIME
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import settings
+from deploys.rendering.templates import Rendered
+
+# How it computes with experts as they are in the files. Source: README of kt-kernel 0.7.2.
+_METHODS = {"FP8": "FP8", "BF16": "BF16", "INT4": "RAWINT4"}
+
+
+def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
+    """The unit of every instance, and the settings of this one."""
+    return (
+        settings.unit(plan, "ktransformers"),
+        settings.config(
+            service,
+            "ktransformers",
+            parallel=service.parallel,
+            share=_share(service),
+            method=_METHODS.get((service.weights.quantization or "").upper()),
+            numa_nodes=service.numa_nodes,
+        ),
+        settings.environment(service, "ktransformers", digest, cuda=AT_RUN_TIME),
+    )
+
+
+def _share(service: ServicePlan) -> float:
+    """Weights and cache of the fullest card, as SGLang counts them."""
+    cards = service.placement.ledger.cards
+    used = [card.lines.get("weights", 0) + card.lines.get("KV cache", 0) for card in cards]
+    return round(max(use / card.total for use, card in zip(used, cards, strict=True)), 3)

@@ -1,0 +1,37 @@
+"""llama-server: everything that it is told comes from its environment."""
+
+from __future__ import annotations
+
+from deploys.planning.placement.memory import MIB
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import chunked_prefill
+from deploys.rendering.templates import Rendered, file
+
+# What the plan calls a cache in the model's own type.
+_CACHE_TYPES = {"auto": "f16"}
+
+
+def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
+    """The unit of every instance, and the settings of this one."""
+    nvidia = plan.lane.vendor == "nvidia"
+    placement = service.placement
+    return (
+        file(
+            "llama.cpp/llama-server@.service",
+            "/etc/systemd/system/llama-server@.service",
+            data_root=plan.site.data_root,
+            nvidia=nvidia,
+        ),
+        file(
+            "llama.cpp/service.env",
+            f"/etc/modelrack/services/{service.name}.env",
+            service=service,
+            placement=placement,
+            weights=service.weights,
+            nvidia=nvidia,
+            cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
+            piece=chunked_prefill.piece(service),
+            prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
+            digest=digest,
+        ),
+    )

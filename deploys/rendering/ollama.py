@@ -1,0 +1,61 @@
+"""Ollama: one process for all its models; each brings its own settings where Ollama keeps it."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering.templates import Rendered, file
+
+# Bytes a second that a disk gives at least, and the shortest time that a load is waited for.
+_SLOWEST = 100_000_000
+_SHORTEST = 5
+
+
+def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
+    """The unit and its settings, the same for every model."""
+    services = plan.services_of("ollama")
+    return (
+        file(
+            "ollama/ollama.service",
+            "/etc/systemd/system/ollama.service",
+            data_root=plan.site.data_root,
+            folders=sorted({each.weights.directory for each in services}),
+            nvidia=plan.lane.vendor == "nvidia",
+        ),
+        file(
+            "ollama/ollama.env",
+            "/etc/modelrack/ollama.env",
+            services=services,
+            parameters={each.name: parameters(plan, each) for each in services},
+            models=models(plan),
+            # Ollama has one number for all models; the smallest fits each of them.
+            parallel=min(each.parallel for each in services),
+            kv_cache=services[0].placement.kv_cache,
+            cards=sorted({card for each in services for card in each.placement.cards}),
+            minutes=max(load_minutes(each) for each in services),
+            digest=digest,
+        ),
+    )
+
+
+def models(plan: HostPlan) -> str:
+    """Ollama's folder: on the file system of the weights, which it has by hard link."""
+    return f"{plan.site.data_root}/ollama"
+
+
+def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int]:
+    """What a Modelfile would set; what goes to the GPUs is left to Ollama unless it is named."""
+    layers = next(each.gpu_layers for each in plan.profile.services if each.name == service.name)
+    found = {"num_ctx": service.context}
+    return found if layers is None else {**found, "num_gpu": layers}
+
+
+def patience(plan: HostPlan) -> float:
+    """Seconds until the last model answers: they are loaded one after the other."""
+    return 60.0 * sum(map(load_minutes, plan.services_of("ollama")))
+
+
+def load_minutes(service: ServicePlan) -> int:
+    """How long reading the model takes at the most."""
+    return max(_SHORTEST, ceil(service.weights.size / _SLOWEST / 60))

@@ -1,0 +1,155 @@
+"""One page a machine: what is there, what is planned, what it takes, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from deploys.planning.first_python import FirstPython
+from deploys.planning.hardware import gpus
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.placement.memory import GIB, CardLedger
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.quantity import size
+from deploys.planning.weights.weights import missing_of
+from deploys.rendering.templates import text
+
+
+def of(name: str, machine: Machine, plan: HostPlan) -> str:
+    """The page of one machine, for people."""
+    return text(
+        "plan/page.txt",
+        name=name,
+        machine=machine,
+        plan=plan,
+        size=size,
+        cards=list(_cards(machine)),
+        loaded=_loaded(machine),
+        disks=list(_disks(machine, plan)),
+        missing={entry.model: missing_of(entry, machine) for entry in plan.weights},
+        spread={service.name: _spread(service) for service in plan.services},
+        ledgers={service.name: list(_ledger(service)) for service in plan.services},
+    )
+
+
+def of_bare(name: str, first: FirstPython) -> str:
+    """The page of a machine that nothing can be planned for before it has Python."""
+    return (
+        f"{name}: no python3\n\n"
+        f"  first     {first.command}, which deploys/full.py does\n"
+        "  plan      is made with python3, so it can be seen after that\n"
+    )
+
+
+def _cards(machine: Machine) -> Iterator[str]:
+    """`8 x H800 (10de:2324), 79.6 GiB each, NUMA nodes 0-1, 4 NVSwitch bridges`."""
+    for pci_id, found in groupby(sorted(gpu.pci_id for gpu in machine.gpus)):
+        count = len(list(found))
+        known = gpus.by_pci_id(pci_id)
+        if known is None:
+            yield f"{count} x {pci_id}, which is not in the hardware table"
+            continue
+        nodes = sorted({gpu.numa for gpu in machine.gpus if gpu.numa is not None})
+        on = f", NUMA node{'s' if len(nodes) > 1 else ''} {_ranges(nodes)}" if nodes else ""
+        yield f"{count} x {known.name} ({pci_id}), {size(known.memory)} each{on}{_links(machine)}"
+
+
+def _links(machine: Machine) -> str:
+    if machine.nvswitches:
+        return f", {machine.nvswitches} NVSwitch bridges"
+    nvlinks = sum(link.kind.startswith("NV") for link in machine.links)
+    return f", {nvlinks} of {len(machine.links)} pairs by NVLink" if nvlinks else ""
+
+
+def _loaded(machine: Machine) -> str:
+    """The driver as it is now."""
+    driver = machine.driver
+    if machine.nouveau:
+        return "nouveau is loaded"
+    if driver.loaded is None:
+        return f"{driver.userspace} is installed, not loaded" if driver.userspace else "none"
+    other = driver.userspace not in (None, driver.loaded)
+    return (
+        f"{driver.loaded} is loaded{f' ({driver.flavour} module)' if driver.flavour else ''}"
+        f"{f', programs find {driver.userspace}' if other else ''}"
+    )
+
+
+def _disks(machine: Machine, plan: HostPlan) -> Iterator[str]:
+    """`/data (xfs): 13.6 TiB free, 335.3 GiB to fetch, 13.3 TiB left then`."""
+    coming: dict[str, int] = {}
+    for entry in plan.weights:
+        disk = machine.disk_of(entry.directory)
+        if disk is not None:
+            coming[disk.mount] = coming.get(disk.mount, 0) + missing_of(entry, machine)
+    for disk in machine.disks:
+        if disk.mount in coming:
+            left = size(max(0, disk.free - coming[disk.mount]))
+            yield (
+                f"{disk.mount} ({disk.kind}): {size(disk.free)} free,"
+                f" {size(coming[disk.mount])} to fetch, {left} left then"
+            )
+
+
+def _spread(service: ServicePlan) -> str:
+    """`tensor parallel 8, one copy on GPU 0-7`."""
+    placement = service.placement
+    if not placement.groups:
+        return f"on {service.threads} cores"
+    words = []
+    if placement.tensor_parallel > 1:
+        words.append(f"tensor parallel {placement.tensor_parallel}")
+    if placement.pipeline_parallel > 1:
+        words.append(f"pipeline parallel {placement.pipeline_parallel}")
+    if placement.gpu_layers is not None:
+        words.append(f"{placement.gpu_layers} layers on the GPUs")
+    if placement.cpu_experts:
+        words.append(f"experts of {placement.cpu_experts} layers in host memory")
+    groups = " | ".join(_ranges(sorted(group)) for group in placement.groups)
+    copies = "one copy" if len(placement.groups) == 1 else f"{len(placement.groups)} copies"
+    words.append(f"{copies} on GPU {groups}")
+    return ", ".join(words)
+
+
+def _ledger(service: ServicePlan) -> Iterator[str]:
+    """GiB by purpose, one row for cards that are alike, with a heading."""
+    ledger = service.placement.ledger
+    rows = [
+        ("GPU " + _ranges([card.index for card in cards]), first.lines, first.free, first.total)
+        for first, cards in _alike(ledger.cards)
+    ]
+    purposes = list(dict.fromkeys(purpose for _, lines, _, _ in rows for purpose in lines))
+    if rows:
+        width = max(len(row[0]) for row in rows)
+        yield " " * width + "".join(f"  {purpose}" for purpose in purposes) + "     free       of"
+        for label, lines, free, total in rows:
+            numbers = "".join(_column(lines, purpose) for purpose in purposes)
+            yield f"{label:{width}}{numbers}{free / GIB:9.1f}{total / GIB:9.1f}  GiB"
+    if ledger.host:
+        parts = ", ".join(f"{purpose} {size(count)}" for purpose, count in ledger.host.items())
+        yield f"host memory: {parts}"
+    if rows or ledger.kv_tokens:
+        yield f"the cache holds {ledger.kv_tokens:,} tokens of {ledger.kv_bytes:,} bytes"
+
+
+def _alike(cards: tuple[CardLedger, ...]) -> Iterator[tuple[CardLedger, list[CardLedger]]]:
+    by_content: dict[tuple[object, ...], list[CardLedger]] = {}
+    for card in cards:
+        by_content.setdefault((card.total, *card.lines.items()), []).append(card)
+    for found in by_content.values():
+        yield found[0], found
+
+
+def _column(lines: Mapping[str, int], purpose: str) -> str:
+    return f"{lines.get(purpose, 0) / GIB:{len(purpose) + 2}.1f}"
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`0-3 6`: runs of numbers, shortened."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

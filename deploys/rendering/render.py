@@ -1,0 +1,137 @@
+"""The plan as the text of every file, from templates/; no machine is needed to see it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from deploys.planning.driver.plan import DriverPlan, Repository
+from deploys.planning.package_manager import Apt
+from deploys.planning.plan import HostPlan, Peer, ServicePlan
+from deploys.rendering import ktransformers, llama_cpp, ollama, sglang, vllm
+from deploys.rendering.templates import Rendered, file
+
+_SERVING = {
+    "llama.cpp": llama_cpp,
+    "ollama": ollama,
+    "vllm": vllm,
+    "sglang": sglang,
+    "ktransformers": ktransformers,
+}
+
+
+def base(plan: HostPlan) -> tuple[Rendered, ...]:
+    """What every machine has under /etc, whatever it serves."""
+    files = [
+        file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
+        file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
+    ]
+    files.append(file("base/modelrack-failed@.service", FAILED_UNIT))
+    manager = plan.package_manager
+    if isinstance(manager, Apt):
+        files.append(file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
+        if manager.mirror:
+            files.append(apt_sources(manager, plan.system))
+    return tuple(files)
+
+
+def apt_sources(manager: Apt, system: str) -> Rendered:
+    """The mirrors of the site, as apt is told of them."""
+    return file("base/apt.sources", APT_SOURCES, apt=manager, system=system)
+
+
+def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
+    """What tells the package manager of a vendor's repository, and which key signs it."""
+    name = repository.name
+    manager = plan.package_manager
+    if not isinstance(manager, Apt):
+        path = f"/etc/yum.repos.d/{name}.repo"
+        return (file("nvidia/repository.repo", path, repository=repository),)
+    folder = APT_SOURCES_FOLDER if manager.mirror else "/etc/apt/sources.list.d"
+    values: dict[str, Any] = {"repository": repository, "apt": manager}
+    values["keyring"] = keyring(repository)
+    return (
+        file("nvidia/repository.list", f"{folder}/{name}.list", **values),
+        file("nvidia/repository.pref", f"/etc/apt/preferences.d/{name}", **values),
+    )
+
+
+def keyring(repository: Repository) -> str:
+    """Where the key of a repository lies; another key is another file."""
+    digest = (repository.keyring.sha256 or "") if repository.keyring else ""
+    if repository.keyring and not repository.key:
+        # apt tells the armoured form from the other by this ending.
+        name = Path(repository.keyring.path).name.partition(".")[0]
+        return f"/etc/apt/keyrings/{name}-{digest[:12]}.asc"
+    return f"/etc/apt/keyrings/{repository.name}-{digest[:12]}.gpg"
+
+
+def driver(driver: DriverPlan) -> tuple[Rendered, ...]:
+    """What has the driver loaded at every boot, and left alone by upgrades."""
+    files = []
+    if driver.modules:
+        path = "/etc/modules-load.d/modelrack-gpu.conf"
+        files.append(file("nvidia/modules-load.conf", path, driver=driver))
+    if driver.blocklist:
+        path = "/etc/apt/apt.conf.d/60modelrack-gpu"
+        files.append(file("nvidia/unattended-upgrades.conf", path, driver=driver))
+    return tuple(files)
+
+
+def blacklist(driver: DriverPlan) -> Rendered:
+    """What keeps other kernel modules off the GPUs."""
+    return file("nvidia/modprobe.conf", "/etc/modprobe.d/modelrack-gpu.conf", driver=driver)
+
+
+def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
+    """The files of one service, and the digest that its process must have been started with.
+
+    Services of one unit have the same files and the same digest.
+    """
+    together = [each for each in plan.services if each.unit == service.unit]
+    files = _SERVING[service.engine].files
+    decides = [
+        [file.content for file in files(plan, service, "")],
+        plan.software_of(service.engine).directory,
+        [file.sha256 for each in together for file in each.weights.files],
+    ]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    return files(plan, service, digest), digest
+
+
+def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
+    """What gives the weights to other machines: a unit and its configuration."""
+    unit, configuration = PEER_FILES
+    listen = peer.url.partition("//")[2]
+    return (
+        file("peer/modelrack-peer.service", unit, peer=peer, data_root=plan.site.data_root),
+        file("peer/peer.conf", configuration, peer=peer, listen=listen),
+    )
+
+
+def state(plan: HostPlan) -> Rendered:
+    """What is deployed, with the digest of the plan that it came from."""
+    decided = plan.deployed()
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    content = json.dumps({"schema": 1, "digest": digest, "plan": decided}, indent=2)
+    return Rendered(path="/var/lib/modelrack/state.json", content=content + "\n", mode="644")
+
+
+# Kernel settings of a machine that serves models: weights stay in memory rather than in swap, large
+# models may map many files, and bursts of connections are queued instead of refused.
+SYSCTL: dict[str, int] = {
+    "net.core.somaxconn": 4096,
+    "vm.max_map_count": 1048576,
+    "vm.swappiness": 1,
+}
+
+# Every engine's unit starts it, by OnFailure.
+FAILED_UNIT = "/etc/systemd/system/modelrack-failed@.service"
+
+PEER_FILES = ("/etc/systemd/system/modelrack-peer.service", "/etc/modelrack/peer.conf")
+
+# apt reads these instead of its own lists while we call it, and only then.
+APT_SOURCES = "/etc/modelrack/apt.sources"
+APT_SOURCES_FOLDER = "/etc/modelrack/apt.sources.d"

@@ -1,0 +1,16 @@
+"""SGLang: one process that listens, with a scheduler for each card, and copies side by side."""
+
+from __future__ import annotations
+
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import settings
+from deploys.rendering.templates import Rendered
+
+
+def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
+    """The unit of every instance, and the settings of this one."""
+    return (
+        settings.unit(plan, "sglang"),
+        settings.config(service, "sglang", parallel=settings.parallel_of_a_copy(service)),
+        settings.environment(service, "sglang", digest, cuda=settings.cuda_home("sglang")),
+    )

@@ -1,0 +1,59 @@
+"""vLLM: one process that listens, with workers for its cards, and copies side by side in it.
+
+Left to vLLM, as what people set by hand here is slower or does not start: --enforce-eager, --dtype,
+--quantization (it reads what the weights are), --enable-prefix-caching (on by itself).
+"""
+
+from __future__ import annotations
+
+from deploys.planning.hardware.gpus import named
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import chunked_prefill, settings
+from deploys.rendering.templates import Rendered
+
+# What it calls that a service is set up for. Interactivity has a graph for every batch size up to
+# 32; throughput takes twice as many tokens into a step. Source: vLLM 0.32, config/vllm.py and
+# engine/arg_utils.py.
+_MODES = {"latency": "interactivity", "throughput": "throughput"}
+# Kernels for weights in 4 bits that wait less. On Hopper vLLM takes Machete, which is made for many
+# requests: the products of one layer of a 32B take 151 us for one token and 201 for 64, by Marlin
+# 115 and 233. Measured alone on an H200, vLLM 0.24; other cards have Marlin anyway.
+_HOPPER, _PACKED = "9.0", ("AWQ", "GPTQ")
+# Cards on which its recipe of DeepSeek-V3.2 has DeepGEMM switched off.
+_WITHOUT_DEEP_GEMM = ("H20",)
+
+
+def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
+    """The unit of every instance, and the settings of this one."""
+    on_cards = bool(service.placement.groups)
+    return (
+        settings.unit(
+            plan,
+            "vllm",
+            # The package for CPUs has another name than its own command looks for.
+            command="vllm serve" if on_cards else "python -m vllm.entrypoints.openai.api_server",
+        ),
+        settings.config(
+            service,
+            "vllm",
+            parallel=settings.parallel_of_a_copy(service),
+            piece=chunked_prefill.piece(service),
+            performance_mode=_MODES.get(service.performance),
+            linear_backend=_linear_backend(plan, service),
+        ),
+        settings.environment(
+            service,
+            "vllm",
+            digest,
+            cuda=settings.cuda_home("vllm"),
+            deep_gemm=plan.profile.gpu not in _WITHOUT_DEEP_GEMM,
+        ),
+    )
+
+
+def _linear_backend(plan: HostPlan, service: ServicePlan) -> str | None:
+    """Whose kernels multiply by the weights; None leaves it to vLLM."""
+    gpu = named(plan.profile.gpu) if plan.profile.gpu else None
+    hopper = gpu is not None and gpu.compute == _HOPPER
+    packed = service.weights.quantization in _PACKED
+    return "marlin" if hopper and packed and service.performance == "latency" else None
