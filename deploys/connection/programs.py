@@ -33,8 +33,9 @@ def zipapp(program: str = "__main__") -> bytes:
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as bundle:
         _add(bundle, "__main__.py", _MAIN.format(program))
-        for source in sorted(_SOURCE.glob("*.py")):
-            _add(bundle, f"modelrack_remote/{source.name}", source.read_text())
+        for source in sorted(_SOURCE.rglob("*.py")):
+            name = source.relative_to(_SOURCE).as_posix()
+            _add(bundle, f"modelrack_remote/{name}", source.read_text())
     return archive.getvalue()
 
 
@@ -53,7 +54,10 @@ def command(*words: object) -> StringCommand:
 
 
 def inline(program: str, *words: object) -> StringCommand:
-    """A call of one program before the archive is there; it travels with the command, packed."""
+    """Call one program, such as "facts.machine", before the archive is there.
+
+    It travels with the command, packed, and with the modules that it imports.
+    """
     return StringCommand(
         *("python3", "-c", QuoteString(_UNPACK % _packed(program))),
         *(QuoteString(str(word)) for word in words),
@@ -63,34 +67,43 @@ def inline(program: str, *words: object) -> StringCommand:
 # What a program imports of its package is made and run before it, and itself runs as __main__.
 _UNPACK = """\
 import base64, json, sys, types, zlib
-package = sys.modules["modelrack_remote"] = types.ModuleType("modelrack_remote")
-package.__path__ = []
+def add(name):
+    module = sys.modules[name] = types.ModuleType(name)
+    parent, _, last = name.rpartition(".")
+    if parent:
+        setattr(sys.modules.get(parent) or add(parent), last, module)
+    module.__package__, module.__path__ = parent, []
+    return module
 sources = json.loads(zlib.decompress(base64.b64decode("%s")))
 for name, source in sources.items():
-    module = types.ModuleType("modelrack_remote." + name)
-    sys.modules[module.__name__] = module
-    setattr(package, name, module)
+    module = add("modelrack_remote." + name)
+    del module.__path__
     if name == list(sources)[-1]:
         module.__name__ = "__main__"
-    module.__package__ = "modelrack_remote"
     exec(compile(source, name + ".py", "exec"), module.__dict__)
 """
 
 
 @cache
 def _packed(program: str) -> str:
-    modules = {name: (_SOURCE / f"{name}.py").read_text() for name in _with_imports(program)}
+    modules = {name: _file(name).read_text() for name in _with_imports(program)}
     return base64.b64encode(zlib.compress(json.dumps(modules).encode(), 9)).decode()
 
 
 def _with_imports(program: str) -> list[str]:
     """The program and what it imports of its own package, each after what it imports itself."""
     names: list[str] = []
-    for node in ast.walk(ast.parse((_SOURCE / f"{program}.py").read_text())):
+    for node in ast.walk(ast.parse(_file(program).read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                names += _with_imports(name)
+            above = [*program.split(".")[: -node.level], *filter(None, [node.module])]
+            for alias in node.names:
+                inside = ".".join([*above, alias.name])
+                names += _with_imports(inside if _file(inside).exists() else ".".join(above))
     return list(dict.fromkeys([*names, program]))
+
+
+def _file(name: str) -> Path:
+    return _SOURCE.joinpath(*name.split(".")).with_suffix(".py")
 
 
 if __name__ == "__main__":

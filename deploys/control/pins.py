@@ -10,34 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pyinfra import host, logger
-from pyinfra.api import FactBase, StringCommand
 
-from deploys.connection import programs, transport
+from deploys.connection import transport
 from deploys.control import hub, locks, tokens
 from deploys.control.hub import Answer, Pinned, Request
+from deploys.facts.listings import Listings
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
 from deploys.planning.plan import HostPlan, Weights
 from deploys.planning.quantity import size
 from deploys.planning.weights.weights import model_of
-
-
-class Listings(FactBase[list[Answer]]):
-    """
-    Returns the answers of hubs to requests, asked by the machine.
-
-    The requests are sent on standard input, as JSON.
-    """
-
-    default = list
-
-    def command(self) -> StringCommand:
-        return programs.inline("listing")
-
-    def process(self, output: list[str]) -> list[Answer]:
-        answers: list[Answer] = json.loads(output[-1])
-        return answers
-
 
 _known: dict[tuple[Path, str], str | Refusal] = {}
 

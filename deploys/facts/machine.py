@@ -33,7 +33,7 @@ class Hardware(FactBase[Machine | None]):
         return None
 
     def command(self, data_root: str) -> StringCommand:
-        program = programs.inline("machine", "modelrack-facts-machine", data_root)
+        program = programs.inline("facts.machine", "modelrack-facts-machine", data_root)
         return StringCommand("if", _CAN_RUN, "; then", program, "; fi")
 
     def process(self, output: list[str]) -> Machine:

@@ -144,7 +144,7 @@ class LockHolder(FactBase[str | None]):
         return None
 
     def command(self) -> StringCommand:
-        return programs.inline("apt_lock")
+        return programs.inline("facts.apt_lock")
 
     def process(self, output: list[str]) -> str | None:
         return output[-1] or None

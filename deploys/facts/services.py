@@ -50,7 +50,7 @@ class Units(FactBase[dict[str, Unit]]):
 
     def command(self, questions: str) -> StringCommand:
         return StringCommand(
-            "printf", "%s", QuoteString(questions), "|", programs.inline("services")
+            "printf", "%s", QuoteString(questions), "|", programs.inline("services.units")
         )
 
     def process(self, output: list[str]) -> dict[str, Unit]:

@@ -37,7 +37,7 @@ class Versions(FactBase[dict[str, Noted]]):
     default = dict
 
     def command(self, folder: str) -> StringCommand:
-        return programs.inline("versions", "noted", folder)
+        return programs.inline("services.versions", "noted", folder)
 
     def process(self, output: list[str]) -> dict[str, Noted]:
         return {engine: Noted(**names) for engine, names in json.loads(output[-1]).items()}

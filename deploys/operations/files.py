@@ -125,7 +125,7 @@ def _found(entries: Sequence[Entry], gone: Sequence[str] = ()) -> dict[str, Foun
 def write(entries: Sequence[Entry], units: Sequence[str] = ()) -> StringCommand:
     """The command that writes entries; `units` are refused as a whole if systemd refuses one."""
     request = {"entries": [entry.to_json() for entry in entries], "units": list(units)}
-    program = programs.inline("put")
+    program = programs.inline("lib.put")
     return StringCommand(*program.bits, _stdin=json.dumps(request))
 
 

@@ -62,7 +62,9 @@ def _take() -> str | None:
         "pid": os.getpid(),
         "command": " ".join(sys.argv)[:200],
     }
-    command = programs.inline("lock", "hold", "--owner", json.dumps(owner), "--lease", _LEASE, PATH)
+    command = programs.inline(
+        "lib.lock", "hold", "--owner", json.dumps(owner), "--lease", _LEASE, PATH
+    )
     started = time.monotonic()
     while True:
         line = transport.hold(

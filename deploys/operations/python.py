@@ -17,7 +17,7 @@ from deploys.connection.transport import HostCommand
 from deploys.operations import packages
 from deploys.planning.first_python import FirstPython
 from deploys.planning.package_manager import Apt
-from deploys.rendering.render import APT_SOURCES_FOLDER
+from deploys.rendering import render
 
 # With these pyinfra ends before it carries anything out, whether or not -y is given.
 _ONLY_LOOKING = {"--dry", "--debug-facts", "--debug-operations"}
@@ -42,11 +42,12 @@ def installed(first: FirstPython) -> Generator[PyinfraCommand, None, None]:
         return
     if isinstance(first.manager, Apt):
         yield HostCommand(packages.finish_what_was_interrupted)
-        if first.sources:
+        if first.manager.mirror:
+            sources = render.apt_sources(first.manager, first.system)
             yield StringCommand(
-                *("umask", "022;", "mkdir", "-p", QuoteString(APT_SOURCES_FOLDER), "&&"),
-                *("printf", "%s", QuoteString(first.sources.content)),
-                *(">", QuoteString(first.sources.path)),
+                *("umask", "022;", "mkdir", "-p", QuoteString(render.APT_SOURCES_FOLDER), "&&"),
+                *("printf", "%s", QuoteString(sources.content)),
+                *(">", QuoteString(sources.path)),
             )
         yield _command(packages.apt_get(first.manager, "update"))
         words = ("install", "--no-install-recommends", first.package)

@@ -9,8 +9,6 @@ from deploys.planning.inputs.machine import Bare
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Apt, PackageManager, check_system, package_manager_of
-from deploys.rendering import render
-from deploys.rendering.templates import Rendered
 
 # The oldest Python that our programs run on.
 OLDEST = (3, 9)
@@ -22,12 +20,12 @@ class FirstPython:
 
     + package: the distribution's name of it
     + manager: how this machine installs packages
-    + sources: the lists of the site's mirrors, None where apt's own or dnf's are read
+    + system: name of the distribution
     """
 
     package: str
     manager: PackageManager
-    sources: Rendered | None
+    system: str
 
     @property
     def command(self) -> str:
@@ -53,14 +51,11 @@ def first_python(site: Site, machine: Bare) -> FirstPython:
             f"Install python3 {'.'.join(map(str, OLDEST))} or newer on it",
         )
     manager = package_manager_of(site, machine)
-    sources = None
-    if isinstance(manager, Apt) and manager.mirror:
-        sources = render.apt_sources(manager, machine.os)
     return FirstPython(
         # The python3 of RHEL 8 is 3.6.
         package="python39" if tool == "dnf" and machine.os_version.startswith("8") else "python3",
         manager=manager,
-        sources=sources,
+        system=machine.os,
     )
 
 

@@ -76,7 +76,7 @@ def install(machine: Machine, *packages: str, version: str = "", check: bool = T
 
 
 def facts(machine: Machine) -> dict[str, Any]:
-    command = programs.inline("machine", "modelrack-facts-machine", "/data").get_raw_value()
+    command = programs.inline("facts.machine", "modelrack-facts-machine", "/data").get_raw_value()
     read: dict[str, Any] = json.loads(machine.ssh(command).stdout)
     return read
 

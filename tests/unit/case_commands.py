@@ -8,7 +8,7 @@
 - local files: its stand-ins replace os.stat for everybody and know nothing of pathlib; the cases
   have real files, in data/
 - commands: it knows neither `_stdin` nor our HostCommand, and a program that travels packed would
-  make every case depend on its source. `python3 -c '<put.py>'` stands for remote/put.py, and
+  make every case depend on its source. `python3 -c '<lib.put>'` stands for remote/lib/put.py, and
   `<the note>` for all that a machine notes of a version, `<now>` for the time of a run
 """
 
@@ -63,7 +63,7 @@ def install_for_facts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def name_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have commands carry the name of a program where its source would be."""
-    monkeypatch.setattr(programs, "_UNPACK", "<%s.py>")
+    monkeypatch.setattr(programs, "_UNPACK", "<%s>")
     monkeypatch.setattr(programs, "_packed", str)
     monkeypatch.setattr(programs, "path", lambda: programs.LINK)
 

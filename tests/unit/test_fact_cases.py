@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from deploys.control import pins
 from deploys.facts import (
     files,
     jobs,
+    listings,
     machine,
     ollama,
     packages,
@@ -38,7 +38,7 @@ DEFAULTS = {
     packages.Modules: set(),
     packages.Naming: set(),
     packages.Repositories: set(),
-    pins.Listings: [],
+    listings.Listings: [],
     services.Standings: {},
     services.Units: {},
     sysctl.Settings: {},

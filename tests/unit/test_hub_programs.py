@@ -15,7 +15,8 @@ import pytest
 
 from deploys.connection import programs
 from deploys.control import hub as asking
-from deploys.control import hub_clients, pins
+from deploys.control import hub_clients
+from deploys.facts import listings
 from deploys.remote.download import listing
 from tests.lab.http_server import Reply
 from tests.lab.hub import Hub
@@ -161,7 +162,7 @@ def test_a_program_that_dies_or_hangs_is_a_problem(monkeypatch: pytest.MonkeyPat
 
 def test_the_program_for_a_machine_travels_in_one_command(hub: Hub) -> None:
     requests = [_request(hub, kind, token="t") for kind in ("modelscope", "huggingface")]
-    command = programs.inline("listing").get_raw_value()
+    command = programs.inline("download.listing").get_raw_value()
     assert len(command) < 16_000
     done = subprocess.run(
         ["sh", "-c", command],
@@ -170,5 +171,5 @@ def test_the_program_for_a_machine_travels_in_one_command(hub: Hub) -> None:
         text=True,
         check=True,
     )
-    answers = pins.Listings().process(done.stdout.splitlines())
+    answers = listings.Listings().process(done.stdout.splitlines())
     assert [answer["revision"] for answer in answers] == [hub.commit(MODEL)] * 2

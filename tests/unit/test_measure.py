@@ -143,7 +143,7 @@ def measured(tmp_path: Path) -> Measured:
                 "context": 4096,
                 "floor": floor,
             }
-            run = _run("measure", {**wanted, "digest": "0123", "file": str(file)})
+            run = _run("services.measure", {**wanted, "digest": "0123", "file": str(file)})
             assert run.returncode == 0, run.stderr
             figures: dict[str, Any] = json.loads(run.stdout)
             assert json.loads(file.read_text()) == figures
@@ -190,7 +190,7 @@ def test_what_is_below_its_floor_is_asked_again(measured: Measured) -> None:
 def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
     with serving(Server(refusal={"error": {"message": "no chat template"}})) as server:
         wanted = {"url": server.url, "model": "r1", "context": 4096, "floor": None}
-        run = _run("measure", {**wanted, "digest": "", "file": str(tmp_path / "r1.json")})
+        run = _run("services.measure", {**wanted, "digest": "", "file": str(tmp_path / "r1.json")})
     assert (run.returncode, run.stderr) == (1, "HTTP status 400: no chat template\n")
     assert not (tmp_path / "r1.json").exists()
 
@@ -207,7 +207,7 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
         with serving(Server(**like)) as server:
             model = model or MODELS[server.engine]["id"]
             unit = {"unit": "a", "url": server.url, "model": model, "context": context}
-            run = _run("services", [{**unit, "files": [], "measured": "/none", "chat": True}])
+            run = _run("services.units", [{**unit, "files": [], "measured": "/none", "chat": True}])
         assert run.returncode == 0, run.stderr
         state = json.loads(run.stdout)["a"]
         return state["answer"], state["wrong"]

@@ -31,10 +31,12 @@ for _folder in sorted(CASES.iterdir()):
 
 def test_every_operation_has_a_case_that_changes_nothing_and_one_that_changes() -> None:
     found = set()
-    for path in Path(operations.__file__).parent.glob("[a-z]*.py"):
-        module = importlib.import_module(f"deploys.operations.{path.stem}")
+    folder = Path(operations.__file__).parent
+    for path in folder.rglob("[a-z]*.py"):
+        within = ".".join(path.relative_to(folder).with_suffix("").parts)
+        module = importlib.import_module(f"deploys.operations.{within}")
         found |= {
-            f"{path.stem}.{name}"
+            f"{within}.{name}"
             for name, value in vars(module).items()
             if hasattr(value, "_inner") and value._inner.__module__ == module.__name__
         }

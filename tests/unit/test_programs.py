@@ -66,15 +66,19 @@ def test_the_archive_knows_every_program_that_operations_call(
 
 
 def test_a_program_travels_with_what_it_imports_and_that_alone() -> None:
-    assert programs._with_imports("put") == ["put"]
-    names = programs._with_imports("machine")
-    assert names[-1] == "machine" and {"driver", "nvidia", "pci", "reading"} < set(names)
-    assert not {"put", "job", "__main__"} & set(names)
+    assert programs._with_imports("lib.put") == ["lib.put"]
+    names = programs._with_imports("facts.machine")
+    of_facts = [name.partition(".")[2] for name in names if name.startswith("facts.")]
+    assert of_facts[-1] == "machine" and {"driver", "nvidia", "pci"} < set(of_facts)
+    assert set(names) - {f"facts.{name}" for name in of_facts} == {"lib.probe", "lib.processes"}
     # A module that imports others comes after them.
-    assert names.index("reading") < names.index("pci") < names.index("amd") < names.index("driver")
+    assert names.index("lib.probe") < names.index("facts.pci")
+    assert of_facts.index("pci") < of_facts.index("amd") < of_facts.index("driver")
 
 
-@pytest.mark.parametrize("program", ["machine", "put", "services", "lock", "apt_lock"])
+@pytest.mark.parametrize(
+    "program", ["facts.machine", "lib.put", "services.units", "lib.lock", "facts.apt_lock"]
+)
 def test_a_program_fits_into_a_command(program: str) -> None:
     # Linux takes 128 KiB a word, but what is sent to every host should be small.
     assert len(programs.inline(program).get_raw_value()) < 32 << 10

@@ -24,8 +24,8 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(path, "w") as bundle:
         call = "from modelrack_remote.__main__ import main\nraise SystemExit(main())\n"
         bundle.writestr("__main__.py", call)
-        for source in REMOTE.glob("*.py"):
-            bundle.write(source, f"modelrack_remote/{source.name}")
+        for source in REMOTE.rglob("*.py"):
+            bundle.write(source, f"modelrack_remote/{source.relative_to(REMOTE)}")
     return path
 
 
@@ -131,7 +131,7 @@ def test_a_lock_lives_as_long_as_its_channel(start: Start, tmp_path: Path) -> No
     words = [
         sys.executable,
         "-c",
-        (REMOTE / "lock.py").read_text(),
+        (REMOTE / "lib" / "lock.py").read_text(),
         "hold",
         "--owner",
         OWNER,

@@ -450,7 +450,7 @@ def test_a_machine_without_gpus_starts_no_tool(tmp_path: Path) -> None:
     for name in ("nvidia-smi", "amd-smi", "rocm-smi", "npu-smi", "rpm", "systemctl", "journalctl"):
         tool(tmp_path, name, f"echo {name} >> {tmp_path}/asked")
     tool(tmp_path, "modinfo", f"echo modinfo >> {tmp_path}/asked")
-    command = programs.inline("machine", "modelrack-facts-machine", "/none").get_raw_value()
+    command = programs.inline("facts.machine", "modelrack-facts-machine", "/none").get_raw_value()
     path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     run = subprocess.run(
         ["sh", "-c", command],

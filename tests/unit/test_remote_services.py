@@ -77,7 +77,7 @@ def _ask(folder: Path, *, started: float, version: int = 252, **told: str) -> di
         "chat": False,
     }
     run = subprocess.run(
-        ["sh", "-c", programs.inline("services").get_raw_value()],
+        ["sh", "-c", programs.inline("services.units").get_raw_value()],
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C"},
         **{"input": json.dumps([question]), "capture_output": True, "text": True, "timeout": 60},
     )

@@ -80,7 +80,7 @@ class Engine:
     def ask(self, verb: str, **request: str) -> subprocess.CompletedProcess[str]:
         state = str(self.root / "state.json")
         return subprocess.run(
-            ["sh", "-c", programs.inline("versions", verb).get_raw_value()],
+            ["sh", "-c", programs.inline("services.versions", verb).get_raw_value()],
             input=json.dumps({"folder": str(self.notes), "state": state, **request}),
             **{"capture_output": True, "text": True, "timeout": 60},
         )
@@ -93,7 +93,9 @@ class Engine:
         assert done.returncode == 0, done.stderr
 
     def noted(self) -> dict[str, str]:
-        command = programs.inline("versions", "noted", str(self.notes.parent)).get_raw_value()
+        command = programs.inline(
+            "services.versions", "noted", str(self.notes.parent)
+        ).get_raw_value()
         printed = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout
         found: dict[str, str] = json.loads(printed)["llama.cpp"]
         return found

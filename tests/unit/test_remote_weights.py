@@ -208,7 +208,8 @@ def test_a_second_look_reads_no_weights(tmp_path: Path, merged: bool) -> None:
     def read(*words: object, given: str = "/dev/null") -> int:
         program = (
             # The programs themselves are read whatever they are told.
-            "import sys; from deploys.remote import fetch, models, publish, verify;"
+            "import sys; from deploys.remote.download import fetch;"
+            "from deploys.remote.model_dir import models, publish, verify;"
             "from deploys.remote.__main__ import main; code = main(sys.argv[1:]);"
             "print(open('/proc/self/io').read().split()[1]); sys.exit(code)"
         )

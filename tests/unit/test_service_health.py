@@ -70,16 +70,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         def run(host: Any, arguments: Any, *words: Any) -> tuple[bool, Any]:
             command = StringCommand(*words).get_raw_value()
             lines = journal.splitlines()
-            if "<services.py>" in command:
+            if "<services.units>" in command:
                 state = left.pop(0) if len(left) > 1 else left[0]
                 lines = [json.dumps({UNIT.name: {**STATE, **state}})]
-            elif "<measure.py>" in command:
+            elif "<services.measure>" in command:
                 lines = [json.dumps(figures)]
             else:
                 assert "journalctl" in command
                 if "--since -" in command:
                     said.append(command.split("--since ")[1].split()[0])
-            ok = "<measure.py>" not in command or figures is not None
+            ok = "<services.measure>" not in command or figures is not None
             error = "" if ok else "HTTP status 500"
             return ok, SimpleNamespace(stdout_lines=lines, stderr=error)
 

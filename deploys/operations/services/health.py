@@ -113,7 +113,7 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: flo
         "digest": unit.digest,
         "file": unit.measured,
     }
-    ok, output = _ask(host, arguments, "measure", json.dumps(wanted))
+    ok, output = _ask(host, arguments, "services.measure", json.dumps(wanted))
     if not ok:
         problem = f"{unit.name} cannot be measured: {output.stderr.strip()}"
         return _give_up(host, arguments, unit, restarted, problem)
@@ -145,7 +145,7 @@ def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
 
 def look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
     """How it stands now, and whether it answers; None where the machine does not say."""
-    ok, output = _ask(host, arguments, "services", questions([unit], chat=True))
+    ok, output = _ask(host, arguments, "services.units", questions([unit], chat=True))
     if not ok or not output.stdout_lines:
         return None
     return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])

@@ -102,7 +102,7 @@ def smoke(state: State, host: Host, arguments: Any, version: Version) -> bool:
 
 def proven(version: Version) -> StringCommand:
     """The command that notes what serves, and removes versions other than it and the one before."""
-    program = programs.inline("versions", "prove")
+    program = programs.inline("services.versions", "prove")
     request = _request(version.engine, state=_STATE, text=version.text)
     return StringCommand(*program.bits, _stdin=request)
 
@@ -116,7 +116,7 @@ def restored(
     """
     what = {"text": failed.text} if isinstance(failed, Version) else {"failed": failed}
     request = _request(engine, note=note, **what)
-    program = programs.inline("versions", "restore")
+    program = programs.inline("services.versions", "restore")
     ok, output = transport.run(host, arguments, program, _stdin=request)
     if not ok:
         return None, f"what served before cannot be put back: {output.stderr}"
@@ -125,7 +125,7 @@ def restored(
 
 def withdrawn(host: Host, arguments: Any, engine: str) -> str:
     """Note that the previous version serves again: "", or why it cannot be noted."""
-    program = programs.inline("versions", "withdraw")
+    program = programs.inline("services.versions", "withdraw")
     request = _request(engine, state=_STATE)
     ok, output = transport.run(host, arguments, program, _stdin=request)
     return "" if ok else output.stderr or "no answer"

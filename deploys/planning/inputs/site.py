@@ -103,7 +103,7 @@ class Site:
     data_root: str = "/data"
     folders: tuple[str, ...] = ()
     hubs: tuple[Hub, ...] = ("modelscope", "huggingface")
-    locks: Path = field(default=Path(__file__).resolve().parents[1] / "locks")
+    locks: Path = field(default=Path(__file__).resolve().parents[2] / "locks")
     builds: Path = field(default=Path.home() / ".cache" / "modelrack" / "builds")
     tokens: Mapping[Hub, Path] = field(default_factory=dict)
     apt_lock_wait: int = 600

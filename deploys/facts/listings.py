@@ -1,0 +1,27 @@
+"""What hubs list, asked by a machine: for when the operator's computer reaches no hub."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyinfra.api import FactBase, StringCommand
+
+from deploys.connection import programs
+
+
+class Listings(FactBase[list[dict[str, Any]]]):
+    """
+    Return the answers of hubs to requests.
+
+    The requests are sent on standard input, as JSON; control/hub_clients.py says how both look.
+    """
+
+    default = list
+
+    def command(self) -> StringCommand:
+        return programs.inline("download.listing")
+
+    def process(self, output: list[str]) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = json.loads(output[-1])
+        return answers
