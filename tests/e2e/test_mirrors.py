@@ -109,7 +109,7 @@ def place(
         "pytorch": wheels.WheelPages(folder / "pytorch"),
         "debian": Archive(folder / "archive"),
         "debian_security": Archive(folder / "security", security=True),
-        # Only named: no machine here is Ubuntu. tests/lab/test_archive_sources.py reads its list.
+        # Only named: no machine here is Ubuntu. tests/lab/tests/test_archive_sources.py reads its list.
         "ubuntu": NvidiaRepository(folder / "nothing"),
     }
     assert served.keys() == {entry.name for entry in fields(Mirrors)}

@@ -20,7 +20,7 @@ from tests.lab.hub import Hub
 from tests.lab.machine import Machine
 from tests.lab.ollama import release
 from tests.lab.tiny_model import ANSWER, TinyModel
-from tests.unit.remote_support import gguf, pair, text
+from tests.unit.remote.support import gguf, pair, text
 
 OTHER = "Another model answers now, with other words in its head."
 WEIGHTS = "/data/models/tiny-qwen2/tiny-qwen2-F16.gguf"

@@ -16,7 +16,7 @@ from tests.e2e import alive, sharing
 from tests.e2e.rack import Rack
 from tests.lab import Lab, Machine, large_model, way_out
 from tests.lab.hub import Hub
-from tests.unit.render_examples import PLANS
+from tests.unit.rendering.render_examples import PLANS
 
 SIZE = 96 << 20
 # What every machine asks the hub for, whoever has it: the headers of six shards.

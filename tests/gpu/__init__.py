@@ -44,7 +44,7 @@ and beside it PyYAML, Jinja2 and this folder. About four minutes for each networ
     python -m tests.gpu vllm --python /opt/vllm/bin/python --folder /tmp/vllm --output vllm.json \
         --networks qwen2.5-32b-awq --ways how-to balanced
 
-tests/unit/test_gpu_results.py, test_gpu_speed.py and test_gpu_vllm_speed.py read what is in
+tests/unit/gpu/test_results.py, test_gpu_speed.py and test_gpu_vllm_speed.py read what is in
 results/. The result of 2xh100 is of three cases, in which layers are dealt to two cards. Those of
 2xh200 are of two servers at the same time, each with a card and eight cores of its own.
 """

@@ -1,0 +1,97 @@
+"""What `python -m tests.gpu.deploy` tells its inventory, reads of a run, and what one showed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gpu import deploy
+from tests.gpu.entry import made_up
+from tests.gpu.networks import DEPLOYED
+from tests.gpu.shapes import SHAPES
+from tests.lab.process import PROJECT
+from tests.unit.planning.plan_examples import MACHINE
+from tests.unit.planning.test_real_machine import H200
+
+RESULTS = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted((Path(deploy.__file__).parent / "results").glob("*-deploy*.json"))
+}
+
+
+def test_the_profile_is_that_of_the_cards_that_are_found() -> None:
+    assert deploy.cards(H200) == {"gpu": "H200", "gpus": 1}
+    assert deploy.cards(MACHINE) == {"gpu": None, "gpus": 0}
+
+
+def test_operations_that_changed_something_are_named() -> None:
+    operations = [{"name": "a", "no_change": True}, {"name": "b", "no_change": False}]
+    assert deploy.changed(json.dumps({"results": {"operations": operations}})) == ["b"]
+    assert deploy.changed("--> pyinfra error") == "--> pyinfra error"
+
+
+def test_the_machine_is_started_by_a_script_that_bash_reads() -> None:
+    script = Path(deploy.__file__).with_name("boot")
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_what_it_takes_to_measure_is_there_on_a_bare_machine() -> None:
+    """As tests/gpu says: PyYAML, Jinja2 and this folder, and no more."""
+    allowed = {"yaml", "_yaml", "jinja2", "markupsafe", "tests", "deploys"}
+    code = f"""
+import sys
+class Bare:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in sys.stdlib_module_names | {allowed!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Bare())
+import tests.gpu.__main__
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+
+
+@pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
+def test_a_machine_with_a_card_came_to_a_service_and_stayed_as_it_was(
+    result: dict[str, Any],
+) -> None:
+    steps = {step["step"]: step for step in result["steps"]}
+    assert tuple(steps) == deploy.STEPS[: len(steps)] and len(steps) >= 3
+    assert {step["code"] for step in steps.values()} == {0}
+    assert all(steps[name]["said"] == [] for name in deploy.STILL if name in steps)
+    assert re.match(r"\d+ passed in", steps["proof"]["said"])
+    started = "Configure and start .*services, wait for their answer"
+    assert any(re.search(started, said) for said in steps["first"]["said"])
+    assert result["service"]["context"] == 16_384
+
+
+def test_llama_cpp_was_compiled_there_and_sits_on_the_card() -> None:
+    result = RESULTS["h200-deploy"]
+    assert (
+        "llama.cpp | Install llama.cpp, compiled once for machines of this kind"
+        in (result["steps"][0]["said"])
+    )
+    # The health gate's own figures: a model that sat on the processor would come to a few.
+    assert result["service"]["tokens_per_second"] > 70
+
+
+@pytest.mark.parametrize("name", [*SHAPES, *DEPLOYED])
+def test_what_is_made_up_can_be_planned(name: str) -> None:
+    model = made_up(name, 1 << 30)
+    assert (model.key, model.size) == (name, 1 << 30)
+    assert model.format == ("gguf" if name in SHAPES else "safetensors")
+
+
+def test_an_engine_is_not_given_what_it_does_not_read() -> None:
+    given = ("--engine", "vllm", "--model", "qwen2.5-1.5b-q8_0", "--output", "unused.json")
+    refused = subprocess.run(
+        [sys.executable, "-m", "tests.gpu.deploy", *given],
+        **{"cwd": PROJECT, "capture_output": True, "text": True},
+    )
+    assert refused.returncode == 2
+    assert "vllm does not read what is made up of qwen2.5-1.5b-q8_0" in refused.stderr

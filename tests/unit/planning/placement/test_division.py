@@ -1,0 +1,149 @@
+"""No size is planned that a pinned engine refuses; data/division.yaml has its own checks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploys.planning.engines import compatibility
+from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
+from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.inputs.profile import Service
+from deploys.planning.models.catalogue import CATALOGUE, model
+from deploys.planning.models.model import Model
+from deploys.planning.placement.allocate import place
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.division import divides, takes
+from deploys.planning.placement.memory import GIB, Card
+from tests.unit.planning.machines import machine
+
+TABLES = yaml.safe_load((Path(__file__).parent / "data" / "division.yaml").read_text())
+HOST = machine(memory=4096 * GIB)
+COUNTS = (1, 2, 4, 8)
+
+
+def shares(entry: Model, tensor: int) -> Mapping[str, list[float]]:
+    """What of one card the engines look at, by the names that the checks have for it."""
+    mla = entry.kv_lora_rank is not None
+    keys, values = entry.nope_head_dim or entry.head_dim, entry.v_head_dim or entry.head_dim
+    heads = entry.heads / tensor
+    kept = 1 if mla else max(1.0, entry.kv_heads / tensor)
+    dense = entry.intermediate if not entry.experts or entry.dense_layers else 0
+    forward = [dense or 0, entry.shared_experts * entry.expert_intermediate]
+    states = entry.linear_value_heads * entry.linear_head_dim
+    latent = [heads * (keys + (entry.rope_head_dim or 0)), heads * (keys + values)]
+    return {
+        "heads": [heads],
+        "kv heads": [kept if tensor <= entry.kv_heads else tensor / entry.kv_heads],
+        "states": [entry.linear_key_heads / tensor, entry.linear_value_heads / tensor],
+        "inputs": [*(width / tensor for width in forward), heads * values, states / tensor],
+        "outputs": latent if mla else [],
+        "merged outputs": [
+            *(width / tensor for width in forward),
+            *(() if mla else (heads * entry.head_dim, kept * entry.head_dim)),
+            entry.linear_key_heads * entry.linear_head_dim / tensor,
+        ],
+        "experts": [entry.expert_intermediate / tensor],
+    }
+
+
+def refusals(engine: str, entry: Model, tensor: int, gpu: Accelerator) -> Iterator[str]:
+    """The checks that such a size does not pass."""
+    if tensor == 1:
+        return
+    for check in TABLES["checks"]:
+        about = check.get("quantization")
+        if check["engine"] != engine or about not in (None, entry.quantization):
+            continue
+        if about and entry.scale_group == 1:
+            continue
+        for share in shares(entry, tensor)[check["share"]]:
+            passed = share % check["multiple"] == 0
+            if not passed and gpu.fp8 and "finer" in check and share == int(share):
+                finer = math.gcd(check["multiple"], int(share), entry.hidden)
+                passed = finer >= check["finer"]
+            if not passed:
+                yield f"{check['file']}:{check['line']} {check['share']} {share:g}"
+
+
+def test_the_checks_are_of_the_pinned_engines() -> None:
+    lane = next(lane for lane in LANES if lane.name == "cuda13")
+    pinned = {engine: lane.engines[engine] for engine in ("vllm", "sglang")}
+    assert TABLES["versions"] == pinned
+    assert {check["engine"] for check in TABLES["checks"]} == set(pinned)
+
+
+def kinds() -> dict[str, Accelerator]:
+    """One accelerator of those that are the same to a plan."""
+    alike = {
+        (gpu.memory, gpu.compute, gpu.link in ("nvswitch", "xgmi", "hccs")): gpu
+        for gpu in ACCELERATORS.values()
+    }
+    return {gpu.name: gpu for gpu in alike.values()}
+
+
+@pytest.mark.parametrize("gpu", kinds().values(), ids=kinds())
+def test_no_default_is_planned_that_the_engine_refuses(gpu: Accelerator) -> None:
+    wrong = []
+    for entry in CATALOGUE.values():
+        for engine in ("vllm", "sglang"):
+            for count in COUNTS:
+                placement = planned(entry, gpu, engine, count)
+                if placement is not None and not placement.refusals:
+                    tensor = placement.tensor_parallel
+                    found = refusals(engine, entry, tensor, gpu)
+                    wrong += [f"{engine} {entry.key} {count}: {tensor}: {each}" for each in found]
+    assert wrong == []
+
+
+def planned(entry: Model, gpu: Accelerator, engine: Any, count: int) -> Placement | None:
+    """None where no plan is permitted."""
+    # Further copies are cut as the first.
+    service = Service(name="it", engine=engine, model=entry, port=8000, replicas=1)
+    if compatibility.refusals(service, entry, gpu, lane_of(gpu), HOST):
+        return None
+    cards = [Card(index=index, total=gpu.memory) for index in range(count)]
+    return place(service, entry, entry.size, gpu, cards, HOST)
+
+
+@pytest.mark.parametrize("row", TABLES["named"], ids=lambda row: " ".join(map(str, row.values())))
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_what_an_operator_names_is_taken_where_the_engine_takes_it(
+    row: dict[str, Any], engine: Any
+) -> None:
+    entry, gpu, tensor = model(row["model"]), named(row["gpu"]), row["tensor"]
+    assert takes(engine, entry, tensor, gpu) is row[engine]
+    assert not row[engine] or not [*refusals(engine, entry, tensor, gpu)]
+    service = Service(name="it", engine=engine, model=entry, port=8000, tensor_parallel=tensor)
+    cards = [Card(index=index, total=gpu.memory) for index in range(8)]
+    reasons = [each.reason for each in place(service, entry, entry.size, gpu, cards, HOST).refusals]
+    assert any("cannot share" in reason for reason in reasons) is not row[engine]
+
+
+@pytest.mark.parametrize(
+    ("quantization", "group", "width", "sizes"),
+    [
+        ("AWQ", None, 10_944, [1]),
+        ("AWQ", 64, 29_568, [1, 2]),
+        ("GPTQ", None, 29_568, [1]),
+        ("W4A16", None, 29_568, [1]),
+        ("INT4", None, 29_568, [1, 2, 4]),
+        ("FP8", None, 29_568, [1]),
+        ("FP8", 1, 29_568, [1, 2, 4, 8]),
+        ("BF16", None, 29_568, [1, 2, 4, 8]),
+    ],
+)
+def test_no_group_of_weights_is_cut(
+    quantization: str, group: int | None, width: int, sizes: list[int]
+) -> None:
+    entry = replace(
+        model("qwen2.5-72b-instruct"),
+        **{"quantization": quantization, "scale_group": group, "intermediate": width},
+    )
+    assert [tensor for tensor in COUNTS if divides(entry, tensor)] == sizes

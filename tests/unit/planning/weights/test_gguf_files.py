@@ -1,0 +1,83 @@
+"""What is opened is the model: in whatever case and folder, beside whatever else, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploys.planning.inputs.profile import Engine
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.weights.listing import Listed, files_of
+from tests.unit.planning.plan_examples import attempt, locks, model, plan, profile, service
+
+ALL = ("*.gguf*", "*.GGUF*")
+VISION = "qwen2-vl-7b-instruct-q4_k_m.gguf"
+SHARDS = ("q4_k_m/x-00001-of-00002.gguf", "q4_k_m/x-00002-of-00002.gguf")
+UPPER = ("X-00001-of-00002.GGUF", "X-00002-of-00002.GGUF")
+PIECES = ("M.Q6_K.gguf.part1of2", "M.Q6_K.gguf.part2of2")
+
+
+def opened(*paths: str, engine: Engine = "llama.cpp", merge: bool | None = None) -> str | None:
+    """The file in the plan, of files that a hub lists and that are pinned."""
+    chosen = model(files=ALL)
+    files_of(chosen, [Listed(path=path, size=1, sha256="a" * 64) for path in paths])
+    wanted = profile(service(engine=engine, model=chosen, merge=merge))
+    entry = plan(wanted, pins=locks(paths)).weights[0].entry
+    return entry and entry.removeprefix("/data/models/tiny/")
+
+
+@pytest.mark.parametrize("engine", ["llama.cpp", "ollama"])
+@pytest.mark.parametrize(
+    ("paths", "file"),
+    [
+        # oobabooga/textgen issue 6187, ggml-org/llama.cpp issue 7799, ollama/ollama issue 14730.
+        (("mmproj-model-f16.gguf", VISION), VISION),
+        (("Qwen3-VL-8B-Q4_K_M.gguf", "mmproj-F16.gguf"), "Qwen3-VL-8B-Q4_K_M.gguf"),
+        (("a-mmproj-f16.gguf", "b.gguf"), "b.gguf"),
+        (("A.MMPROJ-F16.GGUF", "b.gguf"), "b.gguf"),
+        (("mmproj/model-f16.gguf", "model.gguf"), "model.gguf"),
+        (("imatrix_unsloth.gguf", "model.gguf"), "model.gguf"),
+        (("MODEL-Q4_K_M.GGUF",), "MODEL-Q4_K_M.GGUF"),
+        (("MODEL.GGUF", "mmproj.gguf"), "MODEL.GGUF"),
+    ],
+)
+def test_it_is_the_model_whatever_lies_beside_it(
+    engine: Engine, paths: tuple[str, ...], file: str
+) -> None:
+    assert opened(*paths, engine=engine) == file
+
+
+def test_of_shards_it_is_the_first_or_what_they_become() -> None:
+    assert opened("mmproj-F16.gguf", *SHARDS) == SHARDS[0]
+    assert opened("mmproj-F16.gguf", *SHARDS, engine="ollama") == "x.gguf"
+    assert opened(*UPPER, engine="ollama") == opened(*UPPER, merge=True) == "X.gguf"
+
+
+def test_shards_whose_names_llama_cpp_does_not_find_are_refused() -> None:
+    with pytest.raises(Refusal, match=r"Set merge=True of tiny"):
+        opened(*UPPER)
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (("mmproj-F16.gguf",), "none of its files is a model .*: mmproj-F16.gguf. Set files of"),
+        (("mmproj-F16.gguf", *PIECES), "part1of2 is a piece of a file, .*. Set files of the model"),
+        (PIECES, "part1of2 is a piece of a file, .*. Set files of the model to a whole GGUF"),
+        (("m.GGUF-split-a", "m.GGUF-split-b"), "m.GGUF-split-a is a piece of a file"),
+        (("m.gguf", "m.gguf.001", "m.gguf.002"), "several models: m.gguf, m.gguf in pieces"),
+        (("m-Q4.gguf", "m-Q8.GGUF"), "several models: m-Q4.gguf, m-Q8.GGUF. Narrow"),
+        ((*SHARDS, "y.gguf"), "several models: q4_k_m/x, y.gguf"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("engine", ["llama.cpp", "ollama"])
+def test_what_cannot_be_decided_is_refused(
+    engine: Engine, paths: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(Refusal, match=said):
+        opened(*paths, engine=engine)
+    # Pinned by a version that let it pass, too.
+    pinned = attempt(
+        profile(service(engine=engine, model=model(files=ALL))), pins=locks(sorted(paths))
+    )
+    assert any("then remove the entry of tiny from" in str(each) for each in pinned.refusals)
+    assert not pinned.weights
