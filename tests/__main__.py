@@ -37,7 +37,7 @@ TIERS = (
     Tier("layers", ("lint-imports",)),
     Tier("unit", ("pytest", "-n", "4", "--dist", "worksteal", "tests/unit")),
     Tier("plans", ("pytest", "tests/plans")),
-    Tier("lab", ("pytest", *SIDE_BY_SIDE, "tests/lab"), lab=True),
+    Tier("lab", ("pytest", *SIDE_BY_SIDE, "tests/lab/tests"), lab=True),
     Tier("e2e", ("pytest", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
 )
 

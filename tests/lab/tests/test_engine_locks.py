@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab.surroundings import folders_to_bind, variables
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("deploys/locks/engines")
 NAMES = sorted(path.stem for path in (ROOT / FOLDER).glob("*.in"))
 

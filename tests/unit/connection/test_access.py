@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.plans.simulated import MACHINES
+from tests.unit import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BARE = {"modelrack-facts-machine": "", "os-release": "debian|13|root| apt-get|"}
 WELL = {"modelrack-facts-machine": json.dumps(MACHINES["cpu"])}
 LOCKED_OUT = {

@@ -13,12 +13,13 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from tests.unit import UNIT
+
 # pyinfra's command line would turn the threads of all tests into greenlets.
 with patch("gevent.monkey.patch_all"):
     from pyinfra_cli.util import json_encode
 
-HERE = Path(__file__).parent
-CASES = sorted((HERE / "cases" / "facts").rglob("*.yaml"))
+CASES = sorted((UNIT / "cases" / "facts").rglob("*.yaml"))
 
 
 def _plain(value: Any) -> Any:

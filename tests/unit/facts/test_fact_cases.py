@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
@@ -20,9 +18,9 @@ from deploys.facts import (
     versions,
     weights,
 )
-from tests.unit import case_commands
+from tests.unit import UNIT, case_commands
 
-CASES = Path(__file__).parent / "cases" / "facts"
+CASES = UNIT / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
     files.Entries: {},

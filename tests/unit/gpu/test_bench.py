@@ -15,8 +15,9 @@ from deploys.planning.models.catalogue import CATALOGUE
 from tests.gpu import measure, synthetic
 from tests.gpu.measure import Case
 from tests.gpu.shapes import SHAPES, Shape
+from tests.unit import UNIT
 
-LOG = Path(__file__).parent / "data" / "llama_server_two_cards.log"
+LOG = UNIT / "data" / "llama_server_two_cards.log"
 SMALL = {"layers": 2, "vocabulary": 300, "hidden": 256, "heads": 2, "feed_forward": 512}
 MOE = {"layers": 4, "experts": 4, "expert_feed_forward": 256, "q_lora_rank": 256}
 

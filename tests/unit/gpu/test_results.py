@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +17,12 @@ from deploys.planning.placement.offload import Split
 from tests.gpu import building
 from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES, Shape, Weight
+from tests.unit import ROOT
 from tests.unit.planning.plan_examples import MACHINE
 
 RESULTS = {
     path.stem: json.loads(path.read_text())
-    for path in sorted((Path(__file__).parents[1] / "gpu" / "results").glob("*-llama.cpp.json"))
+    for path in sorted((ROOT / "tests" / "gpu" / "results").glob("*-llama.cpp.json"))
 }
 RUNS = [(name, number) for name, result in RESULTS.items() for number in range(len(result["runs"]))]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from deploys.planning.engines.builds import Build
@@ -13,11 +12,12 @@ from deploys.planning.inputs.machine import Disk
 from tests.gpu import kernels, speed
 from tests.gpu.entry import entry
 from tests.gpu.shapes import SHAPES
+from tests.unit import ROOT
 from tests.unit.planning.plan_examples import attempt, profile, service
 from tests.unit.planning.test_real_machine import H200
 from tests.unit.rendering.render_examples import PLANS, WITH_KEYS, files
 
-RESULTS = Path(__file__).parents[1] / "gpu/results"
+RESULTS = ROOT / "tests/gpu/results"
 RESULT = json.loads((RESULTS / "h200-llama.cpp-speed.json").read_text())
 COUNTED = json.loads((RESULTS / "h200-llama.cpp-kernels.json").read_text())
 SHAPE = SHAPES[RESULT["model"]]

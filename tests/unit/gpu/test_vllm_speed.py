@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +11,13 @@ import pytest
 from tests.gpu import vllm_speed
 from tests.gpu.networks import NETWORKS
 from tests.gpu.vllm_speed import Way
+from tests.unit import ROOT
 from tests.unit.planning.test_real_machine import H200
 
 QWEN, DEEPSEEK = "qwen2.5-32b-awq", "deepseek-r1-20-layers-awq"
 RUNS = {
     (path.stem, run["network"], run["who"]): run
-    for path in sorted((Path(__file__).parents[1] / "gpu/results").glob("*-vllm*.json"))
+    for path in sorted((ROOT / "tests/gpu/results").glob("*-vllm*.json"))
     for run in json.loads(path.read_text())["runs"]
 }
 PLANNED = pytest.mark.parametrize("key", [key for key in RUNS if key[2] != "how-to"], ids="-".join)

@@ -10,17 +10,16 @@ import yaml
 
 from deploys import operations
 from deploys.control import locks
-from tests.unit import case_commands
+from tests.unit import UNIT, case_commands
 
-HERE = Path(__file__).parent
-CASES = HERE / "cases" / "operations"
+CASES = UNIT / "cases" / "operations"
 
 
 @pytest.fixture(autouse=True)
 def _our_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     case_commands.install(monkeypatch)
-    monkeypatch.chdir(HERE / "data")
-    monkeypatch.setattr(locks, "_ENGINES", HERE / "data")
+    monkeypatch.chdir(UNIT / "data")
+    monkeypatch.setattr(locks, "_ENGINES", UNIT / "data")
 
 
 for _folder in sorted(CASES.iterdir()):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.rendering import page
+from tests.unit import UNIT
 from tests.unit.planning.plan_examples import attempt
 
-RECORDED = Path(__file__).parent / "data" / "recorded" / "h200-machine.json"
+RECORDED = UNIT / "data" / "recorded" / "h200-machine.json"
 H200 = Machine.from_json(json.loads(RECORDED.read_text())["machine"])
 R1_70B = Service(name="r1-70b", engine="vllm", model="deepseek-r1-distill-llama-70b-fp8", port=8000)
 

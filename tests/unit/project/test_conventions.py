@@ -18,8 +18,8 @@ from pip._internal.models.index import PyPI
 from pyinfra.api.arguments import all_argument_meta
 
 from deploys.planning.inputs.site import CN, GLOBAL
+from tests.unit import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOYS = ROOT / "deploys"
 REMOTE = DEPLOYS / "remote"
 SOURCES = sorted(DEPLOYS.rglob("*.py"))

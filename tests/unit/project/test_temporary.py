@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests import temporary
+from tests.unit import ROOT
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT
 SIGNALS = pytest.mark.parametrize("number", temporary.ENDINGS, ids=lambda number: number.name)
 HOLDS = """
 import sys, time

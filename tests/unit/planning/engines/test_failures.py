@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,9 @@ import yaml
 from deploys.planning.engines.failures import explain
 from deploys.planning.engines.known_failures import KNOWN
 from deploys.planning.inputs.profile import ENGINES, HostProfile, Service
+from tests.unit import UNIT
 
-DATA = Path(__file__).parent / "data"
+DATA = UNIT / "data"
 CASES: list[dict[str, Any]] = yaml.safe_load((DATA / "failures.yaml").read_text())
 
 

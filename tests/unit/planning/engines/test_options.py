@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.rendering import render, templates
 from tests.plans.simulated import MACHINES
+from tests.unit import ROOT
 from tests.unit.planning.engines.options import (
     DATA,
     NEAREST,
@@ -30,7 +30,7 @@ from tests.unit.planning.engines.options import (
 )
 from tests.unit.rendering.render_examples import OLLAMA, PLANS
 
-GROUP_DATA = Path(__file__).parents[2] / "inventories" / "group_data"
+GROUP_DATA = ROOT / "inventories" / "group_data"
 SETTINGS = "/etc/modelrack/"
 # Planned from documents alone: nothing of theirs is rendered.
 NOT_RECORDED = {("vllm", "0.20.2")}

@@ -1,10 +1,12 @@
 """Write data/options/<engine>-<version>.json anew: what the pinned version of an engine accepts.
 
-python -m tests.unit.planning.engines.update_options vllm             its parser, in an environment of its lock
-python -m tests.unit.planning.engines.update_options llama.cpp        --help of the build that was packed here
-python -m tests.unit.planning.engines.update_options sglang           source in its wheel
-python -m tests.unit.planning.engines.update_options ktransformers    source in the wheel of its fork of SGLang
-python -m tests.unit.planning.engines.update_options ollama 0.35.0 config.go    that file of its source
+python -m tests.unit.planning.engines.update_options ENGINE [...], with what it reads:
+
+    vllm                       its parser, in an environment of its lock
+    llama.cpp                  --help of the build that was packed here
+    sglang                     source in its wheel
+    ktransformers              source in the wheel of its fork of SGLang
+    ollama 0.35.0 config.go    that file of its source
 """
 
 from __future__ import annotations

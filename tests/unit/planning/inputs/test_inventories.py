@@ -17,8 +17,9 @@ from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.site import Site
 from deploys.planning.weights.weights import model_of
 from tests.plans.simulated import MACHINES
+from tests.unit import ROOT
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = ROOT
 INVENTORIES = REPOSITORY / "inventories"
 GROUP_DATA = INVENTORIES / "group_data"
 CLASSES = tuple(MACHINES)

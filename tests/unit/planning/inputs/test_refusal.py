@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit import ROOT
+
 PROFILE = "from deploys.planning.inputs.profile import HostProfile, Service\n"
 SITE = "from deploys.planning.inputs.site import Site\nsite = Site()\n"
 FAKE = 'hosts = [("@fake/one", {"fake_delay": 0, "fake_delay_jitter": 0})]\n'
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def _pyinfra(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from itertools import chain, groupby
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import grows, kv_bytes, parts, weights
+from tests.unit import UNIT
 
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
-LISTINGS = yaml.safe_load((Path(__file__).parent / "data" / "listings.yaml").read_text())
+LISTINGS = yaml.safe_load((UNIT / "data" / "listings.yaml").read_text())
 EVERY_SELECTION = pytest.mark.parametrize(
     ("key", "listing"),
     [(key, listing) for listing in LISTINGS for key in listing["selects"]],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +25,10 @@ from deploys.planning.placement.memory import (
 )
 from deploys.planning.placement.offload import Split, cache_of, everything, server
 from deploys.planning.placement.sharded_memory import copy_of
+from tests.unit import UNIT
 from tests.unit.planning.machines import machine
 
-TABLES = yaml.safe_load((Path(__file__).parent / "data" / "memory.yaml").read_text())
+TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 HYBRID = ["gpt-oss-20b", "gpt-oss-120b", "qwen3.6-27b", "qwen3.6-35b-a3b"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,10 @@ from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.division import divides, takes
 from deploys.planning.placement.memory import GIB, Card
+from tests.unit import UNIT
 from tests.unit.planning.machines import machine
 
-TABLES = yaml.safe_load((Path(__file__).parent / "data" / "division.yaml").read_text())
+TABLES = yaml.safe_load((UNIT / "data" / "division.yaml").read_text())
 HOST = machine(memory=4096 * GIB)
 COUNTS = (1, 2, 4, 8)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,10 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.placement import floors
 from deploys.planning.placement.choice import Placement
+from tests.unit import ROOT
 from tests.unit.planning.plan_examples import plan, profile, service
 
-RESULTS = Path(__file__).parents[1] / "gpu" / "results"
+RESULTS = ROOT / "tests" / "gpu" / "results"
 SHAPES = {
     "qwen2.5-32b-q4_k_m": "deepseek-r1-distill-qwen-32b-q4_k_m",
     "llama-70b-q4_k_m": "deepseek-r1-distill-llama-70b-q4_k_m",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,9 +27,10 @@ from deploys.planning.placement.memory import (
 )
 from deploys.planning.placement.sharded_memory import converting, copy_of
 from tests.gpu.networks import NETWORKS
+from tests.unit import UNIT
 from tests.unit.planning.machines import machine
 
-TABLES = yaml.safe_load((Path(__file__).parent / "data" / "memory.yaml").read_text())
+TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
 
 

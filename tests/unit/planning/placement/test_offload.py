@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,9 @@ from deploys.planning.models.model import Model
 from deploys.planning.models.network import kv_bytes, parts
 from deploys.planning.placement.memory import MIB, Card
 from deploys.planning.placement.offload import Split, everything, server
+from tests.unit import UNIT
 
-HERE = Path(__file__).parent
-TABLES = yaml.safe_load((HERE / "data" / "memory.yaml").read_text())
+TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 
 
 def split(entry: Model, **settings: Any) -> Split:

@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +22,10 @@ from deploys.planning.placement.allocate import place, place_all
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.interconnect import cards_of, islands
 from deploys.planning.placement.memory import GIB, Card
+from tests.unit import UNIT
 from tests.unit.planning.machines import machine
 
-TABLES = yaml.safe_load((Path(__file__).parent / "data" / "placement.yaml").read_text())
+TABLES = yaml.safe_load((UNIT / "data" / "placement.yaml").read_text())
 ENGINES = {"gguf": ["llama.cpp", "ollama"], "safetensors": ["vllm", "sglang"]}
 
 

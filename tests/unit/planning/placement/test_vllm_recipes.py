@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import model
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.memory import Card
+from tests.unit import UNIT
 from tests.unit.planning.machines import machine
 
-RECIPES = yaml.safe_load((Path(__file__).parent / "data" / "vllm_recipes.yaml").read_text())
+RECIPES = yaml.safe_load((UNIT / "data" / "vllm_recipes.yaml").read_text())
 # The recipes' names of hardware that we know, with the GB that it is sold with; then more of ours.
 HARDWARE = {
     "h100": ("H100", 80),

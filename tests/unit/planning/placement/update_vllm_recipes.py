@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import sys
 import tarfile
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests import temporary
 from tests.lab.package_index import download
+from tests.unit import UNIT
 
-DATA = Path(__file__).parent / "data" / "vllm_recipes.yaml"
+DATA = UNIT / "data" / "vllm_recipes.yaml"
 HEAD = """\
 # Facts from vLLM's recipes (recipes/models in its source distribution, Apache-2.0): the smallest
 # memory of all cards together in GB, and hardware on which it was seen to run. ours: the entry of
 # our catalogue with the same network in the same width, as fine-tuning changes no size.
-# Written by tests/unit/planning/placement/update_vllm_recipes.py, but for `differs`: where we decide otherwise, why.
+# Written by tests/unit/planning/placement/update_vllm_recipes.py, but for `differs`: where we
+# decide otherwise, why.
 """
 # Recipe, its variant, our model.
 BOTH_KNOW = (

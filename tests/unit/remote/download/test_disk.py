@@ -16,6 +16,7 @@ import pytest
 from deploys.remote.lib import space
 from deploys.remote.lib.failure import Failure
 from deploys.remote.lib.lock import held
+from tests.unit import ROOT
 from tests.unit.remote import support
 from tests.unit.remote.hub_fetch import (
     FILES,
@@ -29,7 +30,6 @@ from tests.unit.remote.hub_fetch import (
     wanted,
 )
 
-ROOT = Path(__file__).parents[2]
 SHARDS = support.split([[("a", FILES["big.bin"])], [("b", FILES["sub/more.bin"])]])
 Mount = Callable[[str], Path]
 

@@ -21,10 +21,10 @@ from deploys.remote.download.source import Patience
 from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Failure, Stopped
 from deploys.remote.model_dir import manifest
+from tests.unit import ROOT
 from tests.unit.remote.support import Hub, gguf, pair, request, serving, source, split_pairs, text
 
 QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3)
-ROOT = Path(__file__).parents[2]
 
 
 def content(size: int, seed: int = 1) -> bytes:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from deploys.remote.lib import journal
 from deploys.remote.model_dir import manifest, verify
+from tests.unit import ROOT
 from tests.unit.remote import support
 from tests.unit.remote.hub_fetch import MODEL, hubs, sent, source, wanted
 
-ROOT = Path(__file__).parents[2]
 KILLS = 50
 # What a restart may cost, at most.
 AGAIN = 64 << 20

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from deploys.planning.inputs.machine import Driver, Gpu, Link
 from deploys.remote.facts import amd, ascend, driver, nvidia, packages, topology
 from deploys.remote.lib import probe
+from tests.unit import UNIT
 
-RECORDED = Path(__file__).parent / "data" / "recorded"
+RECORDED = UNIT / "data" / "recorded"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (a@b)\n"
 OLD = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.261.03  Wed Jul  2 21:46:06 UTC 2025\n"
 MISMATCH = (

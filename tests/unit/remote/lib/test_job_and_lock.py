@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-REMOTE = Path(__file__).parents[2] / "deploys" / "remote"
+from tests.unit import ROOT
+
+REMOTE = ROOT / "deploys" / "remote"
 
 
 @pytest.fixture(scope="module")
