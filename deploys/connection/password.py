@@ -29,8 +29,8 @@ def typed(prompt: str, stream: TextIO | None = None) -> str:
     return getpass(prompt, stream)
 
 
-def _refused(reason: str, way_out: str) -> Exception:
-    refusal = Refusal(reason, way_out)
+def _refused(reason: str, hint: str) -> Exception:
+    refusal = Refusal(reason, hint)
     # In an operation, anything but an OSError would end the run of every machine.
     return PermissionError(str(refusal)) if _in_operation() else refusal
 

@@ -58,7 +58,7 @@ _KEEPALIVE = 10
 _DEAD_AFTER = 30
 
 
-def tune(host: Host) -> None:
+def harden(host: Host) -> None:
     """Make the connection of `host` as described above; once, later calls do nothing."""
     connector = host.connector
     if connector in _tuned:
@@ -130,8 +130,8 @@ def _bounded(connector: BaseConnector, call: Callable[..., Any]) -> Callable[...
             raise
         except ConnectError as error:
             # Of a machine without SFTP; pyinfra expects it while connecting alone.
-            way_out = "Or set ssh_file_transfer_protocol = 'scp' beside ssh_user in the inventory."
-            raise OSError(f"{error} {way_out}") from error
+            hint = "Or set ssh_file_transfer_protocol = 'scp' beside ssh_user in the inventory."
+            raise OSError(f"{error} {hint}") from error
         except (EOFError, OSError, SSHException) as error:
             broken = isinstance(error, (EOFError, ConnectionError))
             if (broken and not isinstance(connector, LocalConnector)) or not _is_alive(connector):
@@ -223,7 +223,7 @@ _turns: dict[str, BoundedSemaphore] = {}
 
 
 @contextmanager
-def turn(what: str) -> Generator[None, None, None]:
+def exclusive(what: str) -> Generator[None, None, None]:
     """One machine at a time; the others wait, without holding up those that do something else."""
     with _turns.setdefault(what, BoundedSemaphore(1)):
         yield
@@ -252,7 +252,7 @@ class Held:
             pass  # The link is gone; the next command on it says so.
 
 
-def hold(host: Host, arguments: Any, command: StringCommand, *, every: float) -> Held:
+def keep_alive(host: Host, arguments: Any, command: StringCommand, *, every: float) -> Held:
     """Start `command`, wait for its first line and keep its standard input open.
 
     It sees end of file when this process ends in whatever way, and a newline every `every` seconds

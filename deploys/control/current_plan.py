@@ -33,7 +33,7 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
     + to_change: False for a script that only looks, which anybody may do
     """
     this = state.inventory.get_host(host.name)
-    transport.tune(this)
+    transport.harden(this)
     report.begin(this.state)
     try:
         _, site = _wanted()
@@ -61,7 +61,7 @@ def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
     this = state.inventory.get_host(host.name)
     try:
         if this not in _seen:
-            transport.tune(this)
+            transport.harden(this)
             report.begin(this.state)
             _seen[this] = _resolved()
         if to_change:
@@ -160,9 +160,9 @@ def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Hos
 
 def _machine(of: Host, site: Site) -> Machine | None:
     """A machine of this run as it is; read once, whoever asks first."""
-    with transport.turn(f"look at {of.name}"):
+    with transport.exclusive(f"look at {of.name}"):
         if _machines.get(of) is None:
-            transport.tune(of)
+            transport.harden(of)
             _machines[of] = of.get_fact(Hardware, data_root=site.data_root)
     return _machines[of]
 

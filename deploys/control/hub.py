@@ -64,7 +64,7 @@ def pin(
             files = files_of(model, _listing(source, answer, tokens))
         except Refusal as refusal:
             problems.append(f"{_name(source)}: {refusal.reason}")
-            ways_out.append(refusal.way_out)
+            ways_out.append(refusal.hint)
             continue
         place = Place(
             hub=source.kind, repository=source.repository, revision=str(answer["revision"])

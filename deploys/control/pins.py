@@ -51,7 +51,7 @@ def _each(
     lines: list[str] = []
     against: list[Refusal] = []
     for weights in wanted:
-        with transport.turn(f"pin {weights.model}"):
+        with transport.exclusive(f"pin {weights.model}"):
             key = plan.site.locks, weights.model
             if key not in _known:
                 _known[key] = _asked(plan, weights, ask, done)

@@ -44,7 +44,7 @@ def installed(
     yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
     packed = site.builds / f"{build.name}-{build.version}-{build.digest}.tar.gz"
     # One machine compiles; the others of its kind wait here, and take over if it fails.
-    with transport.turn(build.digest), _alone(packed):
+    with transport.exclusive(build.digest), _alone(packed):
         first = not packed.exists()
         if first:
             yield from _compile(build, site, manager, packed, systemd=systemd)

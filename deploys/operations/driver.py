@@ -65,7 +65,7 @@ def _build(
 
 
 @operation()
-def others_kept_off(
+def blacklisted(
     blacklist: File, data_root: str, manager: str
 ) -> Generator[PyinfraCommand, None, None]:
     """

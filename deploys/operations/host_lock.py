@@ -67,7 +67,7 @@ def _take() -> str | None:
     )
     started = time.monotonic()
     while True:
-        line = transport.hold(
+        line = transport.keep_alive(
             host, host.current_op_global_arguments or {}, command, every=_LEASE / 4
         ).first_line
         if line == "held":

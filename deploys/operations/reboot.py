@@ -15,7 +15,7 @@ from deploys.connection.transport import HostCommand
 from deploys.facts.machine import Hardware
 from deploys.operations import host_lock
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.driver.state import strangers
+from deploys.planning.driver.state import foreign_processes
 
 # Seconds between two looks, and between two lines about how long it has been.
 _LOOK_EVERY = 1.0
@@ -50,7 +50,7 @@ def into_the_driver(
     if machine is not None and driver.accepts(machine.driver.loaded) and not machine.nouveau:
         host.noop(f"driver {machine.driver.loaded} is loaded")
         return
-    others = () if busy or machine is None else strangers(machine)
+    others = () if busy or machine is None else foreign_processes(machine)
     if others:
         yield transport.fail(
             f"{others[0].name} (pid {others[0].pid}) uses the GPUs by now, so this machine is not"

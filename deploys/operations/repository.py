@@ -18,7 +18,7 @@ _LISTS = "/etc/apt/sources.list.d"
 
 
 @operation()
-def key_taken(package: str, key: str, keyring: str) -> Generator[PyinfraCommand, None, None]:
+def key_present(package: str, key: str, keyring: str) -> Generator[PyinfraCommand, None, None]:
     """
     Have a repository's signing key as a file of its own, which one source names.
 
@@ -41,7 +41,7 @@ def key_taken(package: str, key: str, keyring: str) -> Generator[PyinfraCommand,
 
 
 @operation()
-def named(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None, None]:
+def present(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None, None]:
     """
     Have the package manager know a repository by our file alone.
 

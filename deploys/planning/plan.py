@@ -8,7 +8,7 @@ from urllib.parse import urlunsplit
 
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.software import Software
-from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import File
 from deploys.planning.inputs.profile import HostProfile, Performance
 from deploys.planning.inputs.refusal import Refusal
@@ -159,7 +159,7 @@ class ServicePlan:
 class HostPlan:
     """All that is decided for one machine; stages read it and decide nothing.
 
-    + lane: versions that go together on this kind of GPU
+    + software stack: versions that go together on this kind of GPU
     + driver: what the GPUs need to work; None without GPUs, or where it is refused
     + cards: PCI addresses of the GPUs that are ours, where the machine may have more
     + retired: units that an earlier run has set up for services which are planned no more
@@ -171,7 +171,7 @@ class HostPlan:
     system: str
     profile: HostProfile
     site: Site
-    lane: Lane
+    stack: SoftwareStack
     driver: DriverPlan | None
     package_manager: PackageManager
     packages: tuple[str, ...]
@@ -214,7 +214,7 @@ class HostPlan:
     def deployed(self) -> dict[str, Any]:
         """What is true of the machine once this is carried out; the same in every later run."""
         plan = self.to_json()
-        del plan["refusals"], plan["warnings"], plan["lane"], plan["retired"]
+        del plan["refusals"], plan["warnings"], plan["stack"], plan["retired"]
         # Those that no service has may be others the next time.
         del plan["cards"]
         # Which machines there are beside this one says nothing of what it has become.

@@ -10,7 +10,7 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
@@ -55,19 +55,19 @@ def resolve(
     Everything that speaks against it is collected, so that an operator sees it at once; a plan with
     refusals is printed and not carried out.
     """
-    against = _Against()
-    gpu = against.unless(None, gpus.named, profile.gpu) if profile.gpu else None
-    lane = software_stacks.lane_of(gpu)
-    against.unless(None, check_system, machine)
+    against = _Refusals()
+    gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
+    stack = software_stacks.stack_of(gpu)
+    against.attempt(None, check_system, machine)
     own = cards.ours(machine, gpu, profile.gpus)
     against.all_of(hardware_health.refusals(machine, own))
     services, weights = _with_weights(profile, site, locks, against)
     units = [_unit(service) for service in profile.services]
     retired = tuple(unit for unit in machine.served if unit not in units)
-    peer = against.unless(None, peers.peer_of, site, machine)
+    peer = against.attempt(None, peers.peer_of, site, machine)
     weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
-        against.all_of(_refusals(service, gpu, lane, machine, retired), service.name)
+        against.all_of(_refusals(service, gpu, stack, machine, retired), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
     placements = place_all(
@@ -78,8 +78,8 @@ def resolve(
     )
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
-    driver = _driver(profile, site, machine, locks, gpu, lane, against)
-    software, missing = installation.software(services, site, machine, locks, gpu, lane, driver)
+    driver = _driver(profile, site, machine, locks, gpu, stack, against)
+    software, missing = installation.software(services, site, machine, locks, gpu, stack, driver)
     for refusal in missing:
         against.all_of([refusal], refusal.service)
     return HostPlan(
@@ -87,9 +87,9 @@ def resolve(
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
         profile=profile,
         site=site,
-        lane=lane,
+        stack=stack,
         driver=driver,
-        package_manager=against.unless(
+        package_manager=against.attempt(
             Apt(lock_wait=site.apt_lock_wait), package_manager_of, site, machine
         ),
         packages=installation.packages(services, software),
@@ -107,7 +107,7 @@ def resolve(
         warnings=(
             *(
                 warning
-                for warning in _warnings(services, weights, placements, gpu, lane, machine, driver)
+                for warning in _warnings(services, weights, placements, gpu, stack, machine, driver)
                 if warning not in {refusal.reason for refusal in against.refusals}
             ),
             *peers.unreachable(peer, weights, neighbours),
@@ -115,13 +115,13 @@ def resolve(
     )
 
 
-class _Against:
+class _Refusals:
     """What speaks against a plan, in the order in which it was found."""
 
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
 
-    def unless(self, otherwise: T, decide: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def attempt(self, otherwise: T, decide: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What is decided, or `otherwise` where that is refused."""
         try:
             return decide(*args, **kwargs)
@@ -132,13 +132,13 @@ class _Against:
     def all_of(self, refusals: Iterable[Refusal], service: str = "") -> None:
         """Take refusals that somebody else collected, as those of a service if one is named."""
         for refusal in refusals:
-            found = Refusal(refusal.reason, refusal.way_out, service or refusal.service)
+            found = Refusal(refusal.reason, refusal.hint, service or refusal.service)
             if str(found) not in map(str, self.refusals):
                 self.refusals.append(found)
 
 
 def _with_weights(
-    profile: HostProfile, site: Site, locks: Locks, against: _Against
+    profile: HostProfile, site: Site, locks: Locks, against: _Refusals
 ) -> tuple[tuple[Service, ...], tuple[Weights, ...]]:
     """The services whose models can be had, and these models."""
     services: tuple[Service, ...] = ()
@@ -155,7 +155,7 @@ def _with_weights(
 def _refusals(
     service: Service,
     gpu: Accelerator | None,
-    lane: Lane,
+    stack: SoftwareStack,
     machine: Machine,
     retired: Sequence[str],
 ) -> Iterator[Refusal]:
@@ -165,7 +165,7 @@ def _refusals(
             f"Service {service.name}: port {service.port} is taken by {owner or 'a process'}",
             "Stop that process, or give the service another port",
         )
-    yield from compatibility.refusals(service, model_of(service), gpu, lane, machine)
+    yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
     if machine.os in compatibility.RHEL_LIKE:
         yield Refusal(
             f"Service {service.name}: this version serves models on Debian and Ubuntu, and brings"
@@ -176,7 +176,7 @@ def _refusals(
         service.engine == "llama.cpp"
         and gpu is not None
         and gpu.vendor != "nvidia"
-        and service.engine in lane.engines
+        and service.engine in stack.engines
     ):
         yield Refusal(
             f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"
@@ -191,15 +191,15 @@ def _driver(
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
-    lane: Lane,
-    against: _Against,
+    stack: SoftwareStack,
+    against: _Refusals,
 ) -> DriverPlan | None:
     if gpu is None:
         return None
     engines = {service.engine for service in profile.services}
     compiles, later = "llama.cpp" in engines, "ktransformers" in engines
-    given = (machine, profile, gpu, lane, site, locks.artifacts)
-    return against.unless(None, driver_plan, *given, compiles=compiles, compiles_later=later)
+    given = (machine, profile, gpu, stack, site, locks.artifacts)
+    return against.attempt(None, driver_plan, *given, compiles=compiles, compiles_later=later)
 
 
 def _service(
@@ -238,7 +238,7 @@ def _warnings(
     weights: Sequence[Weights],
     placements: Sequence[Placement],
     gpu: Accelerator | None,
-    lane: Lane,
+    stack: SoftwareStack,
     machine: Machine,
     driver: DriverPlan | None,
 ) -> tuple[str, ...]:
@@ -249,7 +249,7 @@ def _warnings(
         if not entry.locked
     ]
     for service in services:
-        found += compatibility.warnings(service, model_of(service), gpu, lane, machine)
+        found += compatibility.warnings(service, model_of(service), gpu, stack, machine)
     for placement in placements:
         found += placement.warnings
     found += driver.warnings if driver else ()

@@ -10,7 +10,7 @@ from deploys.planning.plan import ServicePlan
 _PIECE = 256
 
 
-def piece(service: ServicePlan) -> int | None:
+def chunk(service: ServicePlan) -> int | None:
     """Tokens. None leaves it to the engine, as on cards, which read the same in a second or two."""
     shared = service.parallel > 1 and not service.placement.cards
     if not shared or service.performance == "throughput":

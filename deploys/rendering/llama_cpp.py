@@ -13,7 +13,7 @@ _CACHE_TYPES = {"auto": "f16"}
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """The unit of every instance, and the settings of this one."""
-    nvidia = plan.lane.vendor == "nvidia"
+    nvidia = plan.stack.vendor == "nvidia"
     placement = service.placement
     return (
         file(
@@ -30,7 +30,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             weights=service.weights,
             nvidia=nvidia,
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
-            piece=chunked_prefill.piece(service),
+            chunk=chunked_prefill.chunk(service),
             prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
             digest=digest,
         ),

@@ -21,7 +21,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             "/etc/systemd/system/ollama.service",
             data_root=plan.site.data_root,
             folders=sorted({each.weights.directory for each in services}),
-            nvidia=plan.lane.vendor == "nvidia",
+            nvidia=plan.stack.vendor == "nvidia",
         ),
         file(
             "ollama/ollama.env",

@@ -18,7 +18,7 @@ _DRIVER = ("amdgpu-dkms",)
 
 @deploy("AMD")
 def install() -> None:
-    """Bring the driver to its lane; one that is right already is left alone."""
+    """Bring the driver to its software stack; one that is right already is left alone."""
     plan = current_plan(services=False)
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "amd":
@@ -41,12 +41,12 @@ def _trust(plan: HostPlan, source: Repository, tools: Repository) -> None:
             path=render.keyring(source),
             site=plan.site,
         )
-    repository.named(
+    repository.present(
         name="Name the repository of the driver",
         entries=[*map(File.of, render.repository(plan, source))],
         url=source.url,
     )
-    repository.named(
+    repository.present(
         name="Name the repository of its tools",
         entries=[*map(File.of, render.repository(plan, tools))],
         url=tools.url,
@@ -87,7 +87,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     reboot.into_the_driver(
         name="Reboot into AMD's driver",
         driver=wanted,
-        busy=plan.profile.busy_gpus,
+        busy=plan.profile.allow_busy_gpus,
         data_root=plan.site.data_root,
     )
     driver.loaded(name="Load AMD's driver", driver=wanted, data_root=plan.site.data_root)

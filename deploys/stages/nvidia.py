@@ -20,7 +20,7 @@ _FABRIC = ("nvidia-fabricmanager", "libnvidia-nscq", "nvidia-imex", "libnvsdm")
 
 @deploy("NVIDIA")
 def install() -> None:
-    """Bring the driver to its lane; one that is right already is left alone."""
+    """Bring the driver to its software stack; one that is right already is left alone."""
     plan = current_plan(services=False)
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "nvidia":
@@ -60,7 +60,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
             path=package,
             site=plan.site,
         )
-        repository.key_taken(
+        repository.key_present(
             name="Unpack that key",
             package=package,
             key=source.key,
@@ -72,7 +72,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
         module=source.module,
         manager=plan.package_manager,
     )
-    repository.named(
+    repository.present(
         name="Name NVIDIA's repository",
         entries=[*map(File.of, render.repository(plan, source))],
         url=source.url,
@@ -117,7 +117,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
     )
     if wanted.blacklist:
-        driver.others_kept_off(
+        driver.blacklisted(
             name="Keep other modules off the GPUs",
             blacklist=File.of(render.blacklist(wanted)),
             data_root=plan.site.data_root,
@@ -135,7 +135,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     reboot.into_the_driver(
         name="Reboot into the driver",
         driver=wanted,
-        busy=plan.profile.busy_gpus,
+        busy=plan.profile.allow_busy_gpus,
         data_root=plan.site.data_root,
     )
     driver.loaded(

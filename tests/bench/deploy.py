@@ -12,7 +12,7 @@ from deploys.operations.users import User
 from deploys.planning.package_manager import Apt
 from tests.bench import content, rendering
 
-transport.tune(state.inventory.get_host(host.name))
+transport.harden(state.inventory.get_host(host.name))
 folder = Path(host.data.content)
 
 packages.installed(

@@ -287,7 +287,7 @@ def test_somebody_else_uses_the_gpus(bench: Bench, used: Machine) -> None:
     run = bench.deploy(used, f"{H800}, driver={DRIVER!r}")
     assert run.code == 1, run.output
     assert re.search(r"refused: .*python3 \(pid \d+, training.service\)", run.output)
-    assert "busy_gpus=True" in run.output
+    assert "allow_busy_gpus=True" in run.output
     assert difference(before, digest(used)) == {}
     used.ssh("systemctl stop training")
 

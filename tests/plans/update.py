@@ -75,7 +75,7 @@ def golden(name: str, full: Planned, drivers: list[Planned]) -> str:
     """The text of one class: the page of its plan, and what is done in which order."""
     machine, plan = plan_of(name)
     text = page.of(f"{name}-01", machine, plan)
-    stage = 1 if plan.lane.vendor == "amd" else 0
+    stage = 1 if plan.stack.vendor == "amd" else 0
     for deploy, run in ((FULL, full), (DRIVERS[stage], drivers[stage])):
         steps = run.operations(name) or ["refused" if name in run.refusals else "nothing to do"]
         text += "\n".join([f"\n{deploy}:", *(f"  {step}" for step in steps), ""])

@@ -32,7 +32,7 @@ _TOOLS = ("amd-smi-lib", "rocminfo")
 
 def amd_plan(case: Case) -> DriverPlan:
     """What is done about the driver of one machine with AMD cards; raises Refusal."""
-    machine, lane, disk = case.machine, case.lane, state.on_disk(case.machine)
+    machine, stack, disk = case.machine, case.stack, state.on_disk(case.machine)
     now = machine.driver.loaded
     built_here = "amdgpu-dkms" in machine.driver.packages
     whole = now == disk or (disk is None and not built_here)
@@ -44,21 +44,21 @@ def amd_plan(case: Case) -> DriverPlan:
     if now is None:
         why = "the kernel's own amdgpu is loaded" if in_use else "no driver is loaded"
     elif not _usable(case, now):
-        why = f"module {now} is loaded and {lane.module} is wanted"
+        why = f"module {now} is loaded and {stack.module} is wanted"
     elif whole and not seen:
         why = "no tool is installed that shows the cards"
     else:
         why = f"parts of driver {now} are missing or of another version"
-    made = _install(case, f"{why} (AMD's driver {lane.driver} calls itself {lane.module})")
+    made = _install(case, f"{why} (AMD's driver {stack.driver} calls itself {stack.module})")
     # A module that is in use gives way at the next boot.
-    made = replace(made, reboot=in_use and now != lane.module)
+    made = replace(made, reboot=in_use and now != stack.module)
     state.check_idle(machine, case.profile)
     state.check_reboot(made, case.profile)
     return made
 
 
 def _usable(case: Case, module: str | None) -> bool:
-    return module is not None and parsed(module) >= parsed(case.lane.minimum or "")
+    return module is not None and parsed(module) >= parsed(case.stack.minimum or "")
 
 
 def _kernels(case: Case) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def _kernels(case: Case) -> tuple[str, ...]:
 
 
 def _plan(case: Case, **fields: object) -> DriverPlan:
-    lane, system = case.lane, (case.machine.os, case.machine.os_version)
+    stack, system = case.stack, (case.machine.os, case.machine.os_version)
     return DriverPlan(
         **{
             "vendor": "amd",
@@ -76,7 +76,7 @@ def _plan(case: Case, **fields: object) -> DriverPlan:
             "device_groups": ("render", "video"),
             "confirmed": False,
             "warnings": (
-                f"AMD's driver and {lane.platform} are planned from documents of {lane.date}, and"
+                f"AMD's driver and {stack.platform} are planned from documents of {stack.date}, and"
                 " were not run by us on such hardware",
             ),
             **fields,
@@ -91,10 +91,10 @@ def _install(case: Case, reason: str) -> DriverPlan:
             "Secure Boot is on, and AMD's module is compiled on the machine, by no key it accepts",
             "Enrol a key of the machine's owner: install dkms, run mokutil --import"
             " /var/lib/dkms/mok.pub, reboot, confirm on the console (Enroll MOK), install"
-            f" amdgpu-dkms {case.lane.driver} by hand and run this again; or turn Secure Boot off",
+            f" amdgpu-dkms {case.stack.driver} by hand and run this again; or turn Secure Boot off",
         )
-    lane = case.lane
-    release = lane.driver or ""
+    stack = case.stack
+    release = stack.driver or ""
     doubts = []
     if names.flavour_of(case.machine) is None:
         doubts.append(
@@ -105,12 +105,12 @@ def _install(case: Case, reason: str) -> DriverPlan:
         case,
         action="install",
         reason=reason,
-        version=lane.module,
+        version=stack.module,
         repository=_repository(case, "amdgpu", f"amdgpu/{release}/ubuntu", suite),
-        tools=_repository(case, "rocm", f"rocm/apt/{lane.platform.removeprefix('ROCm ')}", suite),
+        tools=_repository(case, "rocm", f"rocm/apt/{stack.platform.removeprefix('ROCm ')}", suite),
         groups=(
             PackageGroup(name="headers", packages=_headers(case)),
-            PackageGroup(name="driver", packages=_versioned(lane.module or "", release)),
+            PackageGroup(name="driver", packages=_versioned(stack.module or "", release)),
             PackageGroup(name="monitoring", packages=_TOOLS),
         ),
         holds=_DRIVER,
@@ -128,7 +128,7 @@ def _suite(case: Case) -> str:
         raise Refusal(
             f"AMD's driver is installed on x86_64 with Ubuntu or Debian, and this is {machine.os}"
             f" {machine.os_version} on {machine.architecture}",
-            f"Install {case.lane.platform} and driver {case.lane.driver} as AMD's guide for this"
+            f"Install {case.stack.platform} and driver {case.stack.driver} as AMD's guide for this"
             " system says, then run this again, or install Ubuntu 22.04 or 24.04, Debian 12 or 13",
         )
     return suite

@@ -10,7 +10,7 @@ from deploys.planning.driver import state
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
@@ -25,7 +25,7 @@ class Case:
     machine: Machine
     profile: HostProfile
     gpu: Accelerator
-    lane: Lane
+    stack: SoftwareStack
     site: Site
     artifacts: Mapping[str, ArtifactLock]
 
@@ -85,7 +85,7 @@ class Case:
 
     def usable(self, version: str | None, flavour: str | None = None) -> bool:
         """A driver of that version and kind does for these cards and this profile."""
-        return state.usable(version, flavour, self.gpu, self.lane, self.profile.driver)
+        return state.usable(version, flavour, self.gpu, self.stack, self.profile.driver)
 
     def loaded_is_right(self) -> bool:
         """What is loaded does, and its other parts are of the same version."""
@@ -101,7 +101,7 @@ class Case:
             **{
                 "vendor": "nvidia",
                 "action": "install",
-                "flavour": self.machine.driver.flavour or self.lane.flavour,
+                "flavour": self.machine.driver.flavour or self.stack.flavour,
                 "system": system.directory if system else "",
                 "package_manager": "dnf" if self.machine.os in RHEL_LIKE else "apt",
                 "fabric_manager": self.switched,

@@ -21,7 +21,7 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.vendors import found_plan
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import Lane, check_driver
+from deploys.planning.hardware.software_stacks import SoftwareStack, check_driver
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
@@ -32,7 +32,7 @@ def driver_plan(
     machine: Machine,
     profile: HostProfile,
     gpu: Accelerator,
-    lane: Lane,
+    stack: SoftwareStack,
     site: Site,
     artifacts: Mapping[str, ArtifactLock],
     *,
@@ -45,12 +45,12 @@ def driver_plan(
     + compiles_later: an engine does so while it runs, and its packages have no compiler
     """
     if profile.driver is not None:
-        check_driver(profile.driver, lane)
+        check_driver(profile.driver, stack)
     state.check_gpus(machine, profile, gpu)
-    case = Case(machine, profile, gpu, lane, site, artifacts)
-    if lane.vendor not in ("nvidia", "amd"):
+    case = Case(machine, profile, gpu, stack, site, artifacts)
+    if stack.vendor not in ("nvidia", "amd"):
         return found_plan(case)
-    if lane.vendor == "amd":
+    if stack.vendor == "amd":
         plan = amd_plan(case)
     else:
         plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
@@ -101,7 +101,7 @@ def _exchanged(case: Case) -> DriverPlan:
             plan = install(case, installed, _reason(case, installed or ""))
     else:
         wanted = case.profile.driver
-        plan = install(case, wanted, _reason(case, wanted or case.lane.driver or ""))
+        plan = install(case, wanted, _reason(case, wanted or case.stack.driver or ""))
     state.check_idle(machine, case.profile)
     state.check_reboot(plan, case.profile)
     return plan
@@ -123,7 +123,7 @@ def _reason(case: Case, target: str) -> str:
 def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
     machine = case.machine
     own = cards.ours(machine, case.gpu, case.profile.gpus)
-    found = list(state.ailments(machine, case.profile, own))
+    found = list(state.gpu_warnings(machine, case.profile, own))
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
     if plan.action == "none" and machine.driver.packages and not machine.driver.held:

@@ -21,8 +21,8 @@ Names = tuple[str, ...]
 
 
 def install(case: Case, version: str | None, reason: str) -> DriverPlan:
-    """The plan that installs this version, or the lane's where none is named."""
-    machine, now, lane = case.machine, case.machine.driver, case.lane
+    """The plan that installs this version, or the software stack's where none is named."""
+    machine, now, stack = case.machine, case.machine.driver, case.stack
     system = system_of(case)
     if now.userspace and not any("nvidia" in name for name in now.packages):
         raise Refusal(
@@ -31,13 +31,13 @@ def install(case: Case, version: str | None, reason: str) -> DriverPlan:
             "Run nvidia-uninstall on the machine, then this again",
         )
     from_whom = _from_canonical if case.canonical else _from_nvidia
-    plan = from_whom(case, system, version or lane.driver or "")
+    plan = from_whom(case, system, version or stack.driver or "")
     services = ["nvidia-persistenced.service"]
     if case.switched:
         plan = with_fabric(case, system, plan)
         services.append("nvidia-fabricmanager.service")
     if system.monitoring and plan.repository is not None:
-        cuda = lane.platform.removeprefix("CUDA ").split(".")[0]
+        cuda = stack.platform.removeprefix("CUDA ").split(".")[0]
         dcgm = PackageGroup(name="monitoring", packages=(f"datacenter-gpu-manager-4-cuda{cuda}",))
         plan = replace(plan, groups=(*plan.groups, dcgm))
         services.append("nvidia-dcgm.service")
@@ -45,7 +45,7 @@ def install(case: Case, version: str | None, reason: str) -> DriverPlan:
         plan,
         action="install",
         reason=reason,
-        flavour=lane.flavour,
+        flavour=stack.flavour,
         blocklist=_BLOCKLIST if system.manager == "apt" else (),
         blacklist=_BLACKLIST,
         modules=("nvidia", "nvidia_uvm"),
@@ -76,12 +76,13 @@ def with_fabric(case: Case, system: System, plan: DriverPlan) -> DriverPlan:
 
 
 def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
-    """The plan with the libraries that a program needs which the lane's toolkit compiled."""
+    """The plan with the libraries that a program needs which the software stack's toolkit"
+    " compiled."""
     system = system_of(case)
-    cuda = system.cuda.get(case.lane.platform)
+    cuda = system.cuda.get(case.stack.platform)
     if cuda is None:
         raise Refusal(
-            f"NVIDIA has no toolkit of {case.lane.platform} for {case.machine.os}"
+            f"NVIDIA has no toolkit of {case.stack.platform} for {case.machine.os}"
             f" {case.machine.os_version}, and something is to be compiled for these cards",
             "Serve the model with Ollama, which brings it along, or install Debian 12 or Ubuntu",
         )
@@ -127,7 +128,7 @@ def system_of(case: Case) -> System:
         raise Refusal(
             f"The names of driver packages on {machine.os} {machine.os_version} are not known",
             "Install Ubuntu 22.04 or 24.04, Debian 12 or 13, or RHEL or Rocky 8 or 9, or install a"
-            f" driver from {case.lane.minimum} on by hand",
+            f" driver from {case.stack.minimum} on by hand",
         )
     if names.architecture(machine) not in system.architectures:
         raise Refusal(
@@ -149,7 +150,7 @@ def repository(
     folder = f"{system.directory}/{architecture}"
     url, name = case.site.url("cuda", folder), f"cuda-{system.directory}"
     if system.manager == "dnf":
-        stream = f"{case.lane.branch}-{'open' if case.lane.flavour == 'open' else 'dkms'}"
+        stream = f"{case.stack.branch}-{'open' if case.stack.flavour == 'open' else 'dkms'}"
         return Repository(
             name=name,
             url=url,
@@ -177,7 +178,7 @@ def _from_nvidia(case: Case, system: System, version: str) -> DriverPlan:
             f" {version} by hand and run this again; or turn Secure Boot off",
         )
     pins = names.pinning(system, version)
-    driver = names.driver(system, version, case.lane.flavour)
+    driver = names.driver(system, version, case.stack.flavour)
     groups = (
         PackageGroup(name="prerequisites", packages=_prerequisites(case, system)),
         *_headers(case, system),
@@ -226,7 +227,7 @@ def _canonical_build(case: Case) -> tuple[str, str, str]:
             f"Canonical signs no driver modules for kernel {case.machine.kernel}",
             "Boot a kernel of Ubuntu's own, such as linux-generic, or turn Secure Boot off",
         )
-    return case.lane.flavour, case.lane.branch or "", kernel_flavour
+    return case.stack.flavour, case.stack.branch or "", kernel_flavour
 
 
 def _headers(case: Case, system: System) -> Groups:

@@ -21,7 +21,7 @@ class System:
     + directory: in NVIDIA's repository; architectures: what it has there
     + manager: "apt" or "dnf"
     + kernel: version of the release's own kernel; a newer one there is called hwe (Ubuntu)
-    + cuda: release of the toolkit that is published for each platform of a lane; one missing is not
+    + cuda: release of the toolkit that is published for each platform of a software stack; one missing is not
     + monitoring: DCGM is published for it
     + needs: repositories or components to enable first
     """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware import cards, hardware_health
 from deploys.planning.hardware.gpus import Accelerator, by_pci_id
-from deploys.planning.hardware.software_stacks import Lane, parsed
+from deploys.planning.hardware.software_stacks import SoftwareStack, parsed
 from deploys.planning.inputs.machine import Gpu, Holder, Kernel, Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
@@ -52,15 +52,15 @@ def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None
 
 def check_idle(machine: Machine, profile: HostProfile) -> None:
     """Refuse to exchange a driver under something that is not ours."""
-    if profile.busy_gpus:
+    if profile.allow_busy_gpus:
         return
-    if holders := strangers(machine):
+    if holders := foreign_processes(machine):
         first, more = holders[0], len(holders) - 1
         raise Refusal(
             f"Something that is not ours uses the GPUs: {first.name} (pid {first.pid}"
             + (f", {first.unit}" if first.unit else "")
             + (f") and {more} more" if more else ")"),
-            "Stop it, or set busy_gpus=True in the profile to go on all the same",
+            "Stop it, or set allow_busy_gpus=True in the profile to go on all the same",
         )
 
 
@@ -73,7 +73,7 @@ def check_reboot(plan: DriverPlan, profile: HostProfile) -> None:
         )
 
 
-def strangers(machine: Machine) -> tuple[Holder, ...]:
+def foreign_processes(machine: Machine) -> tuple[Holder, ...]:
     """Processes on the GPUs that neither we nor the driver started."""
     return tuple(
         holder
@@ -99,7 +99,11 @@ def on_disk(machine: Machine) -> str | None:
 
 
 def usable(
-    version: str | None, flavour: str | None, gpu: Accelerator, lane: Lane, wanted: str | None
+    version: str | None,
+    flavour: str | None,
+    gpu: Accelerator,
+    stack: SoftwareStack,
+    wanted: str | None,
 ) -> bool:
     """Does a driver of that version and kind do for these cards and this profile?
 
@@ -108,16 +112,16 @@ def usable(
     """
     if version is None or (wanted is not None and version != wanted):
         return False
-    if lane.minimum and parsed(version) < parsed(lane.minimum):
+    if stack.minimum and parsed(version) < parsed(stack.minimum):
         return False
-    if lane.last_branch and parsed(version)[0] > lane.last_branch:
+    if stack.last_branch and parsed(version)[0] > stack.last_branch:
         return False
     # Blackwell works with open modules alone, Volta with proprietary ones, the others with both.
     demanded = {"volta": "proprietary", "blackwell": "open"}.get(gpu.generation)
     return flavour is None or demanded is None or flavour == demanded
 
 
-def ailments(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> tuple[str, ...]:
+def gpu_warnings(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> tuple[str, ...]:
     """What is to be known of cards that work, but not well or not all."""
     sick = hardware_health.refusals(machine, machine.gpus)
     found = [*hardware_health.warnings(machine), *(each.reason for each in sick)]

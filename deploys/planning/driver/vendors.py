@@ -14,7 +14,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 def found_plan(case: Case) -> DriverPlan:
     """Huawei, Hygon: the driver that is there, or a Refusal that says what to install by hand."""
-    machine, profile, lane = case.machine, case.profile, case.lane
+    machine, profile, stack = case.machine, case.profile, case.stack
     loaded = machine.driver.loaded
     own = cards.ours(machine, case.gpu, profile.gpus)
     if loaded is None and not all(each.driver for each in own):
@@ -23,38 +23,39 @@ def found_plan(case: Case) -> DriverPlan:
             " out by its vendor alone",
             _by_hand(case),
         )
-    doubts = [f"{lane.platform} is planned from documents of {lane.date}, and was not run by us"]
-    if lane.driver and loaded is None:
+    doubts = [f"{stack.platform} is planned from documents of {stack.date}, and was not run by us"]
+    if stack.driver and loaded is None:
         doubts.append(
-            f"{lane.platform} wants driver {lane.driver} and no other, and npu-smi does not say"
+            f"{stack.platform} wants driver {stack.driver} and no other, and npu-smi does not say"
             " which one is loaded"
         )
-    elif lane.driver and loaded != lane.driver:
+    elif stack.driver and loaded != stack.driver:
         raise Refusal(
-            f"{lane.platform} works with driver {lane.driver} and no other, and {loaded} is loaded",
+            f"{stack.platform} works with driver {stack.driver} and no other, and {loaded} is"
+            " loaded",
             _by_hand(case),
         )
     return DriverPlan(
-        vendor=lane.vendor or "huawei",
+        vendor=stack.vendor or "huawei",
         action="none",
-        version=loaded or lane.driver or "",
+        version=loaded or stack.driver or "",
         system="",
         package_manager="dnf" if machine.os in RHEL_LIKE else "apt",
         confirmed=False,
-        warnings=(*doubts, *state.ailments(machine, profile, own)),
+        warnings=(*doubts, *state.gpu_warnings(machine, profile, own)),
     )
 
 
 def _by_hand(case: Case) -> str:
-    lane = case.lane
-    if lane.vendor != "huawei":
-        return f"Install {lane.platform} and its driver by the vendor's guide, then run this again"
+    stack = case.stack
+    if stack.vendor != "huawei":
+        return f"Install {stack.platform} and its driver by the vendor's guide, then run this again"
     # In the order of the installation pages of SGLang (HDK) and vllm-ascend, read 2026-11-25.
-    cann, nnal = re.findall(r"[\d.]+", lane.platform)
+    cann, nnal = re.findall(r"[\d.]+", stack.platform)
     chip = case.gpu.name.removeprefix("Ascend ").lower()
     machine = case.machine.architecture
     return (
-        f"Install from Huawei's download pages, in this order: Ascend HDK {lane.driver} for"
+        f"Install from Huawei's download pages, in this order: Ascend HDK {stack.driver} for"
         f" {chip} on {machine} (driver, then the firmware of the same HDK), reboot, CANN toolkit"
         f" {cann}, CANN {chip} ops {cann}, NNAL {nnal}; then run this again"
     )

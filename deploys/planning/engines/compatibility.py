@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from deploys.planning.engines.rules import RULES, Rule
 from deploys.planning.hardware.gpus import Accelerator, by_pci_id
-from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
@@ -16,15 +16,15 @@ from deploys.planning.models.model import Model
 
 
 def refusals(
-    service: Service, model: Model, gpu: Accelerator | None, lane: Lane, machine: Machine
+    service: Service, model: Model, gpu: Accelerator | None, stack: SoftwareStack, machine: Machine
 ) -> tuple[Refusal, ...]:
     """Why this service cannot run on such a machine; empty when nothing speaks against it."""
     found = []
-    if service.engine not in lane.engines:
+    if service.engine not in stack.engines:
         where = f" on a {gpu.name}" if gpu else " without a GPU"
-        found.append(_refusal(service, model, where, lane.missing, lane.instead))
+        found.append(_refusal(service, model, where, stack.missing, stack.instead))
     found += [
-        _refusal(service, model, _where(rule, gpu), rule.what, rule.way_out)
+        _refusal(service, model, _where(rule, gpu), rule.what, rule.hint)
         for rule in RULES
         if rule.verdict == "refuse" and _fits(rule, service, model, gpu, machine)
     ]
@@ -41,17 +41,18 @@ def refusals(
 
 
 def warnings(
-    service: Service, model: Model, gpu: Accelerator | None, lane: Lane, machine: Machine
+    service: Service, model: Model, gpu: Accelerator | None, stack: SoftwareStack, machine: Machine
 ) -> tuple[str, ...]:
     """What is worth knowing before: known weaknesses, and what nobody here has seen to work."""
     found = [
-        f"Service {service.name}: {rule.what}. {rule.way_out}"
+        f"Service {service.name}: {rule.what}. {rule.hint}"
         for rule in RULES
         if rule.verdict == "warn" and _fits(rule, service, model, gpu, machine)
     ]
-    if not lane.confirmed:
+    if not stack.confirmed:
         found.append(
-            f"Service {service.name}: {lane.platform} is planned from documents of {lane.date} and"
+            f"Service {service.name}: {stack.platform} is planned from documents of {stack.date}"
+            " and"
             " was not run on such hardware"
         )
     if _glibc(machine) is None:
@@ -142,9 +143,9 @@ def _where(rule: Rule, gpu: Accelerator | None) -> str:
     return f" on a {gpu.name}" if gpu and by_gpu else ""
 
 
-def _refusal(service: Service, model: Model, where: str, why: str, way_out: str) -> Refusal:
+def _refusal(service: Service, model: Model, where: str, why: str, hint: str) -> Refusal:
     return Refusal(
-        f"Service {service.name}: {service.engine} cannot serve {model.key}{where}: {why}", way_out
+        f"Service {service.name}: {service.engine} cannot serve {model.key}{where}: {why}", hint
     )
 
 

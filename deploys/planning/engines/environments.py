@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploys.planning.engines.software import Environment
-from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
@@ -67,12 +67,14 @@ def monitor(machine: Machine, locks: Locks) -> Environment:
     )
 
 
-def environment(engine: str, lane: Lane, machine: Machine, site: Site, locks: Locks) -> Environment:
+def environment(
+    engine: str, stack: SoftwareStack, machine: Machine, site: Site, locks: Locks
+) -> Environment:
     """The environment of an engine on such a machine; a Refusal where it cannot be had there."""
-    name = lane.locks.get(engine, "")
+    name = stack.locks.get(engine, "")
     if name not in _RECIPES or name not in locks.environments:
         raise Refusal(
-            f"{engine} has no lock for {lane.platform} yet, so it is planned there and not"
+            f"{engine} has no lock for {stack.platform} yet, so it is planned there and not"
             " installed",
             "Use the vendor's images on this machine, or add a lock as CONTRIBUTING.md says",
         )

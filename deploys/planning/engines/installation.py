@@ -8,7 +8,7 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import builds, environments, releases
 from deploys.planning.engines.software import Environment, Software
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import Lane
+from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
@@ -28,7 +28,7 @@ def software(
     machine: Machine,
     locks: Locks,
     gpu: Accelerator | None,
-    lane: Lane,
+    stack: SoftwareStack,
     driver: DriverPlan | None,
 ) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
     """One entry an engine, one for what watches the GPUs; why others cannot be had, by service."""
@@ -39,11 +39,11 @@ def software(
             if engine not in _ENVIRONMENTS:
                 each = _from_archive(engine, site, machine, locks, gpu, driver)
                 found += [each] if each else []
-            elif engine in lane.engines:
-                found.append(environments.environment(engine, lane, machine, site, locks))
+            elif engine in stack.engines:
+                found.append(environments.environment(engine, stack, machine, site, locks))
         except Refusal as refusal:
             name = next(service.name for service in services if service.engine == engine)
-            refusals.append(Refusal(refusal.reason, refusal.way_out, name))
+            refusals.append(Refusal(refusal.reason, refusal.hint, name))
     if driver is not None and driver.vendor == "nvidia" and "nvitop" in locks.environments:
         found.append(environments.monitor(machine, locks))
     return tuple(found), tuple(refusals)

@@ -81,20 +81,21 @@ KNOWN = (
         "vllm",
         r"max seq len \((?P<wanted>\d+)\).*maximum model length is (?P<most>\d+)",
         "The KV cache has room for {most} tokens, and context is {wanted}: set context={most} or"
-        ' less for the service, or kv_cache="fp8", or a larger gpu_share',
+        ' less for the service, or kv_cache="fp8", or a larger gpu_memory_utilization',
         "vLLM 0.33, v1/core/kv_cache_planning.py",
     ),
     _known(
         "vllm",
         r"max seq len \((?P<wanted>\d+)\), \((?P<needed>[\d.]+) GiB KV cache is needed",
         "A request of {wanted} tokens needs {needed} GiB of KV cache, and there is less: set a"
-        " smaller context for the service, or a larger gpu_share",
+        " smaller context for the service, or a larger gpu_memory_utilization",
         "vLLM 0.33, v1/core/kv_cache_planning.py",
     ),
     _known(
         "vllm",
         r"No available memory for the cache blocks",
-        "The weights leave no room for the KV cache: set a larger gpu_share for the service, more"
+        "The weights leave no room for the KV cache: set a larger gpu_memory_utilization for the"
+        " service, more"
         " tensor_parallel, or serve a smaller quantization of the model",
         "vLLM 0.33, v1/core/kv_cache_planning.py",
     ),
@@ -125,16 +126,16 @@ KNOWN = (
         "vllm",
         r"Free memory on device (\S+ )?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\).*utilization"
         r" \((?P<share>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
-        "Of {total} GiB only {free} are free on a GPU, and gpu_share {share} is {wanted}: "
-        + _OTHER_USER
-        + ", or set a smaller gpu_share for the service",
+        "Of {total} GiB only {free} are free on a GPU, and gpu_memory_utilization {share} is"
+        " {wanted}: " + _OTHER_USER + ", or set a smaller gpu_memory_utilization for the service",
         "vLLM 0.33, v1/worker/utils.py",
     ),
     _known(
         _SGLANG,
         r"Not enough memory\. Please try to increase --mem-fraction-static"
         r"|leave no GPU memory for the KV cache",
-        "The weights leave no room for the KV cache: set a larger gpu_share for the service, more"
+        "The weights leave no room for the KV cache: set a larger gpu_memory_utilization for the"
+        " service, more"
         " tensor_parallel, or serve a smaller quantization of the model",
         "SGLang 0.5.23, model_executor/pool_configurator.py, mem_cache/kv_cache_configurator.py",
     ),
@@ -156,7 +157,9 @@ KNOWN = (
     _known(
         _TORCH,
         r"CUDA out of memory\. Tried to allocate (?P<size>[\d.]+ [KMG]iB)",
-        "A GPU is full, {size} more were wanted: " + _OTHER_USER + ", or set a smaller gpu_share or"
+        "A GPU is full, {size} more were wanted: "
+        + _OTHER_USER
+        + ", or set a smaller gpu_memory_utilization or"
         " context for the service",
         "PyTorch, c10/cuda/CUDACachingAllocator.cpp",
     ),
@@ -196,7 +199,7 @@ KNOWN = (
     _known(
         _ALL,
         r"no kernel image is available|device kernel image is invalid",
-        "{engine} has no code for this kind of GPU: choose an engine of its lane in"
+        "{engine} has no code for this kind of GPU: choose an engine of its software stack in"
         " deploys/planning/hardware/software_stacks.py; llama.cpp is compiled for the GPUs of the"
         " profile",
         "CUDA runtime, errors 209 and 200",

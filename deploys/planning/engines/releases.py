@@ -19,6 +19,7 @@ def ollama(machine: Machine, gpu: Accelerator | None, archive: ArtifactLock) -> 
     if gpu is not None and gpu.vendor != "nvidia":
         raise Refusal(
             f"Ollama's archive for {gpu.name} is another one, and is not pinned",
-            "Serve the model with an engine that this lane has for it, or on an NVIDIA machine",
+            "Serve the model with an engine that this software stack has for it, or on an NVIDIA"
+            " machine",
         )
     return Release(name="ollama", version=archive.version, archive=archive)

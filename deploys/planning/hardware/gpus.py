@@ -17,7 +17,7 @@ class Accelerator:
     """One kind of accelerator.
 
     + name: as host profiles and plans write it
-    + generation: what its kernels are compiled for; drivers and engines go by it (lanes.py)
+    + generation: what its kernels are compiled for; drivers and engines go by it (software stacks.py)
     + pci_ids: vendor:device in lower case hex, every variant that is the same to us
     + memory: bytes that software can use, as the driver reports them
     + compute: CUDA compute capability (NVIDIA), gfx target (AMD), chip name elsewhere

@@ -1,7 +1,7 @@
 """What goes with what: GPU generation, driver branch, CUDA, torch and engine versions.
 
-One row is one lane: everything in it was released, or resolved, to be used together. Engines of one
-lane may want different versions of torch; that is no clash, as each has an environment of its own.
+One row is one software stack: everything in it was released, or resolved, to be used together. Engines of one
+software stack may want different versions of torch; that is no clash, as each has an environment of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lane:
+class SoftwareStack:
     """One row of the table.
 
     + generations: of the accelerators it is for; none for CPU only
@@ -27,12 +27,12 @@ class Lane:
     + last_branch: newest branch that still drives these cards
     + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
     + torch: of each engine that uses it
-    + engines: those that this lane has, with the version we install
+    + engines: those that this software stack has, with the version we install
     + locks: of the engines that are Python packages, the lock they are installed from: its name in
       deploys/locks/engines. One without is planned and not installed
     + missing: why other engines are not in it, a clause; instead: what to do then, a sentence
     + dtype: numbers that unquantized weights are computed in
-    + confirmed: this lane ran on one of its generations
+    + confirmed: this software stack ran on one of its generations
     + source, date: where the row comes from and when that was read
     """
 
@@ -57,11 +57,11 @@ class Lane:
     date: str
 
 
-def lane_of(gpu: Accelerator | None) -> Lane:
-    """The lane of machines with this accelerator; None is a machine without any."""
+def stack_of(gpu: Accelerator | None) -> SoftwareStack:
+    """The software stack of machines with this accelerator; None is a machine without any."""
     if gpu is None:
         return _CPU
-    return next(lane for lane in LANES if gpu.generation in lane.generations)
+    return next(stack for stack in STACKS if gpu.generation in stack.generations)
 
 
 def parsed(version: str) -> tuple[int, ...]:
@@ -69,35 +69,35 @@ def parsed(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
-def check_driver(version: str, lane: Lane) -> None:
-    """Refuse a driver version that a profile names and this lane cannot have."""
-    if lane.vendor != "nvidia":
+def check_driver(version: str, stack: SoftwareStack) -> None:
+    """Refuse a driver version that a profile names and this software stack cannot have."""
+    if stack.vendor != "nvidia":
         raise Refusal(
             f"driver={version!r} is set, but a version can be chosen for NVIDIA alone",
-            f"Leave driver out of the profile, and get what goes with {lane.platform}",
+            f"Leave driver out of the profile, and get what goes with {stack.platform}",
         )
     if not re.fullmatch(r"\d{3}(\.\d{2,3}){1,2}", version):
         raise Refusal(
             f"driver={version!r} is not a driver version",
-            f"Write one such as {lane.driver!r}, or leave it out",
+            f"Write one such as {stack.driver!r}, or leave it out",
         )
-    if lane.minimum and parsed(version) < parsed(lane.minimum):
+    if stack.minimum and parsed(version) < parsed(stack.minimum):
         raise Refusal(
-            f"Driver {version} is older than {lane.minimum}, which {lane.platform} needs",
-            f"Ask for {lane.minimum} or newer, or leave driver out and get {lane.driver}",
+            f"Driver {version} is older than {stack.minimum}, which {stack.platform} needs",
+            f"Ask for {stack.minimum} or newer, or leave driver out and get {stack.driver}",
         )
-    if lane.last_branch and parsed(version)[0] > lane.last_branch:
+    if stack.last_branch and parsed(version)[0] > stack.last_branch:
         raise Refusal(
-            f"Driver {version} does not drive these cards; branch {lane.last_branch} was the last"
+            f"Driver {version} does not drive these cards; branch {stack.last_branch} was the last"
             " that does",
-            f"Leave driver out of the profile and get {lane.driver}",
+            f"Leave driver out of the profile and get {stack.driver}",
         )
 
 
 _LLAMA_CPP = "0c1e57098"
 _OLLAMA = "0.35.0"
 
-_CPU = Lane(
+_CPU = SoftwareStack(
     name="cpu",
     vendor=None,
     generations=(),
@@ -113,8 +113,8 @@ _CPU = Lane(
     date="2026-11-25",
 )
 
-LANES: tuple[Lane, ...] = (
-    Lane(
+STACKS: tuple[SoftwareStack, ...] = (
+    SoftwareStack(
         name="cuda13",
         vendor="nvidia",
         generations=("ampere", "ada", "hopper", "blackwell"),
@@ -148,7 +148,7 @@ LANES: tuple[Lane, ...] = (
     ),
     # vLLM had code for Volta up to 0.9 or so. Such releases are inside known ranges of remote code
     # execution, and resolve today to libraries far newer than they were made for: no lock is kept.
-    Lane(
+    SoftwareStack(
         name="cuda12-volta",
         vendor="nvidia",
         generations=("volta",),
@@ -169,7 +169,7 @@ LANES: tuple[Lane, ...] = (
         " page asks for 550",
         date="2026-11-22",
     ),
-    Lane(
+    SoftwareStack(
         name="rocm",
         vendor="amd",
         generations=("cdna3",),
@@ -194,7 +194,7 @@ LANES: tuple[Lane, ...] = (
         " versions as for CUDA",
         date="2026-11-25",
     ),
-    Lane(
+    SoftwareStack(
         name="cann",
         vendor="huawei",
         generations=("ascend",),
@@ -211,7 +211,7 @@ LANES: tuple[Lane, ...] = (
         " SGLang's installation page for Ascend",
         date="2026-11-25",
     ),
-    Lane(
+    SoftwareStack(
         name="dtk",
         vendor="hygon",
         generations=("dcu",),

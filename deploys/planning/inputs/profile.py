@@ -35,7 +35,7 @@ class Service:
     + kv_cache: what one number of the key-value cache is kept in; "auto" is the model's own type
     + performance: "latency" for the shortest answers of few users, "throughput" for the most tokens
       of many, "balanced" for the engine's own settings
-    + gpu_share: share of each card's memory that the engine may take, 0 to 1; None leaves it
+    + gpu_memory_utilization: share of each card's memory that the engine may take, 0 to 1; None leaves it
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
     + floor: tokens per second that one request alone must get: less is a warning, less than a third
@@ -57,7 +57,7 @@ class Service:
     replicas: int | None = None
     kv_cache: KvCache = "auto"
     performance: Performance = "balanced"
-    gpu_share: float | None = None
+    gpu_memory_utilization: float | None = None
     gpu_layers: int | None = None
     cpu_experts: int | None = None
     floor: float | None = None
@@ -98,9 +98,9 @@ class Service:
                     f"Service {self.name}: {field} is {value}",
                     "Give a number from 0 up, or leave the line out",
                 )
-        if self.gpu_share is not None and not 0 < self.gpu_share <= 1:
+        if self.gpu_memory_utilization is not None and not 0 < self.gpu_memory_utilization <= 1:
             raise Refusal(
-                f"Service {self.name}: gpu_share is {self.gpu_share}",
+                f"Service {self.name}: gpu_memory_utilization is {self.gpu_memory_utilization}",
                 "Give a share above 0 and up to 1, such as 0.92, or leave the line out",
             )
         if self.floor is not None and self.floor <= 0:
@@ -133,7 +133,7 @@ class HostProfile:
     + services: what the machine serves
     + driver: version of the GPU driver to have, such as "580.178.04"; None leaves it to the plan
     + reboot: the machine may be rebooted where a driver has to be exchanged for another
-    + busy_gpus: go on although something that is not ours uses the GPUs
+    + allow_busy_gpus: go on although something that is not ours uses the GPUs
     + locked: refuse what deploys/locks/ does not pin yet, instead of pinning it on first use
     """
 
@@ -142,7 +142,7 @@ class HostProfile:
     services: tuple[Service, ...] = ()
     driver: str | None = None
     reboot: bool = True
-    busy_gpus: bool = False
+    allow_busy_gpus: bool = False
     locked: bool = False
 
     def __post_init__(self) -> None:

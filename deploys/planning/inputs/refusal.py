@@ -9,18 +9,18 @@ class Refusal(ValueError):
     """A plan that cannot be carried out.
 
     + reason: what is wrong, one sentence without a full stop
-    + way_out: what the operator can do about it, one sentence without a full stop
+    + hint: what the operator can do about it, one sentence without a full stop
     + service: the service that cannot be had, "" where it is the machine itself
     """
 
-    def __init__(self, reason: str, way_out: str, service: str = "") -> None:
-        super().__init__(f"{reason}. {way_out}.")
+    def __init__(self, reason: str, hint: str, service: str = "") -> None:
+        super().__init__(f"{reason}. {hint}.")
         self.reason = reason
-        self.way_out = way_out
+        self.hint = hint
         self.service = service
 
     def to_json(self) -> dict[str, str]:
-        return {"reason": self.reason, "way_out": self.way_out, "service": self.service}
+        return {"reason": self.reason, "hint": self.hint, "service": self.service}
 
     # pyinfra prints an exception raised by an inventory or group data file with the traceback it
     # stored here. The reader of a refusal wants the file's name and the sentence, not our frames.

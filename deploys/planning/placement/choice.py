@@ -29,7 +29,7 @@ class Placement:
       CPU, and where the service is refused
     + context: tokens of one request; parallel: requests at the same time, all copies together
     + kv_cache: as the service has it
-    + gpu_share: share of a card that the engine may take; None for engines without that setting
+    + gpu_memory_utilization: share of a card that the engine may take; None for engines without that setting
     + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
       one, as it does for llama.cpp), and leading layers whose experts stay in host memory
     + mtp: the layer that predicts one token more is read, and drafts
@@ -48,7 +48,7 @@ class Placement:
     context: int
     parallel: int
     kv_cache: KvCache
-    gpu_share: float | None
+    gpu_memory_utilization: float | None
     gpu_layers: int | None
     cpu_experts: int | None
     ledger: Ledger
@@ -73,7 +73,7 @@ class Placement:
         for card, ledger in zip(data["ledger"]["cards"], self.ledger.cards, strict=True):
             card["free"] = ledger.free
         data["refusals"] = [
-            {"reason": refusal.reason, "way_out": refusal.way_out} for refusal in self.refusals
+            {"reason": refusal.reason, "hint": refusal.hint} for refusal in self.refusals
         ]
         return data
 
@@ -133,7 +133,7 @@ def refused(
         context=service.context or model.context,
         parallel=service.parallel or 1,
         kv_cache=service.kv_cache,
-        gpu_share=service.gpu_share,
+        gpu_memory_utilization=service.gpu_memory_utilization,
         gpu_layers=service.gpu_layers,
         cpu_experts=service.cpu_experts,
         ledger=Ledger(

@@ -56,7 +56,7 @@ def _wrong(request: Request) -> list[Refusal]:
     wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
     wrong += [
         Refusal(f"{request.name}: {field} is for cards, and there are none", f"Leave {field} out")
-        for field in ("tensor_parallel", "pipeline_parallel", "replicas", "gpu_share")
+        for field in ("tensor_parallel", "pipeline_parallel", "replicas", "gpu_memory_utilization")
         if getattr(service, field) not in (None, 1)
     ]
     if service.kv_cache != "auto":
@@ -105,7 +105,7 @@ def _placement(request: Request, context: int, full: int) -> Placement:
         context=context,
         parallel=parallel,
         kv_cache=service.kv_cache,
-        gpu_share=None,
+        gpu_memory_utilization=None,
         gpu_layers=None,
         cpu_experts=None,
         ledger=Ledger(

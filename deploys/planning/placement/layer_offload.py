@@ -64,7 +64,7 @@ def _wrong(request: Request) -> list[Refusal]:
     if service.engine == "ktransformers":
         cards = min(1, cards)
         wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
-    wrong += misplaced(request, ("tensor_parallel", "gpu_share"), "vLLM and SGLang")
+    wrong += misplaced(request, ("tensor_parallel", "gpu_memory_utilization"), "vLLM and SGLang")
     if service.engine == "ollama":
         wrong += misplaced(request, ("cpu_experts",), "llama.cpp")
     limits = {
@@ -164,7 +164,7 @@ def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placeme
         context=split.context,
         parallel=split.parallel,
         kv_cache=service.kv_cache,
-        gpu_share=None,
+        gpu_memory_utilization=None,
         gpu_layers=split.gpu_layers,
         cpu_experts=split.cpu_experts,
         ledger=Ledger(

@@ -112,12 +112,17 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
     """Bytes that are missing on the fullest card, and the largest variant that would fit."""
     service, layout = request.service, attempt.layout
     cut = f"{layout.tensor_parallel} x {layout.pipeline_parallel}"
-    if attempt.over and service.gpu_share is not None and _needs(request, attempt) <= 0:
+    if (
+        attempt.over
+        and service.gpu_memory_utilization is not None
+        and _needs(request, attempt) <= 0
+    ):
         used = max(ledger.lines.get("other processes", 0) for ledger in attempt.ledgers)
         return Refusal(
-            f"{request.name}: gpu_share {service.gpu_share} of a card is {gib(attempt.over)} more"
+            f"{request.name}: gpu_memory_utilization {service.gpu_memory_utilization} of a card is"
+            f" {gib(attempt.over)} more"
             f" than other processes, which hold {gib(used)}, leave of it",
-            "Stop them, lower gpu_share, or leave it out",
+            "Stop them, lower gpu_memory_utilization, or leave it out",
         )
     tokens = min(attempt.tokens) - fixed_tokens(request.model, layout)
     context = request.contexts[-1]
@@ -167,7 +172,7 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
         yield f"{parallel} requests at a time: {held}, or more shorter ones"
     elif full < parallel:
         yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
-    if service.gpu_share is None:
+    if service.gpu_memory_utilization is None:
         yield f"{layout.share:.0%} of a card: {_share_of(request, attempt)}"
     if layout.mtp:
         yield "The layer that predicts one token more drafts, as latency is asked for"

@@ -146,7 +146,7 @@ def _layout(
 ) -> Layout:
     service = request.service
     requests = service.parallel or _MOST_REQUESTS[service.performance]
-    share = service.gpu_share
+    share = service.gpu_memory_utilization
     if share is None and service.engine == "sglang":
         own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
         share = max(0.0, round(own - _used(cards), 3))
@@ -198,7 +198,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
         context=context,
         parallel=parallel,
         kv_cache=service.kv_cache,
-        gpu_share=layout.share,
+        gpu_memory_utilization=layout.share,
         gpu_layers=None,
         cpu_experts=None,
         ledger=Ledger(

@@ -118,7 +118,7 @@ def _opened(model: Model, lock: WeightsLock | None, site: Site) -> str | None:
     except Refusal as refusal:
         raise Refusal(
             f"{model.key}: {refusal.reason}",
-            f"{refusal.way_out}; then remove the entry of {model.key} from"
+            f"{refusal.hint}; then remove the entry of {model.key} from"
             f" {site.locks}/weights.yaml, to have it pinned again",
         ) from refusal
 

@@ -37,7 +37,7 @@ from .target import PIECE_BYTES, SYNC_BYTES, Item, Run
 LAYOUTS = 3
 # Streams altogether, and files that are hashed side by side.
 STREAMS = 16
-LANES = 4
+MOST_OPEN_FILES = 4
 
 
 def fetch(
@@ -158,7 +158,7 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
         others = exchange.sources(run.patience) if exchange else []
         return [*(open_source(each, run.patience) for each in places), *others]
 
-    def work(items: Sequence[Item], lanes: int) -> None:
+    def work(items: Sequence[Item], open_files: int) -> None:
         def tick() -> None:
             run.progress.tick()
             if run.stop.is_set():
@@ -171,7 +171,7 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
         ]
         if exchange:
             standings += exchange.standings(standings)
-        pool.run(items, standings, sources, inner, tick, lanes=lanes, exchange=exchange)
+        pool.run(items, standings, sources, inner, tick, open_files=open_files, exchange=exchange)
 
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     records: list[Record] = []
@@ -181,7 +181,7 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
         records.append(known)
         run.progress.add(sum(file.size for file in shards))
     if known or not shards:
-        work(items, LANES)
+        work(items, MOST_OPEN_FILES)
         return records
     with Merging(spec, run, shards, sources) as merging:
         if share:

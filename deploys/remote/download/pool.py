@@ -36,14 +36,14 @@ def run(
     run: Run,
     tick: Callable[[], None],
     *,
-    lanes: int,
+    open_files: int,
     exchange: Exchange | None = None,
 ) -> None:
     """Every item is there and proven, at most `lanes` large ones at once; or the first failure.
 
     `standings` are those of the sources, in the same order. `exchange` hears what is here.
     """
-    pool = _Pool(items, standings, open_sources, run, lanes, exchange)
+    pool = _Pool(items, standings, open_sources, run, open_files, exchange)
     try:
         pool.run(tick)
     finally:
@@ -58,13 +58,13 @@ class _Pool:
         standings: Sequence[Standing],
         open_sources: Callable[[], Sequence[Source]],
         run: Run,
-        lanes: int,
+        open_files: int,
         exchange: Exchange | None,
     ) -> None:
         self._run, self._open_sources, self._exchange = run, open_sources, exchange
         self._lock = threading.Lock()
         self._room, self._due = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._claims = Claims(items, standings, run, self._lock, lanes)
+        self._claims = Claims(items, standings, run, self._lock, open_files)
         self._record = Recorder(self._claims, run.journal, self._lock, self._room)
         self._errors: list[BaseException] = []
 

@@ -35,11 +35,11 @@ class Claims:
         standings: Sequence[Standing],
         run: Run,
         lock: threading.Lock,
-        lanes: int,
+        open_files: int,
     ) -> None:
         self.standings = standings
         self.news = threading.Condition(lock)
-        self._run, self._lanes = run, lanes
+        self._run, self._open_files = run, open_files
         self._left = [Transfer(item, run, lock) for item in items]
         self._all_files = tuple(self._left)
         self.open: list[Transfer] = []
@@ -199,7 +199,7 @@ class Claims:
             elif transfer.state is State.HELD:
                 continue
             candidates.append(transfer)
-            if len(candidates) == self._lanes:
+            if len(candidates) == self._open_files:
                 break
         if not candidates:
             return None

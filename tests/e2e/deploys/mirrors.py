@@ -63,13 +63,13 @@ artifact.fetched(
     path=f"/var/lib/modelrack/keyring-{told['preset']}.deb",
     site=site,
 )
-repository.key_taken(
+repository.key_present(
     name="Unpack that key",
     package=f"/var/lib/modelrack/keyring-{told['preset']}.deb",
     key=nvidia.key,
     keyring=render.keyring(nvidia),
 )
-repository.named(
+repository.present(
     name="Name NVIDIA's repository",
     entries=[*map(File.of, render.repository(plan, nvidia))],
     url=nvidia.url,
@@ -92,7 +92,7 @@ if site.mirrors.rocm:
         path=render.keyring(amd),
         site=site,
     )
-    repository.named(
+    repository.present(
         name="Name AMD's repository",
         entries=[*map(File.of, render.repository(plan, amd))],
         url=amd.url,

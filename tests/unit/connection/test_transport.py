@@ -36,8 +36,8 @@ class _Connector:
 
 def _tuned(connector: _Connector) -> Any:
     host: Any = SimpleNamespace(connector=connector)
-    transport.tune(host)
-    transport.tune(host)
+    transport.harden(host)
+    transport.harden(host)
     return host.connector
 
 
@@ -118,13 +118,13 @@ def test_one_machine_at_a_time() -> None:
     order = []
 
     def work(name: str) -> None:
-        with transport.turn("test"):
+        with transport.exclusive("test"):
             order.append(name)
             gevent.sleep(0)
             order.append(name)
 
     def fail() -> None:
-        with transport.turn("test"):
+        with transport.exclusive("test"):
             raise ValueError
 
     gevent.joinall([gevent.spawn(work, name) for name in "abc"])

@@ -53,7 +53,7 @@ def services(draw: st.DrawFn) -> tuple[Service, ...]:
             tensor_parallel=draw(size),
             pipeline_parallel=draw(size),
             replicas=draw(size),
-            gpu_share=draw(st.none() | st.sampled_from([0.5, 0.92, 1.0])),
+            gpu_memory_utilization=draw(st.none() | st.sampled_from([0.5, 0.92, 1.0])),
             gpu_layers=draw(st.none() | st.integers(0, 90)),
             cpu_experts=draw(st.none() | st.integers(0, 70)),
         )
@@ -98,5 +98,5 @@ def test_a_plan_never_exceeds_a_card_a_disk_the_memory_or_a_port(data: st.DataOb
     assert not {service.port for service in carried} & set(there.ports)
     if not any("weights need" in refusal.reason for refusal in made.refusals):
         assert sum(entry.size for entry in made.weights) <= free
-    assert all(isinstance(refusal, Refusal) and refusal.way_out for refusal in made.refusals)
+    assert all(isinstance(refusal, Refusal) and refusal.hint for refusal in made.refusals)
     json.dumps(made.to_json())

@@ -257,14 +257,14 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("ask", "reason", "way_out"), REFUSED.values(), ids=REFUSED.keys())
-def test_is_refused(ask: Callable[[], object], reason: str, way_out: str) -> None:
+@pytest.mark.parametrize(("ask", "reason", "hint"), REFUSED.values(), ids=REFUSED.keys())
+def test_is_refused(ask: Callable[[], object], reason: str, hint: str) -> None:
     refusals = refusals_of(ask)
     refusal = next((each for each in refusals if reason in each.reason), None)
     assert refusal is not None, f"not among {list(map(str, refusals))}"
-    assert way_out in refusal.way_out
+    assert hint in refusal.hint
     # Two sentences, and no more than an operator reads.
-    assert str(refusal) == f"{refusal.reason}. {refusal.way_out}."
+    assert str(refusal) == f"{refusal.reason}. {refusal.hint}."
     assert "\n" not in str(refusal)
 
 

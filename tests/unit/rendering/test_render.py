@@ -302,7 +302,7 @@ def test_the_page_of_a_plan_names_what_is_served(made: HostPlan) -> None:
     assert text.startswith("machine-01: ")
     for planned in made.services:
         served = (
-            f"{planned.name}: llama.cpp {made.lane.engines['llama.cpp']} serves {planned.model}"
+            f"{planned.name}: llama.cpp {made.stack.engines['llama.cpp']} serves {planned.model}"
         )
         assert f"{served} on {planned.url}" in text
         assert all(reason in text for reason in planned.placement.reasons)

@@ -79,7 +79,7 @@ def test_the_figures_are_the_plans(made: HostPlan) -> None:
     else:
         assert cut == [placement.tensor_parallel, placement.pipeline_parallel, placement.replicas]
     share = found.get("gpu-memory-utilization", found.get("mem-fraction-static"))
-    assert share == placement.gpu_share or service.engine == "ktransformers"
+    assert share == placement.gpu_memory_utilization or service.engine == "ktransformers"
     assert ("kv-cache-dtype" in found) == (placement.kv_cache != "auto")
 
 
@@ -274,7 +274,7 @@ def test_a_change_of_settings_cards_or_engine_restarts() -> None:
         _digest(on("l40s", performance="throughput")),
         _digest(on("l40s", tensor_parallel=4, pipeline_parallel=1)),
         _digest(on("l40s", engine="sglang")),
-        _digest(on("l40s", gpu_share=0.9)),
+        _digest(on("l40s", gpu_memory_utilization=0.9)),
     ]
     assert len(set(digests)) == len(digests)
     assert _digest(on("l40s")) == digests[0]

@@ -9,7 +9,7 @@ from deploys.control import locks as lock_files
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import lane_of
+from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Driver, Holder, Kernel, Machine
 from deploys.planning.inputs.profile import HostProfile
@@ -91,7 +91,7 @@ def plan(
         there,
         wanted,
         accelerator,
-        lane_of(accelerator),
+        stack_of(accelerator),
         site or Site(),
         ARTIFACTS if artifacts is None else artifacts,
         compiles=compiles,

@@ -15,7 +15,7 @@ from deploys.planning.driver import invariants
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import lane_of, parsed
+from deploys.planning.hardware.software_stacks import parsed, stack_of
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Driver, Gpu, Holder, Kernel, Machine
 from deploys.planning.inputs.profile import HostProfile
@@ -77,7 +77,7 @@ def plan(
         there,
         HostProfile(gpu=name, gpus=8, **fields),
         named(name),
-        lane_of(named(name)),
+        stack_of(named(name)),
         site or Site(),
         ARTIFACTS if artifacts is None else artifacts,
         compiles=False,
@@ -237,7 +237,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "somebody's process": (
         lambda: plan(driven(loaded=TOO_OLD, holders=(HOLDER,))),
         r"not ours uses the GPUs: python3 \(pid 4711\)",
-        "busy_gpus=True",
+        "allow_busy_gpus=True",
     ),
     "no reboot is allowed": (
         lambda: plan(driven(loaded=None), reboot=False),
@@ -293,15 +293,15 @@ def hygon(driver: str) -> Machine:
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_stops_it_says_what_to_do(case: str) -> None:
-    decide, reason, way_out = REFUSED[case]
+    decide, reason, hint = REFUSED[case]
     with pytest.raises(Refusal, match=reason) as refusal:
         decide()
-    assert way_out in refusal.value.way_out
-    assert not refusal.value.reason.endswith(".") and not refusal.value.way_out.endswith(".")
+    assert hint in refusal.value.hint
+    assert not refusal.value.reason.endswith(".") and not refusal.value.hint.endswith(".")
 
 
 def test_the_operators_word_goes_over_a_process() -> None:
-    assert plan(driven(loaded=TOO_OLD, holders=(HOLDER,)), busy_gpus=True).action == "install"
+    assert plan(driven(loaded=TOO_OLD, holders=(HOLDER,)), allow_busy_gpus=True).action == "install"
 
 
 def test_the_ascend_driver_of_the_lane_is_used_and_marked() -> None:
@@ -318,9 +318,9 @@ def test_hygons_driver_is_used_and_marked() -> None:
 
 
 def test_release_module_and_minimum_of_the_lane_go_together() -> None:
-    lane = lane_of(named("MI300X"))
-    assert lane.module and lane.minimum and parsed(lane.minimum) <= parsed(lane.module)
-    assert lane.driver and re.fullmatch(r"\d\d\.\d\d\.\d", lane.driver)
+    stack = stack_of(named("MI300X"))
+    assert stack.module and stack.minimum and parsed(stack.minimum) <= parsed(stack.module)
+    assert stack.driver and re.fullmatch(r"\d\d\.\d\d\.\d", stack.driver)
 
 
 # What must hold afterwards.
@@ -354,4 +354,4 @@ def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
     there, words = WRONG[case]
     (found,) = invariants.broken(PLAN, ADDRESSES, there)
     assert words in found.reason
-    assert found.way_out and "nvidia" not in found.way_out
+    assert found.hint and "nvidia" not in found.hint

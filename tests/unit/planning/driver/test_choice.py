@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.machine import Driver, Kernel
 from deploys.planning.inputs.refusal import Refusal
 from tests.unit.planning.driver.driver_examples import (
@@ -140,12 +140,12 @@ def test_a_fabric_manager_follows_the_driver_that_is_there(
 
 
 def test_the_lanes_driver_does_for_its_own_lane() -> None:
-    for lane in LANES:
-        if lane.vendor == "nvidia":
+    for stack in STACKS:
+        if stack.vendor == "nvidia":
             for name, (gpu, _) in PROFILES.items():
-                if lane_of(named(gpu)) is lane:
-                    assert lane.driver
-                    there = driven(name, lane.driver, flavour=lane.flavour)
+                if stack_of(named(gpu)) is stack:
+                    assert stack.driver
+                    there = driven(name, stack.driver, flavour=stack.flavour)
                     assert plan(there).action == "none"
 
 
@@ -192,7 +192,7 @@ def test_whatever_is_found_the_plan_keeps_its_word(
     try:
         made = plan(found, driver=driver, reboot=reboot, compiles=compiles)
     except Refusal as refusal:
-        assert refusal.reason and refusal.way_out
+        assert refusal.reason and refusal.hint
         return
     # A driver changes only where nobody else works, and with leave to reboot.
     if made.reboot:

@@ -111,7 +111,7 @@ def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
     assert len(found) == len(words), found
     for refusal, part in zip(found, words, strict=True):
         assert part in refusal.reason
-        assert refusal.way_out and not refusal.way_out.endswith(".")
+        assert refusal.hint and not refusal.hint.endswith(".")
 
 
 def test_a_kernel_that_was_removed_since_is_not_missed() -> None:

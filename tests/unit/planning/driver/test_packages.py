@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import lane_of
+from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Kernel
 from deploys.planning.inputs.site import CN, GLOBAL, Site
 from tests.unit.planning.driver.driver_examples import (
@@ -261,7 +261,7 @@ def test_every_class_on_every_system_has_a_plan_in_order(name: str, there: dict[
     order = ["prerequisites", "headers", "pinning", "driver", "fabric manager", "monitoring"]
     assert list(groups(made)) == [each for each in order if each in groups(made)]
     assert {"headers", "driver"} <= set(groups(made))
-    assert made.version == lane_of(named(PROFILES[name][0])).driver
+    assert made.version == stack_of(named(PROFILES[name][0])).driver
     # What is held is what was installed at that version.
     asked = [package for group in made.groups for package in group.packages]
     assert all(any(package.startswith(name) for package in asked) for name in made.holds)

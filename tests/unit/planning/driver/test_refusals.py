@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "somebody's process": (
         lambda: plan(driven(version=OLD, holders=(HOLDER, TRAINING))),
         r"not ours uses the GPUs: python3 \(pid 4711\) and 1 more",
-        "busy_gpus=True",
+        "allow_busy_gpus=True",
     ),
     "somebody's unit": (
         lambda: plan(driven(version=OLD, holders=(TRAINING,))),
@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         f"driver 580.95.05 is loaded and {WANTED} is installed",
         "reboot=True",
     ),
-    "driver older than the lane": (
+    "driver older than the software stack": (
         lambda: plan(machine(), driver="550.90.07"),
         "Driver 550.90.07 is older than 580.65.06",
         "leave driver out",
@@ -150,15 +150,15 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_stops_it_says_what_to_do(case: str) -> None:
-    decide, reason, way_out = REFUSED[case]
+    decide, reason, hint = REFUSED[case]
     with pytest.raises(Refusal, match=reason) as refusal:
         decide()
-    assert way_out in refusal.value.way_out
-    assert not refusal.value.reason.endswith(".") and not refusal.value.way_out.endswith(".")
+    assert hint in refusal.value.hint
+    assert not refusal.value.reason.endswith(".") and not refusal.value.hint.endswith(".")
 
 
 def test_the_operators_word_goes_over_a_process() -> None:
-    made = plan(driven(version=OLD, holders=(HOLDER,)), busy_gpus=True)
+    made = plan(driven(version=OLD, holders=(HOLDER,)), allow_busy_gpus=True)
     assert made.action == "install"
 
 

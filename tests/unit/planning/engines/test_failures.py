@@ -38,7 +38,14 @@ def test_every_row_is_proven_by_a_case() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    named = {"context", "parallel", "gpu_share", "kv_cache", "tensor_parallel", "gpu_layers"}
+    named = {
+        "context",
+        "parallel",
+        "gpu_memory_utilization",
+        "kv_cache",
+        "tensor_parallel",
+        "gpu_layers",
+    }
     named |= {"cpu_experts", "floor", "port"}
     assert named <= set(Service.__dataclass_fields__)
     assert "driver" in HostProfile.__dataclass_fields__

@@ -72,7 +72,7 @@ def test_what_is_installed_is_the_pinned_release() -> None:
 def test_the_pin_is_the_version_of_every_lane() -> None:
     pin = read(Site().locks).artifacts["ollama"]
     assert pin.origin == "ollama" and f"v{pin.version}/" in pin.path
-    assert {lane.engines.get("ollama", pin.version) for lane in software_stacks.LANES} == {
+    assert {stack.engines.get("ollama", pin.version) for stack in software_stacks.STACKS} == {
         pin.version
     }
 

@@ -11,7 +11,7 @@ import yaml
 
 from deploys.control import locks as lock_files
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import ENGINES
 from deploys.planning.inputs.site import Site
@@ -35,7 +35,7 @@ SETTINGS = "/etc/modelrack/"
 # Planned from documents alone: nothing of theirs is rendered.
 NOT_RECORDED = {("vllm", "0.20.2")}
 RECORDED = sorted(
-    {pin for lane in LANES for pin in lane.engines.items() if pin not in NOT_RECORDED}
+    {pin for stack in STACKS for pin in stack.engines.items() if pin not in NOT_RECORDED}
 )
 EVERY_RECORDED = pytest.mark.parametrize(("engine", "version"), RECORDED)
 
@@ -51,7 +51,7 @@ def problems(made: HostPlan) -> list[str]:
     """Of all settings of all services of a plan."""
     found = []
     for planned in made.services:
-        version = made.lane.engines[planned.engine]
+        version = made.stack.engines[planned.engine]
         for file in render.service(made, planned)[0]:
             if file.path.startswith(SETTINGS):
                 wanted = settings(file.path, file.content)
@@ -164,4 +164,4 @@ def test_no_recorded_file_is_left_over() -> None:
 
 
 def _version(engine: str) -> str:
-    return lane_of(named("H200")).engines[engine]
+    return stack_of(named("H200")).engines[engine]

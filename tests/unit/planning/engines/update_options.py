@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from deploys.planning.hardware.gpus import named
-from deploys.planning.hardware.software_stacks import lane_of
+from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.site import Site
 from tests import packs, temporary
 from tests.lab.package_index import download
@@ -30,7 +30,7 @@ from tests.unit.planning.engines.options import DATA
 from tests.unit.planning.engines.sglang_options import entry
 
 Options = list[dict[str, Any]]
-VERSIONS = lane_of(named("H200")).engines
+VERSIONS = stack_of(named("H200")).engines
 # vLLM's parser is the same on every platform; only its CPU build runs everywhere.
 _PRINT_VLLM = """
 import argparse, json

@@ -114,4 +114,4 @@ def test_a_device_that_is_not_in_the_table_is_unknown() -> None:
 def test_a_wrong_name_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(Refusal, match="did you mean 'RTX 4090'") as refusal:
         named("RTX4090")
-    assert all(name in refusal.value.way_out for name in ACCELERATORS)
+    assert all(name in refusal.value.hint for name in ACCELERATORS)

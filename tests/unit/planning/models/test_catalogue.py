@@ -187,7 +187,7 @@ def test_nothing_counts_as_confirmed_without_a_pinned_revision(entry: Model) -> 
 def test_an_unknown_key_is_refused_with_the_closest_ones() -> None:
     with pytest.raises(Refusal, match="deepseek-r1-awq") as refusal:
         model("deepseek-r1-awk")
-    assert "catalogue.py" in refusal.value.way_out
+    assert "catalogue.py" in refusal.value.hint
 
 
 def test_a_key_that_resembles_nothing_is_refused_without_a_guess() -> None:

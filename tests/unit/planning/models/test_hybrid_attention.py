@@ -143,7 +143,7 @@ def test_a_plan_has_room_for_what_its_requests_keep_and_says_how_it_counts(
     assert not placement.refusals
     assert all(card.free >= 0 for card in placement.ledger.cards)
     assert any("keep every token" in warning for warning in placement.warnings)
-    if placement.gpu_share is not None:
+    if placement.gpu_memory_utilization is not None:
         entry = model(key)
         cut = layout(placement.tensor_parallel, placement.pipeline_parallel)
         fixed = fixed_tokens(entry, cut)
@@ -158,11 +158,13 @@ def test_a_network_that_keeps_all_is_not_warned_of() -> None:
 
 def test_a_request_that_fits_but_for_its_states_is_refused() -> None:
     entry = model("qwen3.6-27b")
-    room = placed("qwen3.6-27b", "A100", 1, context=4096, gpu_share=0.8)
+    room = placed("qwen3.6-27b", "A100", 1, context=4096, gpu_memory_utilization=0.8)
     assert not room.refusals
     held = room.ledger.kv_tokens // room.replicas
     fixed = fixed_tokens(entry, layout(1))
     assert fixed > 1000
-    refused = placed("qwen3.6-27b", "A100", 1, context=held - fixed // 2, gpu_share=0.8)
+    refused = placed(
+        "qwen3.6-27b", "A100", 1, context=held - fixed // 2, gpu_memory_utilization=0.8
+    )
     assert refused.refusals
-    assert f"Set context to {(held - fixed) // 256 * 256} or less" in refused.refusals[0].way_out
+    assert f"Set context to {(held - fixed) // 256 * 256} or less" in refused.refusals[0].hint

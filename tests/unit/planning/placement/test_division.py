@@ -12,7 +12,7 @@ import yaml
 
 from deploys.planning.engines import compatibility
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
-from deploys.planning.hardware.software_stacks import LANES, lane_of
+from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
@@ -73,8 +73,8 @@ def refusals(engine: str, entry: Model, tensor: int, gpu: Accelerator) -> Iterat
 
 
 def test_the_checks_are_of_the_pinned_engines() -> None:
-    lane = next(lane for lane in LANES if lane.name == "cuda13")
-    pinned = {engine: lane.engines[engine] for engine in ("vllm", "sglang")}
+    stack = next(stack for stack in STACKS if stack.name == "cuda13")
+    pinned = {engine: stack.engines[engine] for engine in ("vllm", "sglang")}
     assert TABLES["versions"] == pinned
     assert {check["engine"] for check in TABLES["checks"]} == set(pinned)
 
@@ -106,7 +106,7 @@ def planned(entry: Model, gpu: Accelerator, engine: Any, count: int) -> Placemen
     """None where no plan is permitted."""
     # Further copies are cut as the first.
     service = Service(name="it", engine=engine, model=entry, port=8000, replicas=1)
-    if compatibility.refusals(service, entry, gpu, lane_of(gpu), HOST):
+    if compatibility.refusals(service, entry, gpu, stack_of(gpu), HOST):
         return None
     cards = [Card(index=index, total=gpu.memory) for index in range(count)]
     return place(service, entry, entry.size, gpu, cards, HOST)

@@ -71,7 +71,7 @@ def test_what_cannot_be_had_is_refused_with_a_way_out(row: dict[str, Any]) -> No
     refusal, *others = placement.refusals
     assert all(row["also"] in other.reason for other in others)
     assert row["reason"] in refusal.reason
-    assert row["way_out"] in refusal.way_out
+    assert row["hint"] in refusal.hint
     assert placement.groups == ()
 
 
@@ -177,7 +177,7 @@ def test_what_our_own_services_hold_counts_as_free() -> None:
 def test_a_placement_is_plain_data() -> None:
     row = {"gpu": "H800", "cards": 8, "model": "deepseek-r1"}
     data = json.loads(json.dumps(placed(row).to_json()))
-    assert data["refusals"][0]["way_out"]
+    assert data["refusals"][0]["hint"]
     assert data["ledger"]["cards"][0]["free"] < 0
 
 
@@ -188,7 +188,7 @@ def test_a_variant_that_a_refusal_names_does_fit(gpu: Accelerator, count: int) -
         row = {"gpu": gpu.name, "cards": count, "model": entry.key, "memory": 256}
         row["engine"] = ENGINES[entry.format][0]
         for refusal in placed(row).refusals:
-            key = refusal.way_out.removeprefix("Choose ").split(",")[0]
+            key = refusal.hint.removeprefix("Choose ").split(",")[0]
             if key in CATALOGUE:
                 assert not placed({**row, "model": key}).refusals
 
@@ -211,7 +211,7 @@ def services(draw: st.DrawFn, at: int) -> tuple[Service, Model, int]:
         "tensor_parallel": st.integers(1, 9),
         "pipeline_parallel": st.integers(1, 9),
         "replicas": st.integers(1, 9),
-        "gpu_share": st.floats(0.05, 1),
+        "gpu_memory_utilization": st.floats(0.05, 1),
         "gpu_layers": st.integers(0, 99),
         "cpu_experts": st.integers(0, 99),
         "kv_cache": st.sampled_from(["auto", "fp8", "q8_0"]),
@@ -287,15 +287,15 @@ def test_what_is_explicit_is_kept_or_refused(rack: tuple[Any, ...]) -> None:
         place_all(wanted, gpu, cards, host), wanted, strict=True
     ):
         for refusal in placement.refusals:
-            assert refusal.reason.startswith("Service ") and refusal.way_out
-            assert not refusal.reason.endswith(".") and not refusal.way_out.endswith(".")
+            assert refusal.reason.startswith("Service ") and refusal.hint
+            assert not refusal.reason.endswith(".") and not refusal.hint.endswith(".")
         if placement.refusals:
             assert placement.groups == ()
             continue
         for name in ("context", "parallel", "tensor_parallel", "pipeline_parallel", "replicas"):
             named_value = getattr(service, name)
             assert named_value is None or getattr(placement, name) == named_value
-        for name in ("gpu_share", "gpu_layers", "cpu_experts"):
+        for name in ("gpu_memory_utilization", "gpu_layers", "cpu_experts"):
             named_value = getattr(service, name)
             assert named_value is None or getattr(placement, name) == named_value
         assert placement.kv_cache == service.kv_cache
