@@ -1,4 +1,4 @@
-"""Everything a machine of its host class needs, in the order it needs it.
+"""Deploy everything that a machine of its host class needs, in order.
 
 pyinfra inventories/h800.py deploys/full.py --dry                what would change
 pyinfra inventories/h800.py deploys/full.py                      make it so

@@ -1,11 +1,11 @@
-"""Pin what the machines of an inventory need, and see whether what is pinned still holds.
+"""Pin the models that an inventory needs, and check that existing pins still hold.
 
 pyinfra inventories/h800.py deploys/lock.py -y
 
-Changes no machine. A model that no lock names yet is listed by the hubs of the site, with size and
-sha256 of every file at a fixed revision, and written into weights.yaml in the locks folder of the
-site: keep it in git. A model that is pinned is listed again and compared. The exit code says
-whether all could be pinned or still is what was pinned.
+Changes no machine. A model without a lock entry is looked up on the hubs of the site, and the size
+and sha256 of every file at a fixed revision are written to weights.yaml in the locks directory of
+the site: keep it in git. A model that is already pinned is looked up again and compared. The exit
+code is 0 only if every model could be pinned or still matches its pin.
 """
 
 import click

@@ -1,10 +1,11 @@
-"""The version of an engine that served before serves again, with the settings it had then.
+"""Roll an engine back to its previous version, with the settings it had then.
 
 pyinfra inventories/h800.py deploys/rollback.py
 pyinfra inventories/h800.py deploys/rollback.py --data engine=vllm     where several engines serve
 
-For when a new version answers and is no good; one that does not answer is taken back without it.
-The next deploys/full.py does as the inventory and the locks say, so take those back, too.
+For a new version that answers but misbehaves; one that does not answer is rolled back
+automatically. The next deploys/full.py follows the inventory and the locks again, so revert those,
+too.
 """
 
 from pyinfra import config, host

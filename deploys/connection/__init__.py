@@ -1,1 +1,1 @@
-"""The way to the machine: pyinfra's connectors, our programs, messages."""
+"""The connection to a machine: pyinfra's connectors, our programs, and failure messages."""

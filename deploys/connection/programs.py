@@ -1,7 +1,7 @@
-"""The programs of deploys/remote/, as they travel: a zipapp, or the text of one `python3 -c`.
+"""The programs of deploys/remote/, packed as a zipapp or as the text of one `python3 -c`.
 
-`python -m deploys.connection.programs weights.pyz` writes an archive to take along by hand, for a
-machine that nothing is deployed to: `python3 weights.pyz --help`.
+`python -m deploys.connection.programs weights.pyz` writes an archive to copy by hand to a machine
+that nothing is deployed to: `python3 weights.pyz --help`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LINK = "/opt/modelrack/bin/modelrack.pyz"
 
 @cache
 def zipapp(program: str = "__main__") -> bytes:
-    """The archive, the same bytes for the same sources; it runs `program`."""
+    """Return an archive that runs `program`; the same sources always give the same bytes."""
     archive = io.BytesIO(b"#!/usr/bin/env python3\n")
     archive.seek(0, io.SEEK_END)
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as bundle:
@@ -44,19 +44,19 @@ def _add(bundle: zipfile.ZipFile, name: str, text: str) -> None:
 
 
 def path() -> str:
-    """Where this version of the archive lies on the machine; a running one is never replaced."""
+    """Return the archive's path on the machine, named by digest: a running one is not replaced."""
     return f"/opt/modelrack/bin/modelrack-{hashlib.sha256(zipapp()).hexdigest()[:12]}.pyz"
 
 
 def command(*words: object) -> StringCommand:
-    """A call of the archive."""
+    """Return the command that runs the archive with these arguments."""
     return StringCommand("python3", path(), *(QuoteString(str(word)) for word in words))
 
 
 def inline(program: str, *words: object) -> StringCommand:
-    """Call one program, such as "facts.machine", before the archive is there.
+    """Return the command that runs one program, such as "facts.machine", without the archive.
 
-    It travels with the command, packed, and with the modules that it imports.
+    Its source travels inside the command, compressed, together with the modules that it imports.
     """
     return StringCommand(
         *("python3", "-c", QuoteString(_UNPACK % _packed(program))),
@@ -91,7 +91,7 @@ def _packed(program: str) -> str:
 
 
 def _with_imports(program: str) -> list[str]:
-    """The program and what it imports of its own package, each after what it imports itself."""
+    """Return the program and the modules of its package that it imports, dependencies first."""
     names: list[str] = []
     for node in ast.walk(ast.parse(_file(program).read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:

@@ -1,4 +1,4 @@
-"""The last lines of a run name every machine that failed, and what it failed in."""
+"""A summary at the end of a run that names every host that failed, and in which operation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pyinfra.api.state import BaseStateCallback
 
 
 def begin(state: State) -> None:
-    """Watch this run; once, later calls do nothing. pyinfra itself only counts the failures."""
+    """Add the summary to this run; later calls do nothing.
+
+    pyinfra itself only counts the failures.
+    """
     if not any(isinstance(handler, _Report) for handler in state.callback_handlers):
         state.add_callback_handler(_Report())
 

@@ -59,7 +59,7 @@ _DEAD_AFTER = 30
 
 
 def harden(host: Host) -> None:
-    """Make the connection of `host` as described above; once, later calls do nothing."""
+    """Apply the changes described above to the connection of `host`; later calls do nothing."""
     connector = host.connector
     if connector in _tuned:
         return
@@ -83,9 +83,9 @@ def _tune_link(connector: BaseConnector) -> None:
 
 
 def stop(host: Host) -> NoReturn:
-    """End the deploy code of one host and count it as failed, without asking and before any change.
+    """End the deploy on one host and count it as failed, without a prompt and before any change.
 
-    pyinfra knows no such thing: an exception here would end the run of every host.
+    pyinfra has no way to do this: an exception here would end the run for every host.
     """
     state = host.state
     state.failed_hosts.add(host)
@@ -102,12 +102,12 @@ def leave() -> NoReturn:
 
 
 def is_simulated(host: Host) -> bool:
-    """A scripted `@fake` host, of which only the plan can be seen."""
+    """Return whether this is a scripted `@fake` host, which only a plan can be made for."""
     return isinstance(host.connector, FakeConnector)
 
 
 def is_here(host: Host) -> bool:
-    """The computer that this runs on, which cannot be watched while it reboots."""
+    """Return whether this is the local computer, which cannot be watched while it reboots."""
     return isinstance(host.connector, LocalConnector)
 
 
@@ -115,7 +115,7 @@ _tuned: WeakSet[BaseConnector] = WeakSet()
 
 
 def _client(connector: SSHConnector) -> Any:
-    """The connected client; Any, because paramiko's types allow None at every step."""
+    """Return the connected client, typed Any because paramiko's types allow None at every step."""
     return connector.client
 
 
@@ -156,10 +156,10 @@ def _is_alive(connector: BaseConnector) -> bool:
 
 
 class HostCommand(PyinfraCommand):
-    """A step of an operation that takes several commands, or none, and decides on the way.
+    """A step of an operation that runs several commands, or none, and decides while it runs.
 
-    + function: called with the state, the host, the connector arguments and `args`; False fails the
-      host. A lost connection or a time limit fails the host, too
+    + function: called with the state, the host, the connector arguments and `args`; returning False
+      fails the host, and so does a lost connection or an exceeded time limit
     """
 
     def __init__(self, function: Callable[..., bool], *args: Any) -> None:
@@ -175,7 +175,7 @@ class HostCommand(PyinfraCommand):
 
 
 def fail(message: str) -> HostCommand:
-    """The command that fails one host with one sentence: raising would end the run of all."""
+    """Return a command that fails one host with a message; raising would end the run for all."""
     return HostCommand(_fail, message)
 
 
@@ -185,17 +185,17 @@ def _fail(state: State, host: Host, arguments: Any, message: str) -> bool:
 
 
 def run(host: Host, arguments: Any, *words: Any, **overrides: Any) -> tuple[bool, CommandOutput]:
-    """One command with the operation's own arguments (_sudo and the like)."""
+    """Run one command with the operation's own arguments (_sudo and the like)."""
     ok, output = host.run_shell_command(StringCommand(*words), **{**arguments, **overrides})
     return ok, output
 
 
 def answer(host: Host, arguments: Any, *words: Any, limit: int) -> str | None:
-    """What a command prints on a machine that comes and goes; None where there is no answer.
+    """Return the output of a command on a host that may be rebooting; None without an answer.
 
     + limit: seconds it may take
 
-    A link that is gone is made anew with the next question.
+    A lost connection is opened again by the next call.
     """
     if not host.connected:
         host.connect(show_errors=False)
@@ -224,18 +224,18 @@ _turns: dict[str, BoundedSemaphore] = {}
 
 @contextmanager
 def exclusive(what: str) -> Generator[None, None, None]:
-    """One machine at a time; the others wait, without holding up those that do something else."""
+    """Hold a named lock, so that one host at a time does this; other work is not blocked."""
     with _turns.setdefault(what, BoundedSemaphore(1)):
         yield
 
 
 def pause(seconds: float) -> None:
-    """Wait without holding up the other machines."""
+    """Sleep without blocking the other hosts."""
     gevent.sleep(seconds)
 
 
 class Held:
-    """A program on the machine that runs for as long as this run is there to keep it alive."""
+    """A program on the machine that this run keeps alive."""
 
     def __init__(self, first_line: str, write: Callable[[bytes], Any] | None, every: float) -> None:
         self.first_line = first_line
@@ -255,8 +255,8 @@ class Held:
 def keep_alive(host: Host, arguments: Any, command: StringCommand, *, every: float) -> Held:
     """Start `command`, wait for its first line and keep its standard input open.
 
-    It sees end of file when this process ends in whatever way, and a newline every `every` seconds
-    until then.
+    It reads a newline every `every` seconds, and end of file when this process ends, however it
+    ends.
     """
     connector: BaseConnector = host.connector
     if isinstance(connector, FakeConnector):

@@ -1,1 +1,1 @@
-"""What runs on the operator's computer: pins, tokens, the hubs' clients, the current plan."""
+"""What runs on the operator's computer: locks, tokens, clients of the hubs, the current plan."""

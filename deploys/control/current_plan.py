@@ -1,4 +1,4 @@
-"""The plan of the machine at hand: what every stage and entry script begins with."""
+"""The plan of the current host, which every stage and entry script starts from."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
 
 
 def current_plan(*, services: bool = True) -> HostPlan:
-    """What is decided for this host, to be carried out.
+    """Return the plan of the current host, to be carried out.
 
-    + services: False for a stage that services do not matter to; what speaks against them does not
-      hold it up, and their models are not pinned
+    + services: False for a stage that does not depend on services; refusals of services then do not
+      stop it, and their models are not pinned
 
-    A refusal is printed and stops this host here, before anything was changed; the others go on.
+    A refusal is printed and stops this host before anything is changed; the other hosts continue.
     """
     this = state.inventory.get_host(host.name)
     _, plan = planned(to_change=True)
@@ -92,7 +92,7 @@ def current_plan(*, services: bool = True) -> HostPlan:
 
 
 def pinned() -> HostPlan:
-    """The plan once more, with the files that it lacked listed by a hub and pinned."""
+    """Return the plan after listing and pinning the models that no lock entry exists for."""
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
     if plan.unlocked:
@@ -110,9 +110,10 @@ def pinned() -> HostPlan:
 
 
 def locked() -> list[str]:
-    """A line for each model of this host, pinned now or found to be what was pinned.
+    """Pin or check each model of this host and return a line for each.
 
-    A model that no hub has, or has in another form, stops this host, after the others are done.
+    A model that no hub has, or that differs from its pin, stops this host after the others are
+    done.
     """
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
@@ -159,7 +160,7 @@ def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Hos
 
 
 def _machine(of: Host, site: Site) -> Machine | None:
-    """A machine of this run as it is; read once, whoever asks first."""
+    """Return a machine of this run, read once, whichever host asks first."""
     with transport.exclusive(f"look at {of.name}"):
         if _machines.get(of) is None:
             transport.harden(of)

@@ -1,7 +1,7 @@
-"""What the hubs have of a model: pinned on first sight, and compared with the pins ever after.
+"""Model listings from the hubs: pinned the first time, and compared with the pins from then on.
 
 All hubs that have the model are asked at once. Those that list the same files with the same digests
-are pinned together, each at its own commit, and any of them will do later. They are asked by a
+are pinned together, each at its own commit, and any of them can be used later. They are asked by a
 program here (hub_clients.py), or by a machine if none of them can be reached from here.
 """
 
@@ -43,7 +43,7 @@ Ask = Callable[[Sequence[Request]], Sequence[Answer]]
 
 @dataclass(frozen=True, kw_only=True)
 class Pinned:
-    """A lock entry, and what the operator should know about how it came about."""
+    """A lock entry, with notes for the operator about how it was obtained."""
 
     lock: WeightsLock
     notes: tuple[str, ...]
@@ -52,9 +52,11 @@ class Pinned:
 def pin(
     model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None = None
 ) -> Pinned:
-    """The files of `model` at a fixed revision, from every hub that has the same ones.
+    """Return a lock entry for `model` at a fixed revision, with every hub that has the same files.
 
-    + machine: asks from a machine, for when no hub can be reached from here
+    Raise Refusal if no hub lists them.
+
+    + machine: asks the hubs from a machine, for when none can be reached from here
     """
     lock: WeightsLock | None = None
     problems: list[str] = []
@@ -94,9 +96,10 @@ def check(
     tokens: Tokens,
     machine: Ask | None = None,
 ) -> Pinned:
-    """The lock as it is, proven by a hub, and with the hubs that came to have the same files.
+    """Check a lock entry against the hubs; return it, with hubs added that now have the same files.
 
-    A hub that lists other content for the revision that is pinned is a Refusal with both digests.
+    Raise Refusal, with both digests, if a hub lists other content at the pinned revision, or if no
+    hub could be asked.
     """
     seen, problems = [], []
     found = {place.hub: place for place in lock.places}
@@ -195,7 +198,7 @@ def _result(program: subprocess.Popen[str]) -> Answer:
 
 
 def _listing(source: Source, answer: Answer, tokens: Tokens) -> list[Listed]:
-    """The files of an answer; a Refusal where there is none, with what would help."""
+    """Return the files in an answer; raise Refusal with a hint if it reports a problem."""
     if "problem" not in answer:
         return [
             Listed(path=file["path"], size=int(file["size"]), sha256=file["sha256"] or "")

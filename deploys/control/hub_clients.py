@@ -1,18 +1,18 @@
-"""A repository's listing through its hub's own client: `python -m deploys.control.hub_clients`.
+"""List a repository through its hub's own client: `python -m deploys.control.hub_clients`.
 
-A program of its own, because importing a client costs a quarter of a second, both configure logging
-for the whole process, and a listing that hangs must not hold up the other machines. Takes a request
-as JSON on standard input, so that a token is in no command line, and prints an answer as JSON:
+A separate program, because importing a client costs a quarter of a second, both configure logging
+for the whole process, and a listing that hangs must not block the other machines. Takes a request
+as JSON on standard input, so that a token is on no command line, and prints an answer as JSON:
 
     {"kind", "endpoint", "repository", "revision", "patterns", "token", "small"}
     {"revision", "files": [{"path", "size", "sha256"}]} or {"problem", "status"}
 
-`revision` becomes a commit where the hub can say it. Hugging Face answers that itself. ModelScope's
-interface for branches and tags has names and dates only; but its repositories are git repositories,
-and what `git ls-remote` would ask for is one request. Its listings and files take a commit.
+`revision` is resolved to a commit where the hub can do so. Hugging Face's API does. ModelScope's
+API for branches and tags only has names and dates; but its repositories are git repositories, and
+what `git ls-remote` would ask for is one request. Its listings and files accept a commit.
 
 Files that match the patterns and are listed without a sha256 are fetched and hashed, up to `small`
-bytes each. Hugging Face lists git's own digest of them, which is checked.
+bytes each. For these, Hugging Face lists git's own digest, which is checked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Download = Callable[[str, str], "str | Path"]
 
 
 def answer(request: dict[str, Any]) -> Answer:
-    """What the hub lists, or why it does not; `status` is that of HTTP, 0 without an answer."""
+    """Return the hub's listing, or the problem and its HTTP status, 0 without a response."""
     try:
         return {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]](request)
     except Exception as error:  # Each client has a dozen kinds of its own, and all mean no listing.
@@ -88,7 +88,7 @@ def _huggingface(request: dict[str, Any]) -> Answer:
 
 
 def _commit(request: dict[str, Any]) -> str | None:
-    """The commit of a branch or tag of a repository on ModelScope; None where it is not told."""
+    """Return the commit of a branch or tag on ModelScope, or None if the hub does not give it."""
     if re.fullmatch(r"[0-9a-f]{40}", request["revision"]):
         return str(request["revision"])
     address = f"{request['endpoint']}/models/{request['repository']}.git/info/refs"

@@ -1,4 +1,4 @@
-"""The pins, read from and written to files on the operator's computer."""
+"""The locks: pins read from and written to files on the operator's computer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADER = (
 
 
 def read(folder: Path) -> Locks:
-    """Everything that is pinned: weights from `folder`, artifacts from there and from ours."""
+    """Return all pins: weights from `folder`, artifacts from there and from deploys/locks."""
     weights = _load(folder / "weights.yaml")
     artifacts = {**_load(_ARTIFACTS), **_load(folder / "artifacts.yaml")}
     try:
@@ -39,12 +39,12 @@ def read(folder: Path) -> Locks:
 
 
 def requirements(name: str) -> str:
-    """The text of an engine's lock; a whole path is taken as such."""
+    """Return the requirements of an engine's lock; an absolute path, without .txt, also works."""
     return (_ENGINES / f"{name}.txt").read_text()
 
 
 def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
-    """Add weights to those pinned in `folder`, sorted, so that a change is a readable diff."""
+    """Add weights to those pinned in `folder`, sorted by key to keep diffs readable."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "weights.yaml"
     entries = {**_load(path), **{name: lock.to_json() for name, lock in weights.items()}}

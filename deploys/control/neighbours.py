@@ -1,4 +1,4 @@
-"""The other machines of the inventory, as far as they share weights with the one at hand."""
+"""The other hosts of the inventory that share weights with the current one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from deploys.planning.weights.weights import model_of
 def neighbours(
     this: Host, site: Site, machine_of: Callable[[Host, Site], Machine | None]
 ) -> tuple[Neighbour, ...]:
-    """All others with the same site's network, those that this run leaves out (--limit), too.
+    """Return the other hosts in the same peer network, including those excluded by --limit.
 
-    + machine_of: reads what a machine of this run is
+    + machine_of: reads the facts of a host in this run
     """
     if site.peers is None:
         return ()

@@ -1,6 +1,7 @@
-"""The models of a plan, pinned on first sight and compared with their pins when asked to.
+"""The models of a plan: pinned the first time, and compared with their pins on request.
 
-Machines of one class want the same models: each is listed once a run, whatever their number.
+Machines of one class want the same models: each model is listed once per run, on however many
+machines.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _known: dict[tuple[Path, str], str | Refusal] = {}
 
 
 def made(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
-    """A line for each model that was not pinned and is now, and what kept others from it."""
+    """Pin models without a lock entry; return a line for each, and the refusals of the others."""
 
     def pin(weights: Weights) -> Pinned:
         model = _models(plan)[weights.model]
@@ -35,7 +36,7 @@ def made(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
 
 
 def checked(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
-    """A line for each model that was pinned before and is unchanged, and what speaks against it."""
+    """Compare pinned models with the hubs; return a line for each match, and other refusals."""
     pinned = locks.read(plan.site.locks).weights
 
     def check(weights: Weights) -> Pinned:
@@ -92,9 +93,9 @@ def _ask_machine(requests: Sequence[Request]) -> Sequence[Answer]:
 
 
 class _Unseen:
-    """Standard input with a token in it: pyinfra prints arguments under --debug, this by its type.
+    """Standard input that contains a token: under --debug, pyinfra prints only this object's type.
 
-    It wants an iterable, and then asks for lines.
+    pyinfra requires an iterable, and then calls readlines().
     """
 
     def __init__(self, text: str) -> None:

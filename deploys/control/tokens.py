@@ -1,7 +1,7 @@
-"""Access tokens of the hubs: files on the operator's computer, which the site names.
+"""Access tokens of the hubs, read from files on the operator's computer that the site names.
 
-A token goes to its hub, and to machines as a file that root alone can read. It is in no command
-line, no log, no lock and no record of what is deployed.
+A token is sent to its hub, and to machines as a file that only root can read. It appears on no
+command line, in no log, in no lock and in no record of what is deployed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from deploys.planning.inputs.site import Hub, Site
 
 
 def of(site: Site) -> dict[Hub, str]:
-    """The token of each hub that the site names a file for."""
+    """Return the token of each hub that the site names a file for.
+
+    Raise Refusal if a file cannot be read or does not hold a token.
+    """
     found: dict[Hub, str] = {}
     for hub, path in site.tokens.items():
         try:

@@ -1,5 +1,6 @@
-"""One module an engine, each with the same two verbs.
+"""Deploys of the engines, one module per engine, each with the same two functions.
 
-install  software in a versioned folder; touches no service, so it also works on an image's tree
-start    configuration, unit, and a model that answers
+install  install the software in a versioned directory; touches no service, so it also works while
+         an image is built
+start    write the configuration, start the units, and wait for the models to answer
 """

@@ -1,4 +1,4 @@
-"""llama.cpp: compiled from a pinned source, one llama-server a service."""
+"""llama.cpp: compiled from pinned source, one llama-server per service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploys.planning.engines.builds import Build
 
 @deploy("llama.cpp")
 def install() -> None:
-    """Have the programs in a folder of their own."""
+    """Install the compiled programs in a versioned directory; running services are left alone."""
     plan = current_plan()
     software = plan.software_of("llama.cpp")
     assert isinstance(software, Build)
@@ -29,7 +29,7 @@ def install() -> None:
 
 @deploy("llama.cpp")
 def start() -> None:
-    """Have every service of the plan configured, running, and answering with its model."""
+    """Configure and start every planned service, and wait until its model answers."""
     plan = current_plan()
 
     service.running(

@@ -1,4 +1,4 @@
-"""Ollama: released programs, one process for all its models, which are our weights by hard link."""
+"""Ollama: installed from a release archive, one process for all models, weights hard-linked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deploys.rendering import ollama as serving
 
 @deploy("Ollama")
 def install() -> None:
-    """Have the programs in a folder of their own."""
+    """Install the released programs in a versioned directory; running services are left alone."""
     plan = current_plan()
     software = plan.software_of("ollama")
     assert isinstance(software, Release)
@@ -33,7 +33,7 @@ def install() -> None:
 
 @deploy("Ollama")
 def start() -> None:
-    """Have Ollama know every model of the plan, running, and answering with each of them."""
+    """Register the planned models, start Ollama, and wait until each model answers."""
     plan = current_plan()
 
     # Its list of models is read when it starts.

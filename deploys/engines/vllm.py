@@ -1,4 +1,4 @@
-"""vLLM: Python packages from a lock, one server a service."""
+"""vLLM: installed from locked Python packages, one server per service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploys.planning.engines.software import Environment
 
 @deploy("vLLM")
 def install() -> None:
-    """Have the packages in a folder of their own; what runs is left alone."""
+    """Install the locked packages in a versioned directory; running services are left alone."""
     plan = current_plan()
     software = plan.software_of("vllm")
     assert isinstance(software, Environment)
@@ -28,7 +28,7 @@ def install() -> None:
 
 @deploy("vLLM")
 def start() -> None:
-    """Have every service of the plan configured, running, and answering with its model."""
+    """Configure and start every planned service, and wait until its model answers."""
     plan = current_plan()
 
     service.running(

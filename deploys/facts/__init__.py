@@ -1,1 +1,1 @@
-"""Our own pyinfra facts: what is there, read in one round trip each."""
+"""pyinfra facts of our own, each read in one round trip."""

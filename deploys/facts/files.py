@@ -1,4 +1,4 @@
-"""What lies at a set of paths."""
+"""The type, ownership and content of paths."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Found:
 
 class Entries(FactBase[dict[str, Found]]):
     """
-    Returns what lies at each of ``paths``; paths where nothing lies are left out.
+    Return what exists at each of ``paths``; missing paths are left out.
 
     + paths: absolute paths
-    + hashed: read the files and give their sha256, too
+    + hashed: also read the files and give their sha256
     """
 
     default = dict

@@ -1,4 +1,4 @@
-"""Long-running work on the machine."""
+"""The state of long-running jobs on the machine."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ State = Literal["none", "running", "done", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Status:
-    """One job as it stands.
+    """The state of one job.
 
-    + state: lost means that it began and that neither it nor its result is there: the machine went
-      down, or somebody killed it
+    + state: lost means that it was started and that neither the process nor its result exists: the
+      machine went down, or somebody killed it
     + progress: {"done": n, "total": n, "unit": "B" or "steps", "step": what is being done}
     + tail: last lines of its log
-    + elapsed: seconds since it began
+    + elapsed: seconds since it was started
     """
 
     state: State = "none"
@@ -36,9 +36,9 @@ class Status:
 
 class Job(FactBase[Status]):
     """
-    Returns how one job stands.
+    Return the state of one job.
 
-    + directory: its folder below /var/lib/modelrack/jobs
+    + directory: its directory below /var/lib/modelrack/jobs
     """
 
     default = Status
@@ -55,7 +55,7 @@ class Job(FactBase[Status]):
 
 
 def parse(line: str) -> Status:
-    """The line that `job status` prints."""
+    """Parse the line that `job status` prints."""
     data = json.loads(line)
     return Status(
         data["state"], data["exit"], data["progress"], tuple(data["tail"]), data.get("elapsed")

@@ -1,4 +1,4 @@
-"""What hubs list, asked by a machine: for when the operator's computer reaches no hub."""
+"""Hub listings requested by a machine, for when the operator's computer reaches no hub."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deploys.connection import programs
 
 class Listings(FactBase[list[dict[str, Any]]]):
     """
-    Return the answers of hubs to requests.
+    Return the hubs' answers to a list of requests.
 
-    The requests are sent on standard input, as JSON; control/hub_clients.py says how both look.
+    The requests are sent on standard input, as JSON; control/hub_clients.py defines both formats.
     """
 
     default = list

@@ -1,4 +1,4 @@
-"""What a machine is, in one round trip and without any driver."""
+"""The hardware and software of a machine, read in one round trip and without a GPU driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that Ollama has from us."""
+"""Models that we have registered with Ollama."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploys.connection import programs
 
 class Registered(FactBase[set[str]]):
     """
-    Returns the names, of those in ``specs``, that Ollama's folder has as their spec says.
+    Return the names, among ``specs``, of models that are registered as their spec says.
 
     + specs: JSON list of what `ollama register` takes
     """

@@ -1,4 +1,4 @@
-"""Packages: which of a list are installed, which are held, and who holds the package manager."""
+"""Distribution packages: installed, held, and who has locked the package manager."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploys.connection import programs
 
 class Installed(FactBase[dict[str, str]]):
     """
-    Returns the versions of those of the Debian packages that are installed.
+    Return the version of each of the Debian packages that is installed.
 
     + packages: names, without versions
     """
@@ -33,7 +33,7 @@ class Installed(FactBase[dict[str, str]]):
 
 class InstalledRpms(FactBase[set[str]]):
     """
-    Returns those of the RPM packages that are installed, as they were asked for.
+    Return those of the RPM packages that are installed, spelled as in ``packages``.
 
     + packages: each as NAME, or as NAME-VERSION
     """
@@ -49,7 +49,7 @@ class InstalledRpms(FactBase[set[str]]):
 
 class Held(FactBase[set[str]]):
     """
-    Returns the packages that the package manager must not move.
+    Return the packages that are held at their version.
 
     + manager: apt or dnf
     """
@@ -67,7 +67,7 @@ class Held(FactBase[set[str]]):
 
 
 class Components(FactBase[dict[str, set[str]]]):
-    """Returns which files name each component of the distribution's own archive, for apt."""
+    """Return the apt source files that enable each component of the distribution's own archive."""
 
     default = dict
 
@@ -87,7 +87,7 @@ class Components(FactBase[dict[str, set[str]]]):
 
 class Naming(FactBase[set[str]]):
     """
-    Returns the files in apt's folder of sources that name an address.
+    Return the files in /etc/apt/sources.list.d that contain a URL.
 
     + url: of a repository
     """
@@ -103,7 +103,7 @@ class Naming(FactBase[set[str]]):
 
 
 class Modules(FactBase[set[str]]):
-    """Returns the enabled module streams of dnf, as name:stream."""
+    """Return the enabled module streams of dnf, as name:stream."""
 
     default = set
 
@@ -125,7 +125,7 @@ class Modules(FactBase[set[str]]):
 
 
 class Repositories(FactBase[set[str]]):
-    """Returns the ids of dnf's enabled repositories."""
+    """Return the ids of dnf's enabled repositories."""
 
     default = set
 
@@ -137,7 +137,7 @@ class Repositories(FactBase[set[str]]):
 
 
 class LockHolder(FactBase[str | None]):
-    """Returns who holds the package manager, as "name (pid 123)", or None."""
+    """Return the process that holds the package manager's lock, as "name (pid 123)", or None."""
 
     @staticmethod
     def default() -> None:

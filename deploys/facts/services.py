@@ -1,4 +1,4 @@
-"""Services as systemd and their ports report them."""
+"""The state of services, from systemd and from their ports."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from deploys.connection import programs
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit; its fields are what `systemctl show` prints, and:
+    """The state of one unit: the properties that `systemctl show` prints, and:
 
     + digest: of the configuration that the running process was started with
-    + stale: a file of that configuration was written since then
-    + answer: "ok" when the right model answers, else what is wrong
-    + wrong: waiting does not change that
-    + measured: how fast its models were when that was measured last (remote/measure.py), by file
+    + stale: a file of that configuration has been written since then
+    + answer: "ok" if the expected model answers, else what is wrong
+    + wrong: waiting will not change that
+    + measured: the last throughput measurement of its models (remote/services/measure.py), by file
     """
 
     load: str
@@ -41,9 +41,9 @@ class Unit:
 
 class Units(FactBase[dict[str, Unit]]):
     """
-    Returns the state of units by name.
+    Return the state of units by name.
 
-    + questions: JSON for remote/services.py
+    + questions: JSON for remote/services/units.py
     """
 
     default = dict
@@ -59,7 +59,7 @@ class Units(FactBase[dict[str, Unit]]):
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a unit runs, and whether it does at boot, in systemd's words."""
+    """Whether a unit is running and whether it is enabled, in systemd's words."""
 
     active: str
     enabled: str
@@ -70,9 +70,9 @@ class Standing:
 
 class Standings(FactBase[dict[str, Standing]]):
     """
-    Returns how units stand; those that systemd has never heard of are left out.
+    Return the state of units; those that systemd does not know are left out.
 
-    + units: with their suffix
+    + units: names with their suffix
     """
 
     default = dict

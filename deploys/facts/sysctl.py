@@ -1,4 +1,4 @@
-"""Kernel settings."""
+"""Kernel parameters."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pyinfra.api import FactBase
 
 class Settings(FactBase[dict[str, str | None]]):
     """
-    Returns the value of each key, None for those that cannot be written from here; keys that this
-    kernel does not have are left out.
+    Return the value of each key, or None if it is not writable; unknown keys are left out.
 
     + keys: with dots, as sysctl writes them
     """

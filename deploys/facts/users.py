@@ -1,4 +1,4 @@
-"""Accounts of the machine."""
+"""User accounts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyinfra.api import FactBase
 
 @dataclass(frozen=True)
 class Account:
-    """One line of the user database."""
+    """One user: home directory, login shell and groups."""
 
     home: str
     shell: str
@@ -22,9 +22,9 @@ class Account:
 
 class Accounts(FactBase[dict[str, Account]]):
     """
-    Returns the accounts that exist of ``names``.
+    Return those of the accounts ``names`` that exist.
 
-    pyinfra's own fact walks through all accounts in a shell loop, half a second on a small machine.
+    pyinfra's own fact loops over all accounts in a shell, half a second on a small machine.
     """
 
     default = dict

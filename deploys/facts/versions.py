@@ -1,4 +1,4 @@
-"""Which versions of each engine have served on the machine."""
+"""The recorded versions of each engine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from deploys.connection import programs
 
 @dataclass(frozen=True)
 class Noted:
-    """Versions of one engine, <version>-<digest> as their folders are called.
+    """Recorded versions of one engine, as <version>-<digest>, the names of their directories.
 
-    + serving: that answered last
-    + previous: that served before it
-    + withdrawn: that served after it, until it was gone back to
+    + serving: the last one that answered
+    + previous: the one that served before it
+    + withdrawn: the one that served after it and was rolled back
     """
 
     serving: str | None = None
@@ -29,9 +29,9 @@ class Noted:
 
 class Versions(FactBase[dict[str, Noted]]):
     """
-    Returns the versions by engine.
+    Return the recorded versions by engine.
 
-    + folder: where an engine has its notes in a folder of its own
+    + folder: directory that holds one directory of records per engine
     """
 
     default = dict

@@ -1,4 +1,4 @@
-"""Models that lie on the machine, proven."""
+"""Models on the machine whose files have been verified."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploys.connection import programs
 
 class Manifests(FactBase[set[str]]):
     """
-    Returns the folders, of those in ``specs``, that hold exactly what their spec names.
+    Return the directories, among ``specs``, that hold exactly the files their spec names.
 
     + specs: JSON list of what `weights fetch` takes
     """

@@ -1,1 +1,1 @@
-"""Our own pyinfra operations: each reads, compares, and then does nothing or yields commands."""
+"""pyinfra operations of our own: each reads, compares, then does nothing or yields commands."""

@@ -1,4 +1,4 @@
-"""Archives and single files from outside: downloaded by the site's map, proven, in their place."""
+"""Archives and single files: downloaded through the site's mirrors, verified, and put in place."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def unpacked(
     artifact: ArtifactLock, directory: str, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the content of a pinned archive in a folder of its own.
+    Unpack a pinned archive into a directory of its own.
 
-    + artifact: what, and the hash it must have
-    + directory: the folder, with the version in its name; it is whole or it is not there
-    + site: where archives come from
+    + artifact: path and the hash it must have
+    + directory: target, with the version in its name; it is complete or it does not exist
+    + site: mirrors that archives are downloaded from
     """
     if directory in host.get_fact(Entries, paths=(directory,)):
         host.noop(f"{directory} is unpacked")
@@ -41,10 +41,10 @@ def installed(
     release: Release, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have released programs in their versioned folder; which version serves is up to the services.
+    Install released programs in their versioned directory; running services do not switch to it.
 
-    + release: which archive; its bin/ and lib/ are what lies in the folder
-    + site: where archives come from
+    + release: which archive; the directory then holds its bin/ and lib/
+    + site: mirrors that archives are downloaded from
     """
     if release.directory in host.get_fact(Entries, paths=(release.directory,)):
         host.noop(f"{release.name} {release.version} is installed")
@@ -56,7 +56,10 @@ def installed(
 def unpacking(
     artifact: ArtifactLock, directory: str, site: Site, *, systemd: bool, strip: int = 1
 ) -> Generator[PyinfraCommand, None, None]:
-    """The commands that fetch and unpack one archive, without `strip` first parts of its paths."""
+    """Yield the commands that fetch and unpack one archive.
+
+    + strip: leading path components to remove
+    """
     digest = artifact.sha256 or artifact.tree_sha256 or ""
     yield from job.running(
         f"fetch-{digest[:12]}",
@@ -75,11 +78,11 @@ def unpacking(
 @operation()
 def fetched(artifact: ArtifactLock, path: str, site: Site) -> Generator[PyinfraCommand, None, None]:
     """
-    Have one small pinned file, as it was downloaded; minutes of downloading are for a job.
+    Download one small pinned file as it is; anything that takes minutes belongs in a job.
 
-    + artifact: what, and the hash it must have
-    + path: where, in a folder that only root writes to
-    + site: where it comes from
+    + artifact: path and the hash it must have
+    + path: target, in a directory that only root can write to
+    + site: mirrors that files are downloaded from
     """
     found = host.get_fact(Entries, paths=(path,), hashed=True).get(path)
     if found is not None and found.sha256 == artifact.sha256:

@@ -1,4 +1,4 @@
-"""Programs compiled from a pinned source: once for all machines of the same kind."""
+"""Programs compiled from pinned source, once for all machines of the same kind."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def installed(
     build: Build, site: Site, manager: PackageManager, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a build in its versioned folder; which version serves is up to the services.
+    Install a build in its versioned directory; running services do not switch to it.
 
     + build: what is compiled and how
-    + manager: how the packages that compiling takes are installed
-    + site: where its source comes from, and where packed results are kept on this computer
+    + manager: how the packages needed for compiling are installed
+    + site: where its source is downloaded from, and where packed builds are kept on this computer
 
     The first machine of its kind compiles, in a job; the result is fetched into `site.builds` and
-    given to every other machine with the same digest, in this run and in later ones.
+    copied to every other machine with the same digest, in this run and in later ones.
     """
     stamp = f"{build.directory}/build.json"
     if stamp in host.get_fact(Entries, paths=(stamp,)):
@@ -54,7 +54,7 @@ def installed(
 
 @contextmanager
 def _alone(packed: Path) -> Iterator[None]:
-    """No other run on this computer compiles the same at the same time."""
+    """Hold a file lock on this computer, so that no other run compiles the same build meanwhile."""
     packed.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{packed}.lock")
     try:
@@ -101,7 +101,7 @@ def _compile(
 
 
 def _collect(state: State, host: Host, arguments: Any, pack: str, packed: Path) -> bool:
-    """Fetch the packed result; a half one is never taken for it."""
+    """Fetch the packed build, and rename it into place once its checksum matches."""
     packed.parent.mkdir(parents=True, exist_ok=True)
     arriving = packed.with_name(f"{packed.name}.{host.name.replace('/', '_')}.arriving")
     ok, output = transport.run(host, arguments, "sha256sum", QuoteString(pack))

@@ -1,4 +1,4 @@
-"""The GPU driver once its packages are there: its modules, what keeps others off, its services."""
+"""GPU drivers after their packages are installed: kernel modules, blacklists and services."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _MAKE_LOG = "/var/lib/dkms/*/{version}*/build/make.log"
 @operation()
 def built(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the planned module for every kernel that may be booted, the next one included.
+    Build the planned kernel module for every kernel that may be booted, including the next one.
 
     + driver: version and kernels
-    + data_root: folder that holds the models
+    + data_root: directory that holds the models
 
-    Packages build it for the running kernel, and warn at most where that fails.
+    The packages build it for the running kernel, and at most print a warning when that fails.
     """
     machine = host.get_fact(Hardware, data_root=data_root) if driver.kernels else None
     modules = {kernel.release: kernel.module for kernel in machine.kernels} if machine else {}
@@ -69,11 +69,13 @@ def blacklisted(
     blacklist: File, data_root: str, manager: str
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have other modules kept off the GPUs, at boot too, when the initramfs decides what is loaded.
+    Blacklist other kernel modules for the GPUs, in the initramfs as well.
 
     + blacklist: file below /etc/modprobe.d
-    + data_root: folder that holds the models
-    + manager: apt or dnf: who packs the initramfs here
+    + data_root: directory that holds the models
+    + manager: apt or dnf; decides how the initramfs is rebuilt
+
+    The initramfs decides which modules are loaded at boot.
     """
     missing = files.differing([blacklist])
     machine = host.get_fact(Hardware, data_root=data_root)
@@ -91,9 +93,9 @@ def blacklisted(
 @operation()
 def enabled(units: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
     """
-    Have units of packages started at every boot.
+    Enable units that packages bring.
 
-    + units: with their suffix; those without an install section are started by others
+    + units: names with their suffix; those without an install section are started by other units
     """
     found = host.get_fact(Standings, units=tuple(units)) if units else {}
     missing = [
@@ -109,10 +111,10 @@ def enabled(units: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
 @operation()
 def loaded(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the driver loaded and its services running, where that takes no reboot.
+    Load the driver and start its services, where that needs no reboot.
 
     + driver: modules and services
-    + data_root: folder that holds the models
+    + data_root: directory that holds the models
     """
     machine = host.get_fact(Hardware, data_root=data_root)
     found = host.get_fact(Standings, units=driver.services) if driver.services else {}

@@ -1,4 +1,4 @@
-"""Files on the machine: written atomically, many in one round trip."""
+"""Files on the machine, written atomically, many in one round trip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deploys.rendering.templates import Rendered
 
 @dataclass(frozen=True, kw_only=True)
 class Directory:
-    """A folder; its parents are made with the same owner and mode as needed."""
+    """A directory; missing parents are created with the same owner and mode."""
 
     path: str
     mode: str = "755"
@@ -37,7 +37,7 @@ class Directory:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A text file with an explicit mode; its content is in no log and no command line."""
+    """A text file with an explicit mode; its content appears in no log and on no command line."""
 
     path: str
     content: str
@@ -51,7 +51,7 @@ class File:
 
     @classmethod
     def of(cls, rendered: Rendered) -> File:
-        """The file that a template became."""
+        """Return the file for a rendered template."""
         return cls(path=rendered.path, content=rendered.content, mode=rendered.mode)
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A symbolic link, switched by rename."""
+    """A symbolic link, replaced atomically by rename."""
 
     path: str
     target: str
@@ -108,7 +108,7 @@ def put(
 
 
 def differing(entries: Sequence[Entry]) -> list[Entry]:
-    """Those of the entries that are not on the machine as described."""
+    """Return the entries that do not match what is on the machine."""
     return _differing(entries, _found(entries))
 
 
@@ -123,7 +123,7 @@ def _found(entries: Sequence[Entry], gone: Sequence[str] = ()) -> dict[str, Foun
 
 
 def write(entries: Sequence[Entry], units: Sequence[str] = ()) -> StringCommand:
-    """The command that writes entries; `units` are refused as a whole if systemd refuses one."""
+    """Return the command that writes entries; if systemd rejects one of `units`, none is kept."""
     request = {"entries": [entry.to_json() for entry in entries], "units": list(units)}
     program = programs.inline("lib.put")
     return StringCommand(*program.bits, _stdin=json.dumps(request))
@@ -148,7 +148,7 @@ def upload(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraCommand,
 
 
 def uploading(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraCommand, None, None]:
-    """The commands that copy one file: never a half one at `dest`, whatever happens."""
+    """Yield the commands that upload one file; `dest` is only ever complete."""
     arriving = f"{dest}.arriving"
     yield StringCommand("install", "-m", mode, "/dev/null", QuoteString(arriving))
     yield FileUploadCommand(io.BytesIO(src) if isinstance(src, bytes) else str(src), arriving)
@@ -168,7 +168,7 @@ _hashes: dict[tuple[str, int, int], str] = {}
 
 
 def sha256(path: Path | bytes) -> str:
-    """Of a file here; read once a run, not once a machine."""
+    """Return the sha256 of a local file, which is read once per run rather than once per host."""
     if isinstance(path, bytes):
         return hashlib.sha256(path).hexdigest()
     status = path.stat()

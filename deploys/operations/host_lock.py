@@ -1,8 +1,8 @@
-"""One run at a time on a machine.
+"""One run at a time per machine.
 
-The lock is a file lock that a small program on the machine holds for as long as this run keeps its
-standard input open and ticking. When the run ends, is killed, or its link is gone for a minute and
-a half, the lock is free: there is no stale lock to break.
+The lock is a file lock held by a small program on the machine, for as long as this run keeps its
+standard input open and writes to it. When the run ends, is killed, or is disconnected for 90
+seconds, the lock is released: there is no stale lock to break.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _OURS = "modelrack_locked"
 @operation()
 def acquire() -> Generator[PyinfraCommand, None, None]:
     """
-    Keep every other run away from this machine until this one ends.
+    Lock this machine against other runs until this one ends.
 
-    Taking it changes nothing on the machine, so it counts as no change.
+    Taking the lock changes nothing on the machine, so it does not count as a change.
     """
     if not state.is_executing:
         host.noop("the lock is taken when the run begins")
@@ -49,13 +49,16 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
 
 
 def acquire_again() -> str | None:
-    """Take it after a reboot, which frees it, if this run had it; else the sentence who has it."""
+    """Take the lock again after a reboot, which released it; return who has it instead, or None.
+
+    Does nothing if this run did not hold the lock.
+    """
     other = _take() if host.connector_data.get(_OURS) else None
     return f"after the reboot, {other}. Run this again when that is done." if other else None
 
 
 def _take() -> str | None:
-    """None once it is ours, else who has it."""
+    """Take the lock and return None, or return who holds it."""
     owner = {
         "user": getpass.getuser(),
         "host": socket.gethostname(),

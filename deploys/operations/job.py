@@ -1,7 +1,7 @@
-"""Work that takes minutes or hours: it runs on the machine and is watched from here.
+"""Jobs: work that takes minutes or hours, run on the machine and watched from here.
 
-It is a transient systemd unit there, so that it outlives this run and the connection; a second run
-finds it and watches on. Where no systemd runs (a tree that becomes an image) it runs in the
+A job is a transient systemd unit, so it outlives this run and the connection; a second run finds it
+and continues watching. Where systemd is not running (while an image is built) it runs in the
 foreground.
 """
 
@@ -35,14 +35,15 @@ def run(
     job: str, argv: Sequence[str], systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have `argv` done once on the machine.
+    Run `argv` once on the machine.
 
-    + job: name with a digest of what decides the result, so that other work is another job
-    + argv: program and arguments; nothing secret, everybody on the machine can read them
-    + systemd: False in a tree that is being made into an image
+    + job: name, with a digest of everything that decides the result, so that other work is another
+      job
+    + argv: program and arguments; no secrets, as every user of the machine can read them
+    + systemd: False while an image is built
 
-    A job that is running is watched, one that is done is not run again, one that failed or was lost
-    is started anew.
+    A running job is watched, a finished one is not run again, and a failed or lost one is
+    restarted.
     """
     status = host.get_fact(Job, directory=f"{ROOT}/{job}")
     if status.state == "done":
@@ -58,10 +59,10 @@ def running(
     systemd: bool,
     spec: dict[str, Any] | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
-    """The commands that start a job, or find it running, and wait for its end.
+    """Yield the commands that start a job, or find it running, and wait for it to end.
 
-    + argv: "{program}" in it becomes the path of our archive of programs, "{spec}" that of the spec
-    + spec: written to the job's folder first, readable by root alone
+    + argv: "{program}" is replaced by the path of our zipapp, "{spec}" by the path of the spec
+    + spec: written to the job's directory first, readable by root alone
     """
     directory = f"{ROOT}/{job}"
     entries: list[files.Entry] = [Directory(path=directory, mode="700")]
@@ -101,7 +102,7 @@ def _start(state: State, host: Host, arguments: Any, job: str, directory: str, w
 
 
 def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -> bool:
-    """Say how far the job is until it ends; its last words when it fails."""
+    """Log the job's progress until it ends, and the end of its log if it fails."""
     started = said = time.monotonic()
     rate = _Rate()
     shown = ""
@@ -145,7 +146,7 @@ def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -
 
 
 def _status(host: Host, arguments: Any, directory: str) -> Status | None:
-    """How the job stands; None when the machine does not answer the question."""
+    """Return the state of the job, or None if the machine does not answer."""
     command = programs.command("job", "status", directory, "--tail", "30")
     try:
         ok, output = transport.run(host, arguments, command, _timeout=60)
@@ -155,13 +156,13 @@ def _status(host: Host, arguments: Any, directory: str) -> Status | None:
 
 
 class _Rate:
-    """Turns two looks at a job into a speed."""
+    """The speed of a job, from its progress over time."""
 
     def __init__(self) -> None:
         self.first: tuple[float, float] | None = None
 
     def line(self, status: Status, now: float) -> str:
-        """`fetch 1.2 of 4.0 GiB (30 %), 85.0 MiB/s, 34 s left`."""
+        """Return a line such as `fetch 1.2 of 4.0 GiB (30 %), 85.0 MiB/s, 34 s left`."""
         if not status.progress or not status.progress.get("total"):
             return f"running for {_duration(status.elapsed)}"
         done, total = status.progress["done"], status.progress["total"]

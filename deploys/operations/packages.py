@@ -1,7 +1,7 @@
-"""Distribution packages, installed when nobody else is installing.
+"""Distribution packages, installed once the package manager is free.
 
 A package is written as its name, or with a version where that matters: name=version for apt, where
-a version that ends with * is the beginning of one, name-version for dnf.
+a version ending in * is a prefix, and name-version for dnf.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ def installed(
     hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Install packages that are missing, or there in another version than the one named.
+    Install packages that are missing or have another version than the one named.
 
-    + packages: names, some with versions; what is there without a version named is not upgraded
-    + manager: how they are installed here
-    + job: its name, for packages that take minutes; "" installs them while the connection waits
-    + systemd: False in a tree that is being made into an image
-    + exchange: how names begin of what is held and gives way, to an older version even
-    + hint: what the operator can do where they cannot be installed, in whole sentences
+    + packages: names, some with versions; a package named without a version is not upgraded
+    + manager: the machine's package manager
+    + job: name of the job, for packages that take minutes; "" installs them in the foreground
+    + systemd: False while an image is built
+    + exchange: name prefixes of held packages that may be replaced, even by an older version
+    + hint: what the operator can do if they cannot be installed, in whole sentences
 
-    pyinfra 3.10's apt operations fail at once when the lock is held, and refresh the package lists
-    whether or not anything is missing.
+    pyinfra 3.10's apt operations fail at once if the lock is held, and refresh the package lists
+    even when nothing is missing.
     """
     commands = list(
         installing(packages, manager, job=job, systemd=systemd, exchange=exchange, hint=hint)
@@ -76,7 +76,7 @@ def installing(
     exchange: Sequence[str] = (),
     hint: str = "",
 ) -> Generator[PyinfraCommand, None, None]:
-    """The commands that install what is missing of the packages; none when nothing is."""
+    """Yield the commands that install the missing packages; none if nothing is missing."""
     wanted = list(missing(packages, manager))
     if not wanted:
         return
@@ -107,10 +107,10 @@ def installing(
 @operation()
 def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraCommand, None, None]:
     """
-    Have packages stay as they are when the system is upgraded; what others hold is left.
+    Hold packages at their version when the system is upgraded; other holds are left alone.
 
     + packages: names
-    + manager: who is told
+    + manager: the machine's package manager
     """
     there = host.get_fact(Held, manager=_kind(manager)) if packages else set()
     missing = [package for package in packages if package not in there]
@@ -140,7 +140,7 @@ def missing(packages: Sequence[str], manager: PackageManager) -> Iterator[str]:
 
 
 def _is(found: str, wanted: str) -> bool:
-    """Whether a version is the one that is wanted; an epoch says nothing of what is inside."""
+    """Return whether a version matches the wanted one, ignoring its epoch."""
     bare = found.rpartition(":")[2]
     if wanted.endswith("*"):
         return found.startswith(wanted[:-1]) or bare.startswith(wanted[:-1])
@@ -162,7 +162,10 @@ def apt_get(apt: Apt, *words: str) -> list[str]:
 
 
 def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool:
-    """Wait here and say for whom: apt waits silently, and for two of its four locks only."""
+    """Wait for the package manager's lock and log who holds it.
+
+    apt itself waits silently, and for two of its four locks only.
+    """
     started = said = time.monotonic()
     while holder := host.get_fact(LockHolder):
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""A machine is rebooted, waited for, and taken up again where it was left."""
+"""Reboot a machine, wait until it is back, and continue."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def into_the_driver(
     driver: DriverPlan, busy: bool, data_root: str
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the planned driver loaded where that takes a reboot.
+    Reboot to load the planned driver, if it needs a reboot.
 
-    + driver: says whether one is needed, and how long it may take
-    + busy: reboot even if somebody else uses the GPUs
-    + data_root: folder that holds the models
+    + driver: whether a reboot is needed, and how long it may take
+    + busy: reboot even if somebody else is using the GPUs
+    + data_root: directory that holds the models
 
-    Nothing is rebooted while one of our jobs runs.
+    A machine is never rebooted while one of our jobs is running.
     """
     if not driver.reboot:
         host.noop("no reboot is needed")
@@ -89,7 +89,7 @@ def _why_not(host: Host, arguments: Any, version: str) -> str | None:
 
 
 def _wait(host: Host, arguments: Any, before: str | None, limit: int) -> str | None:
-    """None once the machine runs anew and has finished starting, else what is wrong."""
+    """Wait until the machine has rebooted and finished starting; return what went wrong, if any."""
     started = said = time.monotonic()
     while True:
         transport.pause(_LOOK_EVERY)
@@ -107,7 +107,7 @@ def _wait(host: Host, arguments: Any, before: str | None, limit: int) -> str | N
 
 
 def _has_started(host: Host, arguments: Any) -> bool:
-    """The services of the boot are done with starting, whether all of them could or not."""
+    """Return whether the boot has finished, even if some units failed."""
     state = transport.answer(host, arguments, "systemctl is-system-running; true", limit=_ANSWER)
     return state is not None and state.strip() in ("running", "degraded")
 

@@ -1,4 +1,4 @@
-"""Package repositories beyond the distribution's: their keys, and what they stand on."""
+"""Third-party package repositories: their keys, and the components they depend on."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LISTS = "/etc/apt/sources.list.d"
 @operation()
 def key_present(package: str, key: str, keyring: str) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a repository's signing key as a file of its own, which one source names.
+    Extract a repository's signing key into a file of its own, which one source refers to.
 
-    + package: .deb on the machine, already proven
+    + package: .deb on the machine, already verified
     + key: path inside it
-    + keyring: where it goes; its name changes with the package's digest
+    + keyring: target; its name changes with the package's digest
     """
     if keyring in host.get_fact(Entries, paths=(keyring,)):
         host.noop(f"{keyring} is there")
@@ -43,13 +43,14 @@ def key_present(package: str, key: str, keyring: str) -> Generator[PyinfraComman
 @operation()
 def present(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the package manager know a repository by our file alone.
+    Add a repository, defined by our file alone.
 
-    + entries: files that name it
+    + entries: files that define it
     + url: of the repository
 
-    apt reads nothing at all once two files name the same address with different keys, as the
-    vendor's own installation guide would leave it. Such files get a name that apt passes over.
+    apt refuses to read any list if two files give the same URL different keys, which is what
+    following the vendor's own installation guide leads to. Such files are renamed so that apt
+    ignores them.
     """
     missing = files.differing(entries)
     ours = {entry.path for entry in entries}
@@ -69,11 +70,12 @@ def prerequisites(
     needs: Sequence[str], module: str | None, manager: PackageManager
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the parts of the distribution enabled that a repository's packages depend on.
+    Enable the parts of the distribution that a repository's packages depend on.
 
     + needs: components of the archive (apt) or repositories (dnf)
     + module: module stream (dnf) to enable, as name:stream
-    + manager: whose they are; of a site's mirrors, its own list already names the components
+    + manager: the machine's package manager; with a site's mirrors, our own list already names the
+      components
     """
     commands = _dnf(needs, module) if isinstance(manager, Dnf) else _apt(needs, manager)
     yielded = False

@@ -1,4 +1,4 @@
-"""Kernel settings of the running machine; /etc/sysctl.d makes them last."""
+"""Kernel parameters of the running machine; /etc/sysctl.d makes them persistent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deploys.facts.sysctl import Settings
 @operation()
 def live(values: Mapping[str, int], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the running kernel use these settings.
+    Set parameters of the running kernel.
 
     + values: key and number
-    + systemd: False in a tree that is being made into an image: its kernel is not running
+    + systemd: False while an image is built: its kernel is not running
 
-    In a container most settings belong to the kernel's owner and cannot be written; they are left.
+    In a container most parameters belong to the host and are read-only; these are skipped.
     """
     found = host.get_fact(Settings, keys=tuple(values)) if systemd else {}
     wrong = [

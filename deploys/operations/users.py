@@ -14,9 +14,9 @@ from deploys.facts.users import Account, Accounts
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A system account that nobody can log in to; a new one gets a group of its own name.
+    """A system account without a login; a new one gets a group of the same name.
 
-    + groups: further groups, which must exist
+    + groups: supplementary groups, which must exist
     """
 
     name: str
@@ -35,9 +35,9 @@ class User:
 @operation()
 def present(users: Sequence[User]) -> Generator[PyinfraCommand, None, None]:
     """
-    Have system accounts; their homes are not made.
+    Create or adjust system accounts; home directories are not created.
 
-    + users: as they should be; further groups that an account is in are left
+    + users: the accounts; other supplementary groups that an account has are kept
     """
     found = host.get_fact(Accounts, names=tuple(user.name for user in users))
     missing = [user for user in users if not user.is_there(found.get(user.name))]

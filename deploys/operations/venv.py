@@ -1,6 +1,7 @@
-"""Python environments from a lock with hashes, one folder per lock.
+"""Python environments installed from locks with hashes, one directory per lock.
 
-pyinfra 3.10's uv.venv looks for an environment where it does not put it, so its second run fails.
+pyinfra 3.10's uv.venv looks for an environment where it does not create it, so its second run
+fails.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ def installed(
     environment: Environment, site: Site, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have an environment in its versioned folder.
+    Install an environment in its versioned directory.
 
     + environment: which lock, and the Python for it
     + site: its package index, and its builds of Python
 
-    A new lock is a new folder beside the old one; nothing is repaired in place. Which version
-    serves is up to the services.
+    A new lock gets a new directory beside the old one; nothing is repaired in place. Running
+    services do not switch to it.
     """
     directory = environment.directory
     stamp = f"{directory}/.modelrack.json"

@@ -1,4 +1,4 @@
-"""nginx as a program that units of ours start, and not as the service that its package brings."""
+"""nginx, started by units of ours instead of the service that its package brings."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def installed(
     manager: PackageManager, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have nginx installed; where it was not, its own service neither runs nor starts at boot.
+    Install nginx; if it was not installed before, its own service is neither started nor enabled.
 
-    + manager: how packages are installed here
-    + systemd: False in a tree that is being made into an image
+    + manager: the machine's package manager
+    + systemd: False while an image is built
 
-    Debian's packages start and enable what they bring. A machine that had nginx before has it for
-    a reason, and keeps its service as it is.
+    Debian's packages start and enable the services they bring. A machine that already had nginx has
+    it for a reason, and keeps its service as it is.
     """
     commands = list(packages.installing((_PACKAGE,), manager))
     if not commands:

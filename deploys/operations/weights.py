@@ -22,14 +22,14 @@ def present(
     models: Sequence[Weights], peer: Peer | None = None, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have models fetched, merged where the plan says so, and proven file by file.
+    Fetch models, merge them where the plan says so, and verify every file.
 
-    + models: what the plan wants on this machine
-    + peer: where this machine gives them to others; it takes from these what they have
+    + models: the models that the plan wants on this machine
+    + peer: where this machine shares them; it also fetches from other machines what they have
 
-    The fetching is a job on the machine (remote/fetch.py). A model whose manifest names the same
-    files with the same digests, and whose files still have the size and time noted there, is left
-    alone.
+    The download is a job on the machine (remote/download/fetch.py). A model is left alone if its
+    manifest names the same files with the same digests and the files still have the size and time
+    recorded there.
     """
     specs = {model.directory: _spec(model, peer) for model in models}
     proven = host.get_fact(Manifests, specs=json.dumps(list(specs.values()))) if specs else set()
@@ -50,7 +50,7 @@ def present(
 
 
 def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
-    """What remote/fetch.py is told."""
+    """Return the spec that remote/download/fetch.py reads."""
     told: dict[str, Any] = {
         "model": model.model,
         "directory": model.directory,

@@ -1,1 +1,1 @@
-"""The pure domain: what a machine should become, decided without touching one."""
+"""The planning domain: decides what a machine should become, without any I/O."""

@@ -1,4 +1,4 @@
-"""How a machine installs packages: apt on Debian and Ubuntu, dnf in the Red Hat family."""
+"""The package manager of a machine: apt on Debian and Ubuntu, dnf in the Red Hat family."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SUITES = {
 class Apt:
     """apt and dpkg.
 
-    + lock_wait: seconds to wait while somebody else holds the package manager
-    + mirror, security: archives of this site for this distribution; None leaves apt's own
-    + suite: release name in these archives
+    + lock_wait: seconds to wait while another process holds the package manager's lock
+    + mirror, security: this site's mirrors of the distribution; None keeps apt's own sources
+    + suite: release name in these mirrors
     """
 
     lock_wait: int
@@ -41,8 +41,8 @@ class Apt:
 class Dnf:
     """dnf and rpm.
 
-    + kind: tells it from Apt where both are data
-    + lock_wait: seconds to wait while somebody else holds the package manager
+    + kind: distinguishes it from Apt once both are serialized
+    + lock_wait: seconds to wait while another process holds the package manager's lock
     """
 
     kind: Literal["dnf"]
@@ -64,7 +64,10 @@ def check_system(machine: Machine | Bare) -> None:
 
 
 def package_manager_of(site: Site, machine: Machine | Bare) -> PackageManager:
-    """How this machine installs packages; apt with the mirrors that the site names, if any."""
+    """Return the machine's package manager, with the mirrors that the site names, if any.
+
+    Raise Refusal if the site has a mirror for a release whose suite is not known.
+    """
     if machine.os in RHEL_LIKE:
         return Dnf(kind="dnf", lock_wait=site.apt_lock_wait)
     mirrors = {

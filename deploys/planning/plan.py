@@ -1,4 +1,4 @@
-"""What is decided for one machine, as types: stages read them and decide nothing."""
+"""The plan of one machine, as types; stages read it and make no decisions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from deploys.planning.placement.choice import Placement
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One place that a model's files can be fetched from.
+    """One repository that a model's files can be fetched from.
 
-    + token_file: file on the machine with the access token of this hub, None where it needs none
+    + token_file: file on the machine with the access token of this hub; None if it needs none
     """
 
     kind: Hub
@@ -33,11 +33,11 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """Where this machine gives its weights to the others of the site, and who they are.
+    """The server on which this machine shares its weights with the other machines of the site.
 
-    + address, port: what is listened on
-    + network: who may ask
-    + folder: what is given, by sha256
+    + address, port: where it listens
+    + network: which clients are allowed
+    + folder: directory with the shared files, by sha256
     """
 
     address: str
@@ -51,7 +51,7 @@ class Peer:
 
 
 def peer_url(address: str, port: int) -> str:
-    """Where the machine with this address gives its weights."""
+    """Return the URL at which the machine with this address shares its weights."""
     host = f"[{address}]" if ":" in address else address
     return urlunsplit(("http", f"{host}:{port}", "", "", ""))
 
@@ -106,15 +106,15 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlan:
-    """One model that answers on one port of the loopback address.
+    """One model, served on one port of the loopback address.
 
-    + context: tokens of one request; the server is given context times parallel
-    + performance: what its settings favour
-    + threads: physical cores that compute
-    + numa_nodes: that these threads are spread over; 1 where the cards do the work
+    + context: tokens per request; the server is given context times parallel
+    + performance: what its settings optimize for
+    + threads: physical cores used for computation
+    + numa_nodes: NUMA nodes that these threads are spread over; 1 if the GPUs do the work
     + patience: seconds it may take until it answers
-    + floor: tokens per second that one request alone must get; None where nothing is known
-    + placement: which cards it gets, how the model is spread over them, and what that takes
+    + floor: tokens per second that a single request must reach; None if unknown
+    + placement: the GPUs it gets, how the model is split over them, and the memory that takes
     """
 
     name: str
@@ -138,12 +138,12 @@ class ServicePlan:
 
     @property
     def served(self) -> str:
-        """The id that the API reports; Ollama's names have a tag, which requests may leave out."""
+        """The model id that the API reports; Ollama's include a tag, which requests may omit."""
         return f"{self.name}:latest" if self.engine == "ollama" else self.name
 
     @property
     def measured(self) -> str:
-        """File on the machine that says how fast it was after its last start."""
+        """File on the machine that records its throughput after its last start."""
         return f"/var/lib/modelrack/services/{self.name}.json"
 
     def to_json(self) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class HostPlan:
 
     @property
     def unlocked(self) -> tuple[str, ...]:
-        """Models that no lock names yet."""
+        """Models without a lock entry."""
         return tuple(weights.model for weights in self.weights if not weights.locked)
 
     def to_json(self) -> dict[str, Any]:
@@ -212,7 +212,7 @@ class HostPlan:
         return plan
 
     def deployed(self) -> dict[str, Any]:
-        """What is true of the machine once this is carried out; the same in every later run."""
+        """Return the plan as it is recorded once carried out; the same in every later run."""
         plan = self.to_json()
         del plan["refusals"], plan["warnings"], plan["stack"], plan["retired"]
         # Those that no service has may be others the next time.
@@ -228,7 +228,7 @@ class HostPlan:
         return plan
 
     def deployed_of(self, engine: str) -> dict[str, Any]:
-        """The part of it that is about one engine."""
+        """Return the part of deployed() that concerns one engine."""
         plan = self.deployed()
         return {
             "software": [each for each in plan["software"] if each["name"] == engine],

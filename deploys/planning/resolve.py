@@ -1,4 +1,4 @@
-"""profile + site + machine + locks -> HostPlan; what speaks against it is in its refusals."""
+"""The planner: profile + site + machine + locks -> HostPlan, with refusals for what cannot work."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def resolve(
     locks: Locks,
     neighbours: Sequence[Neighbour] = (),
 ) -> HostPlan:
-    """The plan of one machine, as far as one can be made.
+    """Return the plan of one machine, as complete as possible.
 
     + neighbours: the other machines that weights may be shared with
 
-    Everything that speaks against it is collected, so that an operator sees it at once; a plan with
-    refusals is printed and not carried out.
+    All refusals are collected, so that the operator sees them at once; a plan with refusals is
+    printed but not carried out.
     """
     against = _Refusals()
     gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
@@ -116,13 +116,13 @@ def resolve(
 
 
 class _Refusals:
-    """What speaks against a plan, in the order in which it was found."""
+    """The refusals of a plan, in the order in which they were found."""
 
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
 
     def attempt(self, otherwise: T, decide: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What is decided, or `otherwise` where that is refused."""
+        """Return the result of `decide`; if it raises Refusal, collect that, return `otherwise`."""
         try:
             return decide(*args, **kwargs)
         except Refusal as refusal:
@@ -130,7 +130,7 @@ class _Refusals:
             return otherwise
 
     def all_of(self, refusals: Iterable[Refusal], service: str = "") -> None:
-        """Take refusals that somebody else collected, as those of a service if one is named."""
+        """Add refusals without duplicates, attributed to `service` if one is named."""
         for refusal in refusals:
             found = Refusal(refusal.reason, refusal.hint, service or refusal.service)
             if str(found) not in map(str, self.refusals):
@@ -140,7 +140,7 @@ class _Refusals:
 def _with_weights(
     profile: HostProfile, site: Site, locks: Locks, against: _Refusals
 ) -> tuple[tuple[Service, ...], tuple[Weights, ...]]:
-    """The services whose models can be had, and these models."""
+    """Return the services whose models are available, and these models."""
     services: tuple[Service, ...] = ()
     weights: tuple[Weights, ...] = ()
     for service in profile.services:

@@ -1,6 +1,6 @@
-"""The programs by name: weights, ollama, artifact, build, venv, job, last-words, lock.
+"""Command line of modelrack.pyz: weights, ollama, artifact, build, venv, job, last-words, lock.
 
-Exit 0: done. Exit 1: failed, the last line on standard error says why and what to do. Exit 75:
+Exit 0: done. Exit 1: failed; the last line on standard error says why and what to do. Exit 75:
 another process has the lock. Exit 143: stopped by a signal.
 """
 
@@ -21,7 +21,7 @@ from .lib.failure import Failure, exit_code, stop_on_signal
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code of the program that `arguments` name."""
+    """Run the program that `arguments` name and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["lock"]:
         from .lib import lock
@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _artifact(options: Any) -> int:
-    """Prints the digests as one JSON object, so that they can be pinned."""
+    """Install an archive or a file and print its digests as one JSON object, for pinning.
+
+    For `tree-digest DIR`, print the digest of that directory and install nothing.
+    """
     from .formats import tree
     from .install import artifact, single_file
     from .lib import spec

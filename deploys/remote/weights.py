@@ -27,13 +27,16 @@ SUMS = re.compile(r"\\?([0-9a-fA-F]{64})[ *]+(.+)")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code of the command that `arguments` name."""
+    """Run the command that `arguments` name and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return exit_code(lambda: run(arguments, "weights.pyz"))
 
 
 def run(arguments: list[str], called: str) -> int:
-    """The same; failures are raised. `called` is what the operator typed before the arguments."""
+    """Run the command that `arguments` name and return its exit code; let failures propagate.
+
+    + called: what the operator typed before the arguments, for the usage text
+    """
     options = _parser(called).parse_args(arguments)
     code: int = options.program(options)
     return code
@@ -94,7 +97,7 @@ def _ls(options: Any) -> int:
 
 
 def _verify(options: Any) -> int:
-    """Prints one JSON object on standard output."""
+    """Check a model directory against its manifest and print the result as one JSON object."""
     from .lib.progress import Progress
     from .model_dir import manifest, verify
 
@@ -159,7 +162,10 @@ def _fetch(options: Any) -> int:
 
 
 def _proven(options: Any) -> int:
-    """Takes a JSON list of specs on standard input, prints the directories that are complete."""
+    """Read a JSON list of specs from standard input and print the directories that are complete.
+
+    Where a spec asks for sharing, the other machines must have been told of it, too.
+    """
     from .lib import spec
     from .model_dir import publish
 
@@ -176,7 +182,7 @@ def _is_shared(wanted: Any) -> bool:
 
 
 def _sums(path: Path) -> dict[str, str]:
-    """Digests by file name, from what sha256sum prints."""
+    """Return digests by file name, from a file in the format of sha256sum."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:

@@ -1,1 +1,1 @@
-"""The plan as text: its page, and every file that it becomes on the machine."""
+"""The plan as text: its page, and every file written to the machine."""

@@ -1,4 +1,4 @@
-"""How much of one prompt a processor reads before the other requests get their next token."""
+"""The size of prefill chunks on a CPU, so that one long prompt does not stall other requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _PIECE = 256
 
 
 def chunk(service: ServicePlan) -> int | None:
-    """Tokens. None leaves it to the engine, as on cards, which read the same in a second or two."""
+    """Return the tokens per chunk.
+
+    None leaves it to the engine, as on GPUs, which read 2048 tokens in a second or two.
+    """
     shared = service.parallel > 1 and not service.placement.cards
     if not shared or service.performance == "throughput":
         return None

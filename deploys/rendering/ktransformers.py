@@ -1,4 +1,4 @@
-"""KTransformers: SGLang of its own making, with the experts in host memory."""
+"""KTransformers: built on SGLang, with the experts in host memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _METHODS = {"FP8": "FP8", "BF16": "BF16", "INT4": "RAWINT4"}
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
-    """The unit of every instance, and the settings of this one."""
+    """Return the template unit, and the settings of this service."""
     return (
         settings.unit(plan, "ktransformers"),
         settings.config(
@@ -28,7 +28,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
 
 
 def _share(service: ServicePlan) -> float:
-    """Weights and cache of the fullest card, as SGLang counts them."""
+    """Return the share of weights and cache on the fullest card, as SGLang counts it."""
     cards = service.placement.ledger.cards
     used = [card.lines.get("weights", 0) + card.lines.get("KV cache", 0) for card in cards]
     return round(max(use / card.total for use, card in zip(used, cards, strict=True)), 3)

@@ -1,4 +1,4 @@
-"""llama-server: everything that it is told comes from its environment."""
+"""llama-server, configured entirely through environment variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CACHE_TYPES = {"auto": "f16"}
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
-    """The unit of every instance, and the settings of this one."""
+    """Return the template unit, and the settings of this service."""
     nvidia = plan.stack.vendor == "nvidia"
     placement = service.placement
     return (

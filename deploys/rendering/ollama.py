@@ -1,4 +1,4 @@
-"""Ollama: one process for all its models; each brings its own settings where Ollama keeps it."""
+"""Ollama: one process for all models; per-model settings are stored in Ollama itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHORTEST = 5
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
-    """The unit and its settings, the same for every model."""
+    """Return the unit and its settings, the same for every model."""
     services = plan.services_of("ollama")
     return (
         file(
@@ -40,22 +40,22 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
 
 
 def models(plan: HostPlan) -> str:
-    """Ollama's folder: on the file system of the weights, which it has by hard link."""
+    """Return Ollama's model directory, on the file system of the weights, for hard links."""
     return f"{plan.site.data_root}/ollama"
 
 
 def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int]:
-    """What a Modelfile would set; what goes to the GPUs is left to Ollama unless it is named."""
+    """Return what a Modelfile would set; num_gpu only if the service sets gpu_layers."""
     layers = next(each.gpu_layers for each in plan.profile.services if each.name == service.name)
     found = {"num_ctx": service.context}
     return found if layers is None else {**found, "num_gpu": layers}
 
 
 def patience(plan: HostPlan) -> float:
-    """Seconds until the last model answers: they are loaded one after the other."""
+    """Return the seconds until the last model answers: they are loaded one after the other."""
     return 60.0 * sum(map(load_minutes, plan.services_of("ollama")))
 
 
 def load_minutes(service: ServicePlan) -> int:
-    """How long reading the model takes at the most."""
+    """Return the maximum minutes for reading the model."""
     return max(_SHORTEST, ceil(service.weights.size / _SLOWEST / 60))

@@ -1,4 +1,4 @@
-"""One page a machine: what is there, what is planned, what it takes, and what speaks against it."""
+"""The page of a machine: facts, plan, memory ledger and refusals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploys.rendering.templates import text
 
 
 def of(name: str, machine: Machine, plan: HostPlan) -> str:
-    """The page of one machine, for people."""
+    """Return the page of one machine, human-readable."""
     return text(
         "plan/page.txt",
         name=name,
@@ -42,7 +42,7 @@ def of_bare(name: str, first: FirstPython) -> str:
 
 
 def _cards(machine: Machine) -> Iterator[str]:
-    """`8 x H800 (10de:2324), 79.6 GiB each, NUMA nodes 0-1, 4 NVSwitch bridges`."""
+    """Yield `8 x H800 (10de:2324), 79.6 GiB each, NUMA nodes 0-1, 4 NVSwitch bridges` and so on."""
     for pci_id, found in groupby(sorted(gpu.pci_id for gpu in machine.gpus)):
         count = len(list(found))
         known = gpus.by_pci_id(pci_id)
@@ -62,7 +62,7 @@ def _links(machine: Machine) -> str:
 
 
 def _loaded(machine: Machine) -> str:
-    """The driver as it is now."""
+    """Return the state of the driver."""
     driver = machine.driver
     if machine.nouveau:
         return "nouveau is loaded"
@@ -76,7 +76,7 @@ def _loaded(machine: Machine) -> str:
 
 
 def _disks(machine: Machine, plan: HostPlan) -> Iterator[str]:
-    """`/data (xfs): 13.6 TiB free, 335.3 GiB to fetch, 13.3 TiB left then`."""
+    """Yield `/data (xfs): 13.6 TiB free, 335.3 GiB to fetch, 13.3 TiB left then` and so on."""
     coming: dict[str, int] = {}
     for entry in plan.weights:
         disk = machine.disk_of(entry.directory)
@@ -92,7 +92,7 @@ def _disks(machine: Machine, plan: HostPlan) -> Iterator[str]:
 
 
 def _spread(service: ServicePlan) -> str:
-    """`tensor parallel 8, one copy on GPU 0-7`."""
+    """Return a phrase such as `tensor parallel 8, one copy on GPU 0-7`."""
     placement = service.placement
     if not placement.groups:
         return f"on {service.threads} cores"
@@ -112,7 +112,7 @@ def _spread(service: ServicePlan) -> str:
 
 
 def _ledger(service: ServicePlan) -> Iterator[str]:
-    """GiB by purpose, one row for cards that are alike, with a heading."""
+    """Yield the ledger in GiB by purpose, with a heading and one row for identical cards."""
     ledger = service.placement.ledger
     rows = [
         ("GPU " + _ranges([card.index for card in cards]), first.lines, first.free, first.total)
@@ -145,7 +145,7 @@ def _column(lines: Mapping[str, int], purpose: str) -> str:
 
 
 def _ranges(numbers: list[int]) -> str:
-    """`0-3 6`: runs of numbers, shortened."""
+    """Return numbers as ranges, such as `0-3 6`."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:

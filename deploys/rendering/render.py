@@ -1,4 +1,4 @@
-"""The plan as the text of every file, from templates/; no machine is needed to see it."""
+"""The plan as configuration files, rendered from templates/; no machine is needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SERVING = {
 
 
 def base(plan: HostPlan) -> tuple[Rendered, ...]:
-    """What every machine has under /etc, whatever it serves."""
+    """Return the files that every machine has under /etc."""
     files = [
         file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
         file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
@@ -43,7 +43,7 @@ def apt_sources(manager: Apt, system: str) -> Rendered:
 
 
 def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
-    """What tells the package manager of a vendor's repository, and which key signs it."""
+    """Return the files that define a vendor's repository and its signing key."""
     name = repository.name
     manager = plan.package_manager
     if not isinstance(manager, Apt):
@@ -59,7 +59,7 @@ def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
 
 
 def keyring(repository: Repository) -> str:
-    """Where the key of a repository lies; another key is another file."""
+    """Return the path of a repository's key; another key has another path."""
     digest = (repository.keyring.sha256 or "") if repository.keyring else ""
     if repository.keyring and not repository.key:
         # apt tells the armoured form from the other by this ending.
@@ -69,7 +69,7 @@ def keyring(repository: Repository) -> str:
 
 
 def driver(driver: DriverPlan) -> tuple[Rendered, ...]:
-    """What has the driver loaded at every boot, and left alone by upgrades."""
+    """Return the files that load the driver at boot and exclude it from unattended upgrades."""
     files = []
     if driver.modules:
         path = "/etc/modules-load.d/modelrack-gpu.conf"
@@ -81,14 +81,14 @@ def driver(driver: DriverPlan) -> tuple[Rendered, ...]:
 
 
 def blacklist(driver: DriverPlan) -> Rendered:
-    """What keeps other kernel modules off the GPUs."""
+    """Return the file that blacklists other kernel modules for the GPUs."""
     return file("nvidia/modprobe.conf", "/etc/modprobe.d/modelrack-gpu.conf", driver=driver)
 
 
 def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...], str]:
-    """The files of one service, and the digest that its process must have been started with.
+    """Return the files of one service, and the digest that its process must be started with.
 
-    Services of one unit have the same files and the same digest.
+    Services that share a unit have the same files and the same digest.
     """
     together = [each for each in plan.services if each.unit == service.unit]
     files = _SERVING[service.engine].files
@@ -102,7 +102,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
 
 
 def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
-    """What gives the weights to other machines: a unit and its configuration."""
+    """Return the unit and the configuration of the server that shares weights."""
     unit, configuration = PEER_FILES
     listen = peer.url.partition("//")[2]
     return (
@@ -112,7 +112,7 @@ def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
 
 
 def state(plan: HostPlan) -> Rendered:
-    """What is deployed, with the digest of the plan that it came from."""
+    """Return the record of what is deployed, with a digest of the plan."""
     decided = plan.deployed()
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
     content = json.dumps({"schema": 1, "digest": digest, "plan": decided}, indent=2)

@@ -1,4 +1,4 @@
-"""What the units and settings of the Python engines share."""
+"""Units and settings that the Python engines share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploys.rendering.templates import Rendered, file
 
 
 def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
-    """The unit of every instance of an engine; it starts what the link `current` points to."""
+    """Return an engine's template unit, which runs the version that `current` points to."""
     return file(
         f"{engine}/{engine}@.service",
         f"/etc/systemd/system/{engine}@.service",
@@ -24,7 +24,7 @@ def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
 
 
 def config(service: ServicePlan, engine: str, **values: Any) -> Rendered:
-    """What an engine reads its options from."""
+    """Return the file that an engine reads its options from."""
     return file(
         f"{engine}/service.yaml",
         f"/etc/modelrack/services/{service.name}.yaml",
@@ -36,7 +36,7 @@ def config(service: ServicePlan, engine: str, **values: Any) -> Rendered:
 
 
 def environment(service: ServicePlan, engine: str, digest: str, **values: Any) -> Rendered:
-    """What its processes find in their environment: cards, digest, and what is no option."""
+    """Return the environment file: cards, digest, and settings that are not options."""
     return file(
         f"{engine}/service.env",
         f"/etc/modelrack/services/{service.name}.env",
@@ -48,10 +48,10 @@ def environment(service: ServicePlan, engine: str, digest: str, **values: Any) -
 
 
 def parallel_of_a_copy(service: ServicePlan) -> int:
-    """Requests at the same time in each copy; the engine deals them out."""
+    """Return the concurrent requests per replica; the engine distributes them."""
     return math.ceil(service.parallel / service.placement.replicas)
 
 
 def cuda_home(engine: str) -> str:
-    """The CUDA toolkit of its packages, for kernels that are compiled at run time."""
+    """Return the path of the CUDA toolkit in its packages, for kernels compiled at run time."""
     return f"{ENGINES}/{engine}/current/cuda"

@@ -1,4 +1,4 @@
-"""SGLang: one process that listens, with a scheduler for each card, and copies side by side."""
+"""SGLang: one listening process, with a scheduler per card, and replicas side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deploys.rendering.templates import Rendered
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
-    """The unit of every instance, and the settings of this one."""
+    """Return the template unit, and the settings of this service."""
     return (
         settings.unit(plan, "sglang"),
         settings.config(service, "sglang", parallel=settings.parallel_of_a_copy(service)),

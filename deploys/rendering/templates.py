@@ -1,4 +1,4 @@
-"""Text of one file, from templates/."""
+"""Rendering of the Jinja2 templates in templates/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """One file of the machine."""
+    """One rendered file."""
 
     path: str
     content: str
@@ -22,12 +22,12 @@ class Rendered:
 
 
 def file(template: str, path: str, mode: str = "644", **values: Any) -> Rendered:
-    """A template as a file of the machine."""
+    """Return a template rendered as a file at `path`."""
     return Rendered(path=path, content=text(template, **values), mode=mode)
 
 
 def text(template: str, **values: Any) -> str:
-    """What a template becomes; a value that it asks for and is not given is an error."""
+    """Return a rendered template; raise an error if it uses a value that is not given."""
     return _environment().get_template(f"{template}.j2").render(**values)
 
 

@@ -1,7 +1,8 @@
-"""vLLM: one process that listens, with workers for its cards, and copies side by side in it.
+"""vLLM: one listening process with workers for its cards, and replicas side by side in it.
 
-Left to vLLM, as what people set by hand here is slower or does not start: --enforce-eager, --dtype,
---quantization (it reads what the weights are), --enable-prefix-caching (on by itself).
+Left at vLLM's defaults, as what people set by hand here is slower or does not start:
+--enforce-eager, --dtype, --quantization (it detects the format), --enable-prefix-caching (on by
+default).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _WITHOUT_DEEP_GEMM = ("H20",)
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
-    """The unit of every instance, and the settings of this one."""
+    """Return the template unit, and the settings of this service."""
     on_cards = bool(service.placement.groups)
     return (
         settings.unit(
@@ -52,7 +53,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
 
 
 def _linear_backend(plan: HostPlan, service: ServicePlan) -> str | None:
-    """Whose kernels multiply by the weights; None leaves it to vLLM."""
+    """Return the backend of the linear layers' kernels; None leaves it to vLLM."""
     gpu = named(plan.profile.gpu) if plan.profile.gpu else None
     hopper = gpu is not None and gpu.compute == _HOPPER
     packed = service.weights.quantization in _PACKED

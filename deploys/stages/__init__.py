@@ -1,1 +1,1 @@
-"""What every machine gets, in run order: base, peers, weights, state."""
+"""Deploys that every machine gets: base, drivers, peers, weights, services, state."""

@@ -1,4 +1,4 @@
-"""Afterwards AMD's driver is installed, loaded, held, and proven on every GPU."""
+"""Install, load, hold and verify AMD's driver."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DRIVER = ("amdgpu-dkms",)
 
 @deploy("AMD")
 def install() -> None:
-    """Bring the driver to its software stack; one that is right already is left alone."""
+    """Install the driver of the software stack; a suitable driver is left alone."""
     plan = current_plan(services=False)
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "amd":
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def _trust(plan: HostPlan, source: Repository, tools: Repository) -> None:
-    """AMD's repositories are known, and nothing is taken from them that its key did not sign."""
+    """Add AMD's repositories, each restricted to packages signed with its key."""
     if source.keyring is not None:
         artifact.fetched(
             name="Fetch the key of AMD's repositories",
@@ -54,7 +54,7 @@ def _trust(plan: HostPlan, source: Repository, tools: Repository) -> None:
 
 
 def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
-    """The driver; loading it comes last, so that a run that was stopped is taken up by the next."""
+    """Install the driver; load it last, so that an interrupted run is resumed by the next one."""
     packages.installed(
         name="Install the kernel headers and modules",
         packages=wanted.group("headers"),

@@ -1,4 +1,4 @@
-"""Afterwards the machine has our folders, user, limits, uv and programs, and nothing runs yet."""
+"""Create directories and the service user, set limits, and install uv and our programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FOLDERS = (
 
 @deploy("Base")
 def install() -> None:
-    """Everything that later stages stand on."""
+    """Install what all later stages depend on; starts no service."""
     first = without_python()
     if first:
         python.at_once(python.installed(name="Install Python", first=first), first)

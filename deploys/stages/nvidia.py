@@ -1,4 +1,4 @@
-"""Afterwards the planned NVIDIA driver is installed, loaded, held, and proven on every GPU."""
+"""Install, load, hold and verify the planned NVIDIA driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FABRIC = ("nvidia-fabricmanager", "libnvidia-nscq", "nvidia-imex", "libnvsdm")
 
 @deploy("NVIDIA")
 def install() -> None:
-    """Bring the driver to its software stack; one that is right already is left alone."""
+    """Install the driver of the software stack; a suitable driver is left alone."""
     plan = current_plan(services=False)
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "nvidia":
@@ -46,7 +46,7 @@ def install() -> None:
 
 
 def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
-    """NVIDIA's repository is known, and nothing is taken from it that its key did not sign."""
+    """Add NVIDIA's repository, restricted to packages signed with its key."""
     packages.installed(
         name="Install what adds repositories",
         packages=wanted.group("prerequisites"),
@@ -80,7 +80,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
 
 
 def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
-    """The driver; loading it comes last, so that a run that was stopped is taken up by the next."""
+    """Install the driver; load it last, so that an interrupted run is resumed by the next one."""
     packages.installed(
         name="Install the kernel headers",
         packages=wanted.group("headers"),
@@ -152,7 +152,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
 
 
 def _watch(plan: HostPlan) -> None:
-    """Who uses the GPUs, and how much: `/opt/modelrack/bin/nvitop`."""
+    """Install nvitop, which shows the GPUs and their processes, as `/opt/modelrack/bin/nvitop`."""
     monitor = plan.software_of("nvitop")
     assert isinstance(monitor, Environment)
     venv.installed(name="Install nvitop", environment=monitor, site=plan.site, systemd=plan.systemd)

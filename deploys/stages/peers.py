@@ -1,4 +1,4 @@
-"""Afterwards the machine gives its weights to the others of the site, or to nobody."""
+"""Share weights with the other machines of the site, or stop sharing them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploys.rendering import render
 
 @deploy("Peers")
 def share() -> None:
-    """Before anything is fetched: what arrives is given on while the rest arrives."""
+    """Start or remove the weights server, before any fetch: files are shared as they arrive."""
     plan = current_plan()
 
     if plan.peer:

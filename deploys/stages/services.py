@@ -1,4 +1,4 @@
-"""Afterwards nothing of ours serves models but what the plan names."""
+"""Stop model servers that are no longer in the plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploys.operations.services import absent
 
 @deploy("Services")
 def retire() -> None:
-    """Right before the others start: until then, what is to go may serve."""
+    """Stop retired services; runs right before the others start, so that they serve until then."""
     plan = current_plan()
 
     absent.servers(

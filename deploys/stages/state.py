@@ -1,4 +1,4 @@
-"""Afterwards the machine itself says what was deployed to it."""
+"""Record on the machine what was deployed to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploys.rendering import render
 
 @deploy("State")
 def record() -> None:
-    """Write the plan that was carried out; last, so that what it says is true."""
+    """Write the plan that was carried out; runs last, so that the record is true."""
     plan = current_plan()
 
     files.put(name="Note what is deployed", entries=[File.of(render.state(plan))])

@@ -1,4 +1,4 @@
-"""Afterwards every model of the plan lies on the disk, proven against its pins."""
+"""Fetch every model of the plan and verify it against its pins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploys.planning.weights.weights import token_file
 
 @deploy("Weights")
 def fetch() -> None:
-    """Fetch what is missing; what has been fetched and proven is not read again."""
+    """Fetch missing models; files that have already been verified are not read again."""
     plan = current_plan()
 
     files.put(

@@ -1,4 +1,4 @@
-"""Services that are to run no more: stopped, not started at boot, and what belongs to them gone."""
+"""Services that should no longer run: stopped, disabled, and their files removed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def unit(
     unit: str, paths: Sequence[str], systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have a service stopped and everything of it gone.
+    Stop a service and remove everything that belongs to it.
 
     + unit: its name
-    + paths: unit file, configuration and folders of its own; they are removed with all in them
-    + systemd: False in a tree that is being made into an image
+    + paths: unit file, configuration and directories of its own; removed recursively
+    + systemd: False while an image is built
     """
     found = host.get_fact(Entries, paths=(*paths, f"{WANTS}/{unit}"))
     if not found:
@@ -44,10 +44,10 @@ def unit(
 @operation()
 def servers(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
     """
-    Have model servers stopped that are planned no more, and their settings gone.
+    Stop model servers that are no longer planned, and remove their settings.
 
-    + units: their names; the unit file may be that of others, too, and stays
-    + systemd: False in a tree that is being made into an image
+    + units: their names; a unit file may be shared with other services and is kept
+    + systemd: False while an image is built
     """
     if not units:
         host.noop("nothing else serves models")

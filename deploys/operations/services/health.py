@@ -1,4 +1,4 @@
-"""A service that was started: it answers as it should, is as fast as it should, or says why not."""
+"""Health checks of a started service: it answers and is fast enough, or the cause is logged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNDER_WAY = 1.0
 
 
 def questions(units: Sequence[Unit], *, chat: bool) -> str:
-    """What remote/services.py is asked about these units."""
+    """Return the request about these units that remote/services/units.py reads, as JSON."""
     return json.dumps(
         [
             {
@@ -48,7 +48,11 @@ def questions(units: Sequence[Unit], *, chat: bool) -> str:
 
 
 def is_measured(unit: Unit, state: facts.Unit) -> bool:
-    """Whether it was measured as it runs now, and was fast enough then; or need not be."""
+    """Return whether the unit was measured with its current settings and was fast enough.
+
+    Fast enough is at least a third of its floor. A unit that is not to be measured counts as
+    measured.
+    """
     if unit.measured is None:
         return True
     figures = state.measured.get(unit.measured, {})
@@ -58,9 +62,9 @@ def is_measured(unit: Unit, state: facts.Unit) -> bool:
 def wait_until_it_answers(
     state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None
 ) -> bool:
-    """The right model answers a question, and the process stays the same for a while.
+    """Wait until the expected model answers and the process has stayed up for a while.
 
-    + restarted: when this run began to, by time.monotonic(); None if it runs since before
+    + restarted: when this run restarted it, by time.monotonic(); None if it was not restarted
     """
 
     def give_up(reason: str) -> bool:
@@ -101,7 +105,9 @@ def wait_until_it_answers(
 
 
 def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None) -> bool:
-    """One request alone gets the tokens per second that are planned; what it got is kept.
+    """Measure the tokens per second of a single request; the result is kept on the machine.
+
+    Less than the unit's floor is a warning, less than a third of it fails the host.
 
     + restarted: as above
     """
@@ -144,7 +150,7 @@ def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
 
 
 def look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
-    """How it stands now, and whether it answers; None where the machine does not say."""
+    """Return the unit's state after a test request, or None if the machine does not answer."""
     ok, output = _ask(host, arguments, "services.units", questions([unit], chat=True))
     if not ok or not output.stdout_lines:
         return None
@@ -157,7 +163,7 @@ def _ask(host: Host, arguments: Any, program: str, question: str) -> tuple[bool,
 
 
 def _give_up(host: Host, arguments: Any, unit: Unit, restarted: float | None, reason: str) -> bool:
-    """Say what is known of such a failure, else show the end of the journal."""
+    """Log the known explanation of a failure, or else the end of the journal, and return False."""
     lines = _journal(host, arguments, unit, restarted)
     known = _known(unit, [*lines, reason])
     for line in [known.line] if known else lines[-_SHOWN:]:
@@ -177,10 +183,10 @@ def _known(unit: Unit, lines: Sequence[str]) -> failures.Explained | None:
 
 
 def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) -> list[str]:
-    """What it said since this run restarted it; what was said before may be long put right.
+    """Return the unit's journal since this run restarted it; older lines may no longer apply.
 
-    systemd may have started it several times since; the time that it gives is that of the latest
-    try, which may have said nothing yet.
+    systemd may have restarted it several times since; the start time that it reports is that of the
+    last attempt, which may not have printed anything yet.
     """
     name = QuoteString(unit.name)
     if restarted is None:

@@ -1,4 +1,4 @@
-"""Weights of ours as models of Ollama's, without a second copy of them."""
+"""Models registered with Ollama without a second copy of their weights."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def registered(
     models: Sequence[Registration], systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have Ollama know models: blob by hard link, small blobs, and manifest last.
+    Register models with Ollama: the weights by hard link, then the small blobs, the manifest last.
 
     + models: what Ollama should have; the weights are on the machine already
 
-    Ollama may be running. What it has under the same name, and not from us, is never replaced.
+    Ollama may be running. A model of the same name that is not ours is never replaced.
     """
     missing = [model for model in models if model.name not in _known(models)]
     if not missing:
@@ -66,7 +66,7 @@ def unregistered(
     models: Sequence[Registration], systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have Ollama forget models of ours; the weights themselves stay.
+    Unregister our models from Ollama; the weights themselves are kept.
 
     + models: as they were registered
     """

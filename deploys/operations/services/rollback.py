@@ -1,4 +1,4 @@
-"""By hand: the version of an engine that served before serves again, with the settings it had."""
+"""Manual rollback of an engine to its previous version, with the settings it had."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from deploys.operations.services import service, versions
 @operation()
 def to_previous(engine: str | None = None) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the version serve that served before the one that serves.
+    Roll an engine back to the version that served before the current one.
 
-    + engine: which; None where only one has served here
+    + engine: which one; None if only one engine has served here
 
-    Done again, it changes nothing: it goes back one version, not to and fro.
+    Running it again changes nothing: it goes back one version and does not toggle between two.
     """
     noted = host.get_fact(Versions, folder=versions.NOTES)
     if engine is None and len(noted) == 1:

@@ -1,4 +1,4 @@
-"""Servers as systemd units: written, verified, started, seen to be healthy."""
+"""Model servers as systemd units: written, verified, started and checked."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Unit:
 
     @classmethod
     def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
-        """The unit of a service of the plan."""
+        """Return the unit of a planned service."""
         rendered, digest = render.service(plan, planned)
         return cls(
             name=planned.unit,
@@ -80,13 +80,13 @@ class Unit:
 
     @classmethod
     def noted(cls, note: dict[str, Any]) -> Unit:
-        """The unit that a machine has noted; its files are there."""
+        """Return the unit recorded on a machine; its files already exist there."""
         known = {field.name for field in fields(cls)} & {*note}
         values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
         return cls(files=(), **values)
 
     def to_note(self) -> dict[str, Any]:
-        """All that it takes to ask it again."""
+        """Return everything needed to check the unit again later."""
         return {name: value for name, value in vars(self).items() if name != "files"}
 
 
@@ -98,18 +98,17 @@ def running(
     systemd: bool = True,
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have services configured, enabled, running with that configuration, and answering.
+    Configure, enable and start services, and wait until they answer.
 
-    + units: what should run; of an engine, all its services
-    + software: what is installed of the engine that they are of; `current` points to it afterwards
+    + units: what should run; for an engine, all its services
+    + software: what is installed of their engine; `current` points to it afterwards
     + deployed: the engine's part of state.json
-    + systemd: False in a tree that is being made into an image, where nothing is started
+    + systemd: False while an image is built, where nothing is started
 
-    Whether a restart is due is read from the running process, not remembered from this run: a run
-    that was killed between writing a file and the restart is put right by the next one.
+    Whether a restart is due is read from the running process rather than remembered: a run that was
+    killed between writing a file and the restart is completed by the next one.
 
-    An engine that does not answer is taken back: what served before serves again, and the host
-    fails.
+    If an engine does not answer, the version that served before is restored, and the host fails.
     """
     described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
     notes = [unit.to_note() for unit in units]
@@ -170,7 +169,7 @@ def _restart(unit: Unit) -> StringCommand:
 def _in_an_image(
     units: Sequence[Unit], missing: list[files.Entry]
 ) -> Generator[PyinfraCommand, None, None]:
-    """Configured and enabled; the first boot starts them."""
+    """Configure and enable services; the first boot starts them."""
     wanted = {f"{WANTS}/{unit.name}": unit.name for unit in units}
     enabled = host.get_fact(Entries, paths=tuple(wanted))
     if missing:
@@ -219,7 +218,7 @@ def _checked(
 
 
 def _smoke_or_go_back(state: State, host: Host, arguments: Any, version: Version) -> bool:
-    """Whether a version runs at all. If not, a service that was to leave the plan serves again."""
+    """Run the smoke test; if it fails, restore the previous version and return False."""
     if versions.smoke(state, host, arguments, version):
         return True
     _, before = bring_back(state, host, arguments, version.engine, "serving", version)
@@ -237,7 +236,7 @@ def _or_go_back(
     restarted: float | None,
     version: Version,
 ) -> bool:
-    """A check of one service; where it fails, what served before is put back, and the run fails."""
+    """Run a check of one service; if it fails, restore what served before and return False."""
     if check(state, host, arguments, unit, restarted):
         return True
     _, before = bring_back(state, host, arguments, version.engine, "serving", version)
@@ -257,9 +256,9 @@ def bring_back(
     note: versions.Note,
     failed: Version | versions.Note,
 ) -> tuple[bool, str]:
-    """Have what a note says serve again; whether it does, and half a sentence that says so.
+    """Restore the version in a note; return whether it serves again, and a clause that says so.
 
-    + failed: what is taken back; where there is nothing else, there is nothing to say
+    + failed: what is replaced; if there is nothing else to restore, the clause is empty
     """
     restored, problem = versions.restored(host, arguments, engine, note, failed)
     if restored is None:

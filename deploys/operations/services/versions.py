@@ -1,11 +1,11 @@
 """Versions of an engine side by side; `current` points to the one that serves.
 
-`install()` of an engine makes a folder and leaves `current` alone: nothing that runs is disturbed.
-`start()` hands what was installed to `service.running`, which tries it (`smoke` of the software),
-switches `current` and the files of the services, restarts them and looks. What answers is noted in
-/var/lib/modelrack/engines/<engine>/serving.json, files and all, what served before it in
-previous.json; other versions are removed (remote/versions.py). Until then the note says what served
-before, so that it can be put back, also by a later run.
+An engine's `install()` creates a directory and leaves `current` alone, so nothing that runs is
+disturbed. `start()` passes what was installed to `service.running`, which runs its smoke test,
+switches `current` and the files of the services, restarts them and checks them. A version that
+answers is recorded in /var/lib/modelrack/engines/<engine>/serving.json, files included, and the one
+before it in previous.json; other versions are removed (remote/services/versions.py). Until then the
+record is of the version that served before, so that it can be restored, also by a later run.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Note = Literal["serving", "previous"]
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One engine as it serves.
+    """One version of an engine with its configuration.
 
     + software: what is installed of it
     + files: units and settings of all its services
-    + services: what is asked to see that it serves
+    + services: what is needed to check that each of them serves
     + deployed: its part of state.json
     """
 
@@ -54,13 +54,13 @@ class Version:
 
     @property
     def link(self) -> Link:
-        """What the units start their programs through."""
+        """The link through which the units start their programs."""
         current = str(Path(self.software.directory).parent / "current")
         return Link(path=current, target=self.software.directory)
 
     @property
     def text(self) -> str:
-        """All that it takes to have it serve again."""
+        """The record of this version, as JSON: everything needed to restore it."""
         # Put back in this order, by the same reason the other way round.
         entries: list[Entry] = [*self.files, self.link]
         known = {
@@ -75,19 +75,20 @@ class Version:
 
     @property
     def note(self) -> File:
-        """That, on the machine, once it has answered."""
+        """The file on the machine that holds that record, once the version has answered."""
         return File(path=f"{NOTES}/{self.engine}/serving.json", content=self.text, mode="600")
 
     @property
     def entries(self) -> list[Entry]:
-        """In the order in which they are written: the link before the files, whose digest is what
-        tells that a process was started with all of them.
+        """The link and the files, in the order in which they are written.
+
+        The files come last, as their digest shows that a process was started with all of them.
         """
         return [self.link, *self.files]
 
 
 def smoke(state: State, host: Host, arguments: Any, version: Version) -> bool:
-    """Whether its programs run at all on this machine; nothing is switched to what does not."""
+    """Run the version's smoke test; nothing is switched to a version that fails it."""
     command = map(QuoteString, version.software.smoke)
     ok, output = transport.run(host, arguments, *command, _timeout=_SMOKE)
     if not ok:
@@ -101,7 +102,7 @@ def smoke(state: State, host: Host, arguments: Any, version: Version) -> bool:
 
 
 def proven(version: Version) -> StringCommand:
-    """The command that notes what serves, and removes versions other than it and the one before."""
+    """Return the command that records the serving version and removes all but the last two."""
     program = programs.inline("services.versions", "prove")
     request = _request(version.engine, state=_STATE, text=version.text)
     return StringCommand(*program.bits, _stdin=request)
@@ -110,9 +111,11 @@ def proven(version: Version) -> StringCommand:
 def restored(
     host: Host, arguments: Any, engine: str, note: Note, failed: Version | Note
 ) -> tuple[dict[str, Any] | None, str]:
-    """Put back the link and the files of a note: the note, else why not; "" where there is none.
+    """Restore the link and the files of a note.
 
-    + failed: what is taken back
+    Return the note and "", or None and why it could not be restored; "" if there is no such note.
+
+    + failed: what is replaced
     """
     what = {"text": failed.text} if isinstance(failed, Version) else {"failed": failed}
     request = _request(engine, note=note, **what)
@@ -124,7 +127,7 @@ def restored(
 
 
 def withdrawn(host: Host, arguments: Any, engine: str) -> str:
-    """Note that the previous version serves again: "", or why it cannot be noted."""
+    """Record that the previous version serves again; return "", or why it could not be recorded."""
     program = programs.inline("services.versions", "withdraw")
     request = _request(engine, state=_STATE)
     ok, output = transport.run(host, arguments, program, _stdin=request)

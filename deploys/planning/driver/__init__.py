@@ -1,5 +1,5 @@
-"""The GPU driver of a machine: what is there, what is done about it, and what must hold afterwards.
+"""The GPU driver of a machine: its current state, the plan for it, and the checks afterwards.
 
-choice.py decides, from the facts in state.py; for what is not NVIDIA's it asks amd.py and
-vendors.py. plan.py is what is decided, as the stages read it.
+choice.py decides, from the facts in state.py; for vendors other than NVIDIA it uses amd.py and
+vendors.py. plan.py holds the decision, as the stages read it.
 """

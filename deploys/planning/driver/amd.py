@@ -1,8 +1,8 @@
-"""What is done about AMD's driver: its module by DKMS, and the tools that show the cards.
+"""The plan for AMD's driver: its DKMS module, and the tools that list the cards.
 
 Sources, read 2026-11-25: installation pages and conf.py of ROCm/amdgpu-docs at 30.30.3, ROCm's
 installation guide for Linux, and package versions of 30.20.0 to 30.30.4 that others have published.
-Nothing of it was run on such hardware.
+None of it has been run on such hardware.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOOLS = ("amd-smi-lib", "rocminfo")
 
 
 def amd_plan(case: Case) -> DriverPlan:
-    """What is done about the driver of one machine with AMD cards; raises Refusal."""
+    """Return the driver plan of a machine with AMD cards; raise Refusal if there is none."""
     machine, stack, disk = case.machine, case.stack, state.on_disk(case.machine)
     now = machine.driver.loaded
     built_here = "amdgpu-dkms" in machine.driver.packages
@@ -135,7 +135,7 @@ def _suite(case: Case) -> str:
 
 
 def _repository(case: Case, name: str, folder: str, suite: str) -> Repository:
-    """One of AMD's, named as its guide names it, so that an older release's gives way to it."""
+    """Return an AMD repository, named as in AMD's guide so that it replaces older releases."""
     return Repository(
         name=name,
         url=case.site.url("rocm", folder),
@@ -147,7 +147,7 @@ def _repository(case: Case, name: str, folder: str, suite: str) -> Repository:
 
 
 def _headers(case: Case) -> tuple[str, ...]:
-    """What the module is compiled against, and other modules that it stands on."""
+    """Return the packages that the module is compiled against or depends on."""
     machine = case.machine
     kernels = state.kernels_to_serve(machine)
     flavour = names.flavour_of(machine)
@@ -163,6 +163,6 @@ def _headers(case: Case) -> tuple[str, ...]:
 
 
 def _versioned(module: str, release: str) -> tuple[str, ...]:
-    """As apt is asked for them: `1:6.16.13.30300300-*`, and `30.30.3.0.30300300-*`."""
+    """Return the packages as given to apt: `1:6.16.13.30300300-*`, and `30.30.3.0.30300300-*`."""
     build = "".join(f"{number:02}" for number in parsed(release)) + "00"
     return f"amdgpu-dkms=1:{module}.{build}-*", f"amdgpu-dkms-firmware={release}.0.{build}-*"

@@ -1,4 +1,4 @@
-"""What the driver of one machine is decided from, and what of it holds already."""
+"""The inputs of a driver decision, and what can be derived from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploys.planning.inputs.site import Site
 
 @dataclass(frozen=True)
 class Case:
-    """One machine with what is wanted of it."""
+    """One machine with its profile, accelerator, software stack and site."""
 
     machine: Machine
     profile: HostProfile
@@ -31,12 +31,12 @@ class Case:
 
     @property
     def switched(self) -> bool:
-        """NVSwitch joins the cards, which takes a fabric manager."""
+        """Whether NVSwitch connects the cards, which requires a fabric manager."""
         return state.has_nvswitch(self.machine, self.profile, self.gpu)
 
     @property
     def canonical(self) -> bool:
-        """The driver is, or has to be, Canonical's own build."""
+        """Whether the driver is, or has to be, Canonical's own build."""
         installed = any(
             name.endswith(("-server", "-server-open")) and "nvidia" in name
             for name in self.machine.driver.packages
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def built_here(self) -> bool:
-        """The module comes from packages of this machine, so that it has to be on its disk."""
+        """Whether the module comes from packages of this machine, and so must be on its disk."""
         return any(
             "dkms" in name or name.startswith(("kmod-nvidia", "linux-modules-nvidia"))
             for name in self.machine.driver.packages
@@ -54,7 +54,7 @@ class Case:
 
     @property
     def without_module(self) -> tuple[str, ...]:
-        """Kernels that the next boot may take and that have no module of the driver."""
+        """Kernels that may be booted next and have no module of the driver."""
         return tuple(
             kernel.release
             for kernel in state.kernels_to_serve(self.machine)
@@ -63,14 +63,14 @@ class Case:
 
     @property
     def interrupted(self) -> bool:
-        """Our packages are there and nothing is held yet: a run of ours did not come to its end."""
+        """Whether our packages are installed but not held: one of our runs was interrupted."""
         driver = self.machine.driver
         return not driver.held and any(
             name.startswith("nvidia-driver-pinning-") for name in driver.packages
         )
 
     def key(self, lock: str) -> ArtifactLock:
-        """What holds a repository's signing key; a machine takes none that is not pinned."""
+        """Return the artifact with a repository's signing key; raise Refusal if not pinned."""
         found = self.artifacts.get(lock)
         if found is None or found.sha256 is None:
             raise Refusal(
@@ -84,18 +84,18 @@ class Case:
         return found
 
     def usable(self, version: str | None, flavour: str | None = None) -> bool:
-        """A driver of that version and kind does for these cards and this profile."""
+        """Return whether a driver version and flavour suits these cards and this profile."""
         return state.usable(version, flavour, self.gpu, self.stack, self.profile.driver)
 
     def loaded_is_right(self) -> bool:
-        """What is loaded does, and its other parts are of the same version."""
+        """Return whether the loaded driver is usable and its other parts have the same version."""
         now, disk = self.machine.driver, state.on_disk(self.machine)
         # In a container, or with a driver that came otherwise, the module is not on this disk.
         whole = now.loaded == disk or (disk is None and not self.built_here)
         return self.usable(now.loaded, now.flavour) and now.loaded == now.userspace and whole
 
     def plan(self, **fields: object) -> DriverPlan:
-        """A plan with what is the same whatever is done."""
+        """Return a plan with the fields that are the same for every action; `fields` are added."""
         system = names.system_of(self.machine)
         return DriverPlan(
             **{

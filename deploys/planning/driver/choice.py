@@ -1,4 +1,4 @@
-"""What is done about the GPU driver of one machine: nothing, a reboot, or an installation."""
+"""The decision about the GPU driver of one machine: nothing, a reboot, or an installation."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def driver_plan(
     compiles: bool,
     compiles_later: bool = False,
 ) -> DriverPlan:
-    """What is done about the driver of one machine; raises Refusal when it cannot be.
+    """Return the driver plan of one machine; raise Refusal if there is none.
 
-    + compiles: something is compiled for the GPUs, so that its libraries are installed
-    + compiles_later: an engine does so while it runs, and its packages have no compiler
+    + compiles: something is compiled for the GPUs, so the CUDA libraries are installed
+    + compiles_later: an engine compiles at run time, and its packages bring no compiler
     """
     if profile.driver is not None:
         check_driver(profile.driver, stack)
@@ -62,7 +62,7 @@ def driver_plan(
 
 
 def _kept(case: Case) -> DriverPlan:
-    """The loaded driver stays; what may be missing around it is added."""
+    """Return the plan that keeps the loaded driver and adds what is missing around it."""
     version = case.machine.driver.loaded or ""
     plan = case.plan(action="none", version=version)
     if not case.built_here:
@@ -86,7 +86,7 @@ def _kept(case: Case) -> DriverPlan:
 
 
 def _exchanged(case: Case) -> DriverPlan:
-    """Another driver takes the place of what is loaded, if anything is."""
+    """Return the plan that replaces the loaded driver, if any, with another one."""
     machine, now, disk = case.machine, case.machine.driver, state.on_disk(case.machine)
     installed = disk if disk == now.userspace and disk != now.loaded else None
     if case.usable(installed) and (not case.switched or now.fabric_manager == installed):

@@ -1,4 +1,4 @@
-"""How the driver of one machine is installed: repository, packages in order, holds, services."""
+"""The installation of a driver: repository, packages in order, holds, services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Names = tuple[str, ...]
 
 
 def install(case: Case, version: str | None, reason: str) -> DriverPlan:
-    """The plan that installs this version, or the software stack's where none is named."""
+    """Return the plan that installs a driver version, or the software stack's if None."""
     machine, now, stack = case.machine, case.machine.driver, case.stack
     system = system_of(case)
     if now.userspace and not any("nvidia" in name for name in now.packages):
@@ -55,7 +55,7 @@ def install(case: Case, version: str | None, reason: str) -> DriverPlan:
 
 
 def repair_kernels(case: Case, plan: DriverPlan) -> DriverPlan:
-    """The plan with what builds the module that is there for kernels without it."""
+    """Return the plan extended by packages that build the current module for kernels without it."""
     system = system_of(case)
     if case.canonical:
         flavour, branch, kernel_flavour = _canonical_build(case)
@@ -65,7 +65,7 @@ def repair_kernels(case: Case, plan: DriverPlan) -> DriverPlan:
 
 
 def with_fabric(case: Case, system: System, plan: DriverPlan) -> DriverPlan:
-    """The plan with the fabric manager, and what goes with it, at the driver's version."""
+    """Return the plan extended by the fabric manager and related packages, in its version."""
     if case.canonical:
         packages = holds = names.canonical_fabric(plan.version.split(".")[0])
     else:
@@ -91,7 +91,7 @@ def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
 
 
 def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
-    """The plan with the toolkit that an engine compiles with while it runs, beside its packages."""
+    """Return the plan extended by the CUDA toolkit that an engine compiles with at run time."""
     system = system_of(case)
     if names.AT_RUN_TIME not in system.cuda.values():
         raise Refusal(
@@ -104,9 +104,9 @@ def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
 
 
 def _with_toolkit(case: Case, system: System, plan: DriverPlan, group: PackageGroup) -> DriverPlan:
-    """The plan with a part of a toolkit, from NVIDIA's repository.
+    """Return the plan extended by a part of the CUDA toolkit, from NVIDIA's repository.
 
-    Beside a driver that came from elsewhere, it gives only what nobody else has.
+    Beside a driver from elsewhere, the repository only supplies what no other one has.
     """
     return replace(
         plan,
@@ -116,7 +116,7 @@ def _with_toolkit(case: Case, system: System, plan: DriverPlan, group: PackageGr
 
 
 def system_of(case: Case) -> System:
-    """The distribution's row; refuses what no driver package is known for."""
+    """Return the row of the distribution; raise Refusal if no driver packages are known for it."""
     machine = case.machine
     if "microsoft" in machine.kernel.lower():
         raise Refusal(
@@ -142,9 +142,9 @@ def system_of(case: Case) -> System:
 def repository(
     case: Case, system: System, *, priority: int = 600, module: bool = False
 ) -> Repository:
-    """NVIDIA's repository as this site reaches it.
+    """Return NVIDIA's repository, through this site's mirror.
 
-    + module: of dnf, the stream with the driver is wanted, too
+    + module: for dnf, also enable the driver's module stream
     """
     architecture = names.architecture(case.machine)
     folder = f"{system.directory}/{architecture}"
@@ -201,7 +201,10 @@ def _from_nvidia(case: Case, system: System, version: str) -> DriverPlan:
 
 
 def _from_canonical(case: Case, system: System, version: str) -> DriverPlan:
-    """Canonical's archive has one version of each branch, so that the branch is the version."""
+    """Return the plan for Canonical's packages.
+
+    Its archive has one version per branch, so the branch serves as the version.
+    """
     flavour, branch, kernel_flavour = _canonical_build(case)
     if case.profile.driver is not None:
         raise Refusal(
@@ -220,7 +223,7 @@ def _from_canonical(case: Case, system: System, version: str) -> DriverPlan:
 
 
 def _canonical_build(case: Case) -> tuple[str, str, str]:
-    """Kind of module, branch and kernel flavour of Canonical's packages."""
+    """Return the flavour, branch and kernel flavour of Canonical's packages."""
     kernel_flavour = names.flavour_of(case.machine)
     if kernel_flavour is None:
         raise Refusal(

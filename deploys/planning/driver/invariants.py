@@ -1,7 +1,8 @@
-"""What must hold on a machine whose driver was installed: one sentence for each that does not.
+"""Invariants of a machine with an installed driver: one refusal for each that is violated.
 
-A launched kernel on every GPU, the last proof, takes a program for it. Here each GPU has answered
-its driver's tool; the launch is left to the engine, whose service counts once a model has answered.
+The final test, a kernel launched on every GPU, would need a program for it. Here each GPU has
+answered its driver's tool; the launch is left to the engine, whose service counts as running only
+once a model has answered.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _loaded(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
 
 
 def _versions(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
-    """User space and fabric manager are of the loaded version."""
+    """Yield refusals if user space or the fabric manager differ from the loaded version."""
     found = machine.driver
     if found.loaded and found.userspace and found.loaded != found.userspace:
         yield Refusal(

@@ -1,7 +1,7 @@
-"""What the packages of NVIDIA's driver are called, by distribution, branch and kind of module.
+"""Package names of NVIDIA's driver, by distribution, branch and module flavour.
 
 Sources, read 2026-11-25: NVIDIA's driver installation guide and the scripts of gpu-driver-container
-for its own repository, packages.ubuntu.com for Canonical's. Marked where a name was not seen.
+for its own repository, packages.ubuntu.com for Canonical's. Names that were not seen are marked.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from deploys.planning.inputs.machine import Machine
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """One release of a distribution, as NVIDIA's repository and its own kernels know it.
+    """One release of a distribution, as NVIDIA's repository and its own kernels name it.
 
-    + directory: in NVIDIA's repository; architectures: what it has there
+    + directory: in NVIDIA's repository; architectures: available there
     + manager: "apt" or "dnf"
-    + kernel: version of the release's own kernel; a newer one there is called hwe (Ubuntu)
-    + cuda: release of the toolkit that is published for each platform of a software stack; one missing is not
+    + kernel: version of the release's own kernel; a newer one is called hwe (Ubuntu)
+    + cuda: release of the toolkit that is published for each platform of a software stack; a
+      platform without one is left out
     + monitoring: DCGM is published for it
     + needs: repositories or components to enable first
     """
@@ -68,7 +69,7 @@ _DEBIAN_FLAVOURS = ("amd64", "cloud-amd64", "rt-amd64", "arm64", "cloud-arm64")
 
 
 def system_of(machine: Machine) -> System | None:
-    """The row of this machine's distribution, or None for one we do not know."""
+    """Return the row of this machine's distribution, or None if it is not known."""
     if machine.os in RHEL_LIKE:
         name = "rhel" if machine.os == "rhel" else "rocky"
         return _SYSTEMS.get((name, machine.os_version.split(".")[0]))
@@ -76,12 +77,12 @@ def system_of(machine: Machine) -> System | None:
 
 
 def architecture(machine: Machine) -> str:
-    """The machine's architecture as NVIDIA's repository calls it."""
+    """Return the machine's architecture as NVIDIA's repository names it."""
     return {"aarch64": "sbsa"}.get(machine.architecture, machine.architecture)
 
 
 def flavour_of(machine: Machine) -> str | None:
-    """The kernel's flavour as the distribution's packages end, such as generic-hwe-22.04."""
+    """Return the kernel flavour used as a package suffix, such as generic-hwe-22.04, or None."""
     if machine.os == "debian":
         match = re.search(rf"-({'|'.join(_DEBIAN_FLAVOURS)})$", machine.kernel)
         return match[1] if match else None
@@ -94,7 +95,7 @@ def flavour_of(machine: Machine) -> str | None:
 
 
 def headers(system: System, machine: Machine, without: tuple[str, ...]) -> tuple[str, ...]:
-    """What brings headers of the kernels that lack them, and of each new one.
+    """Return the packages with headers for the kernels that lack them, and for each new kernel.
 
     + without: kernels without headers
     """
@@ -107,12 +108,12 @@ def headers(system: System, machine: Machine, without: tuple[str, ...]) -> tuple
 
 
 def pinning(system: System, version: str) -> tuple[str, ...]:
-    """What keeps apt at one version; the package manager must know it before it sees the driver."""
+    """Return the packages that pin apt to one version, to install before the driver's."""
     return (f"nvidia-driver-pinning-{version}",) if system.manager == "apt" else ()
 
 
 def driver(system: System, version: str, flavour: str) -> tuple[str, ...]:
-    """Module, libraries, nvidia-smi and persistence daemon, without anything for a display."""
+    """Return the headless driver's packages: module, libraries, nvidia-smi, persistence daemon."""
     is_open = flavour == "open"
     if system.manager == "dnf":
         module = "kmod-nvidia-open-dkms" if is_open else "kmod-nvidia-latest-dkms"
@@ -132,9 +133,9 @@ def driver(system: System, version: str, flavour: str) -> tuple[str, ...]:
 
 
 def fabric(version: str, nvlink5: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What NVSwitch takes: packages of the driver's version, and packages of their own.
+    """Return the packages that NVSwitch needs: those of the driver's version, and independent ones.
 
-    + nvlink5: its switches speak InfiniBand management, which has a manager of its own (HGX B200)
+    + nvlink5: its switches speak InfiniBand management, which needs its own manager (HGX B200)
     """
     branch = parsed(version)[0]
     suffix = "" if branch >= 580 else f"-{branch}"
@@ -146,15 +147,15 @@ def fabric(version: str, nvlink5: bool) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def libraries(cuda: str) -> tuple[str, ...]:
-    """What compiled programs load of a toolkit.
+    """Return the CUDA packages that compiled programs load.
 
-    Source: Dockerfiles of nvidia/cuda, runtime; so for `compiler`, devel.
+    Source: Dockerfiles of nvidia/cuda, runtime; for `compiler`, devel.
     """
     return _of(cuda, "cuda-cudart", "libcublas")
 
 
 def compiler(cuda: str) -> tuple[str, ...]:
-    """What apt has of a toolkit to compile them."""
+    """Return the CUDA packages for apt that programs are compiled with."""
     return _of(cuda, "cuda-minimal-build", "libcublas-dev")
 
 
@@ -164,19 +165,19 @@ AT_RUN_TIME = "12.9"
 
 
 def at_run_time() -> tuple[str, ...]:
-    """What apt has of a toolkit for kernels that an engine compiles while it runs."""
+    """Return the CUDA packages for apt that an engine needs to compile kernels at run time."""
     return (*compiler(AT_RUN_TIME), *_of(AT_RUN_TIME, "cuda-nvrtc-dev", "libcurand-dev"))
 
 
 def _of(cuda: str, *names: str) -> tuple[str, ...]:
-    """Packages of one release of the toolkit."""
+    """Return package names with the suffix of one CUDA release."""
     return tuple(f"{name}-{cuda.replace('.', '-')}" for name in names)
 
 
 def canonical_modules(
     flavour: str, branch: str, kernel_flavour: str, kernels: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Canonical's modules, which Secure Boot accepts, for these kernels and each new one."""
+    """Return Canonical's modules, signed for Secure Boot, for these kernels and new ones."""
     server = _server(flavour, branch)
     return (
         *(f"linux-modules-nvidia-{server}-{release}" for release in kernels),
@@ -185,17 +186,17 @@ def canonical_modules(
 
 
 def canonical_userspace(flavour: str, branch: str) -> tuple[str, ...]:
-    """Libraries, nvidia-smi and persistence daemon of Canonical's build."""
+    """Return the packages of Canonical's libraries, nvidia-smi and persistence daemon."""
     return (f"nvidia-headless-no-dkms-{_server(flavour, branch)}", f"nvidia-utils-{branch}-server")
 
 
 def canonical_fabric(branch: str) -> tuple[str, ...]:
-    """The same for NVSwitch; the first depends on exactly the driver's version."""
+    """Return Canonical's packages for NVSwitch; the first depends on the exact driver version."""
     return (f"nvidia-fabricmanager-{branch}", f"libnvidia-nscq-{branch}")
 
 
 def versioned(system: System, names: tuple[str, ...], version: str) -> tuple[str, ...]:
-    """Names as the package manager is asked for one version of them, whatever their revision."""
+    """Return names in the package manager's syntax for one version, of whatever revision."""
     if system.manager == "dnf":
         return tuple(f"{name}-{version}" for name in names)
     return tuple(f"{name}={version}-*" for name in names)

@@ -1,4 +1,4 @@
-"""The GPU driver of one machine: all its stage does, as data, so that the stage decides nothing."""
+"""The driver plan of one machine: all that its stage does, as data, so that it decides nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PackageManager = Literal["apt", "dnf"]
 
 @dataclass(frozen=True, kw_only=True)
 class PackageGroup:
-    """Packages that one transaction installs, without recommended ones.
+    """Packages installed in one transaction, without recommended ones.
 
-    + name: what they are: "headers", "pinning", "driver", "fabric manager", "monitoring",
-      "CUDA libraries", "CUDA compiler"
-    + packages: as the package manager is asked for them: NAME, or with a version NAME=VERSION-*
-      (apt, a pattern) and NAME-VERSION (dnf)
+    + name: "headers", "pinning", "driver", "fabric manager", "monitoring", "CUDA libraries", "CUDA
+      compiler"
+    + packages: in the package manager's syntax: NAME, or with a version NAME=VERSION-* (apt, a
+      pattern) and NAME-VERSION (dnf)
     """
 
     name: str
@@ -30,17 +30,17 @@ class PackageGroup:
 class Repository:
     """The vendor's own package repository.
 
-    + name: of the files that describe it on the machine
-    + url: its address as this site reaches it; baseurl for dnf
-    + suite: what follows it in apt's list: "/" where it is flat, else suite and component
-    + keyring: package (apt) that holds the signing key
-    + key: path of the key inside that package (apt), or below `url` (dnf); "" where `keyring` is
-      the key itself, in ASCII armour
-    + priority: of apt's pin on the repository: 600 prefers it over the distribution, 100
-      takes from it only what nobody else has
-    + release: what that pin goes by: a field of its Release file, as apt's preferences write it
+    + name: of the files that define it on the machine
+    + url: its URL through this site's mirror; baseurl for dnf
+    + suite: what follows the URL in apt's list: "/" for a flat repository, else suite and component
+    + keyring: package (apt) that contains the signing key
+    + key: path of the key inside that package (apt), or below `url` (dnf); "" if `keyring` is the
+      key itself, ASCII-armoured
+    + priority: of apt's pin on the repository: 600 prefers it to the distribution, 100 takes only
+      what no other repository has
+    + release: field of its Release file that the pin selects it by, as in apt's preferences
     + module: module stream to enable (dnf), "nvidia-driver:580-open"
-    + needs: of the distribution, to enable before: repositories (dnf: "crb"), components (apt:
+    + needs: parts of the distribution to enable first: repositories (dnf: "crb"), components (apt:
       "contrib")
     """
 
@@ -57,29 +57,29 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class DriverPlan:
-    """What the driver stage makes of one machine.
+    """What the driver stage does on one machine.
 
-    + action: "none" leaves the driver alone; "reboot" where all is installed but not loaded
+    + action: "none" leaves the driver alone; "reboot" if all is installed but not loaded
     + reason: why anything is done, a clause without a full stop; "" for "none"
-    + version: driver to have afterwards, as its module calls itself; a branch alone ("580") where
-      the distribution builds it and has one version of it: ask `accepts`
-    + flavour: of the kernel module: "open" or "proprietary"; "" where the vendor has only one
+    + version: driver version afterwards, as its module reports it; a branch alone ("580") where the
+      distribution builds it and has one version of it: compare with `accepts`
+    + flavour: of the kernel module: "open" or "proprietary"; "" if the vendor has only one
     + system: NVIDIA's name of the distribution, "ubuntu2204", "debian12", "rhel9"
-    + repository: None where the distribution's own packages do
-    + tools: a second one, where what shows the cards has one of its own (AMD)
-    + groups: in this order, each a transaction of its own; "CUDA …" come with any action
-    + cuda: release of the toolkit that programs are compiled with; None where nothing is compiled
-    + holds: packages that the package manager must not move by itself afterwards
-    + blocklist: patterns that unattended-upgrades leaves alone, in its own syntax
+    + repository: None if the distribution's own packages are used
+    + tools: a second repository, if the tools that list the cards have their own (AMD)
+    + groups: in this order, each its own transaction; "CUDA …" groups are installed with any action
+    + cuda: release of the toolkit that programs are compiled with; None if nothing is compiled
+    + holds: packages that are held afterwards
+    + blocklist: patterns that unattended-upgrades skips, in its own syntax
     + blacklist: kernel modules that must not load, now and in the initramfs
     + modules: kernel modules loaded at every boot
     + services: units enabled and running afterwards
     + kernels: releases that must have the module afterwards: the running one and the newest
-    + fabric_manager: one runs, at exactly the driver's version
-    + device_groups: groups of accounts that may open the GPUs; () where everybody may
-    + reboot: the loaded driver has to change
-    + reboot_timeout: seconds until the machine must be back
-    + confirmed: carried out before, by us, on such hardware or a stand-in for it
+    + fabric_manager: one must run, at exactly the driver's version
+    + device_groups: groups whose members may open the GPUs; () if everybody may
+    + reboot: the loaded driver has to be replaced
+    + reboot_timeout: seconds within which the machine must be back
+    + confirmed: we have run this before, on such hardware or a stand-in for it
     + warnings: sentences without a full stop
     """
 
@@ -108,11 +108,11 @@ class DriverPlan:
     warnings: tuple[str, ...] = ()
 
     def accepts(self, version: str | None) -> bool:
-        """Is that the planned driver version, or one of the planned branch?"""
+        """Return whether a version is the planned one, or belongs to the planned branch."""
         return version is not None and (
             version == self.version or version.startswith(f"{self.version}.")
         )
 
     def group(self, name: str) -> tuple[str, ...]:
-        """Packages of the group that is called so; () where there is none."""
+        """Return the packages of a group, or () if there is no such group."""
         return next((group.packages for group in self.groups if group.name == name), ())

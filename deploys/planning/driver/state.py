@@ -1,4 +1,4 @@
-"""What a machine's GPUs and driver are like now, and what forbids to touch them."""
+"""The current GPUs and driver of a machine, and the reasons not to touch them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SWITCHED = 8
 
 
 def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None:
-    """Refuse a machine that has not the GPUs of its profile, or where one has fallen off."""
+    """Raise Refusal if the GPUs are not those of the profile, or one has fallen off the bus."""
     known = [each for each in machine.gpus if by_pci_id(each.pci_id) is not None]
     others = sorted({each.pci_id for each in known if each.pci_id not in gpu.pci_ids})
     if others:
@@ -51,7 +51,7 @@ def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None
 
 
 def check_idle(machine: Machine, profile: HostProfile) -> None:
-    """Refuse to exchange a driver under something that is not ours."""
+    """Raise Refusal if processes that are not ours use the GPUs, unless the profile allows it."""
     if profile.allow_busy_gpus:
         return
     if holders := foreign_processes(machine):
@@ -65,7 +65,7 @@ def check_idle(machine: Machine, profile: HostProfile) -> None:
 
 
 def check_reboot(plan: DriverPlan, profile: HostProfile) -> None:
-    """Refuse a plan that reboots a machine whose profile forbids it."""
+    """Raise Refusal if the plan needs a reboot and the profile forbids it."""
     if plan.reboot and not profile.reboot:
         raise Refusal(
             f"A reboot is needed, as {plan.reason}, and the profile forbids it",
@@ -74,7 +74,7 @@ def check_reboot(plan: DriverPlan, profile: HostProfile) -> None:
 
 
 def foreign_processes(machine: Machine) -> tuple[Holder, ...]:
-    """Processes on the GPUs that neither we nor the driver started."""
+    """Return the processes on the GPUs that neither we nor the driver started."""
     return tuple(
         holder
         for holder in machine.holders
@@ -84,7 +84,7 @@ def foreign_processes(machine: Machine) -> tuple[Holder, ...]:
 
 
 def kernels_to_serve(machine: Machine) -> tuple[Kernel, ...]:
-    """The running kernel and the newest one, which the next boot takes."""
+    """Return the running kernel and the newest one, which is booted next."""
     running = next(
         (each for each in machine.kernels if each.release == machine.kernel),
         Kernel(release=machine.kernel, headers=False),
@@ -94,7 +94,7 @@ def kernels_to_serve(machine: Machine) -> tuple[Kernel, ...]:
 
 
 def on_disk(machine: Machine) -> str | None:
-    """Version of the module that the running kernel would load."""
+    """Return the version of the module that the running kernel would load."""
     return kernels_to_serve(machine)[0].module
 
 
@@ -105,9 +105,9 @@ def usable(
     stack: SoftwareStack,
     wanted: str | None,
 ) -> bool:
-    """Does a driver of that version and kind do for these cards and this profile?
+    """Return whether a driver version and flavour suits these cards and this profile.
 
-    + flavour: None where it is not known, as of a module that is not loaded
+    + flavour: None if it is not known, as for a module that is not loaded
     + wanted: the version that the profile names
     """
     if version is None or (wanted is not None and version != wanted):
@@ -122,7 +122,7 @@ def usable(
 
 
 def gpu_warnings(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> tuple[str, ...]:
-    """What is to be known of cards that work, but not well or not all."""
+    """Return warnings about cards that are degraded or unused."""
     sick = hardware_health.refusals(machine, machine.gpus)
     found = [*hardware_health.warnings(machine), *(each.reason for each in sick)]
     if len(machine.gpus) > profile.gpus:
@@ -135,12 +135,12 @@ def gpu_warnings(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> 
 
 
 def fabric_right(machine: Machine, version: str) -> bool:
-    """The fabric manager runs and is of exactly the driver's version."""
+    """Return whether the fabric manager is running at exactly the driver's version."""
     return machine.driver.fabric_manager == version and machine.driver.fabric_manager_active
 
 
 def has_nvswitch(machine: Machine, profile: HostProfile, gpu: Accelerator) -> bool:
-    """NVSwitch chips join the cards. Those of HGX B200 are not on the PCI bus."""
+    """Return whether NVSwitch connects the cards; on HGX B200 it is not on the PCI bus."""
     there = sum(card.pci_id in gpu.pci_ids for card in machine.gpus)
     return machine.nvswitches > 0 or (
         gpu.link == "nvswitch" and max(profile.gpus, there) == _SWITCHED

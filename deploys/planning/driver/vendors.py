@@ -1,4 +1,4 @@
-"""Drivers that only their vendors hand out: what is there is checked, and nothing is installed."""
+"""Drivers that only their vendors distribute: checked, but not installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 def found_plan(case: Case) -> DriverPlan:
-    """Huawei, Hygon: the driver that is there, or a Refusal that says what to install by hand."""
+    """Return a plan with the installed driver of Huawei or Hygon.
+
+    Raise Refusal, saying what to install by hand, if it is missing or has another version.
+    """
     machine, profile, stack = case.machine, case.profile, case.stack
     loaded = machine.driver.loaded
     own = cards.ours(machine, case.gpu, profile.gpus)

@@ -1,1 +1,1 @@
-"""The engines: what each one is, needs, can do and is known to fail with."""
+"""The engines: installation, requirements, capabilities and known failures."""

@@ -1,4 +1,4 @@
-"""How an engine is compiled: source, options and the packages that this takes."""
+"""How an engine is compiled: source, options, and the packages needed for that."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _ISA_OPTIONS: dict[Isa, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """One compiled engine, the same for every machine with the same digest.
+    """One compiled engine, identical on all machines with the same digest.
 
     + source: pinned archive
     + options: CMake cache entries, NAME=VALUE
     + targets: programs that are built and installed into bin/
-    + toolchain: distribution release and architecture, from which its compiler and C library
-      follow, and the release of CUDA
-    + packages: what compiling takes; installed only on the machine that compiles
+    + toolchain: distribution release and architecture, which determine compiler and C library, and
+      the CUDA release
+    + packages: needed for compiling; installed only on the machine that compiles
     """
 
     name: str
@@ -52,19 +52,19 @@ class Build:
 
     @property
     def digest(self) -> str:
-        """Of all that decides what comes out, 12 hex digits."""
+        """Digest of everything that determines the result, 12 hex digits."""
         decides = asdict(self)
         del decides["packages"]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def directory(self) -> str:
-        """Where the installed programs lie on the machine."""
+        """Directory of the installed programs on the machine."""
         return f"/opt/modelrack/engines/{self.name}/{self.version}-{self.digest}"
 
     @property
     def smoke(self) -> tuple[str, ...]:
-        """What must succeed on the machine before anything is switched to it."""
+        """Command that must succeed on the machine before anything is switched to this version."""
         return (f"{self.directory}/bin/{self.targets[0]}", "--version")
 
 
@@ -74,9 +74,9 @@ def llama_cpp(
     gpu: Accelerator | None = None,
     cuda: str | None = None,
 ) -> Build:
-    """llama.cpp for the processor of `machine`, without anything that the build would download.
+    """Return the build of llama.cpp for the CPU of `machine`; it downloads nothing while building.
 
-    + gpu, cuda: NVIDIA cards that it is for as well, and the release of the toolkit; None for none
+    + gpu, cuda: NVIDIA cards to support as well, and the CUDA release; None for a CPU build
     """
     if machine.isa not in _ISA_OPTIONS:
         raise Refusal(
@@ -117,11 +117,12 @@ def llama_cpp(
 
 
 def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
-    """Machine code for these cards alone, and nothing that happens to be on the machine.
+    """Return the options of a CUDA build: code for these cards only, independent of the host.
 
-    The CUDA runtime and cuBLAS stay libraries: linked statically (GGML_STATIC), cuBLAS would be in
-    each program, and the C library with it, which cannot load the driver's. GGML_CUDA_FORCE_MMQ is
-    left off for Volta, too, whose tensor cores compute large batches in 16 bits alone, by cuBLAS.
+    The CUDA runtime and cuBLAS stay shared: linked statically (GGML_STATIC), cuBLAS would be in
+    every program, and so would the C library, which then cannot load the driver's.
+    GGML_CUDA_FORCE_MMQ is left off for Volta, too, whose tensor cores compute large batches in 16
+    bits only, through cuBLAS.
     """
     return (
         "GGML_CUDA=ON",

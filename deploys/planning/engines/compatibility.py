@@ -1,7 +1,7 @@
-"""Which engine runs which weights on which GPU and system, by the table in rules.py.
+"""Compatibility of engine, weights, GPU and system, by the table in rules.py.
 
-What a rule refuses does not work; what it warns of works less well than it looks, or was never seen
-to work by us. A combination that no rule and no list knows is warned of, never passed silently.
+What a rule refuses does not work; what it warns about works less well than expected, or has not
+been tested by us. A combination that no rule and no list covers gets a warning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deploys.planning.models.model import Model
 def refusals(
     service: Service, model: Model, gpu: Accelerator | None, stack: SoftwareStack, machine: Machine
 ) -> tuple[Refusal, ...]:
-    """Why this service cannot run on such a machine; empty when nothing speaks against it."""
+    """Return why this service cannot run on such a machine; empty if it can."""
     found = []
     if service.engine not in stack.engines:
         where = f" on a {gpu.name}" if gpu else " without a GPU"
@@ -43,7 +43,7 @@ def refusals(
 def warnings(
     service: Service, model: Model, gpu: Accelerator | None, stack: SoftwareStack, machine: Machine
 ) -> tuple[str, ...]:
-    """What is worth knowing before: known weaknesses, and what nobody here has seen to work."""
+    """Return warnings about known weaknesses and untested combinations."""
     found = [
         f"Service {service.name}: {rule.what}. {rule.hint}"
         for rule in RULES
@@ -70,7 +70,7 @@ def warnings(
 
 
 def unknown_gpus(machine: Machine) -> tuple[str, ...]:
-    """A warning for each kind of accelerator that the hardware table does not have."""
+    """Return a warning for each kind of accelerator that is not in the hardware table."""
     unknown = {gpu.pci_id for gpu in machine.gpus if by_pci_id(gpu.pci_id) is None}
     return tuple(
         f"The accelerator {pci_id} is not in deploys/planning/hardware/gpus.py and is left out of"
@@ -138,7 +138,7 @@ def _is_sparse(model: Model) -> bool:
 
 
 def _where(rule: Rule, gpu: Accelerator | None) -> str:
-    """On which card, where that matters."""
+    """Return " on a <GPU>" if the rule depends on the GPU, else ""."""
     by_gpu = rule.generations or rule.computes or rule.beyond
     return f" on a {gpu.name}" if gpu and by_gpu else ""
 

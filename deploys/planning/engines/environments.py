@@ -1,7 +1,7 @@
-"""Which lock an engine's Python packages come from, which Python takes it, and what else it needs.
+"""Python environments of the engines: the lock, the interpreter, and system packages.
 
-An engine starts other programs when it first runs: Triton and PyTorch compile kernels for the model
-at hand, with the distribution's compiler and the headers of the Python they run in.
+An engine runs other programs when it first starts: Triton and PyTorch compile kernels for the
+model, with the distribution's compiler and the headers of their Python.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from deploys.planning.inputs.site import Site
 
 @dataclass(frozen=True, kw_only=True)
 class _Recipe:
-    """How a lock becomes an environment.
+    """How an environment is made from a lock.
 
-    + package: of the engine, as the lock calls it
-    + pythons: that the lock has hashes for, the best first
-    + imports: what must import where there is no GPU, too, as while an image is made
-    + packages: of the distribution: compilers, and libraries that the wheels do not bring along
+    + package: the engine's package in the lock
+    + pythons: versions that the lock has hashes for, the preferred first
+    + imports: modules that must import even without a GPU, as while an image is built
+    + packages: of the distribution: compilers, and libraries that the wheels do not contain
     + wheels: the lock names wheels that no package index has
-    + cuda: it names a CUDA toolkit, which compiles kernels when the engine runs
+    + cuda: the lock contains a CUDA toolkit, which compiles kernels at run time
     """
 
     package: str
@@ -55,7 +55,7 @@ _RECIPES = {
 
 
 def monitor(machine: Machine, locks: Locks) -> Environment:
-    """nvitop, in the machine's own Python: what it is made of runs in any since 3.8."""
+    """Return nvitop's environment, on the machine's own Python: it supports any since 3.8."""
     lock = locks.environments["nvitop"]
     return Environment(
         name="nvitop",
@@ -70,7 +70,7 @@ def monitor(machine: Machine, locks: Locks) -> Environment:
 def environment(
     engine: str, stack: SoftwareStack, machine: Machine, site: Site, locks: Locks
 ) -> Environment:
-    """The environment of an engine on such a machine; a Refusal where it cannot be had there."""
+    """Return the environment of an engine on a machine; raise Refusal if none is available."""
     name = stack.locks.get(engine, "")
     if name not in _RECIPES or name not in locks.environments:
         raise Refusal(

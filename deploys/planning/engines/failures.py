@@ -1,7 +1,7 @@
-"""What engines print when they cannot start, in one sentence each, with what is to be changed.
+"""Explanations of what engines print when they cannot start, and what to change.
 
-The first row that knows a line of the journal explains it, so the causes stand before what follows
-from them. The rows are in known_failures.py.
+The first row that matches a line of the journal explains it, so causes come before their
+consequences. The rows are in known_failures.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from deploys.planning.engines.known_failures import KNOWN
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """One failure that is known.
+    """One known failure.
 
-    + line: of the journal
+    + line: the line of the journal
     + says: what it means and what to change
     """
 
@@ -26,9 +26,9 @@ class Explained:
 
 
 def explain(engine: str, lines: Sequence[str], **service: Any) -> Explained | None:
-    """What is known of a journal; None where nothing is.
+    """Return the explanation of a journal, or None if no known failure matches.
 
-    + service: port, for the sentence
+    + service: values for the sentence, such as port
     """
     for known in KNOWN:
         if engine in known.engines:

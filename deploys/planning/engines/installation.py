@@ -1,4 +1,4 @@
-"""What is installed of the engines that a machine's services use, and what that needs beside it."""
+"""The software to install for a machine's services, and its system packages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def software(
     stack: SoftwareStack,
     driver: DriverPlan | None,
 ) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
-    """One entry an engine, one for what watches the GPUs; why others cannot be had, by service."""
+    """Return one entry per engine and one for nvitop; and refusals, by service, for the others."""
     found: list[Software] = []
     refusals = []
     for engine in sorted({service.engine for service in services}):
@@ -50,7 +50,7 @@ def software(
 
 
 def packages(services: Sequence[Service], installed: Sequence[Software]) -> tuple[str, ...]:
-    """What the distribution brings along; what compiling takes is installed where it is done."""
+    """Return the distribution packages needed at run time, without build dependencies."""
     engines = sorted({service.engine for service in services})
     needed = [_PACKAGES.get(engine, ()) for engine in engines]
     needed += [each.packages for each in installed if isinstance(each, Environment)]
@@ -65,7 +65,7 @@ def _from_archive(
     gpu: Accelerator | None,
     driver: DriverPlan | None,
 ) -> Software | None:
-    """Compiled, or as its makers publish it; None where something else speaks against it."""
+    """Return a build or a release; None if no archive is pinned or a GPU has no CUDA release."""
     if engine not in locks.artifacts:
         return None
     archive = locks.artifacts[engine]

@@ -1,6 +1,6 @@
-"""Lines that engines and what is below them print when they cannot start, and what to do then.
+"""Lines that engines and their libraries print when they cannot start, and what to do then.
 
-Causes stand before what follows from them: the first row that knows a line of a journal counts.
+Causes come before their consequences: the first row that matches a line of a journal counts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 class Known:
     """One kind of line.
 
-    + pattern: found anywhere in it
-    + says: what it means and what to change; groups of the pattern that have a name are filled in,
-      and so are {engine}, and {port} of the service
+    + pattern: searched for anywhere in the line
+    + says: what it means and what to change; named groups of the pattern are filled in, and so are
+      {engine} and the service's {port}
     + source: where the line is printed, or was seen
     """
 

@@ -1,4 +1,4 @@
-"""Programs that are installed as their makers publish them: which archive a machine can run."""
+"""Programs installed from release archives: which archive a machine can run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 def ollama(machine: Machine, gpu: Accelerator | None, archive: ArtifactLock) -> Release:
-    """Ollama with its libraries for the CPU and for CUDA 12 and 13, all in one archive."""
+    """Return the release of Ollama, one archive with libraries for the CPU and CUDA 12 and 13."""
     if machine.architecture != "x86_64":
         raise Refusal(
             f"Ollama's archive for {machine.architecture} is not pinned",

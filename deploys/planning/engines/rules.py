@@ -1,6 +1,6 @@
-"""What does not go together: one row each, with its source and the day it was read.
+"""Incompatibilities: one row each, with its source and the date it was read.
 
-`compatibility.py` reads the rows; nothing here decides.
+`compatibility.py` applies the rows; nothing here decides.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from deploys.planning.hardware.gpus import Generation
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One row: what it is about, and what follows. An empty field fits everything.
+    """One row: conditions and verdict. An empty field matches everything.
 
-    + quantizations: beginnings of names, upper case
-    + beyond: accelerators of these generations are not meant
-    + without_cards: machines that have no accelerator
-    + sparse: the network attends to chosen tokens only (DeepSeek sparse attention)
+    + quantizations: name prefixes, upper case
+    + beyond: generations that the rule does not apply to
+    + without_cards: matches machines without accelerators
+    + sparse: matches models with sparse attention (DeepSeek sparse attention)
     + isas: instruction sets of the CPU
-    + what: a clause that goes on after "llama.cpp cannot serve this model on a V100: "
+    + what: a clause that follows "llama.cpp cannot serve this model on a V100: "
     """
 
     engines: tuple[str, ...] = ()

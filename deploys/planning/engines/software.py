@@ -1,4 +1,4 @@
-"""What is installed of an engine: a folder of its own for each version of each way to make it."""
+"""Installed engines: a directory for each version and each way to build it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Environment:
     + name: of the engine; version: of its package in the lock
     + lock: its name in deploys/locks/engines; digest: of its text, 12 hex digits
     + python: version of the interpreter, the machine's own or one that uv fetches
-    + imports: modules that must import before the environment counts
-    + packages: of the distribution, which its programs need when they run
-    + wheels: page or folder with wheels that no package index has; None where all are on one
-    + cuda: its packages have a CUDA toolkit, which becomes the folder `cuda` of the environment
+    + imports: modules that must import before the environment counts as installed
+    + packages: distribution packages that its programs need at run time
+    + wheels: page or directory with wheels that no package index has; None if all are on the index
+    + cuda: its packages contain a CUDA toolkit, which becomes the environment's `cuda` directory
     """
 
     name: str
@@ -37,19 +37,19 @@ class Environment:
 
     @property
     def directory(self) -> str:
-        """Where the environment lies on the machine."""
+        """Directory of the environment on the machine."""
         return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
 
     @property
     def smoke(self) -> tuple[str, ...]:
-        """What must succeed on the machine before anything is switched to it."""
+        """Command that must succeed on the machine before anything is switched to this version."""
         imports = "; ".join(f"import {module}" for module in self.imports)
         return (f"{self.directory}/bin/python", "-c", imports)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """Programs as their makers publish them: one pinned archive."""
+    """Programs as released upstream: one pinned archive."""
 
     name: str
     version: str
@@ -58,17 +58,17 @@ class Release:
 
     @property
     def digest(self) -> str:
-        """Of the archive, 12 hex digits."""
+        """Digest of the archive, 12 hex digits."""
         return (self.archive.sha256 or self.archive.tree_sha256 or "")[:12]
 
     @property
     def directory(self) -> str:
-        """Where it is unpacked on the machine."""
+        """Directory it is unpacked into on the machine."""
         return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
 
     @property
     def smoke(self) -> tuple[str, ...]:
-        """What must succeed on the machine before anything is switched to it."""
+        """Command that must succeed on the machine before anything is switched to this version."""
         return (f"{self.directory}/bin/{self.name}", "--version")
 
 

@@ -1,1 +1,1 @@
-"""The accelerators, the software that goes with them, and their health."""
+"""Accelerators, the software stacks that support them, and hardware health."""

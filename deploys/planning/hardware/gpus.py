@@ -1,4 +1,4 @@
-"""The hardware table: every accelerator we know by its PCI id, before any driver is there."""
+"""The hardware table: known accelerators by PCI id, identified before a driver is installed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ class Accelerator:
     """One kind of accelerator.
 
     + name: as host profiles and plans write it
-    + generation: what its kernels are compiled for; drivers and engines go by it (software stacks.py)
-    + pci_ids: vendor:device in lower case hex, every variant that is the same to us
+    + generation: what its kernels are compiled for; selects drivers and engines
+      (software_stacks.py)
+    + pci_ids: vendor:device in lower case hex, every variant that is equivalent here
     + memory: bytes that software can use, as the driver reports them
     + compute: CUDA compute capability (NVIDIA), gfx target (AMD), chip name elsewhere
     + bandwidth: memory bandwidth, bytes per second
-    + link: how the cards of one machine talk: "nvswitch", "nvlink-pair", "pcie", "xgmi", "hccs";
-      of several ways that share a PCI id, the slowest
+    + link: interconnect of the cards in one machine: "nvswitch", "nvlink-pair", "pcie", "xgmi",
+      "hccs"; the slowest, if variants share a PCI id
     + link_bandwidth: of one card to the others over that link, both directions together, bytes per
-      second; None for PCIe, whose speed is the slot's
-    + p2p: cards copy to each other directly over PCIe, which NVIDIA's driver denies GeForce boards
+      second; None for PCIe, where it depends on the slot
+    + p2p: the cards support direct copies over PCIe, which NVIDIA's driver disables on GeForce
+      boards
     + fp8, fp4: native arithmetic in that format
     + source: where the figures come from
     """
@@ -47,12 +49,12 @@ class Accelerator:
 
 
 def by_pci_id(pci_id: str) -> Accelerator | None:
-    """The accelerator that a PCI device is, or None for one we do not know."""
+    """Return the accelerator with a PCI id, or None if it is not known."""
     return _BY_PCI_ID.get(pci_id)
 
 
 def named(name: str) -> Accelerator:
-    """The accelerator that a profile names; a Refusal lists the known names."""
+    """Return the accelerator of this name; raise Refusal, with the known names, without one."""
     if name not in ACCELERATORS:
         close = difflib.get_close_matches(name, ACCELERATORS, n=1, cutoff=0.5)
         raise Refusal(

@@ -1,4 +1,4 @@
-"""What is wrong with the hardware, as far as it says so itself."""
+"""Hardware faults that the hardware itself reports."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ailing(gpu: Gpu, machine: Machine) -> Iterator[Refusal]:
 
 
 def warnings(machine: Machine) -> Iterator[str]:
-    """What slows a machine down, or is about to."""
+    """Yield a warning for each fault that slows the machine down or may grow worse."""
     for gpu in machine.gpus:
         if gpu.lanes and gpu.lanes_max and gpu.lanes < gpu.lanes_max:
             yield (
@@ -62,5 +62,5 @@ def warnings(machine: Machine) -> Iterator[str]:
 
 
 def _is_gone(gpu: Gpu, machine: Machine) -> bool:
-    """Its driver lists other cards, but not this one."""
+    """Return whether the driver lists other cards, but not this one."""
     return gpu.index is None and any(other.index is not None for other in machine.gpus)

@@ -1,7 +1,8 @@
-"""What goes with what: GPU generation, driver branch, CUDA, torch and engine versions.
+"""Compatibility table of GPU generation, driver branch, CUDA, torch and engine versions.
 
-One row is one software stack: everything in it was released, or resolved, to be used together. Engines of one
-software stack may want different versions of torch; that is no clash, as each has an environment of its own.
+One row is one software stack: everything in it was released, or resolved, to be used together.
+Engines of one stack may need different versions of torch; that is no conflict, as each has an
+environment of its own.
 """
 
 from __future__ import annotations
@@ -20,19 +21,18 @@ class SoftwareStack:
 
     + generations: of the accelerators it is for; none for CPU only
     + driver: exact version that is installed; branch: its release branch
-    + module: what its kernel module calls itself, where that is another number (AMD)
+    + module: version that its kernel module reports, where that is a different number (AMD)
     + flavour: of the kernel module, "open" or "proprietary"
-    + minimum: oldest driver that may stay, by what its module calls itself; None where no figure is
-      known
-    + last_branch: newest branch that still drives these cards
+    + minimum: oldest driver that may stay, in the numbering of its module; None if not known
+    + last_branch: newest branch that still supports these cards
     + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
-    + torch: of each engine that uses it
-    + engines: those that this software stack has, with the version we install
-    + locks: of the engines that are Python packages, the lock they are installed from: its name in
-      deploys/locks/engines. One without is planned and not installed
+    + torch: version for each engine that uses it
+    + engines: engines that this stack has, with the version we install
+    + locks: for engines that are Python packages, the name of their lock in deploys/locks/engines.
+      An engine without one is planned but not installed
     + missing: why other engines are not in it, a clause; instead: what to do then, a sentence
-    + dtype: numbers that unquantized weights are computed in
-    + confirmed: this software stack ran on one of its generations
+    + dtype: data type that unquantized weights are computed in
+    + confirmed: this stack has been run on one of its generations
     + source, date: where the row comes from and when that was read
     """
 
@@ -58,19 +58,19 @@ class SoftwareStack:
 
 
 def stack_of(gpu: Accelerator | None) -> SoftwareStack:
-    """The software stack of machines with this accelerator; None is a machine without any."""
+    """Return the software stack for an accelerator, or the one for CPUs if there is none."""
     if gpu is None:
         return _CPU
     return next(stack for stack in STACKS if gpu.generation in stack.generations)
 
 
 def parsed(version: str) -> tuple[int, ...]:
-    """A version as numbers that compare."""
+    """Return a version as a tuple of integers that compares correctly."""
     return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 def check_driver(version: str, stack: SoftwareStack) -> None:
-    """Refuse a driver version that a profile names and this software stack cannot have."""
+    """Raise Refusal if this software stack cannot use the driver version that a profile names."""
     if stack.vendor != "nvidia":
         raise Refusal(
             f"driver={version!r} is set, but a version can be chosen for NVIDIA alone",

@@ -1,1 +1,1 @@
-"""What decisions read: the profile, the site, the machine and the pins."""
+"""The inputs of planning: profile, site, machine and locks."""

@@ -1,4 +1,4 @@
-"""What is pinned: the typed form of deploys/locks/*.yaml."""
+"""Pins: the typed form of deploys/locks/*.yaml."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One repository of a hub at one revision: a commit, or a branch where the hub tells none."""
+    """One hub repository at one revision: a commit, or a branch if the hub does not give one."""
 
     hub: Hub
     repository: str
@@ -29,9 +29,9 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsLock:
-    """The files of one model at one revision, as a hub listed them.
+    """The files of one model at one revision, as listed by a hub.
 
-    + also: where the same files were seen with the same digests
+    + also: other places where the same files were listed with the same digests
     """
 
     hub: Hub
@@ -46,7 +46,7 @@ class WeightsLock:
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Every place that was seen to have these files, the first one first."""
+        """Every place known to have these files, in the order they were found."""
         first = Place(hub=self.hub, repository=self.repository, revision=self.revision)
         return (first, *self.also)
 
@@ -61,7 +61,7 @@ class WeightsLock:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the lock; `also` only where there is something to say."""
+        """Return the entry as it is written to the lock, without `also` if that is empty."""
         entry = {**asdict(self), "files": [asdict(file) for file in self.files]}
         if self.also:
             return {**entry, "also": [asdict(place) for place in self.also]}
@@ -73,10 +73,10 @@ class WeightsLock:
 class ArtifactLock:
     """One archive that machines download.
 
-    + path: below the origin's address
+    + path: relative to the origin's URL
     + sha256: of the archive itself, for release files that never change
-    + tree_sha256: of the unpacked content (remote/artifact.py says how), for source archives: their
-      hosts pack them anew with other compression
+    + tree_sha256: of the unpacked content (defined in remote/formats/tree.py), for source archives,
+      which their hosts may recompress
     """
 
     version: str
@@ -91,7 +91,7 @@ class EnvironmentLock:
     """One requirements file with hashes.
 
     + digest: of its text, 12 hex digits
-    + versions: of each package in it
+    + versions: pinned version of each package
     """
 
     digest: str
@@ -100,7 +100,7 @@ class EnvironmentLock:
 
 @dataclass(frozen=True, kw_only=True)
 class Locks:
-    """Everything that is pinned."""
+    """All pins."""
 
     artifacts: Mapping[str, ArtifactLock] = field(default_factory=dict)
     environments: Mapping[str, EnvironmentLock] = field(default_factory=dict)

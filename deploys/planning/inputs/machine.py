@@ -1,4 +1,4 @@
-"""What a machine is: the typed form of what deploys/facts/machine.py reports."""
+"""The state of a machine: the typed form of what deploys/facts/machine.py reports."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Gpu:
 
     + address: PCI address, 0000:18:00.0
     + pci_id: vendor:device, lower case hex, 10de:2330
-    + numa: NUMA node it hangs on, None where the bus does not say
-    + lanes, lanes_max: PCIe lanes in use and possible; idle cards may lower their speed, not these.
-      A virtual machine shows what it likes
-    + driver: kernel module that owns it: nvidia, nouveau, vfio-pci, amdgpu; "" for none
-    + index .. remap_pending: from the driver's own tool (nvidia-smi, amd-smi, npu-smi), if any;
-      a card without an index is one that this tool does not list: no driver, or a fallen card
+    + numa: NUMA node it is attached to, None if the bus does not say
+    + lanes, lanes_max: PCIe lanes in use and possible; idle cards may lower their link speed, but
+      not these. In a virtual machine they may mean nothing
+    + driver: kernel module bound to it: nvidia, nouveau, vfio-pci, amdgpu; "" for none
+    + index .. remap_pending: from the driver's own tool (nvidia-smi, amd-smi, npu-smi), if any; a
+      card without an index is not listed by this tool: no driver, or fallen off the bus
     + memory, used: bytes, as the driver counts them
     + uncorrected: uncorrected ECC errors since the driver was loaded
-    + remap_pending: rows are waiting for a reset to be remapped
+    + remap_pending: memory rows wait for a reset to be remapped
     """
 
     address: str
@@ -46,9 +46,9 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """How two cards of a machine reach each other, by their driver's index.
+    """The link between two cards of a machine, given by their driver's index.
 
-    + kind: as `nvidia-smi topo -m` writes it: NV18, NV4, PIX, PXB, PHB, NODE, SYS; XGMI or PCIE
+    + kind: as `nvidia-smi topo -m` prints it: NV18, NV4, PIX, PXB, PHB, NODE, SYS; XGMI or PCIE
       from amd-smi, HCCS and the like from npu-smi
     """
 
@@ -61,11 +61,11 @@ class Link:
 class Kernel:
     """One installed kernel.
 
-    + release: as `uname -r` says it
-    + headers: what a module is compiled against is there
-    + module: version of the NVIDIA or AMD module built for it, None where there is none; looked for
-      only where the bus shows such a card. The amdgpu that comes with a kernel has none
-    + signed: that module carries a signature, by whomever
+    + release: as `uname -r` prints it
+    + headers: the headers that a module is compiled against are installed
+    + module: version of the NVIDIA or AMD module built for it, None if there is none; only looked
+      for if the bus shows such a card. The amdgpu module of the kernel itself has no version
+    + signed: the module is signed, by whatever key
     """
 
     release: str
@@ -76,9 +76,9 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A process that has a GPU open; daemons of the driver itself (nvidia-persistenced) do, too.
+    """A process that has a GPU open, including daemons of the driver such as nvidia-persistenced.
 
-    Seen of other users' processes only as root.
+    Other users' processes are visible only to root.
 
     + unit: systemd unit it belongs to, "" for none
     """
@@ -90,19 +90,19 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """The GPU driver of a machine, in its four places: loaded, on disk, user space, packages.
+    """The GPU driver of a machine: loaded module, user space, fabric manager and packages.
 
     + loaded: version that the running kernel has loaded, None for none
     + flavour: of the loaded module: "open" or "proprietary"
     + userspace: version of the library that programs load (libnvidia-ml)
     + fabric_manager: version of the installed fabric manager without the package's epoch and
       revision, so that it compares with `loaded`; None for none
-    + fabric_manager_active: its service runs
-    + packages: installed packages of the driver, the toolkit and what goes with them, with versions
-    + held: those of them that the package manager must not move: dpkg's hold, dnf's versionlock
-    + kfd: the device that AMD's cards compute through is there; None where there is no such card
-    + error: what the driver's own tool said when it failed or of a card that is not well, "" when
-      it answered; "" also where there is no such tool
+    + fabric_manager_active: its service is running
+    + packages: installed packages of the driver, the toolkit and related tools, with versions
+    + held: those of them that the package manager must not change: dpkg's hold, dnf's versionlock
+    + kfd: AMD's compute device /dev/kfd exists; None if there is no such card
+    + error: what the driver's own tool printed when it failed or about a faulty card; "" if all is
+      well, and also if there is no such tool
     """
 
     loaded: str | None = None
@@ -120,7 +120,7 @@ class Driver:
 class Disk:
     """One mounted file system; sizes in bytes.
 
-    + inodes: files that can still be made, None where the file system does not count them
+    + inodes: free inodes, None if the file system does not count them
     """
 
     mount: str
@@ -213,7 +213,7 @@ class Machine:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:
-        """The machine that `remote/machine.py` printed."""
+        """Return the machine that `remote/facts/machine.py` printed."""
         driver = data.get("driver", {})
         return cls(
             **{
@@ -238,7 +238,7 @@ class Machine:
         return asdict(self)
 
     def disk_of(self, path: str) -> Disk | None:
-        """The file system that `path` lies on, or would lie on once it exists."""
+        """Return the file system that `path` is on, or will be on once it exists."""
         holding = [
             disk
             for disk in self.disks

@@ -1,4 +1,4 @@
-"""What the operator wants of a machine: HostProfile and its services."""
+"""The desired state of a host class: HostProfile and its services."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ class Service:
     """One model served by one engine on one port.
 
     + name: instance name of the unit and id that the API reports
-    + engine: who serves it
+    + engine: which one serves it
     + model: a key of the catalogue, or a Model of your own
     + port: TCP port on the loopback address
     + context: tokens one request may use, prompt and answer together; None leaves it to the plan
     + parallel: requests served at the same time; None leaves it to the plan
-    + tensor_parallel: GPUs that share each layer of one copy; None leaves it to the plan
-    + pipeline_parallel: groups of such GPUs that one copy's layers are dealt out to; None leaves it
+    + tensor_parallel: GPUs that each layer of a replica is split over; None leaves it to the plan
+    + pipeline_parallel: pipeline stages of a replica; None leaves it to the plan
     + replicas: copies of the model side by side; None leaves it to the plan
-    + kv_cache: what one number of the key-value cache is kept in; "auto" is the model's own type
-    + performance: "latency" for the shortest answers of few users, "throughput" for the most tokens
-      of many, "balanced" for the engine's own settings
-    + gpu_memory_utilization: share of each card's memory that the engine may take, 0 to 1; None leaves it
+    + kv_cache: data type of the KV cache; "auto" is the model's own type
+    + performance: "latency" for the shortest response times with few users, "throughput" for the
+      most tokens with many, "balanced" for the engine's own defaults
+    + gpu_memory_utilization: share of each GPU's memory that the engine may take, 0 to 1; None
+      leaves it to the plan
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
-    + floor: tokens per second that one request alone must get: less is a warning, less than a third
-      of it a failure; None leaves it to the plan
-    + merge: True makes one file of a split GGUF, False keeps its shards; None does what the engine
-      needs (planning/one_file.py)
-    + copy: Ollama may keep a copy of the weights of its own, where its version is not known to take
-      them as they lie
+    + floor: tokens per second that a single request must reach: less is a warning, less than a
+      third of it a failure; None leaves it to the plan
+    + merge: True merges a split GGUF into one file, False keeps its shards; None does what the
+      engine needs (planning/weights/merge_policy.py)
+    + copy: Ollama may keep its own copy of the weights, where its version is not known to accept
+      hard links
     """
 
     name: str
@@ -126,15 +127,16 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class HostProfile:
-    """What every machine of one host class is and runs.
+    """The hardware and the services that every machine of one host class has.
 
-    + gpu: name of the accelerator in the hardware table (planning/gpus.py); None for CPU only
-    + gpus: how many of them one machine has
+    + gpu: name of the accelerator in the hardware table (planning/hardware/gpus.py); None for CPU
+      only
+    + gpus: how many of them each machine has
     + services: what the machine serves
-    + driver: version of the GPU driver to have, such as "580.178.04"; None leaves it to the plan
-    + reboot: the machine may be rebooted where a driver has to be exchanged for another
-    + allow_busy_gpus: go on although something that is not ours uses the GPUs
-    + locked: refuse what deploys/locks/ does not pin yet, instead of pinning it on first use
+    + driver: version of the GPU driver to install, such as "580.178.04"; None leaves it to the plan
+    + reboot: the machine may be rebooted if a driver has to be replaced
+    + allow_busy_gpus: continue even if processes that are not ours use the GPUs
+    + locked: refuse models that are not pinned yet, instead of pinning them on first use
     """
 
     gpu: str | None = None
@@ -169,12 +171,12 @@ class HostProfile:
         _check_shared([service for service in self.services if service.engine == "ollama"])
 
     def to_json(self) -> dict[str, Any]:
-        """What `debug-inventory` prints."""
+        """Return what `debug-inventory` prints."""
         return asdict(self)
 
 
 def _check_shared(services: Sequence[Service]) -> None:
-    """One process of Ollama serves all its models, and has these settings once."""
+    """Raise Refusal if Ollama's services differ in a setting that its one process has only once."""
     for service in services[1:]:
         for field in ("port", "parallel", "kv_cache"):
             mine, first = getattr(service, field), getattr(services[0], field)

@@ -1,4 +1,4 @@
-"""The one way to say no: what is wrong, and what to type next."""
+"""The exception for everything that cannot be done: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from types import TracebackType
 
 
 class Refusal(ValueError):
-    """A plan that cannot be carried out.
+    """A request that cannot be fulfilled.
 
     + reason: what is wrong, one sentence without a full stop
     + hint: what the operator can do about it, one sentence without a full stop
-    + service: the service that cannot be had, "" where it is the machine itself
+    + service: the service affected, "" if it is the machine itself
     """
 
     def __init__(self, reason: str, hint: str, service: str = "") -> None:

@@ -1,6 +1,6 @@
-"""The place a machine stands in: where its data lies and where things come from.
+"""The site that machines belong to: its mirrors, and where its data is stored.
 
-Every address that a machine opens goes through `Site.url`; there is no URL anywhere else.
+Every URL that a machine opens comes from `Site.url`; there is no URL anywhere else.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Hub = Literal["modelscope", "huggingface"]
 
 @dataclass(frozen=True, kw_only=True)
 class Mirrors:
-    """Where each kind of thing comes from; None means that it cannot be had at this site.
+    """Base URLs by origin; None means that an origin is not available at this site.
 
-    + pytorch: page with the wheels of PyTorch for the CPU, which the package index does not have;
-      or a folder with them that lies on every machine
+    + pytorch: page with the CPU wheels of PyTorch, which the package index does not have; or a
+      directory with them that exists on every machine
 
-    The package registries are the exception: `debian`, `ubuntu` and `pypi` at None leave apt and uv
-    at their own settings.
+    The package registries are the exception: None for `debian`, `ubuntu` or `pypi` leaves apt and
+    uv at their own settings.
     """
 
     github: str | None
@@ -82,21 +82,21 @@ CN = Mirrors(
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One place with one way out.
+    """One location with its mirrors, hubs and data directories.
 
     + mirrors: GLOBAL, CN, or one of them with entries replaced (`dataclasses.replace`)
-    + data_root: where weights lie on every machine
-    + folders: where models may lie on a machine already, a disk that was brought or a network
-      share: `<folder>/<model>/` as the hub lists it; they are read before anybody is asked
-    + hubs: which hub is asked first
-    + locks: folder with the machine-written pins, on the operator's computer
-    + builds: folder with packed builds for reuse, on the operator's computer
-    + tokens: by hub, the file on the operator's computer that holds its access token, for
-      repositories that are gated
-    + apt_lock_wait: seconds to wait while somebody else holds the package manager
-    + peers: network, such as "10.8.0.0/16", whose machines give each other the weights that they
-      have, so that a hub sends them once; None: every machine fetches for itself
-    + peer_port: TCP port on which a machine gives them
+    + data_root: where weights are stored on every machine
+    + folders: directories that may already hold models, such as a USB disk or a network share:
+      `<folder>/<model>/` as the hub lists it; tried before any hub or peer
+    + hubs: in order of preference
+    + locks: directory with the machine-written pins, on the operator's computer
+    + builds: directory with packed builds for reuse, on the operator's computer
+    + tokens: by hub, the file on the operator's computer that holds its access token, for gated
+      repositories
+    + apt_lock_wait: seconds to wait while another process holds the package manager's lock
+    + peers: network, such as "10.8.0.0/16", whose machines share weights with each other, so that a
+      hub sends them only once; None: every machine fetches for itself
+    + peer_port: TCP port on which a machine shares them
     """
 
     mirrors: Mirrors = GLOBAL
@@ -136,7 +136,7 @@ class Site:
             )
 
     def url(self, origin: Origin, path: str = "") -> str:
-        """The address of `path` at `origin`, as this site reaches it."""
+        """Return the URL of `path` at `origin` via this site; raise Refusal if it has none."""
         base: str | None = getattr(self.mirrors, origin)
         if base is None:
             raise Refusal(
@@ -146,7 +146,7 @@ class Site:
         return f"{base.rstrip('/')}/{path.lstrip('/')}" if path else base.rstrip("/")
 
     def to_json(self) -> dict[str, Any]:
-        """What `debug-inventory` prints."""
+        """Return what `debug-inventory` prints."""
         return asdict(self)
 
 

@@ -1,1 +1,1 @@
-"""The models that can be served, and what sizing needs to know of them."""
+"""The models that can be served, and the figures that sizing needs."""

@@ -1,4 +1,4 @@
-"""Every model we know, by the key that inventories use."""
+"""The catalogue: every known model, by the key that inventories use."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from deploys.planning.models.variants import gguf, original, r1_gguf, safetensor
 
 
 def model(key: str) -> Model:
-    """The catalogue's entry; a Refusal names the closest keys."""
+    """Return the catalogue's entry; raise Refusal, with the closest keys, if there is none."""
     if key not in CATALOGUE:
         close = difflib.get_close_matches(key, CATALOGUE, n=3, cutoff=0.4)
         raise Refusal(

@@ -1,4 +1,4 @@
-"""Networks of the catalogue that pass every token through all their weights."""
+"""Dense networks of the catalogue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _distill(
     vocabulary: int,
     licence: str,
 ) -> Network:
-    """shape: layers, hidden, heads, kv_heads."""
+    """Return a distilled DeepSeek-R1; shape: layers, hidden, heads, kv_heads."""
     layers, hidden, heads, kv_heads = shape
     return Network(
         name=f"DeepSeek-R1-Distill-{name}",

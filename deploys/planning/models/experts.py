@@ -1,4 +1,4 @@
-"""Networks of the catalogue that pass a token through a few of their experts."""
+"""Mixture-of-experts networks of the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One set of weights: where it comes from, which files it is, and the numbers sizing needs."""
+"""One set of weights: its sources, its files, and the figures that sizing needs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Model:
 
     @property
     def attention(self) -> Attention:
-        """What one token leaves in the cache: keys and values of heads, or one latent vector."""
+        """Kind of attention; decides if keys and values or a latent vector are cached."""
         if self.kv_lora_rank is not None:
             return "mla" if self.index_head_dim is None else "sparse-mla"
         return "mha" if self.kv_heads == self.heads else "gqa"

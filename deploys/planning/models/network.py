@@ -1,4 +1,4 @@
-"""The parts of a network: the weights and bytes of each, and what a token leaves in its cache."""
+"""The parts of a network: their parameters and bytes, and the cache that a token takes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _CONVOLUTION = 3
 class Parts:
     """Bytes of the weights.
 
-    + embedding, head: token embedding, and output head; 0 for the latter where it is the former
+    + embedding, head: token embedding, and output head; 0 for the latter if they are tied
     + layers: each layer from the first on, those of multi-token prediction last
-    + experts: what routed experts are of each layer
+    + experts: share of the routed experts in each layer, in bytes
     """
 
     embedding: int
@@ -58,7 +58,7 @@ class Parts:
 
 @lru_cache(maxsize=256)
 def parts(model: Model, size: int) -> Parts:
-    """Deals `size` bytes of files out to the parts, by their weights and usual widths."""
+    """Distribute `size` bytes of files over the parts, by their parameters and usual bit widths."""
     matrix = (model.vocabulary or 0) * model.hidden
     average = size * 8 / model.parameters
     embedding_bits = head_bits = max(average, 16.0)
@@ -88,7 +88,7 @@ def parts(model: Model, size: int) -> Parts:
 
 
 def weights(model: Model) -> int:
-    """Weights of the network without multi-token prediction, from its shape; norms left out."""
+    """Return the parameter count, from the shape, without multi-token prediction and norms."""
     matrices = (model.vocabulary or 0) * model.hidden * (1 if model.tied_embeddings else 2)
     layers = range(model.layers)
     return matrices + sum(
@@ -97,7 +97,7 @@ def weights(model: Model) -> int:
 
 
 def latent_weights(model: Model) -> int:
-    """Weights of one MLA layer that every tensor-parallel card has in full: both down projections.
+    """Return the parameters of an MLA layer that every card holds in full: the down projections.
 
     Source: vLLM and SGLang, deepseek_v2.py, ReplicatedLinear of q_a_proj and kv_a_proj_with_mqa.
     """
@@ -108,24 +108,25 @@ def latent_weights(model: Model) -> int:
 
 
 def grows(model: Model, layer: int) -> bool:
-    """Whether the layer keeps something of every token; those of multi-token prediction do."""
+    """Return whether the layer caches every token; those of multi-token prediction do."""
     return layer >= model.layers or (layer + 1) % model.full_attention_interval == 0
 
 
 def growing(model: Model, layers: Sequence[int] | None = None) -> int:
-    """How many of these layers do, or of all; those of multi-token prediction aside."""
+    """Return how many of `layers`, by default all but those of MTP, cache every token."""
     if model.full_attention_interval == 1:
         return model.layers if layers is None else len(layers)
     return sum(grows(model, layer) for layer in layers or range(model.layers))
 
 
 def kv_bytes(model: Model, kv_cache: KvCache = "auto", *, tensor_parallel: int = 1) -> int:
-    """Bytes that one token takes in the cache of one card, in one layer that keeps every token.
+    """Return the bytes per token in the cache of one card, in one layer that caches every token.
 
-    Keys and values of the heads, which tensor parallelism deals out until a card has one; or with
-    MLA the latent vector and the rotary key, which every card has in full. Files converted before
-    llama.cpp could cache that vector (`legacy_cache`) keep all heads' keys and values. Sparse MLA
-    also keeps the indexer's keys: one byte a number, and four for their scale (vLLM 0.33).
+    Keys and values of the heads, which tensor parallelism splits until a card has one; or with MLA
+    the latent vector and the rotary key, which every card holds in full. For files converted before
+    llama.cpp could cache that vector (`legacy_cache`) it is the keys and values of all heads.
+    Sparse MLA also caches the indexer's keys: one byte per number, and four for their scale (vLLM
+    0.33).
     """
     width = _KV_WIDTH[kv_cache]
     if model.kv_lora_rank is None:
@@ -149,12 +150,12 @@ def request_bytes(
     tensor_parallel: int = 1,
     window: int | None = None,
 ) -> int:
-    """Bytes that one request takes on one card in a layer that does not keep every token.
+    """Return the bytes per request on one card, in a layer that does not cache every token.
 
-    The keys and values of a window, or a state for each head of values: a square matrix, and what
-    the convolution before it needs. Tensor parallelism deals the heads out.
+    The keys and values of a window, or a state for each value head: a square matrix, and the inputs
+    of the convolution before it. Tensor parallelism splits the heads.
 
-    + window: tokens that the engine keeps of a sliding window, where that is more
+    + window: tokens that the engine keeps of a sliding window, if that is more
     """
     if model.sliding_window is not None:
         tokens = window or model.sliding_window
@@ -166,14 +167,14 @@ def request_bytes(
 
 
 def _rest_bits(model: Model) -> float | None:
-    """Bits of a weight outside of routed experts, where they differ from these."""
+    """Return the bits per weight outside the routed experts, or None if they do not differ."""
     if model.quantization in _EXPERTS_ALONE:
         return _REST_BITS[model.format]
     return _DYNAMIC_REST_BITS if model.quantization.startswith("UD-") else None
 
 
 def _without_experts(model: Model, layer: int) -> int:
-    """Attention, and the feed-forward part that every token passes through."""
+    """Return the parameters of attention and of the MLP that every token passes through."""
     if model.intermediate is None:
         return 1
     feed_forward = model.intermediate
@@ -184,14 +185,14 @@ def _without_experts(model: Model, layer: int) -> int:
 
 
 def _routed(model: Model, layer: int) -> int:
-    """The routed experts."""
+    """Return the parameters of the routed experts."""
     if model.intermediate is None or not _has_experts(model, layer):
         return 0
     return model.experts * model.hidden * 3 * model.expert_intermediate
 
 
 def _router(model: Model, layer: int) -> int:
-    """The matrix that chooses among them; llama.cpp keeps it where the layer is."""
+    """Return the parameters of the router, which llama.cpp keeps with the rest of the layer."""
     return model.experts * model.hidden if _routed(model, layer) else 0
 
 
@@ -204,7 +205,7 @@ def _has_attention(model: Model, layer: int) -> bool:
 
 
 def _linear_attention(model: Model) -> int:
-    """Queries, keys, values, gate and output; decay and step of each head; the convolution."""
+    """Return the parameters of a linear attention layer: projections, gates and convolution."""
     keys = model.linear_key_heads * model.linear_head_dim
     values = model.linear_value_heads * model.linear_head_dim
     inner = 2 * keys + 3 * values + 2 * model.linear_value_heads
@@ -228,7 +229,7 @@ def _attention(model: Model) -> int:
 
 
 def _indexer(model: Model) -> int:
-    """What chooses the tokens that sparse attention looks at: queries, one key, a weight a head."""
+    """Return the parameters of sparse MLA's indexer: queries, one key, a weight per head."""
     width = model.index_head_dim or 0
     queries = model.index_heads * width * (model.q_lora_rank or model.hidden)
     return queries + model.hidden * (width + model.index_heads)

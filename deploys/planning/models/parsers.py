@@ -1,7 +1,7 @@
-"""How a network writes down what it thinks and which tools it calls, as the engines name it.
+"""Names of the engines' parsers for a model's reasoning and its tool calls.
 
-Without the first an answer begins with all that was thought; without the second a call of a tool is
-text. Networks whose calls need a chat template beside the one in their repository are left out:
+Without the first, the reasoning is part of the answer; without the second, a tool call is returned
+as text. Models whose tool calls need a chat template that is not in their repository are left out:
 DeepSeek-V3, V3.1 and R1-0528.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Parsers:
-    """Names of one engine's parsers; None where the network does no such thing."""
+    """Names of one engine's parsers; None if the model does not reason, or does not call tools."""
 
     reasoning: str | None = None
     tools: str | None = None
@@ -41,7 +41,7 @@ _NAMES: dict[str, tuple[str | None, str | None, str | None, str | None]] = {
 
 
 def parsers(engine: str, model: str) -> Parsers:
-    """The parsers of a model, by its key; KTransformers has those of SGLang."""
+    """Return the parsers of a model, by its key; KTransformers uses those of SGLang."""
     fitting = [beginning for beginning in _NAMES if model.startswith(beginning)]
     if not fitting:
         return Parsers()

@@ -1,4 +1,4 @@
-"""What the variants of one network in the catalogue share."""
+"""The shape of a network, shared by its variants in the catalogue."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class Network:
     """One network; numbers as in its config.json, fields as in model.py.
 
-    That they are right shows in a test: multiplied out, they give the published count of weights.
+    A test checks them: multiplied out, they give the published number of parameters.
 
     + repository: the vendor's own on Hugging Face
-    + modelscope: on ModelScope, where it has another name there
+    + modelscope: on ModelScope, if it has another name there
     """
 
     name: str

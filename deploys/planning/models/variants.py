@@ -1,4 +1,4 @@
-"""How the variants of a network are published: under which key, in which repository and files."""
+"""How the variants of a network are published: their key, repository and files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TOP_FILES = (
 def original(
     network: Network, quantization: str, size: int, source: str, *, folders: bool = False
 ) -> Model:
-    """The vendor's own weights, which have the network's name.
+    """Return the vendor's own weights, whose key is the name of the network.
 
-    + folders: the repository has folders with the weights in other formats
+    + folders: the repository has directories with the weights in other formats
     """
     variant = safetensors(
         network,
@@ -98,13 +98,13 @@ def gguf(
     modelscope: bool = True,
     files: str | None = None,
 ) -> Model:
-    """One file of a repository that holds all quantizations, Unsloth's if none is named.
+    """Return one file of a repository with all quantizations, by default Unsloth's.
 
-    The layer of multi-token prediction is left out of these files.
+    These files do not include the multi-token prediction layer.
 
     + repository: its name, the same on both hubs
     + modelscope: whether it is known to be on ModelScope
-    + files: pattern, where the quantization is in shards or has another name
+    + files: pattern, if the quantization is in shards or has another name
     """
     repository = repository or f"unsloth/{network.name}-GGUF"
     return _model(
@@ -121,9 +121,9 @@ def gguf(
 
 
 def r1_gguf(network: Network, quantization: str, size: int, source: str) -> Model:
-    """DeepSeek-R1 in shards: the folder is part of the pattern, or R1-Zero would match too.
+    """Return DeepSeek-R1 in shards; the pattern includes the directory, or R1-Zero would match too.
 
-    The sizes are those of the files of January 2025, which llama.cpp's MLA cache came after.
+    The sizes are those of the files of January 2025, from before llama.cpp's MLA cache.
     """
     folder = f"{network.name}-{quantization}"
     files = f"{folder}/{folder}-*-of-*.gguf"

@@ -1,5 +1,5 @@
-"""What every service of a machine is given: cards, parallelism, context, offload; and why.
+"""The placement of every service on a machine: cards, parallelism, context, offload; with reasons.
 
-deal.py gives cards to services, by filling.py (vLLM, SGLang) and layering.py (llama.cpp and what is
-built on it); choice.py is what comes out.
+allocate.py assigns cards to services, through sharded.py (vLLM, SGLang), cpu.py (vLLM without
+cards) and layer_offload.py (llama.cpp and engines built on it); choice.py holds the result.
 """

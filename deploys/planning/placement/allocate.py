@@ -1,4 +1,4 @@
-"""What every service of a machine is given: cards, parallelism, context, offload; and why."""
+"""Allocation of a machine's cards and host memory to its services."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def place(
     cards: Sequence[Card],
     machine: Machine,
 ) -> Placement:
-    """One service alone on these cards; size: bytes of the model's files."""
+    """Return the placement of a single service; `size` is the bytes of the model's files."""
     return place_all([(service, model, size)], gpu, cards, machine)[0]
 
 
@@ -46,11 +46,11 @@ def place_all(
     cards: Sequence[Card],
     machine: Machine,
 ) -> tuple[Placement, ...]:
-    """All services of a machine, in their order; no card is given to two of them.
+    """Return the placements of all services of a machine, in order; no card is used twice.
 
-    First each has one copy, or as many as it names, the largest weights first; then what is left
-    becomes further copies. Where that leaves one without a place, all are content with less room
-    for their caches.
+    First each service gets one replica, or as many as it asks for, the largest weights first; then
+    the remaining cards become further replicas. If a service then has no place, all are placed
+    again with smaller caches.
     """
     host = int(machine.memory * (1 - _SYSTEM))
     requests = [
@@ -77,7 +77,7 @@ def place_all(
 
 
 def _first(requests: Sequence[Request]) -> list[Placement]:
-    """A place for each, from what those before it left."""
+    """Place each service on what those before it left, the largest first."""
     placements: dict[int, Placement] = {}
     # Servers of one model map the same file, so what they read of it is in memory once.
     mapped: dict[str, int] = {}
@@ -96,7 +96,7 @@ def _first(requests: Sequence[Request]) -> list[Placement]:
 
 
 def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list[Placement]:
-    """Copies on the cards that are left, one each in turn, for services that name no number."""
+    """Add replicas on the remaining cards, in turn, to services that do not set `replicas`."""
     grown = list(placements)
     taken = {index for placement in grown for index in placement.cards}
     left = [card for card in (requests[0].cards if requests else ()) if card.index not in taken]
@@ -124,9 +124,9 @@ def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list
 
 
 def _with_prompts(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
-    """The same with what llama.cpp may keep of answered prompts; nothing where memory is short.
+    """Add llama.cpp's prompt cache to the placements, or nothing if host memory is short.
 
-    It does not depend on what else is served, or one more service would restart the others.
+    Its size does not depend on what else is served, or adding a service would restart the others.
     """
     placed = [each for each in placements if not each.refusals]
     serving = [each for each in placed if each.engine == "llama.cpp"]

@@ -1,4 +1,4 @@
-"""What is chosen for one service, and what the ways of choosing share."""
+"""Placements, and what the placement strategies share."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class Placement:
 
     @property
     def computes_on_host(self) -> bool:
-        """Weights of layers lie in host memory, where the processor reads them for every token."""
+        """Whether layer weights are in host memory, where the CPU reads them for every token."""
         return "KV cache" in self.ledger.host or bool(self.cpu_experts) or not self.groups
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; each card's ledger says what is free, too."""
+        """Return plain data, with the free memory of each card added to its ledger."""
         data = asdict(replace(self, refusals=()))
         for card, ledger in zip(data["ledger"]["cards"], self.ledger.cards, strict=True):
             card["free"] = ledger.free
@@ -80,14 +80,14 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One service that wants a place, and what it may have.
+    """One service to be placed, and the resources it may use.
 
     + size: bytes of the model's files
-    + cards, host: cards that are not given to another service, bytes of host memory likewise
-    + mapped: bytes of the files that another server of the model has in that memory already
+    + cards, host: cards and bytes of host memory not given to another service
+    + mapped: bytes of the files that another server of the same model already maps into that memory
     + copies: replicas; None for as many as fit
-    + comfort: share of weights and cache together that should be the cache's
-    + cut: tensor and pipeline parallel sizes that were chosen before
+    + comfort: desired share of the cache in weights and cache together
+    + cut: tensor and pipeline parallel sizes already chosen
     """
 
     service: Service
@@ -108,7 +108,7 @@ class Request:
 
     @property
     def contexts(self) -> tuple[int, ...]:
-        """Contexts to try, the longest first: the operator's, or sensible ones."""
+        """Contexts to try, longest first: the operator's, or the model's own and shorter ones."""
         if self.service.context is not None:
             return (self.service.context,)
         longest = self.model.context
@@ -118,7 +118,7 @@ class Request:
 def refused(
     request: Request, refusals: Sequence[Refusal], closest: Placement | None = None
 ) -> Placement:
-    """No place, with the ledger of the attempt that came closest."""
+    """Return a placement without cards, with the ledger of the attempt that came closest."""
     service, model = request.service, request.model
     if closest is not None:
         return replace(closest, groups=(), reasons=(), refusals=tuple(refusals))
@@ -148,7 +148,7 @@ def refused(
 
 
 def context_too_long(request: Request) -> list[Refusal]:
-    """A context beyond what the network was trained for."""
+    """Return a refusal if the context exceeds what the model was trained for."""
     wanted, longest = request.service.context, request.model.context
     if wanted is None or wanted <= longest:
         return []
@@ -162,7 +162,7 @@ def context_too_long(request: Request) -> list[Refusal]:
 
 
 def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refusal]:
-    """Settings that belong to another kind of engine."""
+    """Return a refusal for each setting that belongs to another engine."""
     return [
         Refusal(
             f"{request.name}: {request.service.engine} has no {field}, that is a setting of"
@@ -175,7 +175,7 @@ def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refu
 
 
 def rough(request: Request) -> Iterator[str]:
-    """Where the memory that is planned is less sure than usual."""
+    """Yield warnings where the memory estimate is less certain than usual."""
     model = request.model
     if model.vocabulary is None or model.intermediate is None:
         yield (
@@ -192,7 +192,7 @@ def rough(request: Request) -> Iterator[str]:
 
 
 def smaller(request: Request) -> list[Request]:
-    """The same request for the model's smaller variants that the catalogue has, largest first."""
+    """Return the request with each smaller variant of the model in the catalogue, largest first."""
     model = request.model
     same = [other for other in CATALOGUE.values() if _name(other) == _name(model)]
     variants = [
@@ -203,7 +203,7 @@ def smaller(request: Request) -> list[Request]:
 
 
 def too_large(fitting: Request | None, most: int, otherwise: str) -> str:
-    """The way out of too large weights: a variant that fits, else about how large it may be."""
+    """Return a hint for weights that are too large: a variant that fits, or the maximum size."""
     if fitting is not None:
         return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"
     return f"Choose weights of about {gib(max(0, most))} at most, or {otherwise}"
@@ -214,10 +214,10 @@ def _name(model: Model) -> str:
 
 
 def gib(size: float) -> str:
-    """Bytes for people."""
+    """Return a byte count in GiB, for messages."""
     return f"{size / GIB:.1f} GiB"
 
 
 def count(number: int, thing: str) -> str:
-    """A number with its noun."""
+    """Return a number with its noun, in the plural where needed."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,7 +1,7 @@
-"""A place in host memory for vLLM, which has a build for machines without cards.
+"""Placement in host memory for vLLM, which has a build for machines without GPUs.
 
-It keeps one copy of the weights and one cache for all requests, and computes on the cores of the
-machine. Source: vLLM 0.32, platforms/cpu.py and v1/worker/cpu_worker.py.
+It keeps one copy of the weights and one cache for all requests, and computes on the CPU cores.
+Source: vLLM 0.32, platforms/cpu.py and v1/worker/cpu_worker.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SHORTER, _MOST_REQUESTS = 4, 32
 
 
 def hold(request: Request) -> Placement:
-    """The place of one service, or its refusals."""
+    """Return the placement of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
     attempts = _attempts(request)
@@ -74,7 +74,7 @@ def _attempts(request: Request) -> list[Placement]:
 
 
 def _sizes(request: Request) -> Iterator[tuple[int, int]]:
-    """Context, and requests of full length, the most welcome first."""
+    """Yield context and number of full-length requests to try, the preferred first."""
     service = request.service
     contexts = [c for c in request.contexts if c <= _LONGEST or c == service.context]
     most = min(service.parallel or _FULL_REQUESTS[0], _FULL_REQUESTS[0])

@@ -1,7 +1,7 @@
-"""Tokens per second that one request alone must get of a service, from the GPUs it is planned on.
+"""Floors: the tokens per second that a single request must reach on the planned GPUs.
 
-A machine far below it does not run as planned: a model that ended up on the CPU, half its layers
-there, eager mode, one card where there should be eight.
+A machine far below its floor does not run as planned: a model that ended up on the CPU, half its
+layers there, eager mode, one card where there should be eight.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SHARE = 0.5
 
 
 def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None) -> float | None:
-    """Tokens per second of one request alone; None where part of the model is in host memory.
+    """Return the floor in tokens per second, or None if part of the model is in host memory.
 
-    How fast that is read is not known before it is seen.
+    The speed of host memory is not known in advance.
 
     + size: bytes of the model's files
     """
@@ -51,7 +51,7 @@ def _in_host_memory(model: Model, placement: Placement) -> bool:
 
 
 def _bytes_read(model: Model, size: int) -> int:
-    """Weights that one token passes through."""
+    """Return the bytes of weights read per token."""
     split = parts(model, size)
     routed = sum(split.experts[: model.layers])
     used = routed * model.experts_used // model.experts if model.experts else 0

@@ -1,4 +1,4 @@
-"""Which cards are close to each other, and which of them a copy of a model is given."""
+"""The interconnect of the cards, and which of them each replica of a model gets."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def deal(
     pipeline: int,
     copies: int,
 ) -> tuple[tuple[int, ...], ...]:
-    """The indices of each copy's cards, stage by stage.
+    """Return the card indices of each replica, stage by stage.
 
-    Cards that share layers come from one island, the smallest that has as many left; else from one
-    NUMA node; else as they are counted. Copies take such groups in that order, too.
+    Cards of one tensor-parallel group come from one island, the smallest with enough cards left;
+    else from one NUMA node; else in order of index. Replicas take such groups in that order, too.
     """
     left = list(own)
     groups = []

@@ -1,7 +1,7 @@
-"""A place for an engine that deals out whole layers: llama.cpp, and what is built on it.
+"""Placement for engines that assign whole layers to cards: llama.cpp, and engines built on it.
 
-All layers on as few cards as hold them; else the experts of leading layers in host memory, as a
-token passes through few of them; else leading layers whole; without cards, all in host memory.
+All layers on as few cards as hold them; else the experts of leading layers in host memory, as each
+token uses few of them; else whole leading layers in host memory; without cards, everything.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST, _MODEST = 32_768, 8192
 
 
 def layer(request: Request) -> Placement:
-    """The place of one service, or its refusals."""
+    """Return the placement of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
     placement = _best(request)
@@ -44,7 +44,7 @@ def layer(request: Request) -> Placement:
 
 
 def _best(request: Request) -> Placement:
-    """The first that fits, else the closest."""
+    """Return the first placement that fits, else the closest."""
     attempts = []
     for split, cards in _splits(request):
         attempt = _placement(request, split, cards)
@@ -96,7 +96,7 @@ def _wrong(request: Request) -> list[Refusal]:
 
 
 def _splits(request: Request) -> Iterator[tuple[Split, Sequence[Card]]]:
-    """What to try: all on cards, the fewest first; then less and less of it."""
+    """Yield the splits to try: everything on cards, the fewest first; then less and less of it."""
     service, model = request.service, request.model
     sizes = list(_sizes(request))
     experts_at_home = service.engine == "ktransformers" and model.experts > 0
@@ -139,7 +139,7 @@ def _by_index(cards: Sequence[Card]) -> list[Card]:
 
 
 def _sizes(request: Request) -> Iterator[tuple[int, int]]:
-    """Context and parallel, the most welcome first."""
+    """Yield context and parallel to try, the preferred first."""
     service = request.service
     contexts = [c for c in request.contexts if c <= _LONGEST or c == service.context]
     parallels = _PARALLEL if service.parallel is None else (service.parallel,)

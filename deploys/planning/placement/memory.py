@@ -26,12 +26,12 @@ _STATES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One accelerator as sizing sees it; sizes in bytes.
+    """One accelerator, as needed for sizing; sizes in bytes.
 
-    + index: the driver's, else the place in PCI order
-    + total: as the driver reports it, else as the hardware table has it
-    + used: what other processes hold now
-    + numa: node it hangs on, None where unknown
+    + index: from the driver, else the position in PCI order
+    + total: as the driver reports it, else from the hardware table
+    + used: held by other processes now
+    + numa: NUMA node it is attached to, None if unknown
     """
 
     index: int
@@ -41,7 +41,7 @@ class Card:
 
     @property
     def visible(self) -> int:
-        """What programs can have of an empty card."""
+        """Bytes that programs can use on an empty card."""
         return self.total - driver_reserve(self.total)
 
 
@@ -66,20 +66,20 @@ class CardLedger:
 
     @property
     def free(self) -> int:
-        """What is left; negative by what is missing."""
+        """Bytes left over; negative if memory is missing."""
         return self.total - max(self.planned, self.loading)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """What one service takes of one machine, all its copies together.
+    """Resources that one service takes on one machine, all its replicas together.
 
     + cards: every card it is given
     + host: bytes of host memory by purpose: "weights" (mapped, but read for every token), "KV
       cache", "compute buffer", "processes", "prompt cache" (of answered prompts)
     + disk: bytes of the files
-    + kv_bytes: bytes that one token takes in the cache of one copy, all its cards together
-    + kv_tokens: tokens that all copies can hold at once
+    + kv_bytes: bytes per token in the cache of one replica, all its cards together
+    + kv_tokens: tokens that all replicas can hold at once
     """
 
     cards: tuple[CardLedger, ...]
@@ -115,19 +115,19 @@ class Layout:
 
 
 def driver_reserve(total: int) -> int:
-    """What the driver keeps of a card for itself."""
+    """Return the bytes of a card that the driver reserves for itself."""
     return _DRIVER_LARGE if total > 40 * GIB else _DRIVER
 
 
 def token_bytes(model: Model, layout: Layout, stage: range) -> int:
-    """Bytes that one token takes in the cache of one card of a stage."""
+    """Return the bytes that one token takes in the cache of one card of a stage."""
     a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
     drafting = model.mtp_layers if layout.mtp and stage.stop == model.layers else 0
     return a_layer * max(1, growing(model, stage) + drafting)
 
 
 def fixed_tokens(model: Model, layout: Layout) -> int:
-    """What one request takes of the cache whatever its length, in tokens: windows or states."""
+    """Return a request's fixed cost in the cache, windows or states, converted to tokens."""
     if model.full_attention_interval == 1:
         return 0
     tensor_parallel = layout.tensor_parallel
@@ -141,14 +141,16 @@ def fixed_tokens(model: Model, layout: Layout) -> int:
 
 
 def ledger_of(card: Card, own: Mapping[str, int]) -> CardLedger:
-    """A card with what one service takes of it."""
+    """Return the ledger of a card with what one service takes of it."""
     lines = {"driver": driver_reserve(card.total), "other processes": card.used, **own}
     kept = {purpose: size for purpose, size in lines.items() if size}
     return CardLedger(index=card.index, total=card.total, lines=kept)
 
 
 def stages_of(model: Model, pipeline_parallel: int) -> tuple[range, ...]:
-    """Layers of each pipeline stage; the last stages but one take what does not divide.
+    """Return the layers of each pipeline stage.
+
+    A remainder is spread over the stages from the last but one backwards.
 
     Source: vLLM 0.33, distributed/utils.py, get_pp_indices.
     """
@@ -163,11 +165,11 @@ def stages_of(model: Model, pipeline_parallel: int) -> tuple[range, ...]:
 def card_weights(
     model: Model, split: Parts, stage: range, tensor_parallel: int, *, mtp: bool = False
 ) -> int:
-    """Bytes of one card of a stage.
+    """Return the bytes of weights on one card of a stage.
 
-    Layers are cut, and so are the embedding on the first stage and the head on the last, by
-    vocabulary. The down projections of MLA are not: every card has them in full. Layers that
-    predict further tokens are not read unless speculation is on (vLLM, deepseek_v2.py).
+    Layers are split over the cards, and so are the embedding on the first stage and the head on the
+    last, by vocabulary. The down projections of MLA are replicated on every card. Layers for
+    multi-token prediction are loaded only for speculative decoding (vLLM, deepseek_v2.py).
     """
     whole = sum(split.layers[stage.start : stage.stop])
     if stage.start == 0:
@@ -179,7 +181,7 @@ def card_weights(
 
 
 def unpacked(model: Model, stage: range, tensor_parallel: int) -> int:
-    """What engines keep of MLA's up projections in 16 bits, beside them as the files have them.
+    """Return the bytes of MLA's up projections in 16 bits, kept beside the quantized ones.
 
     Source: vLLM, mla_attention.py, W_UK_T and W_UV; SGLang, deepseek_v2.py, w_kc and w_vc.
     """

@@ -1,7 +1,8 @@
-"""Which layers llama.cpp keeps on which card, which in host memory, and what that takes.
+"""Which layers llama.cpp keeps on which card and which in host memory, and the memory that takes.
 
-It deals whole layers out by the free memory of the cards, the output head last, as one layer more.
-What does not fit stays in host memory: the experts of leading layers, or leading layers whole.
+It distributes whole layers by the free memory of the cards, the output head last, as one more
+layer. What does not fit stays in host memory: the experts of leading layers, or whole leading
+layers.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ _CELLS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """What one server keeps where.
+    """How one server splits a model between cards and host.
 
-    + context, parallel: tokens of one request, and requests; each has its cache to itself
-    + gpu_layers: layers on the cards, from the last back; the output head is the first of them
+    + context, parallel: tokens per request, and requests; each has a cache of its own
+    + gpu_layers: layers on the cards, counted from the last; the output head is the first of them
     + cpu_experts: leading layers whose routed experts stay in host memory
     """
 
@@ -51,14 +52,14 @@ class Split:
 
 
 def everything(model: Model) -> int:
-    """gpu_layers of a server that keeps all layers and the head on its cards."""
+    """Return the gpu_layers of a server that keeps all layers and the head on its cards."""
     return model.layers + 1
 
 
 def server(
     model: Model, size: int, split: Split, cards: Sequence[Card]
 ) -> tuple[tuple[CardLedger, ...], Mapping[str, int]]:
-    """The ledgers of the cards, and bytes of host memory by purpose."""
+    """Return the ledgers of the cards, and the bytes of host memory by purpose."""
     pieces = parts(model, size)
     cache = cache_of(model, split)
     start = model.layers + 1 - split.gpu_layers
@@ -107,9 +108,9 @@ def server(
 
 
 def cache_of(model: Model, split: Split) -> tuple[int, ...]:
-    """Bytes that each layer keeps, of all requests together.
+    """Return the cache bytes of each layer, all requests together.
 
-    A window has room for the step that moves it on (llama-kv-cache-iswa.cpp).
+    A sliding window has room for one more step (llama-kv-cache-iswa.cpp).
     """
     whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
     if growing(model) == model.layers:
@@ -121,13 +122,13 @@ def cache_of(model: Model, split: Split) -> tuple[int, ...]:
 
 
 def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
-    """What the tensors of one step take on one device, in 4 bytes a number.
+    """Return the bytes of one step's tensors on one device, at 4 bytes per number.
 
-    A dense layer is widest in its feed-forward part: gate, up and product, and three vectors of the
-    hidden width. With MLA it is so in attention: queries as they are and as wide as the latent
-    vector, what they find there, and that unpacked. Both are exact for what an H200 showed
-    (tests/gpu/results). Experts without MLA are counted like the dense part, for each that a token
-    passes through; that is not confirmed. To that the mask of flash attention, 2 bytes for each
+    A dense layer is widest in its MLP: gate, up and product, and three vectors of the hidden size.
+    With MLA the widest part is attention: the queries, the same projected to the latent width, the
+    attention output in that width, and that unpacked. Both match exactly what an H200 showed
+    (tests/gpu/results). Experts without MLA are counted like the dense MLP, for each expert that a
+    token uses; that is not confirmed. Added to that is the mask of flash attention, 2 bytes per
     token of the step and cell.
     """
     wide = 3 * (model.intermediate or 4 * model.hidden) + 3 * model.hidden
@@ -146,7 +147,7 @@ def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
 
 
 def host_buffer(model: Model, split: Split, *, cards: int) -> int:
-    """What the host keeps for a step: inputs and outputs alone where all layers are on cards."""
+    """Return the host's buffer for one step: only inputs and outputs if all layers are on cards."""
     if split.gpu_layers < everything(model):
         return compute_buffer(model, split)
     inputs = _copies(model, split, cards) * (_mask(split) + _embeddings(model))
@@ -154,7 +155,7 @@ def host_buffer(model: Model, split: Split, *, cards: int) -> int:
 
 
 def _copies(model: Model, split: Split, cards: int) -> int:
-    """Several cards that hold a whole model work on several steps (GGML_SCHED_MAX_COPIES)."""
+    """Return the steps in flight: 4 if several cards hold all layers (GGML_SCHED_MAX_COPIES)."""
     return 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
 
 
@@ -167,10 +168,10 @@ def _embeddings(model: Model) -> int:
 
 
 def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
-    """The position of the card of each layer from the first on a card to the head.
+    """Return the card position of each layer, from the first one on a card to the head.
 
-    Source: llama-model.cpp, get_layer_buft_list: a layer goes where its place among all lies
-    between the running shares of free memory.
+    Source: llama-model.cpp, get_layer_buft_list: a layer goes to the card whose cumulative share of
+    free memory covers its position.
     """
     if not cards:
         return []
@@ -184,12 +185,12 @@ def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[
 
 
 def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
-    """The first card's buffer where experts in host memory are copied to it for a long prompt.
+    """Return the first card's buffer for host experts, copied to it for long prompts.
 
-    They come a matrix at a time, in place of what a layer computes otherwise, but for the last
-    layer, which sees one token of a prompt. In a mixed quantization matrices differ in width from
-    layer to layer, and each width has a place. DeepSeek-R1 in Q4_K_M, of which an average matrix is
-    2170 MiB, showed 2228 on an H200 with one such layer, and 4970 on an H100 with more.
+    They are copied one matrix at a time, in place of a layer's other tensors, except for the last
+    layer, which sees one token of a prompt. In a mixed quantization matrices differ in size from
+    layer to layer, and each size has its own place. DeepSeek-R1 in Q4_K_M, where an average matrix
+    is 2170 MiB, showed 2228 on an H200 with one such layer, and 4970 on an H100 with more.
     """
     read = pieces.experts[: min(split.cpu_experts, model.layers - 1)]
     matrix = max(read, default=0) / 3

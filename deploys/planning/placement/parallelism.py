@@ -1,4 +1,4 @@
-"""How a model can be cut for an engine that fills its cards, and what is said of the way chosen."""
+"""How a model can be split for vLLM or SGLang, and the explanation of the split chosen."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ TIGHT = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One way to cut a model, tried out.
+    """One split of a model, with its memory.
 
-    + groups, tokens: cards of each copy, and tokens that its cache holds
+    + groups, tokens: cards of each replica, and tokens that its cache holds
     """
 
     layout: Layout
@@ -44,22 +44,22 @@ class Attempt:
 
     @property
     def cache_share(self) -> float:
-        """The least that the cache is of weights and cache on a card."""
+        """Smallest share, over the cards, of the cache in weights and cache together."""
         return min(self.cache / (self.cache + ledger.lines["weights"]) for ledger in self.ledgers)
 
     @property
     def cache(self) -> int:
-        """The least that a card has for the cache."""
+        """Smallest cache of any card, in bytes."""
         return min(ledger.lines.get("KV cache", 0) for ledger in self.ledgers)
 
     @property
     def over(self) -> int:
-        """Bytes by which the fullest card is promised too much."""
+        """Bytes by which the fullest card is overcommitted."""
         return max(0, *(-ledger.free for ledger in self.ledgers))
 
 
 def wrong_settings(request: Request) -> list[Refusal]:
-    """What the operator asks for and cannot be had, whatever the memory."""
+    """Return refusals of settings that are impossible whatever the memory."""
     service, model, cards = request.service, request.model, len(request.cards)
     if not cards:
         return [
@@ -109,7 +109,7 @@ def wrong_settings(request: Request) -> list[Refusal]:
 
 
 def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) -> Refusal:
-    """Bytes that are missing on the fullest card, and the largest variant that would fit."""
+    """Return a refusal with the bytes missing on the fullest card, and a variant that fits."""
     service, layout = request.service, attempt.layout
     cut = f"{layout.tensor_parallel} x {layout.pipeline_parallel}"
     if (
@@ -143,7 +143,7 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
 
 
 def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> Iterator[str]:
-    """Why each value was chosen that the operator left to the plan."""
+    """Yield the reason for each value that the operator left to the plan."""
     service, layout = request.service, attempt.layout
     tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
     cards, copies = tensor * pipeline, len(attempt.groups)
@@ -186,7 +186,7 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
 
 
 def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
-    """What works, but should be known."""
+    """Yield warnings about placements that work, but not well."""
     layout = attempt.layout
     largest = _largest_island(request)
     if layout.tensor_parallel > max(2, largest):
@@ -203,7 +203,7 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
 
 
 def _needs(request: Request, attempt: Attempt) -> int:
-    """Bytes that the fullest card lacks for weights and one request of full length."""
+    """Return the bytes that the fullest card lacks for weights and one full-length request."""
     layout, model = attempt.layout, request.model
     stages = stages_of(model, layout.pipeline_parallel)
     a_token = max(token_bytes(model, layout, stage) for stage in stages)

@@ -1,9 +1,9 @@
-"""A place for an engine that fills its cards: vLLM and SGLang.
+"""Placement for engines that preallocate their cards: vLLM and SGLang.
 
-The smallest group of cards that leaves enough for the cache, then as many copies as there are
-cards: two copies on a card each answer more than one on two. Source: GPUStack's performance lab
-(Qwen3-235B on 8 A100, two copies of four 59 % over one of eight) and a table of 2 RTX 3090 (14B in
-4 bits, two copies 382 tokens a second, one on two cards 214).
+The smallest group of cards that leaves enough for the cache, then as many replicas as there are
+cards for: two replicas on one card each serve more than one on two. Source: GPUStack's performance
+lab (Qwen3-235B on 8 A100, two replicas on four 59 % over one on eight) and a table of 2 RTX 3090
+(14B in 4 bits, two replicas 382 tokens a second, one on two cards 214).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
 
 
 def fill(request: Request) -> Placement:
-    """The place of one service, or its refusals."""
+    """Return the placement of one service, or its refusals."""
     if wrong := wrong_settings(request):
         return refused(request, wrong)
     attempt = _best(request)
@@ -54,7 +54,7 @@ def fill(request: Request) -> Placement:
 
 
 def _best(request: Request) -> Attempt:
-    """The first that has room for the cache, else the largest that fits, else the closest."""
+    """Return the first attempt with enough cache, else the largest that fits, else the closest."""
     for share in _SHARES:
         attempts = []
         for tensor, pipeline in _shapes(request):
@@ -71,11 +71,11 @@ def _best(request: Request) -> Attempt:
 
 
 def _shapes(request: Request) -> Iterator[tuple[int, int]]:
-    """Tensor and pipeline parallel sizes to try, those of few cards first.
+    """Yield tensor and pipeline parallel sizes to try, those with few cards first.
 
-    Over NVLink as much tensor parallelism as there are cards on it; over PCIe pairs, and a pipeline
-    of these (8 L4, 70B in FP8: 308 tokens a second as pairs in a pipeline of four, 261 as fours in
-    a pipeline of two; substratus.ai). Source: vLLM, parallelism_scaling.md.
+    Over NVLink, tensor parallelism over all cards it connects; over PCIe, over pairs, with a
+    pipeline of these (8 L4, 70B in FP8: 308 tokens a second as pairs in a pipeline of four, 261 as
+    fours in a pipeline of two; substratus.ai). Source: vLLM, parallelism_scaling.md.
     """
     service, model = request.service, request.model
     if request.cut is not None:
@@ -99,14 +99,14 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
 
 
 def _named_size(request: Request, cards: int) -> int:
-    """Cards of a copy where the operator named both sizes, whatever number that is."""
+    """Return the cards per replica that the operator asks for, which need not be a power of two."""
     service = request.service
     named = (service.tensor_parallel or 1) * (service.pipeline_parallel or 1)
     return min(cards, named)
 
 
 def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Attempt:
-    """As many copies as asked for, or as fit on the freest cards."""
+    """Return the attempt with as many replicas as asked for, or as fit on the freest cards."""
     most = len(request.cards) // (tensor * pipeline)
     wanted = request.service.replicas or request.copies
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
@@ -167,7 +167,10 @@ def _layout(
 
 
 def _used(cards: Sequence[Card]) -> float:
-    """The largest share in use by others, up to the next percent: a few MiB more stop no start."""
+    """Return the largest share of a card used by others, rounded up to a full percent.
+
+    A few MiB more then do not prevent a start.
+    """
     return max(math.ceil(card.used / card.visible * 100) / 100 for card in cards)
 
 
@@ -216,6 +219,9 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
 
 
 def _kv_of_copy(model: Model, layout: Layout) -> int:
-    """One token in all cards of a copy; with MLA, and with few heads, some hold the same."""
+    """Return the bytes of one token on all cards of a replica.
+
+    With MLA, or with few key-value heads, several cards hold the same data.
+    """
     a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
     return a_card * growing(model) * layout.tensor_parallel

@@ -1,4 +1,4 @@
-"""The share of a card that an engine takes where nobody says: its own default."""
+"""The share of a card's memory that an engine takes by default."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SGLANG = (
 
 
 def sglang(model: Model, tensor_parallel: int, pipeline_parallel: int, card: Card) -> float:
-    """Its --mem-fraction-static: what weights and cache get, three digits.
+    """Return the default of SGLang's --mem-fraction-static, for weights and cache, to three digits.
 
     The rest is 512 MiB, 1.5 for each token of a chunk, 2 for each request of the largest graph, 8
     for each graph of prefill (1536 for all of them with MLA), and 1 GiB for every eight cards of a
-    copy; 10 GiB at least on cards above 60.
+    replica; at least 10 GiB on cards above 60.
     """
     chunk, batches, graphs = next(row[1:] for row in _SGLANG if card.total >= row[0])
     batch = batches[tensor_parallel >= 4]

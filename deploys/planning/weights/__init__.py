@@ -1,1 +1,1 @@
-"""A model's files: where they come from, where they go, who shares them."""
+"""A model's files: their sources, where they are stored, and which machines share them."""

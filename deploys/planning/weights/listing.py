@@ -1,7 +1,7 @@
-"""What a hub lists, judged: the files of one model, or why they are none that can be pinned.
+"""Validation of hub listings: which files make up a model, and whether they can be pinned.
 
-Paths, sizes and digests of a listing come from outside. The clients write wherever it says, and
-engines load whatever lies in a folder, so all of it is looked at before anything is fetched.
+Paths, sizes and digests of a listing are untrusted input. The clients write wherever it says, and
+engines load whatever is in a directory, so all of it is checked before anything is fetched.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deploys.planning.weights import gguf_files
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """One file as a hub lists it; sha256 is empty where neither hub nor content told it."""
+    """One file as a hub lists it; sha256 is empty if neither hub nor content gave it."""
 
     path: str
     size: int
@@ -29,7 +29,7 @@ class Listed:
 
 
 def files_of(model: Model, listing: Iterable[Listed]) -> tuple[File, ...]:
-    """The files that the model's patterns select, by path; a Refusal says why they do not do."""
+    """Return the files that the model's patterns select, sorted by path; raise Refusal if unfit."""
     listing = list(listing)
     chosen = sorted(
         (file for file in listing if selects(model, file.path)), key=lambda file: file.path
@@ -48,7 +48,7 @@ def files_of(model: Model, listing: Iterable[Listed]) -> tuple[File, ...]:
 
 
 def selects(model: Model, path: str) -> bool:
-    """Whether a file belongs to the model, by the patterns of its catalogue entry."""
+    """Return whether a file belongs to the model, by the patterns of its catalogue entry."""
     # ModelScope's own description of a repository; no engine reads it and no other hub has it.
     if path == "configuration.json" and path not in model.files:
         return False
@@ -56,9 +56,9 @@ def selects(model: Model, path: str) -> bool:
 
 
 def difference(pinned: Sequence[File], found: Iterable[File | Listed]) -> str:
-    """How a listing contradicts what is pinned, both digests included; empty when it does not.
+    """Return how a listing contradicts the pins, with both digests, or "" if it does not.
 
-    Files that nobody pinned do not matter.
+    Files that are not pinned are ignored.
     """
     there = {file.path: file for file in found}
     for file in pinned:
@@ -133,7 +133,7 @@ def _refuse_gaps(paths: Sequence[str], listed: Sequence[str]) -> None:
 
 
 def _refuse_mixtures(model: Model, paths: Sequence[str]) -> None:
-    """Files of two models in one folder: an engine would load a part of each."""
+    """Raise Refusal if files of several models are selected: an engine would load part of each."""
     if model.format == "gguf":
         gguf_files.model_file(paths)
     elif len(found := _sets(paths)) > 1:
@@ -152,7 +152,7 @@ def _has_index(prefix: str, paths: Sequence[str]) -> bool:
 
 
 def _sets(paths: Sequence[str]) -> dict[tuple[str, int], set[int]]:
-    """Shard numbers by the name and the number of shards of their set."""
+    """Return the shard numbers found, by prefix and shard count of their set."""
     sets: dict[tuple[str, int], set[int]] = {}
     for path in paths:
         if match := _SHARD.fullmatch(path):

@@ -1,4 +1,4 @@
-"""Which engines read a split GGUF as it is published, and which need its shards as one file."""
+"""Which engines read a split GGUF as published, and which need its shards merged into one file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from deploys.planning.inputs.refusal import Refusal
 class Reading:
     """How one engine reads a split GGUF.
 
-    + shards: it opens them by itself
-    + why: a clause that goes on after "ollama needs a split GGUF as one file: "; "" where it does
-      not
+    + shards: it opens shards by itself
+    + why: a clause that follows "ollama needs a split GGUF as one file: "; "" if it reads shards
     """
 
     shards: bool
@@ -57,7 +56,7 @@ READINGS: dict[str, Reading] = {
 
 
 def merged(services: Sequence[Service]) -> bool:
-    """Whether the split GGUF that `services` share becomes one file; Refusal if they disagree."""
+    """Return whether the split GGUF of `services` is merged; raise Refusal if they conflict."""
     for service in services:
         reading = READINGS[service.engine]
         if service.merge is False and not reading.shards:

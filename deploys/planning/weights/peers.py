@@ -1,4 +1,4 @@
-"""Which machines of a site give each other their weights, and where they do it."""
+"""Peers: which machines of a site share their weights, and at which addresses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ UNIT = "modelrack-peer.service"
 class Neighbour:
     """Another machine of the inventory.
 
-    + addresses: by which it may be reached; those outside the site's network do not count
-    + models: keys of what it serves
+    + addresses: addresses it may be reached at; those outside the site's network are ignored
+    + models: keys of the models it serves
     """
 
     name: str
@@ -28,7 +28,10 @@ class Neighbour:
 
 
 def peer_of(site: Site, machine: Machine) -> Peer | None:
-    """Where this machine gives its weights; None where the site does not want that."""
+    """Return where this machine shares its weights, or None if the site does not share them.
+
+    Raise Refusal if it has no address in the network or the port is taken.
+    """
     if site.peers is None:
         return None
     address = address_in(site.peers, machine.addresses)
@@ -54,19 +57,19 @@ def peer_of(site: Site, machine: Machine) -> Peer | None:
 
 
 def folder_of(site: Site) -> str:
-    """Where links to everything that a machine gives lie, by sha256."""
+    """Return the directory with links, by sha256, to every file that a machine shares."""
     return f"{site.data_root}/models/.by-sha256"
 
 
 def address_in(network: str, addresses: Sequence[str]) -> str | None:
-    """The first of the addresses that is in the network."""
+    """Return the first of the addresses in the network, or None."""
     return next((each for each in addresses if _is_in(each, network)), None)
 
 
 def with_peers(
     weights: Sequence[Weights], peer: Peer | None, neighbours: Sequence[Neighbour]
 ) -> tuple[Weights, ...]:
-    """The weights, each with the machines that have it or are to have it, in one order for all."""
+    """Return the weights, each with the sorted URLs of machines that have it or will have it."""
     if peer is None:
         return tuple(weights)
     return tuple(
@@ -85,7 +88,7 @@ def _peers(entry: Weights, peer: Peer, neighbours: Sequence[Neighbour]) -> Itera
 def unreachable(
     peer: Peer | None, weights: Sequence[Weights], neighbours: Sequence[Neighbour]
 ) -> Iterator[str]:
-    """A warning for every neighbour that could share, if its address were known."""
+    """Yield a warning for every neighbour that could share weights but has no known address."""
     wanted = {entry.model for entry in weights}
     for neighbour in neighbours if peer else ():
         known = peer and address_in(peer.network, neighbour.addresses)

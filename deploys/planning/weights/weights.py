@@ -1,4 +1,4 @@
-"""Which files a machine's services need, where they come from, where they go, and if they fit."""
+"""The weights of a machine's services: their files, sources, location, and whether they fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DISK_MARGIN = 1.05
 
 
 def model_of(service: Service) -> Model:
-    """The model that a service names, or brings along."""
+    """Return the model that a service names or defines."""
     if isinstance(service.model, Model):
         return service.model
     return catalogue.model(service.model)
@@ -29,7 +29,10 @@ def model_of(service: Service) -> Model:
 def weights_of(
     services: Sequence[Service], site: Site, locks: Locks, *, locked: bool
 ) -> tuple[Weights, ...]:
-    """One entry a model, whatever the number of services that share it."""
+    """Return one entry per model, however many services share it.
+
+    Raise Refusal if a model cannot be had, or if it is not pinned and the profile is `locked`.
+    """
     plans: dict[str, Weights] = {}
     models: dict[str, Model] = {}
     for service in services:
@@ -68,7 +71,7 @@ def weights_of(
 
 
 def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
-    """Where the model can come from: the operator's first hub first."""
+    """Return the repositories of the model, in the site's order of hubs."""
     repositories: dict[Hub, str | None] = {
         "modelscope": model.modelscope,
         "huggingface": model.huggingface,
@@ -99,7 +102,7 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
 
 
 def token_file(hub: Hub) -> str:
-    """Where a machine has the access token of a hub."""
+    """Return the path on the machine of a hub's access token."""
     return f"/etc/modelrack/secrets/{hub}.token"
 
 
@@ -124,7 +127,7 @@ def _opened(model: Model, lock: WeightsLock | None, site: Site) -> str | None:
 
 
 def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
-    """What the shards of a split GGUF become; None where they stay, or there are none."""
+    """Return the name of the merged GGUF, or None if there are no shards or they are kept."""
     shard = gguf_files.SHARD.fullmatch(opened or "")
     if not shard:
         return None
@@ -141,12 +144,12 @@ def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
 
 
 def missing_of(weights: Weights, machine: Machine) -> int:
-    """Bytes that are still to be fetched."""
+    """Return the bytes still to be fetched."""
     return max(0, weights.size - machine.stored.get(weights.model, 0))
 
 
 def check_disk(weights: Sequence[Weights], machine: Machine) -> Iterator[Refusal]:
-    """What does not fit on the file systems that it would lie on."""
+    """Yield a refusal for each file system that the weights do not fit on."""
     missing: dict[str, int] = {}
     free: dict[str, int] = {}
     for plan in weights:

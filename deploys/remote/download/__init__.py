@@ -1,1 +1,1 @@
-"""Files from several sources at once, proven."""
+"""Verified downloads from several sources at once."""

@@ -1,4 +1,4 @@
-"""The journal of a run that several threads write to: it never says more than is on disk."""
+"""Keep the journal of a run with several threads; it never claims more than is on disk."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from .transfer import State, Transfer
 
 
 class Recorder:
-    """`held`: by who makes the journal agree with the disk, and by who closes a file.
+    """Writer of a run's journal.
 
-    `room` hears that there is room for more that is not in the journal yet.
+    `held` is held by whoever brings the journal up to date with the disk, and by whoever closes a
+    file. `room` is notified when there is room for more bytes that are not in the journal yet.
     """
 
     def __init__(
@@ -23,7 +24,7 @@ class Recorder:
         self._claims, self._journal, self._lock, self._room = claims, journal, lock, room
 
     def prove(self, transfer: Transfer) -> None:
-        """All of the file is on disk and proven."""
+        """Sync a verified file to disk and record it as such."""
         target = transfer.target
         os.fdatasync(target.fd)
         with self.held:
@@ -31,7 +32,7 @@ class Recorder:
             transfer.state = State.PROVEN
 
     def sync(self) -> None:
-        """What is in place is on disk, and the journal says so."""
+        """Sync what has been written to disk, then record it in the journal."""
         with self.held:
             with self._lock:
                 written = [

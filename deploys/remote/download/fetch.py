@@ -1,7 +1,7 @@
-"""A model directory that holds exactly the listed content, with its manifest written last.
+"""Fetch a model into its directory: exactly the listed content, with the manifest written last.
 
-Inside it, `.fetch/` has the lock, the journal, parts of files and heads of shards, until all is
-complete.
+Inside it, `.fetch/` has the lock, the journal, partial files and the headers of shards, until all
+is complete.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def fetch(
     sync_bytes: int = SYNC_BYTES,
     piece_bytes: int = PIECE_BYTES,
 ) -> bool:
-    """The directory is complete and its manifest holds; whether anything had to be done for it."""
+    """Fetch whatever the model directory lacks; return whether anything had to be done."""
     if publish.complete(spec):
         return _shared(spec)
     place, state = spec.directory, spec.directory / ".fetch"
@@ -109,7 +109,7 @@ def _prove(spec: Spec, stop: threading.Event | None) -> Proof | None:
 
 
 def _shared(spec: Spec) -> bool:
-    """The other machines are told that the model is complete; whether that was news."""
+    """Tell the other machines that the model is complete; return whether that was news."""
     if spec.sharing is None or is_told(spec, spec.sharing.folder):
         return False
     Share(spec, spec.sharing.folder).holds_all()
@@ -117,7 +117,7 @@ def _shared(spec: Spec) -> bool:
 
 
 def _check_tree(spec: Spec, claimed: str) -> None:
-    """What was proven file by file is a model, too; else it never gets a manifest."""
+    """Raise Failure unless the verified files form a model: only a model gets a manifest."""
     found = checkpoint.check(spec.directory, [file.path for file in spec.files], claimed)
     print(f"{spec.model}: complete by its headers, quantization {found}", flush=True)
 
@@ -147,7 +147,10 @@ def _fetch(spec: Spec, run: Run) -> list[Record]:
 
 
 def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
-    """Every file is in place and proven, a merged one still under its `.part` name."""
+    """Put every file in place, verified; a merged one keeps its `.part` name.
+
+    Return the records of the files.
+    """
     places = _places(spec)
     exchange = Exchange(spec, spec.sharing, inner.stop) if spec.sharing else None
     share = exchange.share if exchange else None
@@ -210,7 +213,7 @@ def _known_output(spec: Spec) -> Record | None:
 
 
 def _missing(spec: Spec) -> tuple[int, int]:
-    """Bytes and files still to be written, at most; what is allocated already is not counted."""
+    """Return how many bytes and files may still have to be written, beyond what is allocated."""
     place = spec.directory
     shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
     size, files = 0, 8  # lock, journal, manifest, what they are while they are written

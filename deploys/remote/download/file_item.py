@@ -1,4 +1,4 @@
-"""A file that stays one, from its part in `.fetch/` to its name."""
+"""A file that is not merged, from its part in `.fetch/` to its final name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .target import Run, Target
 
 
 class Plain:
-    """An Item of workers.py; its Record is added to `records`."""
+    """The Item of a file that is not merged; its Record is added to `records`."""
 
     def __init__(
         self, spec: Spec, run: Run, file: File, records: list[Record], share: Share | None
@@ -82,7 +82,7 @@ def _already_there(run: Run, file: File, final: Path, key: str) -> bool:
 
 
 def has(path: Path, size: int) -> bool:
-    """Whether a file of this size is there."""
+    """Return whether a file of this size exists."""
     try:
         return path.is_file() and path.stat().st_size == size
     except OSError:

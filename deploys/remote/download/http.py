@@ -1,7 +1,7 @@
-"""One HTTP download at a time: kept-alive connections, redirects, ranges, failures by kind.
+"""HTTP client for one download at a time: keep-alive, redirects, ranges, failures by kind.
 
-`Interrupted` may pass when tried again; `SourceFailure` will not. A token goes to the origin it
-was given for and to no other, and is in no message.
+`Interrupted` is worth another try; `SourceFailure` is not. A token is sent to the origin it was
+given for and to no other, and is in no message.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Origin = tuple[str, str, int]
 class Interrupted(Exception):
     """The transfer broke off; `retry_after` is how many seconds the server asks us to wait.
 
-    `busy`: it has too much to do; `idle`: it gave so little that it counts as nothing.
+    `busy`: the server is overloaded; `idle`: it sent so little that it counts as nothing.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Interrupted(Exception):
 
 
 class RangeRefused(SourceFailure):
-    """The file at the source ends before the byte that was asked for."""
+    """The file at the source ends before the byte that was requested."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """Content from `start` to `stop` of a file of `total` bytes; None: the server does not say.
+    """Content from `start` to `stop` of a file of `total` bytes; None if the server does not say.
 
-    `chunks` raises Interrupted when the content ends early; `close` after the last use.
+    `chunks` raises Interrupted if the content ends early; call `close` after the last use.
     """
 
     start: int
@@ -62,12 +62,12 @@ class Body:
     chunks: Generator[bytes, None, None]
 
     def close(self) -> None:
-        """The connection is fit for the next request."""
+        """Close the content, so that the connection is free for the next request."""
         self.chunks.close()
 
 
 class Session:
-    """Connections of one thread, one an origin; `timeout` is the longest silence in seconds."""
+    """Connections of one thread, one per origin; `timeout` is the longest silence in seconds."""
 
     def __init__(self, headers: Mapping[str, str] | None = None, *, timeout: float = 30.0) -> None:
         self._private = dict(headers or {})
@@ -76,7 +76,10 @@ class Session:
         self._proxies = urllib.request.getproxies()
 
     def get(self, url: str, start: int = 0, end: int | None = None) -> Body:
-        """The content of `url` from `start` (from 0 if the server knows no ranges) to `end`."""
+        """Return the content of `url` from `start` to `end`.
+
+        It begins at 0 if the server does not support ranges. Raise Interrupted or SourceFailure.
+        """
         headers = {"Accept-Encoding": "identity", "User-Agent": "modelrack", "Accept": "*/*"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -195,7 +198,7 @@ class Session:
                 self._drop(_origin(parts))
 
     def _discard(self, response: http.client.HTTPResponse, parts: SplitResult) -> None:
-        """The connection can be used again if what is left of the answer is short."""
+        """Read the rest of a response if it is short, to keep the connection; else drop it."""
         try:
             if response.length is not None and response.length <= CHUNK:
                 response.read()

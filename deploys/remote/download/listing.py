@@ -1,9 +1,9 @@
-"""A repository's listing, asked by a machine: for when the operator's computer reaches no hub.
+"""A repository's listing, fetched by a machine if the operator's computer reaches no hub.
 
-The hubs' own clients would have to be installed first, from an index that may be just as far away;
-so this asks with Python alone what they ask. Takes requests as a JSON list on standard input, so
-that a token is in no command line, and prints a list of answers; both look as those of
-deploys/control/hub_clients.py.
+The hubs' own clients would have to be installed first, from an index that may be just as
+unreachable; so this sends the same requests with the standard library alone. Takes requests as a
+JSON list on standard input, so that a token is in no command line, and prints a list of answers;
+both have the format of deploys/control/hub_clients.py.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ Files = list[dict[str, Any]]
 
 
 class Odd(Exception):
-    """An answer that makes no sense."""
+    """The hub's answer cannot be used."""
 
 
 def answer(request: Request) -> dict[str, Any]:
-    """What the hub lists, or why it does not; `status` is that of HTTP, 0 without an answer."""
+    """Return what the hub lists, or why it does not.
+
+    In the latter case `status` is the HTTP status, or 0 without a readable answer.
+    """
     try:
         lister = {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]]
         return lister(request)
@@ -99,7 +102,7 @@ def _huggingface(request: Request) -> dict[str, Any]:
 
 
 def _commit(request: Request) -> str | None:
-    """The commit of a branch or tag of a repository on ModelScope; None where it is not told."""
+    """Return the commit of a branch or tag on ModelScope, or None if the hub does not report it."""
     if re.fullmatch(r"[0-9a-f]{40}", request["revision"]):
         return str(request["revision"])
     path = f"/models/{quote(request['repository'])}.git/info/refs?service=git-upload-pack"
@@ -115,7 +118,10 @@ def _commit(request: Request) -> str | None:
 
 
 def _hashed(request: Request, files: Files, oids: dict[str, str], address: Any) -> Files:
-    """The files with a sha256 each, as far as they match the patterns and are small."""
+    """Return the files, with a sha256 added where the hub lists none.
+
+    Only files that match the patterns and are small are fetched for that.
+    """
     for file in files:
         path = file["path"]
         wanted = any(fnmatch.fnmatchcase(path, pattern) for pattern in request["patterns"])
@@ -139,7 +145,10 @@ def _get_json(request: Request, path: str) -> tuple[Any, str]:
 def _get(
     request: Request, path: str, most: int, private: dict[str, str] | None = None
 ) -> tuple[bytes, str]:
-    """The body and the Link header; a token goes to the hub and to nobody it redirects to."""
+    """Return the body and the Link header of a response.
+
+    A token is sent to the hub and to nobody it redirects to.
+    """
     home = request["endpoint"].rstrip("/")
     address = home + path if path.startswith("/") else path
     question = urllib.request.Request(address, headers={"User-Agent": "modelrack"})
@@ -157,7 +166,7 @@ def _get(
 
 
 def main() -> int:
-    """Answers every request of the list on standard input."""
+    """Answer every request of the list on standard input."""
     print(json.dumps([answer(request) for request in json.load(sys.stdin)]))
     return 0
 

@@ -1,8 +1,8 @@
-"""Streams that fetch files: several ranges of a file, several files, several sources at once.
+"""Pool of streams that fetch several ranges, several files and from several sources at once.
 
-A stream belongs to one source. It takes the next range that this source may give, so a slow source
-has a small share and a failing one none; what a stream gives back or is too slow with, another
-takes.
+A stream belongs to one source. It takes the next range that this source may be asked for, so a slow
+source gets a small share and a failing one none; a range that a stream returns, or is too slow
+with, is taken by another.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Pool:
         self._advance(transfer)
 
     def _fetch(self, claim: Claim, source: Source) -> float:
-        """What is claimed has been fetched or given back; how many bytes a second came."""
+        """Fetch a claim, or give it back; return the rate in bytes per second."""
         transfer, first, asked = claim.transfer, claim.position, claim.stop
         end = asked if asked < transfer.file.size else None
         problem: Exception | None = None
@@ -179,7 +179,7 @@ class _Pool:
         return came / (time.monotonic() - began)
 
     def _take(self, claim: Claim, offset: int, data: bytes) -> bool:
-        """`data` is in place, as far as it is wanted; whether more is."""
+        """Write `data`, as far as it is wanted; return whether more is."""
         transfer, name = claim.transfer, claim.standing.name
         with self._lock:
             self._room.wait_for(
@@ -203,7 +203,7 @@ class _Pool:
             return self._claims.took(claim, offset + len(data), fresh)
 
     def _advance(self, transfer: Transfer) -> None:
-        """All that can be hashed is; a whole file is proven, or fetched again."""
+        """Hash what can be hashed; record a complete file as verified, or fetch it again."""
         if not transfer.advance():
             return
         path, givers = transfer.file.path, transfer.givers()

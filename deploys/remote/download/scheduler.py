@@ -1,4 +1,4 @@
-"""Who fetches what next: the one place where streams, files and sources meet."""
+"""The scheduler: which stream fetches which range of which file next."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOOK_EVERY = 0.2
 
 
 class Claims:
-    """Claims on `items`, in their order; who calls holds `lock`, except for `next`."""
+    """The claims of streams on `items`, in their order; callers hold `lock`, except for `next`."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Claims:
 
     @property
     def unsynced(self) -> int:
-        """How many bytes are in place and not yet in the journal."""
+        """Number of bytes that are in place and not yet in the journal."""
         return sum(each.unsynced for each in self.open)
 
     def next(self, stream: Stream) -> Claim | Transfer | None:
-        """What `stream` does now, waited for: a range, or a file to be opened.
+        """Wait for what `stream` is to do next and return it: a range, or a file to be opened.
 
-        None: nothing is left for its source.
+        Return None if nothing is left for its source.
         """
         standing = stream.standing
         with self.news:
@@ -81,7 +81,7 @@ class Claims:
             return None
 
     def opened(self, transfer: Transfer) -> None:
-        """What was held can be claimed, for the first time or again."""
+        """Allow claims on a file that was held, for the first time or again."""
         transfer.state = State.OPEN
         if transfer not in self.open:
             self.open.append(transfer)
@@ -89,7 +89,10 @@ class Claims:
         self._require(transfer)
 
     def wanted(self, claim: Claim, offset: int, count: int) -> list[Range]:
-        """What of `count` bytes from `offset` on is to be written by this stream, now reserved."""
+        """Return the ranges that this stream is to write, out of `count` bytes from `offset` on.
+
+        They are reserved for it.
+        """
         transfer = claim.transfer
         if not claim.serial and offset != claim.position:
             # It knows no ranges, and began at the beginning: this answer brings what the other
@@ -111,7 +114,10 @@ class Claims:
         return [(start, end) for start, end in parts if start < end]
 
     def took(self, claim: Claim, position: int, fresh: int) -> bool:
-        """The stream has come to `position`; whether more is wanted of it."""
+        """Record that the stream has come to `position`; return whether more is wanted of it.
+
+        + fresh: number of bytes that it has written since the last call
+        """
         claim.position, claim.writing = min(position, claim.stop), 0
         claim.came += fresh
         if claim.standing.dropped:
@@ -121,7 +127,10 @@ class Claims:
         return claim.position < claim.stop
 
     def give_back(self, claim: Claim, problem: Exception | None) -> None:
-        """The stream is at its end, by itself or by a `problem`; Failure if nobody can go on."""
+        """End a claim, because its stream has ended by itself or with a `problem`.
+
+        Raise Failure if no source is left for the file.
+        """
         transfer, standing = claim.transfer, claim.standing
         self._running.remove(claim)
         if claim.serial:
@@ -141,7 +150,7 @@ class Claims:
         self._require(transfer)
 
     def held(self) -> Iterator[tuple[File, Sequence[Range]]]:
-        """What is here of every file."""
+        """Yield every file with the byte ranges of it that are here."""
         for each in self._all_files:
             if each not in self._left:
                 yield each.file, [(0, each.file.size)]
@@ -149,7 +158,10 @@ class Claims:
                 yield each.file, () if each.state is State.WAITING else each.entry().ranges
 
     def leave(self, transfer: Transfer) -> Standing | None:
-        """The file is there; the source that is not to be trusted any more, if that showed one."""
+        """Remove a file that is complete.
+
+        Return the source that this has shown not to be trusted, or None.
+        """
         self._left.remove(transfer)
         if transfer in self.open:
             self.open.remove(transfer)
@@ -162,7 +174,10 @@ class Claims:
         return self.distrust(suspect, f"what it gave of {transfer.file.path} was wrong")
 
     def distrust(self, name: str, why: str) -> Standing | None:
-        """Nothing more is taken from this source, nor kept unproven; None: that is so already."""
+        """Take nothing more from this source, and discard what it sent of unverified files.
+
+        Return its standing, or None if it had been dropped before.
+        """
         liar = next((each for each in self.standings if each.name == name), None)
         if liar is None or liar.dropped:
             return None
@@ -176,7 +191,7 @@ class Claims:
         return liar
 
     def _require(self, transfer: Transfer) -> None:
-        """Failure unless a source is left for what nobody fetches of the file."""
+        """Raise Failure unless a source is left for the bytes that are still to be claimed."""
         if transfer.gap() and not any(each.able(transfer) for each in self.standings):
             reasons = [
                 f"{each.name}: {each.refused.get(transfer) or each.dropped}"
@@ -226,7 +241,7 @@ class Claims:
         return claim
 
     def _take_over(self, stream: Stream, now: float) -> Claim | None:
-        """The rest of a range that another stream is far too slow with."""
+        """Claim the rest of a range that another stream is far too slow with."""
         standing = stream.standing
         slow = [
             each

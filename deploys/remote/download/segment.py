@@ -1,4 +1,4 @@
-"""A stream of content, and the bytes that it is at."""
+"""A stream of a source, and the byte range that it has claimed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .transfer import Transfer
 
 @dataclass(eq=False)
 class Stream:
-    """One at a time of the `standing.streams` streams; `rate` is what it had, in bytes a second."""
+    """One of the `standing.streams` streams of a source; `rate` is in bytes per second."""
 
     standing: Standing
     number: int
@@ -20,7 +20,7 @@ class Stream:
 
 @dataclass(eq=False)
 class Claim:
-    """Bytes `position` to `stop` of a file, for one stream; another may take the rest.
+    """Bytes `position` to `stop` of a file, for one stream; another may take over the rest.
 
     `writing` bytes from `position` on are being written. `serial`: nothing is reserved, the source
     sends the whole file and what is missing of it is used.
@@ -37,11 +37,11 @@ class Claim:
 
     @property
     def rest(self) -> int:
-        """Where that begins which another may take."""
+        """Where the part begins that another stream may take over."""
         return self.position + self.writing
 
     def leave(self) -> None:
-        """Anybody may take the rest."""
+        """Release the rest to other streams."""
         if not self.serial:
             self.transfer.release(self.rest, self.stop)
             self.stop = self.rest

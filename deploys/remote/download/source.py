@@ -1,4 +1,4 @@
-"""Where content comes from: hubs, web servers, folders."""
+"""Sources of content: hubs, web servers, folders."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from .http import Body, Session
 
 @dataclass(frozen=True)
 class Patience:
-    """How long trouble is borne, in seconds; `tries` in a row without one new byte end it.
+    """Timeouts and waiting times, in seconds, and the limit for retries.
 
-    A stream that gives less than `slowest` bytes a second for as long as `silence` has stalled.
+    After `tries` in a row without one new byte there are no more. A stream that delivers less than
+    `slowest` bytes a second for as long as `silence` has stalled.
     """
 
     silence: float = 30.0
@@ -31,13 +32,16 @@ class Patience:
     longest_retry_after: float = 120.0
 
     def wait(self, tried: int, asked: float) -> float:
-        """Seconds before the next try: doubling, scattered, never less than the server asked."""
+        """Return the seconds to wait before the next try: doubling each time, with jitter.
+
+        Never less than the server asked for, which counts up to `longest_retry_after`.
+        """
         doubled: float = min(self.longest_wait, self.first_wait * 2.0 ** (tried - 1))
         return max(doubled * random.uniform(0.5, 1.5), min(asked, self.longest_retry_after))
 
 
 class Source(Protocol):
-    """A place that has files under their repository paths."""
+    """A source of files by their paths in the repository."""
 
     name: str
 
@@ -56,7 +60,7 @@ class Web:
         return self._session.get(self.url(path), start, end)
 
     def url(self, path: str) -> str:
-        """The address of one file, as the hub's own client asks for it."""
+        """Return the address of one file, as the hub's own client requests it."""
         spec = self._spec
         if spec.kind == "modelscope":
             query = urlencode({"Revision": spec.revision, "FilePath": path}, quote_via=quote)
@@ -68,7 +72,7 @@ class Web:
 
 
 class Address:
-    """One web address; the path is not used."""
+    """A single URL; the path is not used."""
 
     def __init__(self, url: str, token_file: str | None, patience: Patience) -> None:
         self._url, self.name = url, url.partition("?")[0]
@@ -80,7 +84,7 @@ class Address:
 
 
 class Directory:
-    """A folder on this machine: a disk that was brought, a network share, shards to be merged."""
+    """A folder on this machine: an attached disk, a network share, shards to be merged."""
 
     def __init__(self, root: Path) -> None:
         self._root, self.name = root, str(root)
@@ -96,7 +100,7 @@ class Directory:
 
 
 def open_source(spec: SourceSpec, patience: Patience) -> Source:
-    """The Source that `spec` describes."""
+    """Return the Source that `spec` describes."""
     if spec.kind == "directory":
         return Directory(Path(spec.endpoint))
     return Web(spec, patience)

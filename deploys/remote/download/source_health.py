@@ -1,4 +1,4 @@
-"""What is known of a source in one run: what it cannot give, and how much to ask of it."""
+"""The state of a source during one run: what it lacks, and how many streams it can serve."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECOVERS_AFTER = 60.0
 
 @dataclass
 class Trouble:
-    """With one file: so many times in a row, last at `since`, not again before `until`."""
+    """Failures with one file: `tried` in a row, the last at `since`, no retry before `until`."""
 
     tried: int = 0
     since: float = 0.0
@@ -26,11 +26,12 @@ class Trouble:
 
 @dataclass(eq=False)
 class Standing:
-    """One source; those that are `local`, on this machine, come before all others.
+    """The state of one source; those that are `local`, on this machine, are preferred.
 
-    `busy` of its `streams` have something to do. `serial`: it gives these files only from the start
-    to the end; `serving` are the ones that a stream is at. `part`: what it may be asked for now of
-    some bytes of a file, where that is not all of them. `peer`: it is another machine of the lab.
+    `dropped`: why it is not used any more. `busy` of its `streams` have something to do. `serial`:
+    files that it sends only from start to end; `serving`: those that a stream is reading now.
+    `part`: returns what it may be asked for now of some bytes of a file, if that is not all of
+    them. `peer`: it is another machine of the site.
     """
 
     name: str
@@ -52,11 +53,11 @@ class Standing:
         self._most = self.streams
 
     def able(self, transfer: Transfer) -> bool:
-        """Whether it may have the file."""
+        """Return whether the source may have the file."""
         return not self.dropped and transfer not in self.refused
 
     def gap(self, transfer: Transfer) -> tuple[int, int, bool] | None:
-        """As `Transfer.gap`, of what it may be asked for now."""
+        """Return the same as `Transfer.gap`, limited to what the source may be asked for now."""
         if self.part is None:
             return transfer.gap()
         for start, stop in transfer.missing(0, transfer.file.size):
@@ -65,27 +66,27 @@ class Standing:
         return None
 
     def gives(self, transfer: Transfer, start: int, stop: int) -> bool:
-        """Whether it may be asked for all from `start` to `stop` now."""
+        """Return whether the source may be asked for all bytes from `start` to `stop` now."""
         return self.part is None or self.part(transfer, start, stop) == (start, stop)
 
     def idle_for(self, transfer: Transfer, now: float) -> bool:
-        """Whether one more stream can ask it for the file now."""
+        """Return whether one more stream can request the file from the source now."""
         return self.ready(transfer, now) and transfer not in self.serving
 
     def ready(self, transfer: Transfer, now: float) -> bool:
-        """Whether it can be asked for the file now."""
+        """Return whether the source can be asked for the file now."""
         trouble = self.troubles.get(transfer)
         return now >= self._rests_until and not (trouble and now < trouble.until)
 
     def most(self, now: float) -> int:
-        """How many streams it bears."""
+        """Return how many streams the source can serve at this time."""
         recovered = int((now - self._slowed) / RECOVERS_AFTER)
         return min(self.streams, self._most + recovered)
 
     def failed(
         self, transfer: Transfer, problem: Interrupted, began: float, came: int, patience: Patience
     ) -> None:
-        """A request that `began` then broke off after `came` bytes."""
+        """Record that a request, started at `began`, broke off after `came` bytes."""
         now = time.monotonic()
         trouble = self.troubles.setdefault(transfer, Trouble())
         if began < trouble.since:
@@ -109,7 +110,7 @@ class Standing:
 def its_turn(
     standing: Standing, standings: Sequence[Standing], transfer: Transfer, now: float
 ) -> bool:
-    """Whether this source is to be asked for the file now, and none of the others first."""
+    """Return whether to ask this source for the file now, and none of the others first."""
     able = [each for each in standings if each.able(transfer)]
     if standing not in able or not standing.idle_for(transfer, now):
         return False

@@ -1,4 +1,4 @@
-"""The bytes of a file in order, from one source, past all that may pass when tried again."""
+"""The bytes of a file in order, from one source, with retries of whatever may be temporary."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def stream(
     end: int | None = None,
     on_size: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[int, bytes]]:
-    """Offset and data from `start` to `end` or the end of the file, reconnecting as needed.
+    """Yield offset and data from `start` to `end` or the end of the file, reconnecting as needed.
 
-    An offset that goes back to 0 means that the source knows no ranges and began again. Raises
-    SourceFailure when this source cannot give the file, Stopped when `stop` is set while waiting.
+    An offset that goes back to 0 means that the source does not support ranges and began again.
+    Raise SourceFailure if this source cannot provide the file, Stopped if `stop` is set while
+    waiting.
     """
     offset = reach = start
     tried = 0
@@ -76,9 +77,11 @@ def attempt(
     on_size: Callable[[int], None] | None = None,
     whole: bool = False,
 ) -> Generator[tuple[int, bytes], None, None]:
-    """Offset and data from one answer, as in `stream`; Interrupted when it ends early or crawls.
+    """Yield offset and data from one response, as `stream` does.
 
-    + whole: one that begins at 0 instead of at `start` is given to its end, not to `end`
+    Raise Interrupted if it ends early or is too slow.
+
+    + whole: one that begins at 0 instead of at `start` is read to its end, not to `end`
     """
     with contextlib.closing(source.open(path, start, end)) as body:
         if body.total is not None and size is None:
@@ -104,7 +107,7 @@ def attempt(
 
 
 def _fast_enough(chunks: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
-    """`chunks`, as long as they come faster than the slowest rate that is borne.
+    """Yield `chunks`; raise Interrupted if they come more slowly than `patience` allows.
 
     Only waiting for the source counts: a slow disk on our side is not its fault.
     """

@@ -1,4 +1,4 @@
-"""What is wanted, where it goes, and what all that goes there in one run shares."""
+"""The files to fetch, where each goes, and what all transfers of a run share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Run:
     """What all transfers of one run share.
 
     `sync_bytes` is how much may be in place and not yet in the journal, `piece_bytes` how much one
-    request asks for. `peers` are the names of sources that are other machines of the lab.
+    request asks for. `peers` are the names of sources that are other machines of the site.
     """
 
     journal: Journal
@@ -37,11 +37,12 @@ class Run:
 
 @dataclass
 class Target:
-    """Where one file goes: `header`, its first bytes, nowhere; the rest to byte `place` of `fd`.
+    """Where one file goes: what follows its `header` goes to byte `place` of `fd`.
 
-    `prefix` is what is at hand already, header included. `padding` zero bytes follow the content.
-    `reached` hears how many bytes from `place` on have been hashed. `renew` reads the prefix again,
-    last from the sources whose names it is given.
+    `header`, its first bytes, is not written. `prefix` is what has been read already, header
+    included. `padding` zero bytes follow the content. `reached` is called with the number of bytes
+    from `place` on that have been hashed. `renew` reads the prefix again, last from the sources
+    whose names it is given.
     """
 
     file: File
@@ -55,24 +56,24 @@ class Target:
 
     @property
     def key(self) -> str:
-        """The name in the journal: this content at this place."""
+        """Key in the journal: this content at this place."""
         return f"{self.file.sha256} {self.place} {self.file.path}"
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
-        """`data`, from byte `offset` of the file on, is in place."""
+        """Write `data`, which begins at byte `offset` of the file, to its place."""
         write_all(self.fd, data, self.place + offset - len(self.header))
 
 
 class Item(Protocol):
-    """A file that is wanted; each method is called by one thread at a time."""
+    """A file to fetch; each method is called by one thread at a time."""
 
     file: File
 
     def begin(self) -> Target | None:
-        """Where it goes; None: it is there already."""
+        """Return where the file goes, or None if it is there already."""
 
     def finish(self) -> None:
-        """It is proven."""
+        """Do what remains to be done once the file is verified."""
 
     def close(self) -> None:
-        """No thread works on it any more."""
+        """Close the file; no thread works on it any more."""

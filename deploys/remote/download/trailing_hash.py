@@ -1,6 +1,6 @@
-"""The sha256 of a file that is filled in several places at once, read behind the writers.
+"""The sha256 of a file that is written in several places at once, read right behind the writers.
 
-It saves a pass over the finished file: what it reads was written a moment ago and is still in
+This saves a pass over the finished file: what is read was written a moment ago and is still in
 memory.
 """
 
@@ -15,7 +15,10 @@ from ..lib.content import PIECE
 
 
 class Follower:
-    """Digest of `header`, then of `spans` of `fd`: (first byte, size), adjoining, in order."""
+    """Digest of `header`, then of `spans` of `fd`, computed by a thread of its own.
+
+    A span is (first byte, size); they adjoin and are in order.
+    """
 
     def __init__(self, fd: int, header: bytes, spans: Sequence[tuple[int, int]]) -> None:
         self._fd, self._spans = fd, spans
@@ -31,7 +34,10 @@ class Follower:
         self._thread.start()
 
     def reached(self, span: int, size: int) -> None:
-        """The first `size` bytes of `span` are in place; fewer than before: it begins anew."""
+        """Record that the first `size` bytes of `span` are in place.
+
+        If these are fewer than before, the span is hashed from its start again.
+        """
         with self._changed:
             if size < self._ready[span]:
                 self._era += 1  # what is being read at this moment may be the old content
@@ -42,7 +48,10 @@ class Follower:
             self._changed.notify_all()
 
     def result(self) -> str:
-        """The digest in hex, when no span begins anew any more; waits until all has been read."""
+        """Wait until all has been read and return the digest in hex.
+
+        No span may start over after this call.
+        """
         with self._changed:
             self._final = True
             self._changed.notify_all()
@@ -52,7 +61,7 @@ class Follower:
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        """The thread has ended, whether or not it was done."""
+        """End the thread, whether or not it was done."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

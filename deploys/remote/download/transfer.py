@@ -1,7 +1,7 @@
-"""One listed file on its way to its place: any part of it from any source, in any order.
+"""Transfer of one listed file: any part of it from any source, in any order.
 
-It is hashed in order, right behind those who write and while it is still in memory, and proven when
-the last byte has been.
+It is hashed in order, right behind the writers and while it is still in memory, and verified when
+the last byte has been hashed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ ON_DISK, BEGINNING = "what was on disk", "its beginning"
 
 
 class State(enum.Enum):
-    """HELD: one thread opens it, or judges its content; nothing of it is claimed meanwhile."""
+    """State of a transfer; while HELD, one thread opens or checks it and nothing is claimed."""
 
     WAITING, HELD, OPEN, PROVEN = range(4)
 
 
 class Transfer:
-    """What is known of one file; `lock` is held by whoever calls, unless it says otherwise."""
+    """State of one file's transfer; callers hold `lock`, unless a method says otherwise."""
 
     def __init__(self, item: Item, run: Run, lock: threading.Lock) -> None:
         self.item, self.file, self.state = item, item.file, State.WAITING
@@ -47,18 +47,21 @@ class Transfer:
 
     @property
     def ahead(self) -> int:
-        """How many bytes have been taken in this run and are not hashed."""
+        """Number of bytes that have been taken in this run and are not hashed."""
         return min(self._asked, self._taken.total - self.hashed)
 
     def open(self, target: Target) -> None:
-        """What the journal knows to be on disk counts as in place."""
+        """Set the target; count what the journal knows to be on disk as in place."""
         self.target = target
         for start, stop in self._run.journal.get(target.key).ranges:
             self._mark(start, min(stop, self.file.size), ON_DISK)
         self._begin()
 
     def fill(self) -> None:
-        """What was read before of the file's beginning is in place. Without the lock."""
+        """Write what was read earlier of the file's beginning.
+
+        Called without the lock.
+        """
         prefix = self.target.prefix
         with self._lock:
             parts = self.missing(0, min(len(prefix), self.file.size))
@@ -71,34 +74,40 @@ class Transfer:
                 self.put(start, stop, BEGINNING)
 
     def gap(self) -> tuple[int, int, bool] | None:
-        """The first bytes that nobody has or fetches, and whether some behind them are taken."""
+        """Return the first range that is neither present nor being fetched.
+
+        With it comes whether any bytes behind it are. None if there is no such range.
+        """
         gap = self._taken.gap(0, self.file.size)
         return None if gap is None else (*gap, self._taken.total > gap[0])
 
     def taken_behind(self, position: int) -> bool:
-        """Whether somebody has or fetches something behind `position`."""
+        """Return whether any bytes behind `position` are present or being fetched."""
         return self._taken.part(position, self.file.size) is not None
 
     def missing(self, start: int, stop: int) -> list[Range]:
-        """What nobody has or fetches of `start` to `stop`."""
+        """Return the ranges from `start` to `stop` that are neither present nor being fetched."""
         return list(self._taken.gaps(start, stop))
 
     def take(self, start: int, stop: int) -> None:
-        """`start` to `stop` will be written."""
+        """Reserve `start` to `stop`, which will be written."""
         self._taken.add(start, stop)
         self._asked += stop - start
 
     def release(self, start: int, stop: int) -> None:
-        """`start` to `stop` has not been written after all."""
+        """Release `start` to `stop`, which has not been written after all."""
         self._taken.remove(start, stop)
 
     def put(self, start: int, stop: int, giver: str) -> None:
-        """`start` to `stop` has been written."""
+        """Record that `start` to `stop` has been written, and who sent it."""
         self._mark(start, stop, giver)
         self.unsynced += stop - start
 
     def advance(self) -> bool:
-        """What can be hashed has been; True if that was all: it is HELD then. Without the lock."""
+        """Hash what can be hashed; return True if that completes the file, which is HELD then.
+
+        Called without the lock.
+        """
         with self._lock:
             if self._hashing or self.state is not State.OPEN:
                 return False
@@ -127,7 +136,7 @@ class Transfer:
             raise
 
     def entry(self) -> Entry:
-        """What the journal may say once all that has been written is on disk."""
+        """Return what the journal may record once all that has been written is on disk."""
         return Entry(tuple(self._have))
 
     @property
@@ -135,15 +144,15 @@ class Transfer:
         return self._digest.hexdigest()
 
     def givers(self) -> str:
-        """Who gave the content, in words."""
+        """Return the names of the sources of the content, joined as text."""
         names = [name for name, ranges in self.given.items() if ranges.total]
         return " and ".join(name for name in names if name != BEGINNING) or ON_DISK
 
     def doubt(self) -> None:
-        """The content is wrong: what one source gave, or all, is to be fetched from others.
+        """Discard what one source sent of wrong content, or all of it, to fetch it from others.
 
-        Failure when that has been done often enough. Guilty is who was avoided last when the
-        content is right.
+        If the content is right afterwards, the source that was avoided last is to blame. Raise
+        Failure if everything has been discarded often enough.
         """
         givers = {name: given.total for name, given in self.given.items() if given.total}
         givers.pop(BEGINNING, None)
@@ -175,7 +184,7 @@ class Transfer:
             )
 
     def forget(self, giver: str) -> None:
-        """What `giver` gave is missing; the hashing begins anew if it had come to that."""
+        """Discard what `giver` sent; if it sent anything, hashing starts over."""
         ranges = self.given.pop(giver, Ranges())
         for start, stop in ranges:
             self._have.remove(start, stop)
@@ -190,7 +199,10 @@ class Transfer:
         self._run.progress.add(stop - start)
 
     def _begin(self) -> None:
-        """The digest is over the header as planned, not as it comes: it proves what is used."""
+        """Start hashing over, from the header as planned instead of as received.
+
+        This way the digest verifies the header that is used.
+        """
         target = self.target
         self.era += 1
         self._digest = hashlib.sha256(target.header[: self.file.size])

@@ -9,7 +9,10 @@ from ..lib.probe import read
 
 
 def own(proc: Path = Path("/proc")) -> list[str]:
-    """All of them that other machines could use, IPv4 first; an alias of an interface counts."""
+    """Return the addresses that other machines could use, IPv4 first.
+
+    Loopback and link-local addresses are left out; an alias of an interface counts.
+    """
     return [text for text in dict.fromkeys([*_v4(proc), *_v6(proc)]) if _leads_here(text)]
 
 

@@ -1,7 +1,7 @@
-"""What AMD's driver says of its cards: sysfs, amd-smi or the older rocm-smi.
+"""AMD GPUs as their driver reports them: sysfs, amd-smi or the older rocm-smi.
 
-Written from AMD's documents (AMD SMI CLI tool, ROCm 6.1 to 7.2) and not run on hardware. The form
-of the JSON has changed between versions, so whatever does not look like it is passed over.
+Written from AMD's documentation (AMD SMI CLI tool, ROCm 6.1 to 7.2) and not tested on hardware. The
+format of the JSON has changed between versions, so whatever does not match it is skipped.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ TOOLS = "/opt/rocm/bin"
 
 
 def loaded() -> str | None:
-    """Version of AMD's own module; the one that comes with a kernel has none."""
+    """Return the version of AMD's own kernel module; the one in the kernel's tree has none."""
     return read("/sys/module/amdgpu/version").strip() or None
 
 
 def has_kfd(device: Path = KFD) -> bool:
-    """Whether programs can compute on the cards, beyond showing pictures on them."""
+    """Return whether programs can compute on the cards, not only display pictures with them."""
     return device.exists()
 
 
 def complete(
     gpus: list[dict[str, Any]], devices: Path = DEVICES
 ) -> tuple[list[dict[str, Any]], str]:
-    """Add to the cards of the bus what the driver says of them; their links, and its complaint."""
+    """Add what the driver reports to the cards of the bus; return their links and any error."""
     for gpu in gpus:
         # Kernel documentation, gpu/amdgpu/driver-misc: bytes.
         gpu["memory"] = number(read(devices / gpu["address"] / "mem_info_vram_total"))
@@ -52,7 +52,7 @@ def complete(
 
 
 def cards(text: str) -> dict[str, dict[str, Any]]:
-    """By PCI address, of what `amd-smi static --asic --bus --json` prints."""
+    """Return cards by PCI address, from the output of `amd-smi static --asic --bus --json`."""
     found = {}
     for entry in _entries(text):
         asic, bus = _part(entry, "asic"), _part(entry, "bus")
@@ -67,7 +67,7 @@ def cards(text: str) -> dict[str, dict[str, Any]]:
 
 
 def rocm_cards(text: str) -> dict[str, dict[str, Any]]:
-    """By PCI address, of what rocm-smi prints: an object with one key a card, "card0"."""
+    """Return cards by PCI address, from rocm-smi's JSON, which has one key per card: "card0"."""
     found = {}
     for key, entry in _object(text).items():
         index = number(key.removeprefix("card"))
@@ -83,7 +83,7 @@ def rocm_cards(text: str) -> dict[str, dict[str, Any]]:
 
 
 def links(text: str) -> list[dict[str, Any]]:
-    """One entry a pair of cards, of what `amd-smi topology --json` prints: XGMI or PCIE."""
+    """Return one entry per pair of cards, XGMI or PCIE, from `amd-smi topology --json`."""
     found = []
     for entry in _entries(text):
         first, others = entry.get("gpu"), entry.get("links")
@@ -101,7 +101,7 @@ def _ask(tool: str, *words: str) -> tuple[str, str]:
 
 
 def _entries(text: str) -> list[dict[str, Any]]:
-    """One object a card: a list of them, or since ROCm 7 that list under the key "gpu_data"."""
+    """Return one object per card, from a list, or since ROCm 7 from the list in "gpu_data"."""
     data = _json(text)
     if isinstance(data, dict):
         data = data.get("gpu_data")
@@ -114,7 +114,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _json(text: str) -> Any:
-    """The JSON after whatever warnings come before it."""
+    """Return the JSON that follows any warnings, or None if there is none."""
     starts = [text.find(bracket) for bracket in "[{" if bracket in text]
     try:
         return json.loads(text[min(starts) :]) if starts else None

@@ -1,6 +1,7 @@
-"""Print who holds the lock of apt, dpkg, rpm or dnf, as "name (pid 123)"; nothing when nobody does.
+"""Print who holds the lock of apt, dpkg, rpm or dnf, as "name (pid 123)"; nothing if nobody does.
 
-Standard library only, and no import of ours: it runs as the text of `python3 -c`.
+Uses the standard library only and imports nothing from this package: it runs as the text of
+`python3 -c`.
 """
 
 from __future__ import annotations

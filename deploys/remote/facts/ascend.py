@@ -1,6 +1,6 @@
-"""What Huawei's driver says of Ascend cards: npu-smi.
+"""Ascend cards as Huawei's driver reports them through npu-smi.
 
-Written from outputs of npu-smi 24.1 to 26.0 that others have published, and not run on hardware.
+Written from published output of npu-smi 24.1 to 26.0 and not tested on hardware.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _USAGE = re.compile(r"(\d{1,12})\s*/\s*(\d{1,12})")
 
 
 def complete(gpus: list[dict[str, Any]]) -> tuple[str | None, list[dict[str, Any]], str]:
-    """Add to the cards what npu-smi says of them; the driver's version, links, complaint."""
+    """Add what npu-smi reports to the cards; return the driver's version, links and any error."""
     text, why = ask("npu-smi", "info")
     rows, complaint = cards(text)
     for gpu in gpus:
@@ -32,7 +32,7 @@ def complete(gpus: list[dict[str, Any]]) -> tuple[str | None, list[dict[str, Any
 
 
 def cards(text: str) -> tuple[dict[str, dict[str, Any]], str]:
-    """What `npu-smi info` shows, by PCI address, and which of them are not well."""
+    """Return the cards that `npu-smi info` lists, by PCI address, and a text on unhealthy ones."""
     found = {}
     complaints = []
     card: dict[str, Any] = {}

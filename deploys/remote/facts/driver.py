@@ -1,4 +1,4 @@
-"""The GPU driver of a machine in its four places, and all that only the driver knows."""
+"""The GPU driver: loaded module, library, packages, modules on disk, and what it reports."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _FABRIC_MANAGER = re.compile(r"nvidia-fabric-?manager(?:-\d+)?")
 
 
 def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fields of the machine that concern its GPUs, whose entries are completed.
+    """Return the facts about this machine's GPUs, and complete the entries in `gpus`.
 
-    A tool is asked only where the bus shows a card of its vendor.
+    A vendor's tool is run only if the bus shows a card of that vendor.
     """
     vendors = {gpu["pci_id"][:4] for gpu in gpus}
     nouveau = kernels.is_loaded("nouveau")
@@ -54,7 +54,10 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
 def _driver(
     gpus: list[dict[str, Any]], vendors: set[str]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What each vendor's driver says; a machine has cards of one, and at times a display's."""
+    """Return what each vendor's driver reports, and the links between the cards.
+
+    A machine has the cards of one vendor, and at times a display adapter of another.
+    """
     version, flavour, library, kfd = None, None, None, None
     links: list[dict[str, Any]] = []
     errors = []

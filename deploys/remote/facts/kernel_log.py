@@ -21,7 +21,10 @@ _MOST = 50
 
 
 def errors(log: Path = LOG) -> list[str]:
-    """Those lines since boot, the oldest first and each once; none where we may not read them."""
+    """Return the lines since boot that report a broken GPU, oldest first, 50 at most.
+
+    Duplicates are left out. The list is empty if the log may not be read.
+    """
     text = _buffer(log)
     if text is None:
         text, _ = ask("journalctl", "--dmesg", "--boot", "--output=cat", "--no-pager", "--quiet")
@@ -29,15 +32,15 @@ def errors(log: Path = LOG) -> list[str]:
 
 
 def error_lines(text: str) -> list[str]:
-    """The same of a text of the log."""
+    """Return the lines of a log's text that report a broken GPU, limited as by `errors`."""
     lines = (_PREFIX.sub("", line).strip() for line in text.splitlines())
     return list(dict.fromkeys(filter(_ERROR.search, lines)))[:_MOST]
 
 
 def _buffer(log: Path) -> str | None:
-    """What the kernel still holds of its log; None where it is not for us.
+    """Return what the kernel still holds of its log, or None if it may not be read.
 
-    In a container the file is a pipe that nobody answers.
+    In a container the file is a FIFO that nobody writes to.
     """
     try:
         descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK)

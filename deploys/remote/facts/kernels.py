@@ -1,4 +1,4 @@
-"""The installed kernels, and what a driver's module depends on: headers, signature, nouveau."""
+"""The installed kernels and what a driver's module depends on: headers, signature, nouveau."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NO_NOUVEAU_AT_BOOT = re.compile(
 
 
 def installed(running: str, driver: str, modules: Path = MODULES) -> list[dict[str, Any]]:
-    """Installed kernels and the running one, which may be gone from the disk.
+    """Return the installed kernels and the running one, which may be gone from the disk.
 
     + driver: module to look for in each, nvidia or amdgpu, which takes a walk through all modules;
       "" for none
@@ -63,16 +63,19 @@ def installed(running: str, driver: str, modules: Path = MODULES) -> list[dict[s
 
 
 def is_loaded(module: str, loaded: Path = LOADED) -> bool:
-    """Whether the running kernel has it: loaded, or built in, which /proc/modules does not show."""
+    """Return whether the running kernel has the module, loaded or built in.
+
+    /proc/modules does not show built-in ones.
+    """
     return (loaded / module).is_dir()
 
 
 def secure_boot(efi: Path = EFI) -> bool | None:
-    """Whether the kernel was told to refuse unsigned modules; None without UEFI.
+    """Return whether the kernel was told to refuse unsigned modules; None without UEFI.
 
     Two variables decide, as in the kernel's efi/libstub/secureboot.c: the firmware's, and the one
-    by which shim says that its owner has switched validation off. Four bytes of attributes, one of
-    value.
+    by which shim says that the machine's owner has disabled validation. Each has four bytes of
+    attributes and one of value.
     """
     if not efi.is_dir():
         return None
@@ -89,10 +92,13 @@ def nouveau_at_boot(
     boot: Path = BOOT,
     modprobe: tuple[Path, ...] = MODPROBE,
 ) -> bool:
-    """Whether some installed kernel would load nouveau at boot; the running one may have it loaded.
+    """Return whether some installed kernel would load nouveau at boot.
 
-    It would where it has that module and nothing forbids it, or where its initramfs is older than
-    the file that does: then it was packed without that file. To unpack it would take seconds.
+    A kernel would if it has the module and nothing forbids loading it, or if its initramfs is older
+    than the file that forbids it and so was built without that file. Unpacking the initramfs would
+    take seconds.
+
+    + loaded: whether the running kernel has nouveau loaded
     """
     if _NO_NOUVEAU_AT_BOOT.search(command_line):
         return False
@@ -119,7 +125,7 @@ def nouveau_at_boot(
 
 
 def _module(folder: Path, driver: str) -> tuple[str | None, bool | None]:
-    """Version of the module that modprobe would take, and whether it is signed."""
+    """Return the version of the module that modprobe would load, and whether it is signed."""
     found = [
         path for path in folder.rglob(f"{driver}*.ko*") if _MODULES[driver].fullmatch(path.name)
     ]
@@ -131,7 +137,7 @@ def _module(folder: Path, driver: str) -> tuple[str | None, bool | None]:
 
 
 def plain_module(path: Path) -> tuple[str | None, bool | None]:
-    """Version and signature of a module that is not compressed."""
+    """Return the version of an uncompressed module, and whether it is signed."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content:
             version = _MODULE_VERSION.search(content)
@@ -142,7 +148,10 @@ def plain_module(path: Path) -> tuple[str | None, bool | None]:
 
 
 def module_info(text: str) -> tuple[str | None, bool | None]:
-    """The same of what modinfo prints, which unpacks what this kernel's modules are packed in."""
+    """Return the version of a module, and whether it is signed, from the output of modinfo.
+
+    modinfo can decompress the modules of this kernel.
+    """
     version = re.search(r"^version:\s*(\S+)", text, re.MULTILINE)
     if version is None:
         return None, None

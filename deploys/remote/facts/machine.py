@@ -1,11 +1,11 @@
-"""Print what this machine is, as one JSON object.
+"""Print the facts about this machine as one JSON object.
 
     python3 machine.py modelrack-facts-machine DATA_ROOT
 
 The first argument only marks the command, so that a scripted host can answer it. Needs no driver,
-no root and no package: what is not there, or not for us to see, stays empty. A machine without a
-GPU is described from /proc, /sys, /etc and dpkg's list alone, without starting any other program.
-It also runs as the text of `python3 -c`, with the modules of this folder that it imports.
+root or package: whatever is absent or not readable stays empty. A machine without a GPU is
+described from /proc, /sys, /etc and dpkg's list alone, without starting any other program. It also
+runs as the text of `python3 -c`, together with the modules that it imports.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _isa(flags: set[str]) -> str:
 
 
 def _cores() -> int:
-    """Physical cores among those this process may run on."""
+    """Return how many physical cores this process may run on."""
     usable = os.sched_getaffinity(0)
     siblings = {
         read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)

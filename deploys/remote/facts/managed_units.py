@@ -16,7 +16,10 @@ _OURS, _NO_SERVER = "# Written by modelrack", "modelrack-"
 
 
 def units(etc: Path = ETC, groups: tuple[Path, ...] = GROUPS) -> list[str]:
-    """Their names, with the instance. An engine that somebody else installed is not among them."""
+    """Return the names of these units, with their instances.
+
+    Engines that somebody else installed are left out.
+    """
     return sorted({name for name in _names(etc, groups) if _is_ours(name, etc)})
 
 

@@ -1,4 +1,4 @@
-"""What NVIDIA's driver says: which one is loaded, its cards, and what went wrong with them."""
+"""NVIDIA GPUs as their driver reports them: loaded module, library, cards, links, errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/l
 
 
 def loaded(text: str) -> tuple[str | None, str | None]:
-    """Version and flavour of the loaded module, of the text of /proc/driver/nvidia/version."""
+    """Return version and flavour of the loaded module, from /proc/driver/nvidia/version's text."""
     line = next((line for line in text.splitlines() if line.startswith("NVRM version:")), "")
     version = re.search(r"Kernel Module\b.*?\s(\d+\.\d[\d.]*)", line)
     if version is None:
@@ -47,9 +47,9 @@ def loaded(text: str) -> tuple[str | None, str | None]:
 def userspace(
     folders: tuple[str, ...] = _LIBRARIES, more: Path = Path("/etc/ld.so.conf.d")
 ) -> str | None:
-    """Version of libnvidia-ml, which is in the name of the file that all its links lead to.
+    """Return the version of libnvidia-ml, from the name of the file that its links lead to.
 
-    Looked for in the usual folders, then in those that the dynamic linker is told of.
+    The usual folders are searched first, then those that the dynamic linker is configured with.
     """
     named = [
         line.strip() for path in sorted(more.glob("*.conf")) for line in read(path).split("\n")
@@ -63,7 +63,7 @@ def userspace(
 
 
 def complete(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """Add to the cards of the bus what nvidia-smi says of them; their links, and its complaint."""
+    """Add what nvidia-smi reports to the cards of the bus; return their links and any error."""
     fields: tuple[str, ...] = _FIELDS
     text, why = _query(fields)
     if why and f'Field "{_FIELDS[-1]}" is not a valid field' in text:
@@ -79,7 +79,11 @@ def complete(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
 
 
 def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[str, Any]], str]:
-    """What a query answers, by PCI address, and all lines of it that are no answer."""
+    """Return cards by PCI address, from the output of a query, and its complaints as text.
+
+    Complaints are lines that describe no card, and values such as "GPU is lost"; the text has at
+    most 300 characters.
+    """
     rows = {}
     complaints = []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -127,5 +131,5 @@ def _bytes(mebibytes: str) -> int | None:
 
 
 def _flag(value: str) -> bool | None:
-    """None where the card has no such thing: "[N/A]"."""
+    """Return True or False, or None if the card has no such feature: "[N/A]"."""
     return {"Enabled": True, "Yes": True, "Disabled": False, "No": False}.get(value)

@@ -1,7 +1,7 @@
-"""Packages of GPU drivers and toolkits: which there are, which are held, which are half installed.
+"""Packages of GPU drivers and toolkits: which are installed, held or half installed.
 
-dpkg keeps all of that in one text, which is read here instead of starting dpkg three times.
-Its form: dpkg(1), FILES and "Information about packages".
+dpkg keeps all of this in one text file, which is read here instead of starting dpkg three times.
+Its format: dpkg(1), FILES and "Information about packages".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SETTLED = {"installed", "config-files", "not-installed"}
 def installed(
     folder: Path = DPKG,
 ) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """Our packages with their versions, the held ones of them, and broken ones of any name."""
+    """Return GPU packages with their versions, the held ones, and broken packages of any name."""
     packages: dict[str, str] = {}
     held: list[str] = []
     broken: list[str] = []
@@ -45,13 +45,17 @@ def installed(
 
 
 def rpm_installed() -> tuple[dict[str, str], tuple[str, ...]]:
-    """Our packages with their versions on a system of rpm packages, and the locked ones."""
+    """Return GPU packages with their versions on an rpm system, and the version-locked ones."""
     text, _ = ask("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{VERSION}-%{RELEASE}\n")
     return rpm_packages(text, read(VERSION_LOCKS))
 
 
 def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The same of texts: a name and a version a line, and dnf's list of version locks."""
+    """Return GPU packages with their versions, and the version-locked ones, from texts.
+
+    + text: a name and a version per line
+    + locks: dnf's list of version locks
+    """
     pairs = (line.split(" ", 1) for line in text.splitlines() if " " in line)
     packages = {name: version for name, version in sorted(pairs) if _OURS.fullmatch(name)}
     # name-epoch:version-release.architecture, or a pattern of that. No name is like a comment (#)
@@ -70,7 +74,7 @@ def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]
 
 
 def _dpkg(folder: Path) -> dict[str, tuple[str, str]]:
-    """Status and version by name; an update that dpkg has not merged yet overrides the list."""
+    """Return status and version by package name; updates that dpkg has not merged yet win."""
     texts = [read(folder / "status")]
     texts += [read(update) for update in sorted((folder / "updates").glob("[0-9]*"))]
     found = {}

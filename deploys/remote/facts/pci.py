@@ -1,4 +1,4 @@
-"""The accelerators of a machine as the PCI bus shows them, so before there is any driver."""
+"""The machine's accelerators as the PCI bus shows them, which needs no driver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NVSWITCHES = {"10de:1ac2", "10de:1af1", "10de:22a3"}
 
 
 def gpus(devices: Path = DEVICES) -> list[dict[str, Any]]:
-    """One entry an accelerator, in the order of their addresses."""
+    """Return one entry per accelerator, in the order of their addresses."""
     return [
         {
             "address": device.name,
@@ -41,7 +41,7 @@ def gpus(devices: Path = DEVICES) -> list[dict[str, Any]]:
 
 
 def nvswitches(devices: Path = DEVICES) -> int:
-    """How many NVSwitch bridges there are."""
+    """Return the number of NVSwitch bridges."""
     return sum(_pci_id(device) in _NVSWITCHES for device in _devices(devices))
 
 
@@ -59,7 +59,7 @@ def _class(device: Path) -> str:
 
 
 def _numa(device: Path) -> int | None:
-    """The kernel says -1 where the firmware names no node."""
+    """Return the NUMA node, or None if the firmware names none and the kernel reports -1."""
     node = number(read(device / "numa_node"))
     return node if node is not None and node >= 0 else None
 

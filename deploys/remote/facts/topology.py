@@ -1,4 +1,4 @@
-"""How the cards of a machine reach each other: the table of `nvidia-smi topo -m` and its kin."""
+"""The links between a machine's cards, from the tables of `nvidia-smi topo -m` and npu-smi."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _CARD = re.compile(r"[GN]PU(\d{1,4})")
 
 
 def links(table: str) -> list[dict[str, Any]]:
-    """One entry a pair of cards; "nvidia-smi topo -m" and "npu-smi info -t topo" agree in form."""
+    """Return one entry per pair of cards, from a topology table.
+
+    `nvidia-smi topo -m` and `npu-smi info -t topo` have the same format.
+    """
     columns: list[int] = []
     found = []
     for line in _ESCAPE.sub("", table).splitlines():

@@ -1,8 +1,8 @@
-"""An archive unpacked into an empty directory, and nothing of it outside.
+"""Unpack an archive into an empty directory, and write nothing outside it.
 
-The rules are those of tarfile's `data` filter, written out, because Python before 3.10.12 and
-3.11.4 has no filters and zip has none at all. Beyond it: no member goes through a link that the
-archive itself brought.
+The rules are those of tarfile's `data` filter, written out because Python before 3.10.12 and 3.11.4
+has no filters and zipfile has none at all. There is one more: no member may pass through a link
+from the same archive.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOF
 
 
 class Unpackable(Failure):
-    """The archive is damaged, unknown, or wants what no archive should."""
+    """The archive is damaged, of unknown format, or has something that no archive should."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One entry. `kind`: file, directory, symlink or hardlink; `link` is where the links point."""
+    """One entry; `kind` is file, directory, symlink or hardlink, `link` the target of a link."""
 
     name: str
     kind: str
@@ -43,9 +43,10 @@ class Member:
 
 
 def unpack(archive: Path, target: Path, strip: int) -> None:
-    """The members of `archive` lie under `target` without their first `strip` path parts.
+    """Unpack the members of `archive` into `target`, without their first `strip` path components.
 
-    Files have mode 0644 or 0755, directories 0755, times are those of unpacking.
+    Files get mode 0644 or 0755, directories 0755; times are those of unpacking. Raise Unpackable if
+    the archive is damaged or not to be trusted.
     """
     links: set[Path] = set()
     try:
@@ -84,7 +85,7 @@ def _members(archive: Path) -> Generator[Member, None, None]:
 
 
 def _zstd_members(archive: Path) -> Generator[Member, None, None]:
-    """Read through a program: Python knows this packing from 3.14 on."""
+    """Yield the members, read through the zstd program: Python has zstd from 3.14 on."""
     program = shutil.which("zstd")
     if program is None:
         raise Failure(f"{archive.name} is packed by zstd, which is not installed: install zstd")
@@ -134,7 +135,7 @@ def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[Mem
 
 
 def _inside(target: Path, name: str, strip: int) -> Path | None:
-    """Where `name` goes; None when nothing of it is left after stripping."""
+    """Return where `name` goes; None if nothing of it is left after stripping."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise Unpackable(f"unsafe path in the archive: {name!r}")

@@ -1,7 +1,7 @@
-"""A folder of safetensors as a whole: complete by its index and its headers, and quantized as said.
+"""Check that a folder of safetensors is a complete model and quantized as the catalogue says.
 
-Digests prove that the files are those of the hub; this proves that those of the hub are a model.
-It reads the headers alone, a few milliseconds for a hundred files.
+Digests prove that the files are those of the hub; this proves, by index and headers, that those of
+the hub are a model. Only headers are read, which takes a few milliseconds for a hundred files.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ LONGEST = 64 << 20
 
 
 def check(directory: Path, paths: Sequence[str], claimed: str) -> str:
-    """The quantization found in the files `paths` of `directory`; Failure when they are no model.
+    """Return the quantization found in the files `paths` of `directory`.
 
-    `claimed` is the quantization that the catalogue names.
+    Raise Failure if the files are not a model, or not quantized as `claimed`, which is what the
+    catalogue says.
     """
     weights = [path for path in paths if path.endswith(SUFFIX)]
     if not weights:
@@ -56,7 +57,10 @@ def check(directory: Path, paths: Sequence[str], claimed: str) -> str:
 
 
 def _refuse_strangers(directory: Path, paths: Sequence[str], weights: Sequence[str]) -> None:
-    """Engines load every such file of a folder that has no index."""
+    """Raise Failure if the folder has safetensors files that are not part of the model.
+
+    Engines load all such files of a folder that has no index.
+    """
     if any(path.endswith(INDEX) for path in paths):
         return
     found = {path.name for path in directory.glob(f"*{SUFFIX}")}
@@ -69,7 +73,7 @@ def _refuse_strangers(directory: Path, paths: Sequence[str], weights: Sequence[s
 def _check_folder(
     directory: Path, folder: str, paths: Sequence[str], headers: dict[str, Header]
 ) -> None:
-    """The files of one folder are all there: by their index, or else by their numbers."""
+    """Raise Failure unless all files of one folder are there, by their index or their numbers."""
     prefix = f"{folder}/" if folder else ""
     indexes = [path for path in paths if path.rpartition("/")[0] == folder and path.endswith(INDEX)]
     for index in indexes:
@@ -114,7 +118,10 @@ def _check_numbers(paths: Iterable[str]) -> None:
 
 
 def _say_total(index: str, value: dict[str, Any], size: int) -> None:
-    """A sum that is wrong is said and no more: no engine reads it, and some makers get it wrong."""
+    """Print a note if the index gives a wrong total size.
+
+    It is no failure: no engine reads the size, and some makers get it wrong.
+    """
     metadata = value.get("metadata")
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
     if total is not None and total != size:

@@ -1,4 +1,4 @@
-"""The header of a GGUF file, scanned without interpreting more than a merge needs.
+"""Parser for the header of a GGUF file, which interprets no more than a merge needs.
 
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -55,16 +55,16 @@ U64 = struct.Struct("<Q")
 
 
 class NotGguf(Failure):
-    """The content cannot be a GGUF file that we understand."""
+    """The content is not a GGUF file, or not one that we understand."""
 
 
 class Short(Exception):
-    """The header goes on behind the bytes at hand."""
+    """The header continues beyond the bytes at hand."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`info` is the tensor's entry as it stands in the file, without its offset field.
+    """One tensor; `info` is its entry as it is in the file, without the offset field.
 
     `size` is its data in bytes, without padding; None for a type that is not known here.
     """
@@ -77,10 +77,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """`pairs`: key and the whole key-value entry as it stands in the file. Sizes in bytes.
+    """A parsed header; sizes are in bytes.
 
-    `data_offset` is where the tensor data begins. `scalars` holds the values that are plain
-    numbers.
+    `pairs` holds each key with its whole key-value entry as it is in the file. `data_offset` is
+    where the tensor data begins. `scalars` holds the values that are plain numbers.
     """
 
     pairs: tuple[tuple[bytes, bytes], ...]
@@ -94,7 +94,7 @@ class Header:
 
 
 def scan(data: bytes, name: str) -> Header:
-    """The header at the start of `data`; Short when it goes on, NotGguf when it is none."""
+    """Return the header at the start of `data`; raise Short if cut off, NotGguf if invalid."""
     _check_beginning(data, name)
     cursor = _Cursor(data, name)
     cursor.at = 8
@@ -136,9 +136,10 @@ def scan(data: bytes, name: str) -> Header:
 
 
 def beginning(read: Read, size: int, name: str) -> tuple[bytes, Header]:
-    """The first bytes of a file of `size` bytes, enough for its header, and that header.
+    """Return the first bytes of a file of `size` bytes, enough for its header, and that header.
 
-    `read` is asked for the first bytes of the file, for more of them each time.
+    `read` is called with a number of bytes and returns the first ones of the file; each call asks
+    for more.
     """
     goal = FIRST_READ
     while True:
@@ -177,7 +178,7 @@ def refuse_parts(header: Header, name: str) -> None:
 
 
 def padded(size: int, alignment: int = DEFAULT_ALIGNMENT) -> int:
-    """`size` rounded up to a multiple of `alignment`."""
+    """Return `size` rounded up to a multiple of `alignment`."""
     return -(-size // alignment) * alignment
 
 
@@ -209,7 +210,7 @@ class _Cursor:
         self.data, self.name, self.at = data, name, 0
 
     def need(self, count: int) -> None:
-        """The header goes on for `count` bytes at least."""
+        """Raise Short unless `count` more bytes are at hand, NotGguf if that is too many."""
         if self.at + count > LONGEST_HEAD:
             raise NotGguf(
                 f"{self.name} claims a header of {self.at + count} bytes: the header is damaged"

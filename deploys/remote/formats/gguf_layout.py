@@ -1,4 +1,4 @@
-"""The GGUF file that shards become, byte for byte as llama-gguf-split --merge writes it.
+"""Layout of a GGUF file merged from shards, byte for byte as llama-gguf-split --merge writes it.
 
 Each shard's data section is contiguous, so the merged data is the shards' data sections one after
 the other, each padded to the alignment; the merged header has shard 0's key-value pairs with
@@ -33,7 +33,10 @@ class Layout:
 
 
 def shards_of(files: Sequence[File]) -> tuple[list[File], list[File]]:
-    """The shards in order, and the other files; Failure unless the shards are one complete set."""
+    """Return the shards in order, and the other files.
+
+    Raise Failure unless the shards are one complete set.
+    """
     shards, others, sets = [], [], set()
     for file in files:
         name = SHARD_NAME.fullmatch(file.path)
@@ -59,7 +62,10 @@ def shards_of(files: Sequence[File]) -> tuple[list[File], list[File]]:
 
 
 def lay_out(shards: Sequence[tuple[File, Header]]) -> Layout:
-    """The merged file of `shards`, given in order; Failure says which one does not fit."""
+    """Return the layout of the merged file of `shards`, which are given in order.
+
+    Raise Failure saying which one does not fit.
+    """
     for number, (file, header) in enumerate(shards):
         _check_shard(file, header, number, len(shards))
     headers = [header for _, header in shards]
@@ -103,7 +109,7 @@ def _check_shard(file: File, header: Header, number: int, count: int) -> None:
 
 
 def _check_data(name: str, header: Header, size: int) -> None:
-    """The tensors follow each other without a gap and fill `size` bytes of data."""
+    """Raise Failure unless the tensors adjoin without gaps and fill `size` bytes of data."""
     least, most = data_span(name, header)
     if size < least:
         raise Failure(f"{name} ends before its last tensor does: truncated at the source")
@@ -112,9 +118,10 @@ def _check_data(name: str, header: Header, size: int) -> None:
 
 
 def data_span(name: str, header: Header) -> tuple[int, int | None]:
-    """The least and the most bytes of data that fit `header`.
+    """Return the least and the most bytes of data that fit `header`.
 
-    The most is None where the last tensor is of a type that came later than this program.
+    The most is None if the last tensor is of a type that is newer than this program. Raise Failure
+    if there is a gap between tensors.
     """
     end: int | None = 0
     for tensor in header.tensors:

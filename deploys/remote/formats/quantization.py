@@ -1,10 +1,9 @@
-"""How the weights of a safetensors folder are quantized: what its configuration says, and what the
-tensors show. Both must agree, or an engine loads garbage or nothing.
+"""The quantization of a safetensors folder, from its configuration and from its tensors.
 
-The names are those of the catalogue: AWQ, GPTQ, FP8, W4A16 and so on; BF16, F16 or F32 where
-nothing is quantized. Layouts as vLLM's loaders take them: an AWQ weight is packed along its outputs
-([in, out/8] of int32), one of GPTQ along its inputs ([in/8, out]); DeepSeek's FP8 has a scale for
-each block of 128 by 128 weights.
+Both must agree, or an engine loads garbage or nothing. The names are those of the catalogue: AWQ,
+GPTQ, FP8, W4A16 and so on; BF16, F16 or F32 where nothing is quantized. Layouts are as vLLM's
+loaders expect them: an AWQ weight is packed along its outputs ([in, out/8] of int32), a GPTQ weight
+along its inputs ([in/8, out]); DeepSeek's FP8 has a scale for each block of 128 by 128 weights.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ _ALGORITHMS = {"FP8": "FP8", "NVFP4": "NVFP4", "W4A8_AWQ": "W4AFP8"}
 
 
 def quantization_of(configs: Mapping[str, Config], tensors: Tensors) -> str:
-    """The name of what is found; Failure when configuration and tensors contradict each other.
+    """Return the name of the quantization; raise Failure if configuration and tensors disagree.
 
-    `configs` has the JSON files of the folder that say something about it, by file name.
+    `configs` holds the JSON files of the folder that describe it, by file name.
     """
     where, config = _config(configs)
     said = _said(config) if config else ""
@@ -64,7 +63,7 @@ def quantization_of(configs: Mapping[str, Config], tensors: Tensors) -> str:
 
 
 def same(claimed: str, found: str) -> bool:
-    """Whether a name of the catalogue, which may go on behind a dash, means what was found."""
+    """Return whether a catalogue name, which may go on after a dash, means what was found."""
     first = claimed.upper().replace("_", "-").split("-")[0]
     return SAME.get(first, first) == SAME.get(found, found)
 
@@ -74,7 +73,10 @@ _MARKED = {"AWQ", "GPTQ", "FP8", "NVFP4", "MXFP4", "W4A16", "W8A8"}
 
 
 def _config(configs: Mapping[str, Config]) -> tuple[str, Config]:
-    """The part about quantization and the file it stands in, the one that engines read first."""
+    """Return the name of the file that engines read first, and its part about quantization.
+
+    Both are empty if there is none.
+    """
     for name, outer in (("config.json", ""), ("config.json", "text_config")):
         config = configs.get(name, {})
         config = config.get(outer, {}) if outer else config
@@ -113,7 +115,7 @@ def _bits_of_groups(config: Config) -> int:
 
 
 def _shown(tensors: Tensors) -> str:
-    """What names, types and shapes show, by the marks that no other kind has."""
+    """Return what names, types and shapes of the tensors show, by marks that no other kind has."""
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")
         if last == "qweight":
@@ -144,7 +146,7 @@ def _packing(stem: str, weight: Tensor, tensors: Tensors) -> str:
 
 
 def _check_packed(said: str, config: Config, tensors: Tensors) -> None:
-    """Every packed weight has scales and zero points of the shapes that go with it."""
+    """Raise Failure unless every packed weight has scales and zero points of matching shapes."""
     bits = _number(config, "bits", "w_bit")
     group = _number(config, "group_size", "q_group_size")
     if not 0 < bits <= 8:
@@ -176,7 +178,7 @@ def _check_packed(said: str, config: Config, tensors: Tensors) -> None:
 
 
 def _check_blocks(config: Config, tensors: Tensors) -> None:
-    """Where weights are scaled in blocks, each has as many scales as blocks."""
+    """Raise Failure unless weights that are scaled in blocks have one scale per block."""
     block = config.get("weight_block_size")
     if block is None:
         return

@@ -1,6 +1,6 @@
-"""The header of a safetensors file, checked as strictly as its loaders do, and against the file.
+"""Parser for the header of a safetensors file, as strict as the loaders; it checks the size, too.
 
-Eight bytes with the header's length, the header as JSON, then the tensors without a gap:
+Eight bytes with the header's length, the header as JSON, then the tensors without gaps:
 https://github.com/huggingface/safetensors#format
 """
 
@@ -30,12 +30,12 @@ DIMENSIONS = 16
 
 
 class NotSafetensors(Failure):
-    """The content cannot be a safetensors file that a loader would take."""
+    """The content is not a safetensors file that a loader would accept."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`begin` and `end` are where its data lies, in bytes from the end of the header."""
+    """One tensor; its data is at bytes `begin` to `end`, counted from the end of the header."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class Header:
 
 
 def read(path: Path) -> Header:
-    """The header of a whole file; Failure when the file cannot be one, or is not whole."""
+    """Return the header of a file; raise Failure if the file is invalid or incomplete."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         beginning = file.read(512)
@@ -72,7 +72,10 @@ def read(path: Path) -> Header:
 
 
 def header_length(beginning: bytes, size: int, name: str) -> int:
-    """How long the header is that follows the first eight bytes of a file of `size` bytes."""
+    """Return the length of the header of a file of `size` bytes, given the file's first bytes.
+
+    Raise NotSafetensors if the file cannot be one.
+    """
     guess = looks_like(beginning)
     length = struct.unpack("<Q", beginning[:8])[0] if len(beginning) >= 8 else 0
     if length > min(LONGEST, max(0, size - 8)) or length < 2 or beginning[8:9] not in (b"{", b""):
@@ -84,7 +87,7 @@ def header_length(beginning: bytes, size: int, name: str) -> int:
 
 
 def parse(data: bytes, name: str) -> Header:
-    """The header in `data`, which begins behind the length."""
+    """Return the header in `data`, the bytes that follow the length."""
     # An empty list takes 30 times its two bytes once it is read, and no header is full of them.
     if data.count(b"[") > len(data) // 16 + 16 or data.count(b"{") > len(data) // 24 + 16:
         raise _damaged(name, "it is full of brackets")

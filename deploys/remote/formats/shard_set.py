@@ -1,7 +1,7 @@
-"""What lies on this machine and belongs together: shards of a split GGUF, pieces of a cut file.
+"""Files on this machine that belong together: shards of a split GGUF, or pieces of a cut file.
 
 Shards are GGUF files of their own (`x-00001-of-00002.gguf`). Pieces are what `split` and other
-tools leave of one file: `x.gguf.part1of2`, `x.gguf-split-a`, `x.gguf.a`, `x.gguf.001`.
+tools make of one file: `x.gguf.part1of2`, `x.gguf-split-a`, `x.gguf.a`, `x.gguf.001`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ KEPT_BACK = 4096
 
 @dataclass(frozen=True)
 class Part:
-    """One file: `header`, its first bytes, nowhere; the rest to byte `place` of the whole.
+    """One shard or piece; what follows its `header` goes to byte `place` of the whole.
 
-    `padding` zero bytes follow it.
+    `header`, its first bytes, is not copied. `padding` zero bytes follow the rest.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Whole:
-    """The file that `parts` become: its first bytes and its size."""
+    """The file that `parts` are merged into: its first bytes and its size."""
 
     parts: tuple[Part, ...]
     header: bytes
@@ -52,7 +52,7 @@ class Whole:
 
 
 def whole_of(first: Path) -> Whole:
-    """What `first` and those that go with it become; Failure unless they are one complete set."""
+    """Return what `first` and its set become; raise Failure unless it is one complete set."""
     if not first.is_file():
         raise Failure(f"{first} is not a file: name the first shard, or the first piece")
     if SHARD_NAME.fullmatch(first.name):
@@ -184,7 +184,7 @@ def _whole(paths: Sequence[Path], headers: Sequence[bytes], layout: Layout) -> W
 
 
 def _reader(paths: Sequence[Path]) -> gguf.Read:
-    """Reads the first bytes of what `paths` are one after the other."""
+    """Return a function that reads the first bytes of the files `paths` joined together."""
 
     def read(goal: int) -> bytes:
         data = b""
@@ -198,7 +198,7 @@ def _reader(paths: Sequence[Path]) -> gguf.Read:
 
 
 def _number(text: str) -> int:
-    """What `7`, `007`, `c` or `ac` count to; letters begin at 0."""
+    """Return the number that `7`, `007`, `c` or `ac` stands for; letters begin at 0."""
     if text.isdigit():
         return int(text)
     value = 0

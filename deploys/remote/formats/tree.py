@@ -1,4 +1,4 @@
-"""The digest of an unpacked tree: the pin where a host packs the same content ever anew."""
+"""The digest of an unpacked tree, to pin archives that a host repacks with the same content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..lib.failure import Failure
 
 
 def tree_sha256(path: Path) -> str:
-    """The sha256, in hex, over one line an entry, sorted by path as bytes.
+    """Return the sha256, in hex, over one line per entry, sorted by path as bytes.
 
     A regular file is `<644|755> <sha256 of content> <path>`, a symbolic link `120000 <sha256 of
     target> <path>`; empty directories do not count, as in git.

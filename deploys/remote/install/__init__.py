@@ -1,1 +1,1 @@
-"""Engines, archives and files are put in place."""
+"""Installation of engines, archives and files."""

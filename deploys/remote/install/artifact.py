@@ -1,6 +1,6 @@
-"""A downloaded archive unpacked into a directory of its own, whole or not at all.
+"""Download an archive and unpack it into a directory of its own, completely or not at all.
 
-Beside the directory lie `.<name>.lock`, `.<name>.json` (what it was made from) and, until it is
+Beside the directory are `.<name>.lock`, `.<name>.json` (what it was made from) and, until it is
 complete, `.<name>.part` and `.<name>.unpack`.
 """
 
@@ -32,12 +32,15 @@ from ..lib.space import explain, require
 
 
 class WrongArchive(Unpackable):
-    """What came is not the archive that was pinned."""
+    """The download is not the archive that was pinned."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """What is wanted: `sha256` of the archive file, `tree_sha256` of what is in it, or both."""
+    """An archive to install, and where.
+
+    It is pinned by `sha256`, of the archive file, by `tree_sha256`, of its content, or by both.
+    """
 
     url: str
     sha256: str | None
@@ -49,7 +52,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Made:
-    """What a directory was made from."""
+    """Record of what a directory was made from."""
 
     url: str
     sha256: str
@@ -65,7 +68,7 @@ class Made:
 
 
 def parse(value: dict[str, Any]) -> Artifact:
-    """The Artifact in `value`, or Failure naming what is wrong."""
+    """Return the Artifact in `value`; raise Failure naming what is wrong."""
     try:
         wanted = Artifact(
             url=str(value["url"]),
@@ -91,7 +94,10 @@ def parse(value: dict[str, Any]) -> Artifact:
 def install(
     wanted: Artifact, *, patience: Patience | None = None, stop: threading.Event | None = None
 ) -> Made:
-    """`wanted.directory` has the pinned content; nothing is read or written when it already had."""
+    """Install the pinned content as `wanted.directory`, and return what it was made from.
+
+    Nothing is downloaded or unpacked if the directory already has this content.
+    """
     found = _made(wanted)
     if found:
         return found
@@ -158,7 +164,10 @@ def _install(wanted: Artifact, patience: Patience, stop: threading.Event) -> Mad
 
 
 def download(wanted: Artifact, part: Path, patience: Patience, stop: threading.Event) -> str:
-    """The sha256 of the whole archive, which lies in `part`."""
+    """Download the archive to `part`, resuming what is there, and return its sha256.
+
+    Raise WrongArchive if that is not the pinned one.
+    """
     digest, progress = hashlib.sha256(), Progress("download", 0)
 
     def announce(total: int) -> None:
@@ -226,7 +235,7 @@ def _source(wanted: Artifact, patience: Patience) -> tuple[Source, str]:
 
 
 def beside(wanted: Artifact, kind: str) -> Path:
-    """The hidden name next to what is wanted, for its lock, record or unfinished part."""
+    """Return the hidden path beside the directory for its lock, record or unfinished part."""
     return wanted.directory.with_name(f".{wanted.directory.name}.{kind}")
 
 

@@ -6,8 +6,8 @@
      "directory": where the result goes, "options": ["NAME=VALUE", ...], "targets": [...],
      "stamp": {...}, "pack": path of the .tar.gz}
 
-The result is installed beside its place and renamed, so `directory` is whole or not there. What the
-compiler made is kept until then: a build that was killed goes on where it stood.
+The result is installed under a temporary name and renamed, so `directory` is complete or does not
+exist. The compiler's files are kept until then: a build that was killed resumes where it stopped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A CUDA toolkit's folder, from packages that bring one in parts.
+"""A CUDA home folder, assembled from packages that each bring a part of the toolkit.
 
-What compiles kernels at run time (FlashInfer, DeepGEMM) looks for them as NVIDIA's installer lays
-them out: bin, include and nvvm, and in lib64 libraries that have no version in their names. The
+Software that compiles kernels at run time (FlashInfer, DeepGEMM) expects the layout of NVIDIA's
+installer: bin, include and nvvm, and in lib64 libraries without a version in their names. The
 packages for CUDA 13 have their parts in site-packages/nvidia/cu13.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def make(environment: Path) -> None:
-    """Lay it out as the folder `cuda` of an environment, of links."""
+    """Lay the toolkit out as the folder `cuda` of an environment, made of links."""
     (parts,) = environment.glob("lib/python3*/site-packages/nvidia/cu13")
     home = environment / "cuda"
     libraries = home / "lib64"

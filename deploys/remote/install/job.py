@@ -1,6 +1,6 @@
-"""One long step on the machine, run to its end whatever happens to the operator's connection.
+"""A long step on the machine that runs to its end even if the operator's connection is lost.
 
-In the job's directory: `lock` (held while it runs), `started`, `log` (`log.1` of the run before),
+The job's directory has `lock` (held while it runs), `started`, `log` (`log.1` from the run before),
 `progress`, and at the end `elapsed` and `exit`.
 """
 
@@ -28,9 +28,9 @@ STEP = re.compile(rb"^\[(\d+)/(\d+)\]", re.MULTILINE)  # ninja
 
 
 def run(directory: Path, command: Sequence[str]) -> int:
-    """The exit code of `command`, written to `exit`; HELD when the job is running already.
+    """Run `command`, write its exit code to `exit` and return it; HELD if it runs already.
 
-    On SIGTERM the command's process group is ended and the code is 143.
+    On SIGTERM the command's process group is terminated and the code is 143.
     """
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
@@ -43,7 +43,11 @@ def run(directory: Path, command: Sequence[str]) -> int:
 
 
 def status(directory: Path, tail: int) -> dict[str, Any]:
-    """The state of the job: none, running, done, failed, or lost (killed, or a reboot)."""
+    """Return the state of the job: none, running, done, failed, or lost (killed, or a reboot).
+
+    With it come the exit code, the progress, the last `tail` lines of the log, when the job
+    started, and the seconds it has taken.
+    """
     running = is_held(directory / "lock")
     started = _json(directory / "started")
     code = _number(directory / "exit")
@@ -130,7 +134,7 @@ def _unblock() -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The process group has had SIGTERM and GRACE seconds, then SIGKILL."""
+    """Terminate the process group: SIGTERM, then SIGKILL after GRACE seconds."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:

@@ -1,4 +1,4 @@
-"""A downloaded file at its place, proven by its sha256: whole, or not there."""
+"""Download of a single file, verified by its sha256: complete, or not there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .artifact import Artifact, WrongArchive
 
 
 def parse(value: dict[str, Any]) -> Artifact:
-    """What `file` in `value` has to be; it must have a sha256."""
+    """Return the Artifact for `file` in `value`; raise Failure if it has no sha256."""
     if not value.get("sha256"):
         raise Failure(f"{value.get('url')}: no sha256 is given: pin it first")
     return artifact.parse({**value, "directory": value["file"], "tree_sha256": None})
@@ -27,7 +27,10 @@ def parse(value: dict[str, Any]) -> Artifact:
 def install(
     wanted: Artifact, *, patience: Patience | None = None, stop: threading.Event | None = None
 ) -> None:
-    """`wanted.directory`, a file here, has the pinned content; one that has it is left alone."""
+    """Install the pinned content as `wanted.directory`, which is a file here.
+
+    A file that has this content already is left alone.
+    """
     file = wanted.directory
     make_directories(file.parent, (-1, -1))
     try:

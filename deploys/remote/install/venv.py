@@ -1,4 +1,4 @@
-"""Make one Python environment from a lock, prove that it imports, and stamp it.
+"""Create a Python environment from a lock file, check that its packages import, and stamp it.
 
     modelrack.pyz venv SPEC.json
 
@@ -7,8 +7,8 @@
      null, "python_builds": address or null, "cuda": whether there is a toolkit among the packages,
      "stamp": {...}}
 
-An environment without a stamp is not repaired but made anew. A Python that the machine does not
-have is fetched by uv, which knows the hash of each of them.
+An environment without a stamp is not repaired but created anew. A Python that the machine does not
+have is downloaded by uv, which knows the hash of each build.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What several programs use."""
+"""Modules that several programs share."""

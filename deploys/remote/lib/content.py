@@ -1,4 +1,4 @@
-"""What a piece of content is: its digest, and what it looks like when it is the wrong one."""
+"""Digests of content, and guesses at what wrong content is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OnBytes = Callable[[int], None]
 
 
 def nobody(count: int) -> None:
-    """Whom it does not concern."""
+    """Do nothing; the default callback."""
 
 
 def sha256_of(path: Path, on_bytes: OnBytes = nobody) -> str:
-    """The sha256 of a file in hex."""
+    """Return the sha256 of a file in hex."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -32,7 +32,7 @@ def sha256_of(path: Path, on_bytes: OnBytes = nobody) -> str:
 def update_from(
     digest: hashlib._Hash, fd: int, start: int, stop: int, on_bytes: OnBytes = nobody
 ) -> None:
-    """`digest` has taken in bytes `start` to `stop` of `fd`; EOFError when they are missing."""
+    """Update `digest` with bytes `start` to `stop` of `fd`; raise EOFError if any are missing."""
     os.posix_fadvise(fd, start, stop - start, os.POSIX_FADV_SEQUENTIAL)
     buffer = memoryview(bytearray(min(PIECE, stop - start)))
     while start < stop:
@@ -45,7 +45,7 @@ def update_from(
 
 
 def looks_like(beginning: bytes) -> str:
-    """A guess, for an error message, at what content with these first bytes is; may be empty."""
+    """Return a guess, for an error message, at what content begins like this; may be empty."""
     if beginning.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file itself"
     if beginning.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):

@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones after a crash, never something between."""
+"""Writes that survive a crash: a file is either the old or the new one, never between."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
-    """`path` holds exactly `content` with `mode`; a reader sees the old or the new file.
+    """Replace `path` by a file with `content` and `mode`; a reader sees the old or the new file.
 
-    With `sync` that is also so after a power cut.
+    With `sync` this also holds after a power cut.
     """
     # The process id keeps two writers apart; a leftover of a killed one is overwritten some day.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -32,13 +32,13 @@ def replace(path: Path, content: bytes, *, mode: int = 0o644, sync: bool = True)
 
 
 def rename(old: Path, new: Path) -> None:
-    """`old` is called `new`, also after a power cut."""
+    """Rename `old` to `new`, so that it survives a power cut."""
     old.replace(new)
     sync_directory(new.parent)
 
 
 def sync_directory(path: Path) -> None:
-    """The names in `path` survive a power cut."""
+    """Sync a directory, so that the names in it survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -47,7 +47,7 @@ def sync_directory(path: Path) -> None:
 
 
 def sync_file_system(path: Path) -> None:
-    """Everything written so far to the file system of `path` survives a power cut."""
+    """Sync the file system of `path`: everything written so far survives a power cut."""
     # One call where a tree of small files would need thousands of fsyncs; Python has no syncfs.
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -60,7 +60,7 @@ def sync_file_system(path: Path) -> None:
 
 
 def write_all(fd: int, data: bytes | memoryview, offset: int | None = None) -> None:
-    """All of `data` is written, at byte `offset` or at the current position."""
+    """Write all of `data`, at byte `offset` or at the current position."""
     rest = memoryview(data)
     while rest:
         if offset is None:

@@ -1,4 +1,4 @@
-"""The ways a program ends early; each message is one line: what is wrong, what to do next."""
+"""How programs end early; each message is one line: what is wrong, and what to do next."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ STOPPED = 128 + signal.SIGTERM
 
 
 class Failure(Exception):
-    """The work cannot be done as asked; the text is shown to the operator as it stands."""
+    """The work cannot be done as asked; the text is shown to the operator as it is."""
 
 
 class SourceFailure(Failure):
-    """This source cannot give this file; another source may."""
+    """This source cannot provide this file; another source may."""
 
 
 class Stopped(Failure):
-    """A signal asked for the end; everything on disk is fit to continue from."""
+    """A signal has asked the program to end; it can be resumed from what is on disk."""
 
     def __init__(self) -> None:
         super().__init__("stopped by a signal; run the same command again to continue from here")
 
 
 def exit_code(program: Callable[[], int]) -> int:
-    """What `program` returns; 1 with the reason on standard error when it fails."""
+    """Run `program` and return its exit code; if it fails, print the reason to standard error.
+
+    The code is 1 after a failure, and 143 if a signal stopped the program.
+    """
     try:
         return program()
     except Stopped as stopped:
@@ -38,7 +41,7 @@ def exit_code(program: Callable[[], int]) -> int:
 
 
 def stop_on_signal() -> threading.Event:
-    """Set by the signal that asks for an end."""
+    """Return an event that is set by SIGTERM or SIGINT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""The folders that something is written to."""
+"""Create and check the folders that files are written to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .spec import take_ownership
 
 
 def make_directories(path: Path, ids: tuple[int, int]) -> None:
-    """`path` is a directory; those that were missing have mode 0755 and belong to `ids`."""
+    """Create `path` and its missing parents, with mode 0755 and owned by `ids`."""
     if path.is_dir():
         return
     make_directories(path.parent, ids)
@@ -19,7 +19,7 @@ def make_directories(path: Path, ids: tuple[int, int]) -> None:
 
 
 def refuse_links(root: Path, path: str) -> None:
-    """Failure if a folder on the way from `root` to `path` is a link: it may lead anywhere."""
+    """Raise Failure if a folder between `root` and `path` is a link: it may lead anywhere."""
     for part in Path(path).parents:
         if (root / part).is_symlink() and part != Path("."):
             raise Failure(

@@ -1,7 +1,7 @@
-"""What is known to be on disk, kept so that a killed transfer can go on.
+"""Journal of what is known to be on disk, from which a killed transfer is resumed.
 
-One JSON object a line, appended and synced; the last line about a key counts. A line is written
-only after the data it speaks of has been synced, so the journal never claims more than the disk
+One JSON object per line, appended and synced; the last line about a key counts. A line is written
+only after the data it describes has been synced, so the journal never claims more than the disk
 holds.
 """
 
@@ -22,10 +22,10 @@ from .ranges import Range
 
 @dataclass(frozen=True)
 class Entry:
-    """The bytes in `ranges` are in place; `proven`: all are, with the right digest.
+    """The bytes of one file that are in place: `ranges`.
 
-    `stat` is (size, mtime in ns, inode) of a proven file of its own, empty for a part of a merged
-    file.
+    `proven`: all of the file is, and its digest is right. `stat` is (size, mtime in ns, inode) of a
+    verified file of its own, empty for a part of a merged file.
     """
 
     ranges: tuple[Range, ...] = ()
@@ -34,7 +34,7 @@ class Entry:
 
 
 class Journal:
-    """Entries by key, durable when the call returns; safe to use from several threads."""
+    """Entries by key, durable once a call returns; safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -43,11 +43,11 @@ class Journal:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def get(self, key: str) -> Entry:
-        """What is known about `key`."""
+        """Return what is known about `key`."""
         return self._entries.get(key, Entry())
 
     def put(self, entries: Mapping[str, Entry]) -> None:
-        """Each of `entries` holds for its key from now on."""
+        """Record `entries`, each under its key; raise Stopped after `close`."""
         with self._lock:
             if self._fd < 0:
                 raise Stopped  # a thread that woke up after the run had ended
@@ -56,18 +56,18 @@ class Journal:
             os.fdatasync(self._fd)
 
     def forget(self, key: str) -> None:
-        """Nothing is known about `key` any more."""
+        """Discard what is known about `key`."""
         self.put({key: Entry()})
 
     def close(self) -> None:
-        """Later entries are refused."""
+        """Close the journal; later entries are refused."""
         with self._lock:
             os.close(self._fd)
             self._fd = -1
 
 
 def load(path: Path) -> dict[str, Entry]:
-    """What a journal says, whether or not somebody is writing to it."""
+    """Return the entries of a journal, whether or not another process is writing to it."""
     entries: dict[str, Entry] = {}
     try:
         lines = path.read_bytes().split(b"\n")

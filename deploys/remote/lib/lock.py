@@ -1,8 +1,8 @@
-"""Locks that end with their holder: flock, so that nothing stale is ever left behind.
+"""Locks that end with the process that holds them: flock, so that no stale lock is left behind.
 
-`lock hold` keeps a machine for one operator for as long as the operator's SSH channel lives. This
-file runs on its own too (`python3 -c "$(cat lock.py)" hold …`): standard library only, no import
-of its neighbours.
+`lock hold` reserves a machine for one operator for as long as the operator's SSH channel lives.
+This file also runs on its own (`python3 -c "$(cat lock.py)" hold …`): it uses the standard library
+only and imports nothing from this package.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Taken(Exception):
 
 
 def take(path: Path, patience: float = 1.0) -> int:
-    """The descriptor that holds the lock on `path`; Taken after `patience` seconds.
+    """Lock `path` and return the descriptor of the lock; raise Taken after `patience` seconds.
 
     The file is never removed: a lock on a removed file would exclude nobody.
     """
@@ -49,7 +49,7 @@ def take(path: Path, patience: float = 1.0) -> int:
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[int]:
-    """The lock on `path` is ours inside the block."""
+    """Hold the lock on `path` during the block."""
     fd = take(path)
     try:
         yield fd
@@ -58,7 +58,7 @@ def held(path: Path) -> Iterator[int]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock on `path` now."""
+    """Return whether some process holds the lock on `path` now."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def is_held(path: Path) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """`hold --owner JSON [--lease SECONDS] PATH` or `show PATH`."""
+    """Run `hold --owner JSON [--lease SECONDS] PATH` or `show PATH`; return the exit code."""
     parser = argparse.ArgumentParser(prog="lock")
     commands = parser.add_subparsers(dest="command", required=True)
     hold = commands.add_parser("hold")
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_owner(path: Path) -> dict[str, object]:
-    """What the holder wrote about itself; empty when it has not yet."""
+    """Return what the holder wrote about itself; empty if it has not done so yet."""
     for _ in range(20):
         with contextlib.suppress(OSError, ValueError):
             value = json.loads(path.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Files and tools of the machine, read for facts: what cannot be read is empty, never an error."""
+"""Read files and run tools to gather facts; what cannot be read is empty, never an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIMIT = 10
 
 
 def read(path: str | Path) -> str:
-    """The text of a file, "" where there is none or it is not for us."""
+    """Return the text of a file, or "" if it is missing or may not be read."""
     try:
         return Path(path).read_text(errors="replace")
     except OSError:
@@ -19,7 +19,7 @@ def read(path: str | Path) -> str:
 
 
 def number(text: str, base: int = 10) -> int | None:
-    """The number that a text is, None for any other text."""
+    """Return the number that `text` represents, or None for any other text."""
     try:
         return int(text.strip(), base)
     except ValueError:
@@ -27,7 +27,7 @@ def number(text: str, base: int = 10) -> int | None:
 
 
 def ask(*command: str) -> tuple[str, str]:
-    """What a tool prints on both outputs, and why that is not an answer: "" where it is.
+    """Return what a tool prints on both outputs, and why it failed: "" if it did not.
 
     A tool that is not installed has printed nothing and is no failure.
     """

@@ -1,4 +1,4 @@
-"""Which processes hold what: the listening ports, the device files of GPUs, folders."""
+"""What processes have in use: listening ports, device files of GPUs, folders."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _UNIT = re.compile(r"[^/]+\.(?:service|scope)")
 def ports_and_holders(
     with_gpus: bool, processes: Path = PROCESSES
 ) -> tuple[dict[int, str], list[dict[str, Any]]]:
-    """Listening TCP ports with who holds each, and the processes that have a GPU open.
+    """Return listening TCP ports with the owner of each, and the processes that have a GPU open.
 
-    A port's owner is a unit, else the name of a process, else "" where that is hidden from us.
+    An owner is a unit, else the name of a process, or "" if it is hidden from us.
     """
     listening = _listening(processes)
     owners = dict.fromkeys(listening.values(), "")
@@ -42,7 +42,7 @@ def ports_and_holders(
 
 
 def in_use(folders: set[Path], processes: Path = PROCESSES) -> set[Path]:
-    """Those that some process was started from or with, works in, or has mapped something of."""
+    """Return those folders that a process has in its command, works in, or maps files of."""
     used: set[Path] = set()
     for process in processes.glob("[0-9]*") if folders else ():
         words = [*read(process / "cmdline").split("\0"), *read(process / "maps").split()]
@@ -54,7 +54,7 @@ def in_use(folders: set[Path], processes: Path = PROCESSES) -> set[Path]:
 
 
 def _listening(processes: Path) -> dict[str, int]:
-    """Ports by the inode of the socket, as text."""
+    """Return listening ports by the inode of their socket, as text."""
     ports = {}
     for table in ("net/tcp", "net/tcp6"):
         for line in read(processes / table).splitlines()[1:]:

@@ -1,4 +1,4 @@
-"""How far a long step is: a small JSON file to be polled, a line now and then for the log."""
+"""Progress of a long step: a small JSON file to be polled, and an occasional line in the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE_OVER = 20.0
 
 
 class Progress:
-    """Bytes done of `total`; any thread adds, one thread calls `tick`."""
+    """Count of bytes done, out of `total`; any thread calls `add`, one thread calls `tick`."""
 
     def __init__(self, step: str, total: int, *, log: TextIO | None = None) -> None:
         self.step, self.total, self.done = step, total, 0
@@ -36,12 +36,12 @@ class Progress:
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, count: int) -> None:
-        """`count` more bytes are done; fewer when it is negative."""
+        """Count `count` more bytes as done, or fewer if it is negative."""
         with self._lock:
             self.done += count
 
     def advance(self, count: int) -> None:
-        """`add` and `tick` in one, for any thread."""
+        """Call `add` and `tick`; any thread may do so."""
         self.add(count)
         if self._ticking.acquire(blocking=False):
             try:
@@ -50,7 +50,10 @@ class Progress:
                 self._ticking.release()
 
     def tick(self, *, last: bool = False) -> None:
-        """The file is at most half a second old, the log line at most five seconds."""
+        """Write the file if half a second has passed, and a line to the log if five have.
+
+        With `last`, write both now.
+        """
         now = time.monotonic()
         if now >= self._file_due or last:
             self._file_due = now + FILE_EVERY
@@ -63,7 +66,7 @@ class Progress:
             print(self.line(), file=self._log, flush=True)
 
     def line(self) -> str:
-        """`fetch: 1.2 GB of 4.0 GB (30 %), 110.0 MB/s, 26 s left`."""
+        """Return a line like `fetch: 1.2 GB of 4.0 GB (30 %), 110.0 MB/s, 26 s left`."""
         share = 100 * self.done // self.total if self.total else 100
         text = f"{self.step}: {human(self.done)} of {human(self.total)} ({share} %)"
         rate = self._rate()
@@ -87,7 +90,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`."""
+    """Return a duration as `45 s`, `12 min` or `3 h 05 min`."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Write files, folders and links, each atomically, all of them or none that a check refuses.
+"""Write files, folders and links, each atomically; write none of them if systemd refuses a unit.
 
     python3 put.py < entries.json
 
@@ -10,8 +10,8 @@ The entries come on standard input, because arguments can be read by everybody o
         {"kind": "link", "path": ..., "target": ...}],
      "units": ["/etc/systemd/system/x@.service"]}
 
-Those named in "units" are shown to `systemd-analyze verify` first; what it refuses is not written.
-Standard library only, and no import of ours: it also runs as the text of `python3 -c`.
+Those named in "units" are checked by `systemd-analyze verify` first. Uses the standard library only
+and imports nothing from this package: it also runs as the text of `python3 -c`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def write(entries: list[dict[str, Any]]) -> bool:
-    """Whether all of them are written; what is wrong with one that is not is printed."""
+    """Write all entries and return True; at the first error, print it and return False."""
     try:
         for entry in entries:
             _WRITERS[entry["kind"]](entry)
@@ -52,9 +52,9 @@ def write(entries: list[dict[str, Any]]) -> bool:
 
 
 def _refused(units: list[dict[str, Any]], links: list[dict[str, Any]]) -> str:
-    """What systemd says against the units, empty when it accepts them.
+    """Return what systemd objects to in the units, or "" if it accepts them.
 
-    + links: that are not written yet, where the units name programs behind them
+    + links: not written yet, where the units name programs behind them
     """
     if not units or shutil.which("systemd-analyze") is None:
         return ""

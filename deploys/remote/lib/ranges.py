@@ -1,4 +1,4 @@
-"""Which bytes of a file something is true of."""
+"""Sets of byte ranges of a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Range = tuple[int, int]
 
 
 class Ranges:
-    """Sorted ranges of bytes, first to behind the last, that neither touch nor overlap."""
+    """Sorted byte ranges, (start, stop) with `stop` excluded, that neither touch nor overlap."""
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
         self._starts: list[int] = []
@@ -22,11 +22,11 @@ class Ranges:
 
     @property
     def total(self) -> int:
-        """How many bytes there are in all ranges."""
+        """Number of bytes in all ranges."""
         return sum(self._stops) - sum(self._starts)
 
     def add(self, start: int, stop: int) -> None:
-        """`start` to `stop` belong to it, too."""
+        """Add the bytes from `start` to `stop`."""
         if start >= stop:
             return
         first = bisect_left(self._stops, start)
@@ -38,7 +38,7 @@ class Ranges:
         self._stops[first:last] = [stop]
 
     def remove(self, start: int, stop: int) -> None:
-        """`start` to `stop` belong to it no longer."""
+        """Remove the bytes from `start` to `stop`."""
         if start >= stop:
             return
         first = bisect_right(self._stops, start)
@@ -51,12 +51,12 @@ class Ranges:
         self._stops[first:last] = [high for _, high in kept]
 
     def until(self, position: int) -> int:
-        """Where the range that holds `position` ends; `position` itself when none does."""
+        """Return where the range that has `position` ends, or `position` itself if none has it."""
         at = bisect_right(self._starts, position) - 1
         return max(position, self._stops[at]) if at >= 0 else position
 
     def gap(self, start: int, stop: int) -> Range | None:
-        """The first range between `start` and `stop` that is missing; None: nothing is."""
+        """Return the first range from `start` to `stop` that is missing, or None if nothing is."""
         low = self.until(start)
         if low >= stop:
             return None
@@ -65,13 +65,13 @@ class Ranges:
         return low, min(high, stop)
 
     def gaps(self, start: int, stop: int) -> Iterator[Range]:
-        """All that is missing between `start` and `stop`."""
+        """Yield every range from `start` to `stop` that is missing."""
         while (gap := self.gap(start, stop)) is not None:
             yield gap
             start = gap[1]
 
     def part(self, start: int, stop: int) -> Range | None:
-        """The first bytes between `start` and `stop` that belong to it."""
+        """Return the first range from `start` to `stop` that is present, or None if nothing is."""
         at = bisect_right(self._stops, start)
         if at == len(self._starts) or self._starts[at] >= stop:
             return None

@@ -1,4 +1,4 @@
-"""Room on the file system: asked for before the first byte, and named when it runs out."""
+"""Disk space: checked before the first byte is written, and reported when it runs out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def human(count: float) -> str:
-    """Bytes in decimal units, as disks are sold: `1.5 GB`."""
+    """Return a number of bytes in decimal units, as disks are sold: `1.5 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -23,7 +23,7 @@ def human(count: float) -> str:
 
 
 def require(path: Path, size: int, inodes: int) -> None:
-    """`path` can take `size` bytes, 5 % beside them and `inodes` new files; else Failure."""
+    """Raise Failure unless `path` has room for `size` bytes plus 5 % and `inodes` new files."""
     place = nearest(path)
     found = os.statvfs(place)
     mount = mount_point(place)
@@ -47,7 +47,7 @@ def require(path: Path, size: int, inodes: int) -> None:
 
 
 def explain(error: OSError, path: Path) -> Failure | None:
-    """The operator's words for an error about room at `path`; None for another error."""
+    """Return a Failure that explains an error about space at `path`; None for another error."""
     if error.errno not in ROOM_ERRORS:
         return None
     place = nearest(path)
@@ -64,7 +64,10 @@ def explain(error: OSError, path: Path) -> Failure | None:
 
 
 def allocate(fd: int, size: int) -> None:
-    """`fd` is `size` bytes long, its blocks reserved if possible; new bytes read as zero."""
+    """Make the file `fd` `size` bytes long and reserve its blocks if possible; new bytes are zero.
+
+    Raise OSError if there is no room for them.
+    """
     # Not os.posix_fallocate: where the file system cannot, the C library writes into every block
     # instead, which takes hours on a network share.
     libc = ctypes.CDLL(None, use_errno=True)
@@ -79,7 +82,7 @@ def allocate(fd: int, size: int) -> None:
 
 
 def allocated(path: Path) -> int:
-    """Bytes that `path` already takes on disk; 0 when it is not there."""
+    """Return the bytes that `path` takes on disk; 0 if it does not exist."""
     try:
         return path.stat().st_blocks * 512
     except OSError:
@@ -87,14 +90,14 @@ def allocated(path: Path) -> int:
 
 
 def nearest(path: Path) -> Path:
-    """`path` itself or its nearest parent that exists."""
+    """Return `path` itself or its nearest parent that exists."""
     while not path.exists():
         path = path.parent
     return path
 
 
 def mount_point(path: Path) -> Path:
-    """Where the file system that holds `path` is mounted."""
+    """Return where the file system that holds `path` is mounted."""
     path = path.resolve()
     while not path.is_mount():
         path = path.parent

@@ -1,4 +1,4 @@
-"""What the operator asks for, read from JSON and checked before anything is done."""
+"""Specs of what the operator asks for, read from JSON and checked before anything is done."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class File:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One place that has the files; for `directory`, `endpoint` is the folder with the paths."""
+    """One source of the files; for `directory`, `endpoint` is the folder that has the paths."""
 
     kind: str
     endpoint: str
@@ -40,7 +40,7 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class Sharing:
-    """What this machine gives to others is in `folder`; `me` and `others` are addresses."""
+    """What this machine shares is in `folder`; `me` and `others` are addresses."""
 
     folder: Path
     me: str
@@ -69,7 +69,7 @@ class Spec:
 
 
 def read_json(argument: str) -> dict[str, Any]:
-    """The JSON object in the file named `argument`, or on standard input for `-`."""
+    """Return the JSON object in the file named `argument`, or on standard input for `-`."""
     try:
         text = sys.stdin.read() if argument == "-" else Path(argument).read_text("utf-8")
         value = json.loads(text)
@@ -83,7 +83,7 @@ def read_json(argument: str) -> dict[str, Any]:
 
 
 def parse(value: dict[str, Any]) -> Spec:
-    """The Spec in `value`, or Failure naming the field that is wrong."""
+    """Return the Spec in `value`; raise Failure naming the field that is wrong."""
     try:
         directory = Path(str(value["directory"]))
         files = tuple(
@@ -113,7 +113,7 @@ def parse(value: dict[str, Any]) -> Spec:
 
 
 def digest(value: object, what: object) -> str:
-    """`value` as 64 lower-case hex digits (hubs differ in case)."""
+    """Return `value` as 64 lower-case hex digits (hubs differ in case), or raise Failure."""
     text = str(value or "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise Failure(f"{what} has no valid sha256 ({value!r}): resolve and pin it first")
@@ -121,7 +121,7 @@ def digest(value: object, what: object) -> str:
 
 
 def owner_ids(owner: str | None) -> tuple[int, int]:
-    """(user id, group id) of `user:group`, -1 for what is to stay."""
+    """Return (user id, group id) of `user:group`; -1 for what is not to change."""
     if not owner:
         return -1, -1
     user, _, group = owner.partition(":")
@@ -136,19 +136,19 @@ def owner_ids(owner: str | None) -> tuple[int, int]:
 
 
 def belongs_to(path: Path, ids: tuple[int, int]) -> bool:
-    """Whether `path` belongs to `ids`; -1 is anybody."""
+    """Return whether `path` belongs to `ids`; -1 matches anybody."""
     found = path.stat()
     return ids[0] in (-1, found.st_uid) and ids[1] in (-1, found.st_gid)
 
 
 def take_ownership(path: Path, ids: tuple[int, int]) -> None:
-    """`path` belongs to `ids`; nothing is called when it already does."""
+    """Change the owner of `path` to `ids`, unless it has that already."""
     if not belongs_to(path, ids):
         os.chown(path, *ids)
 
 
 def check_path(path: str) -> None:
-    """Failure unless `path` stays inside the directory that it is joined to."""
+    """Raise Failure unless `path` stays inside the directory that it is joined to."""
     parts = path.split("/")
     if (
         "\\" in path

@@ -1,1 +1,1 @@
-"""Shards or pieces become one GGUF file."""
+"""Merge shards or pieces into one GGUF file."""

@@ -1,7 +1,8 @@
-"""Shards or pieces on this machine become one GGUF file, proven, in a model directory.
+"""Merge shards or pieces on this machine into one verified GGUF file in a model directory.
 
-Every byte is read once, in order, and written once. What is known about an interrupted run lies in
-`.fetch/` beside the file; the file has its name and its first bytes only when all of it is proven.
+Every byte is read once, in order, and written once. The state of an interrupted run is kept in
+`.fetch/` beside the file; the file gets its name and its first bytes only when all of it is
+verified.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ def join(
     stop: threading.Event | None = None,
     sync_bytes: int = SYNC_BYTES,
 ) -> Manifest | None:
-    """`output` is the file that `first` and the parts after it make; None when it was before.
+    """Merge `first` and the parts after it into `output`.
 
-    `digests`, by file name, are what parts or the output must have; what a manifest beside the
-    parts says is known without. With `free` each part is removed as soon as its bytes are proven
-    and safe on disk: there is never more than the output and one part.
+    Return the manifest, or None if `output` was complete before.
+
+    `digests`, by file name, are those that parts or the output must have; those in a manifest
+    beside the parts are known anyway. With `free` each part is removed as soon as its bytes are
+    verified and safe on disk: there is never more than the output and one part.
     """
     first, output = first.absolute(), output.absolute()
     state, known = output.parent / ".fetch", digests or {}
@@ -95,7 +98,10 @@ class _Joining:
         self._there = Journal(state / merge_state.REACHED)
 
     def run(self) -> tuple[Spec, list[Record]]:
-        """The file is whole and synced under its `.part` name."""
+        """Write and sync the whole file, still under its `.part` name.
+
+        Return the spec and the records to be published.
+        """
         work, part = self._work, self._work.part
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -124,7 +130,7 @@ class _Joining:
         return spec, [record, *work.others]
 
     def _copy(self, pipe: Pipe, part: Part) -> str:
-        """The digest of the part, which is in the file."""
+        """Copy one part into the file and return its digest."""
         known = sum(stop - start for start, stop in self._there.get(part.path.name).ranges)
         digest = hashlib.sha256(part.header)
         at = len(part.header)
@@ -201,7 +207,7 @@ class _Joining:
 
 
 def _pending(work: Begun, state: Path) -> Spec:
-    """What a run that died while publishing was about to publish."""
+    """Return the spec that a run which died while publishing was about to publish."""
     found = manifest.load(state / manifest.NAME)
     return _spec_of(work, found.sources if found else ())
 
@@ -213,13 +219,16 @@ def _spec_of(work: Begun, files: tuple[File, ...]) -> Spec:
 
 
 def _withdraw(work: Begun) -> None:
-    """A manifest beside parts that are to go says no longer that they are complete."""
+    """Remove manifests beside parts that will be removed: their folders will not be complete."""
     for folder in {part.path.parent for part in work.whole.parts} - {work.output.parent}:
         (folder / manifest.NAME).unlink(missing_ok=True)
 
 
 def _check_room(work: Begun, free: bool) -> None:
-    """There is room for the file, or for one part where the parts make room as they go."""
+    """Raise Failure unless there is room for the file.
+
+    Room for one part is enough if parts are removed as they are copied.
+    """
     missing = max(0, work.whole.size - space.allocated(work.part))
     there = [part for part in work.whole.parts if part.path.exists()]
     same = {part.path.stat().st_dev for part in there} == {space.nearest(work.part).stat().st_dev}

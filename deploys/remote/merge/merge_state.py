@@ -1,8 +1,8 @@
-"""What a merge on this machine began with and how far it is, kept until it is done.
+"""State of a merge on this machine, kept until it is done: what it began with, and how far it is.
 
-In `.fetch/`: `begun.json` with `begun.heads` (the headers, which are gone with a part that was
-freed), and `reached`, the journal: which bytes of each part, by name, are safe on disk. A kill or a
-power cut at any instant leaves them fit to go on from.
+In `.fetch/`: `begun.json` with `begun.heads` (the headers, which are lost with a part that was
+removed), and `reached`, the journal: which bytes of each part, by name, are safe on disk. After a
+kill or a power cut at any moment the merge can be resumed from them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ RECORD, HEADS, REACHED = "begun.json", "begun.heads", "reached"
 
 @dataclass(frozen=True)
 class Begun:
-    """`digests` by file name, as far as they are known; `others` stay beside the new file."""
+    """A merge that has begun.
+
+    `digests` are by file name, as far as they are known; `others` stay beside the new file.
+    """
 
     output: Path
     whole: Whole
@@ -39,12 +42,12 @@ class Begun:
 
     @property
     def part(self) -> Path:
-        """The file until it is whole."""
+        """Path of the file until it is complete."""
         return self.output.with_name(f"{self.output.name}.part")
 
 
 def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) -> Begun:
-    """A new merge; Failure if it cannot be done. Nothing is written."""
+    """Return a new merge, writing nothing; raise Failure if it cannot be done."""
     whole = whole_of(first)
     names = {part.path.name for part in whole.parts}
     if output.exists():
@@ -86,7 +89,7 @@ def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) 
 
 
 def save(state: Path, work: Begun) -> None:
-    """`load` gives `work` from now on."""
+    """Save `work`, so that `load` returns it."""
     heads = [work.whole.header, *(part.header for part in work.whole.parts)]
     record = asdict(work)
     record["whole"]["header"] = len(work.whole.header)
@@ -98,10 +101,10 @@ def save(state: Path, work: Begun) -> None:
 
 
 def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
-    """The unfinished merge into `output`, as far as its parts are still what they were.
+    """Return the unfinished merge into `output`, with its parts as they are now.
 
-    `digests` are what is known now, they outdo what was known then.
-    None: there is none, or it has to begin anew. Failure: it can neither go on nor begin anew.
+    `digests` are known now and override those known then. Return None if there is no such merge or
+    it has to start over; raise Failure if it can be neither resumed nor started over.
     """
     work = _read(state)
     if not work:
@@ -138,17 +141,17 @@ def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
 
 
 def all_of(part: Part) -> Entry:
-    """What the journal says of a part that is safe on disk."""
+    """Return the journal entry of a part that is safe on disk."""
     return Entry(((0, part.size),))
 
 
 def forget(state: Path) -> None:
-    """Nothing is known to be in the file: what is there is of other parts, or of none."""
+    """Discard what is known to be in the file: it is from other parts, or from none."""
     (state / REACHED).unlink(missing_ok=True)
 
 
 def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun | None:
-    """`work` with parts that were fetched again; None if they do not go where the old ones went."""
+    """Return `work` with parts that were fetched again; None if they do not fit the old places."""
     renewed = {}
     for part in changed:
         found = part.path.stat()

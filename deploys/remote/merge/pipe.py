@@ -1,9 +1,9 @@
-"""Two threads for one copy: this one reads and hashes each part, the other writes and hashes all.
+"""A copy with two threads: one reads and hashes each part, the other writes and hashes the whole.
 
-Hashing takes longer than copying, and there are two digests to be had: that of the part, which
-proves it, and that of the whole, by which it is known afterwards. The buffers are small enough for
-a processor's own cache. (Copying inside the kernel instead was measured: a third more time on the
-processor, as the bytes have to be read for their digests anyway.)
+Hashing takes longer than copying, and two digests are needed: that of the part, which verifies it,
+and that of the whole, by which it is recognized afterwards. The buffers are small enough for the
+CPU's cache. (Copying inside the kernel instead was measured: a third more CPU time, as the bytes
+have to be read for their digests anyway.)
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ BUFFERS, BUFFER = 8, 256 << 10
 
 
 class Pipe:
-    """Bytes for the file `fd`, in order from byte `place` on, and the digest of all of them.
+    """Writer of the file `fd`, in order, which also computes the digest of the whole file.
 
-    `header`, the file's first bytes, counts for the digest and is not written.
+    `header`, the file's first bytes, counts for the digest and is not written; the rest follows it.
     """
 
     def __init__(self, fd: int, header: bytes) -> None:
@@ -55,22 +55,22 @@ class Pipe:
         self._syncing.shutdown()
 
     def copy(self, fd: int, offset: int, size: int, digest: hashlib._Hash) -> int:
-        """At most `size` bytes of `fd` go on to be written; `digest` has taken them in.
+        """Read at most `size` bytes of `fd`, update `digest` with them and queue them for writing.
 
-        How many they were; 0 at the end of `fd`.
+        Return how many there were; 0 at the end of `fd`.
         """
         return self._pass(fd, offset, size, digest, write=True)
 
     def skip(self, offset: int, size: int, digest: hashlib._Hash) -> int:
-        """The same for bytes that lie in the file already."""
+        """Hash bytes that are in the file already, like `copy` but without writing them."""
         return self._pass(self._fd, offset, size, digest, write=False)
 
     def pad(self, count: int) -> None:
-        """`count` zero bytes."""
+        """Queue `count` zero bytes for writing."""
         self._work.put(lambda: self._take(memoryview(bytes(count)), write=True))
 
     def then(self, done: Callable[[], None]) -> None:
-        """`done` is called when all that was given so far is safe on disk; the work goes on."""
+        """Call `done` once everything queued so far is safe on disk; do not wait for that."""
 
         def sync() -> None:
             if not self._error:
@@ -81,7 +81,7 @@ class Pipe:
         self._work.put(lambda: self._synced.append(self._syncing.submit(sync)))
 
     def finish(self) -> str:
-        """All is written, all that was to be done then is done; the digest of the file."""
+        """Wait until all is written and all callbacks have run; return the digest of the file."""
         finished = threading.Event()
         self._work.put(finished.set)
         finished.wait()

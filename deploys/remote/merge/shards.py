@@ -1,6 +1,6 @@
-"""The merged file while its shards arrive: data in place as it comes, its header last.
+"""The merged file while its shards arrive: data is written in place as it comes, the header last.
 
-Until the end the file is called `<output>.part` and begins with zero bytes, so nothing can load it.
+Until then the file is called `<output>.part` and begins with zero bytes, so nothing can load it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PART = "part"
 
 
 class HeaderChanged(Failure):
-    """A shard's header was read wrongly, the merged file must be laid out anew."""
+    """A shard's header was read wrongly; the merged file must be laid out again."""
 
 
 class Merging:
@@ -93,16 +93,16 @@ class Merging:
         os.close(self._fd)
 
     def items(self) -> list[Item]:
-        """One for each shard, to be begun in this order (the follower reads in it)."""
+        """Return one item per shard, to be begun in this order, in which the follower reads."""
         return [_Shard(self, number) for number in range(len(self.files))]
 
     def places(self) -> list[tuple[File, int, int]]:
-        """Each shard, how many bytes its header has, and where what follows it is."""
+        """Return each shard, the size of its header, and where what follows it is in the file."""
         heads = [header.data_offset for header in self._headers]
         return list(zip(self.files, heads, self._layout.places))
 
     def target(self, number: int) -> Target | None:
-        """Where the shard goes; None: it is there."""
+        """Return where the shard goes, or None if it is there already."""
         file, header, prefix = self.files[number], self._headers[number], self._prefixes[number]
         head, own = self._heads[number], prefix[: header.data_offset]
         size = padded(max(0, file.size - header.data_offset))
@@ -134,7 +134,10 @@ class Merging:
         return None
 
     def finish(self) -> Record:
-        """The file is whole and synced, under its `.part` name; its Record has the final name."""
+        """Write the header and sync the file, which keeps its `.part` name.
+
+        Return its Record, which has the final name.
+        """
         digest = self._follower.result()
         write_all(self._fd, self._layout.header, 0)
         os.fchmod(self._fd, 0o644)
@@ -149,7 +152,7 @@ class Merging:
         return [(start, end - start) for start, end in zip(self._layout.places, ends)]
 
     def _read_heads(self) -> list[tuple[bytes, Header]]:
-        """In several threads: each costs a few round trips and no more."""
+        """Read all headers, in several threads: each costs a few round trips and no more."""
         local = threading.local()
 
         def read(head: Head) -> tuple[bytes, Header]:
@@ -170,10 +173,10 @@ class _Shard:
         return self._merging.target(self._number)
 
     def finish(self) -> None:
-        """Its place in the merged file is all it needs."""
+        """Do nothing: the shard is in its place in the merged file."""
 
     def close(self) -> None:
-        """The merged file is closed when all shards are in it."""
+        """Do nothing: the merged file is closed when all shards are in it."""
 
 
 class Head:
@@ -184,7 +187,10 @@ class Head:
         self._patience, self._stop = patience, stop
 
     def read(self, sources: Sequence[Source]) -> tuple[bytes, Header]:
-        """(first bytes, header) as kept, or from the first source that has valid ones."""
+        """Return (first bytes, header) as kept, or from the first source that has valid ones.
+
+        Raise Failure if no source has.
+        """
         try:
             data = self._kept.read_bytes()
             return data, gguf.scan(data, self._file.path)
@@ -231,19 +237,19 @@ def part_entry(fd: int) -> Entry:
 
 
 def part_of(spec: Spec) -> Path:
-    """Where the merged file is until it is whole."""
+    """Return the path of the merged file until it is complete."""
     return spec.directory / f"{spec.output}.part"
 
 
 def head_of(directory: Path, file: File) -> Path:
-    """Where a model directory keeps the first bytes of a shard."""
+    """Return where a model directory keeps the first bytes of a shard."""
     return directory / ".fetch" / f"{state_name(file)}.head"
 
 
 def kept(directory: Path, shards: Sequence[File]) -> tuple[list[bytes], Layout]:
-    """The headers that are kept of all shards of a merged file, and how that is laid out.
+    """Return the headers that are kept of all shards of a merged file, and the layout of that file.
 
-    OSError, NotGguf or Short where they are not there or damaged; Failure where they do not fit.
+    Raise OSError, NotGguf or Short if they are missing or damaged, Failure if they do not fit.
     """
     found = [head_of(directory, file).read_bytes() for file in shards]
     headers = [gguf.scan(data, file.path) for data, file in zip(found, shards)]
@@ -253,5 +259,5 @@ def kept(directory: Path, shards: Sequence[File]) -> tuple[list[bytes], Layout]:
 
 
 def state_name(file: File) -> str:
-    """A file name of its own for what `.fetch/` keeps about `file` with this content."""
+    """Return a unique file name for what `.fetch/` keeps about `file` with this content."""
     return hashlib.sha256(f"{file.path}\n{file.sha256}".encode()).hexdigest()[:24]

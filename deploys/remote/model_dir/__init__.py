@@ -1,1 +1,1 @@
-"""A model's directory: its manifest, and whether that holds."""
+"""Model directories: their manifests, and the checks against them."""

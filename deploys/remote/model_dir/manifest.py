@@ -1,7 +1,7 @@
-"""The record of a complete model directory, written last: `manifest.json`.
+"""The manifest of a complete model directory, `manifest.json`, which is written last.
 
-It holds when every file in it has the size, modification time and inode that it had when its
-digest was proven.
+It is valid as long as every file in it has the size, modification time and inode that it had when
+its digest was verified.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COPIED = "copied, restored or written to since it was proven"
 
 @dataclass(frozen=True)
 class Record:
-    """One file as it was when its content was proven."""
+    """One file as it was when its content was verified."""
 
     path: str
     size: int
@@ -34,7 +34,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`files` lie in the directory; `sources` is the listing (with the shards, when merged)."""
+    """The content of a complete model directory, and where it came from.
+
+    `files` are in the directory; `sources` is the listing, which has the shards of a merged file.
+    """
 
     model: str
     repository: str
@@ -44,7 +47,7 @@ class Manifest:
     merged: bool
 
     def describes(self, spec: Spec) -> bool:
-        """Whether this is the record of the files that `spec` asks for."""
+        """Return whether this is the manifest of the files that `spec` asks for."""
         outputs = {record.path for record in self.files} - {file.path for file in self.sources}
         wanted = {spec.output} if spec.output else set()
         return set(self.sources) == set(spec.files) and outputs == wanted
@@ -54,13 +57,13 @@ class Manifest:
 
 
 def record(directory: Path, path: str, sha256: str) -> Record:
-    """The Record of a file whose content has just been proven."""
+    """Return the Record of a file whose content has just been verified."""
     found = (directory / path).stat()
     return Record(path, found.st_size, sha256, found.st_mtime_ns, found.st_ino)
 
 
 def of(spec: Spec, files: Sequence[Record]) -> Manifest:
-    """The Manifest of `spec` with `files` in place."""
+    """Return the Manifest of `spec` with `files` in place."""
     named = next((source for source in spec.sources if source.repository), None)
     return Manifest(
         spec.model,
@@ -73,7 +76,7 @@ def of(spec: Spec, files: Sequence[Record]) -> Manifest:
 
 
 def load(path: Path) -> Manifest | None:
-    """The Manifest in `path`; None when there is none, Failure when it cannot be read."""
+    """Return the Manifest in `path`, None if there is none; raise Failure if it cannot be read."""
     try:
         value: dict[str, Any] = json.loads(path.read_bytes())
         if value["schema"] != SCHEMA:
@@ -95,14 +98,14 @@ def load(path: Path) -> Manifest | None:
 
 
 def holds(directory: Path, path: str) -> bool:
-    """Whether `directory` is complete and `path` is among its files; no content is read."""
+    """Return whether `directory` is complete and `path` is among its files; no content is read."""
     found = load(directory / NAME)
     named = found and any(each.path == path for each in found.files)
     return bool(found and named and not problems(found, directory))
 
 
 def problems(manifest: Manifest, directory: Path) -> list[str]:
-    """What is no longer as recorded, without reading content; empty when the manifest holds."""
+    """Return what is no longer as recorded; empty if the manifest is valid. No content is read."""
     return [text for _, text in changes(manifest, directory)]
 
 

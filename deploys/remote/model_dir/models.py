@@ -1,4 +1,4 @@
-"""The models that lie below a folder, and in what state; no content is read."""
+"""The models below a folder, and the state of each; no content is read."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Found:
 
 
 def models_in(root: Path) -> list[Found]:
-    """`root` itself if it is a model directory, else those below it."""
+    """Return `root` itself if it is a model directory, else those below it."""
     if not root.is_dir():
         raise Failure(f"{root} is not a folder: name one that has models, or one model")
     return list(_below(root, DEPTH))
 
 
 def table(models: list[Found]) -> str:
-    """One line a model, its notes below it."""
+    """Return a table with one line per model, each followed by its notes."""
     rows = [("STATE", "SIZE", "FILES", "MODEL", "FOLDER")]
     rows += [(m.state, human(m.size), str(m.files), m.model, str(m.directory)) for m in models]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -116,7 +116,7 @@ def _recorded(folder: Path, record: manifest.Manifest, files: dict[str, os.stat_
 
 
 def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Path below `folder` and what is known of each file; not our own records."""
+    """Yield path below `folder` and stat result of each file, except modelrack's own records."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != ".fetch"]
         for name in names:

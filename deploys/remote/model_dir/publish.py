@@ -1,4 +1,4 @@
-"""The manifest: when a directory needs nothing, and how it becomes complete at one instant."""
+"""How a model directory becomes complete atomically, and the check whether it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from .manifest import Manifest, Record
 
 
 def complete(spec: Spec) -> bool:
-    """Whether all is as `spec` asks: content, owner, record. Reads no content, changes nothing."""
+    """Return whether content, owner and manifest are all as `spec` asks.
+
+    No content is read and nothing is changed.
+    """
     found = _holding(spec)
     if not found or found != _current(spec, found):
         return False
@@ -25,7 +28,7 @@ def complete(spec: Spec) -> bool:
 
 
 def refresh(spec: Spec) -> bool:
-    """Whether the content is as `spec` asks; then the owner and the record are so too."""
+    """Update owner and manifest if the content is as `spec` asks; return whether it is."""
     found = _holding(spec)
     if not found:
         return False
@@ -36,7 +39,10 @@ def refresh(spec: Spec) -> bool:
 
 
 def publish(spec: Spec, records: Sequence[Record]) -> None:
-    """The merged file has its name, the manifest is there, `.fetch/` has only the lock."""
+    """Give the merged file its name, write the manifest and clear `.fetch/`.
+
+    Raise Failure if files have changed while they were fetched.
+    """
     _write(spec, _pending(spec), manifest.of(spec, records))
     if not resume(spec):
         raise Failure(
@@ -46,7 +52,7 @@ def publish(spec: Spec, records: Sequence[Record]) -> None:
 
 
 def resume(spec: Spec) -> bool:
-    """Whether a pending manifest, perhaps of a killed run, is published now."""
+    """Publish a pending manifest, perhaps of a killed run; return whether that was possible."""
     pending, part = _pending(spec), part_of(spec)
     found = manifest.load(pending)
     if not found or not found.describes(spec):
@@ -65,7 +71,7 @@ def resume(spec: Spec) -> bool:
 
 
 def clear(state: Path) -> None:
-    """Nothing is left in `.fetch/` of how a complete directory came to be."""
+    """Remove everything from `.fetch/` but the lock and the headers of shards."""
     for each in state.iterdir():
         # With the headers of its shards a merged file can be given to other machines.
         if each.name != "lock" and each.suffix != ".head":
@@ -80,7 +86,7 @@ def _holding(spec: Spec) -> Manifest | None:
 
 
 def _current(spec: Spec, found: Manifest) -> Manifest:
-    """`found` under the repository and revision that the same content has been resolved to now."""
+    """Return `found` with the repository and revision that the same content resolves to now."""
     if not any(source.repository for source in spec.sources):
         return altered(found, model=spec.model)
     return manifest.of(spec, found.files)

@@ -1,9 +1,9 @@
-"""Whether a model directory still holds what was proven: every byte is read, times do not matter.
+"""Verification of a model directory by reading every byte; file times do not matter.
 
-A processor's core hashes more slowly than a good disk reads, so all cores do: two threads for each,
-one of which may wait for the disk. A merged file is shared out among them by its shards: the header
-of each is kept, the rest is a stretch of the file, and what digest both make together has been said
-by the hub.
+A CPU core hashes more slowly than a good disk reads, so all cores are used: two threads for each,
+one of which may wait for the disk. A merged file is divided among them by its shards: the header of
+each is kept, the rest is a stretch of the file, and the hub has published the digest of both
+together.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Finding:
 
 
 def problems(found: Manifest, directory: Path, on_bytes: OnBytes) -> list[str]:
-    """What has other content than recorded, a sentence each; `on_bytes` hears what was read."""
+    """Return a sentence about each file whose content differs from what was recorded.
+
+    `on_bytes` is called with the number of bytes of each read.
+    """
     findings = findings_of(found.files, found, directory, on_bytes)
     return [each.problem for each in findings if each.problem]
 
@@ -101,7 +104,7 @@ def _problem(each: Record, directory: Path, on_bytes: OnBytes) -> str:
 
 
 def _shared_out(found: Manifest, directory: Path) -> tuple[Record | None, Sequence[_Stretch]]:
-    """The record of the merged file, and all of that file; nothing where that is not known."""
+    """Return the record of the merged file and stretches that cover it; (None, ()) if unknown."""
     sources = {source.path for source in found.sources}
     merged = [each for each in found.files if each.path not in sources]
     if not found.merged or len(merged) != 1:

@@ -1,1 +1,1 @@
-"""Proven files become models of Ollama's."""
+"""Registration of verified model files with Ollama."""

@@ -1,4 +1,4 @@
-"""A file of ours is also a blob in Ollama's folder: one content, two names, no second copy."""
+"""Model files made available as blobs in Ollama's folder, without a second copy if possible."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def give(source: Path, digest: str, blob: Path, ids: tuple[int, int], *, may_cop
 
 
 def _is_given(source: Path, digest: str, blob: Path) -> bool:
-    """Whether `blob` is the file itself, or a copy of it on another file system."""
+    """Return whether `blob` is the file itself, or a copy of it on another file system."""
     try:
         found, own = blob.stat(), source.stat()
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _copy(source: Path, fd: int, expected: str, part: Path, target: int, *, may_
 
 
 def _check_readable(source: Path, ids: tuple[int, int]) -> None:
-    """A hard link has the owner and the mode of the file, so these have to do."""
+    """Raise Failure if `ids` cannot read `source`: a hard link has its owner and mode."""
     found, (uid, gid) = source.stat(), ids
     mode = found.st_mode
     own = mode & 0o400 if found.st_uid == uid else mode & 0o040 if found.st_gid == gid else 0

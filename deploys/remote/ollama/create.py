@@ -1,8 +1,9 @@
-"""Models that `ollama create` makes, for versions of Ollama whose folder is not known here.
+"""Models made by `ollama create`, for versions of Ollama whose folder layout is not known here.
 
-It copies the weights, for a while three times, and talks to a server. One is started for it alone,
-as the account that Ollama runs as, on a port of its own: the one that serves may not write, and
-need not run. What it wrote is noted in `.modelrack/<name>.json` of the folder.
+The command keeps up to three copies of the weights for a while, and needs a server. One is started
+for it alone, under the account that Ollama runs as, on a port of its own: the regular server may be
+unable to write and need not be running. The files it wrote are recorded in `.modelrack/<name>.json`
+in the folder.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Source:
-    """The GGUF file that a model is made of, and what its Modelfile sets."""
+    """The GGUF file that a model is made from, and the parameters that its Modelfile sets."""
 
     file: Path
     sha256: str
@@ -44,7 +45,7 @@ class Source:
 
 
 def create(models: Path, name: str, source: Source, program: str, ids: tuple[int, int]) -> None:
-    """Ollama has the model, and the record says of what and where."""
+    """Create the model in Ollama, and record what it was made from and which files were written."""
     make_directories(models, ids)
     space.require(models, COPIES * source.size, 16)
     before = _files(models)
@@ -61,7 +62,7 @@ def create(models: Path, name: str, source: Source, program: str, ids: tuple[int
 
 
 def holds(models: Path, name: str, sha256: str, parameters: dict[str, int]) -> bool:
-    """Whether the model was made of this, and everything that was written for it is still there."""
+    """Return whether the model was made from this file and all files written for it still exist."""
     try:
         found: dict[str, Any] = json.loads(_record(models, name).read_bytes())
     except (OSError, ValueError):
@@ -73,19 +74,19 @@ def holds(models: Path, name: str, sha256: str, parameters: dict[str, int]) -> b
 
 
 def exists(models: Path, name: str) -> bool:
-    """Whether a model of this name was made here."""
+    """Return whether a model of this name was made here."""
     return _record(models, name).exists()
 
 
 def remove(models: Path, name: str, program: str, ids: tuple[int, int]) -> None:
-    """Ollama does not have the model any more."""
+    """Remove the model from Ollama, and its record."""
     with _server(models, program, ids) as (run, _):
         run("rm", name)
     forget(models, name)
 
 
 def forget(models: Path, name: str) -> None:
-    """The model is another one from now on, which was not made here."""
+    """Remove the record of a model that has been replaced by one not made here."""
     _record(models, name).unlink(missing_ok=True)
 
 
@@ -103,7 +104,11 @@ def _files(models: Path) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _server(models: Path, program: str, ids: tuple[int, int]) -> Iterator[tuple[Any, Path]]:
-    """A server of its own, and what runs a command of Ollama against it."""
+    """Run a server of its own; yield a function that runs an Ollama command on it, and its folder.
+
+    The folder is temporary and belongs to `ids`. Raise Failure if the program is missing or the
+    server does not answer.
+    """
     if not shutil.which(program):
         raise Failure(f"{program} is not there: install Ollama, then run this again")
     with tempfile.TemporaryDirectory(prefix="ollama-") as name:

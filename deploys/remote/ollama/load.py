@@ -1,6 +1,6 @@
-"""Models are in memory before anybody asks: Ollama itself loads one at its first request.
+"""Preloading of models: by itself, Ollama loads a model only at the first request for it.
 
-A deploy, too, would ask in vain: Ollama gives up loading when whoever asked goes away.
+A request from the deploy itself would be in vain: Ollama stops loading when the client goes away.
 https://github.com/ollama/ollama/blob/main/docs/faq.mdx (how to preload a model)
 """
 
@@ -16,14 +16,14 @@ PATIENCE = 60.0
 
 
 def load(url: str, names: list[str]) -> int:
-    """Have the server load these models; returns at once, a process of its own waits for it."""
+    """Have the server load these models; return at once, leaving the wait to a forked process."""
     if os.fork():
         return 0
     os._exit(wait(url, names))
 
 
 def wait(url: str, names: list[str]) -> int:
-    """The exit code: 0 when all are loaded. What the server says of the others is printed."""
+    """Load the models in turn; print the server's errors and return 1 if there are any, else 0."""
     code = 0
     for name in names:
         said = _ask(url, name)
@@ -34,7 +34,7 @@ def wait(url: str, names: list[str]) -> int:
 
 
 def _ask(url: str, name: str) -> str:
-    """An empty question, once the server listens; what is wrong, or nothing."""
+    """Send an empty request once the server listens; return its error, "" if there is none."""
     address = urlsplit(url)
     deadline = time.monotonic() + PATIENCE
     body = json.dumps({"model": name, "keep_alive": -1, "stream": False})

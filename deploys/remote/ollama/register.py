@@ -1,9 +1,9 @@
-"""A proven GGUF file is a model of Ollama's, without a second copy of it.
+"""Registration of a verified GGUF file as a model in Ollama, without a second copy of it.
 
-Ollama trusts a blob that lies in its folder under its digest. So the file becomes that blob by hard
-link, and the config blob, the parameters and the manifest are written beside it, the manifest last.
-With a version of Ollama whose folder is not known here, `ollama create` does it (ollama_create.py),
-if it is allowed to copy.
+Ollama trusts a blob that is stored in its folder under its digest. So the file becomes that blob by
+hard link, and the config blob, the parameters and the manifest are written beside it, the manifest
+last. For a version of Ollama whose folder layout is not known here, `ollama create` is used
+(create.py), if copying is allowed.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Registration:
 
 
 def run(arguments: list[str]) -> int:
-    """`register SPEC`, `unregister SPEC`, `load URL NAME...`, or `registered`.
+    """Run `register SPEC`, `unregister SPEC`, `load URL NAME...` or `registered`.
 
     A spec is the JSON of a Registration, in a file or on standard input (-); `registered` reads a
-    list of them there.
+    list of them from standard input. Return the exit code.
     """
     if arguments[:1] == ["load"] and len(arguments) > 2:
         return load.load(arguments[1], arguments[2:])
@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
 
 
 def register(wanted: Registration) -> bool:
-    """Ollama has the model; whether anything had to be done for it."""
+    """Register the model with Ollama; return whether anything had to be done."""
     if is_registered(wanted):
         return False
     record = _model_file(wanted)
@@ -113,7 +113,7 @@ def register(wanted: Registration) -> bool:
 
 
 def is_registered(wanted: Registration) -> bool:
-    """Whether Ollama has the model as it is on disk now. No content of it is read."""
+    """Return whether Ollama has the model as it is on disk now, without reading the weights."""
     try:
         record = _model_file(wanted)
     except Failure:
@@ -134,7 +134,10 @@ def is_registered(wanted: Registration) -> bool:
 
 
 def unregister(wanted: Registration) -> bool:
-    """Ollama does not have the model, and what only it needed is gone; whether it had it."""
+    """Remove the model from Ollama, with the blobs that only it needs.
+
+    Return whether it was registered. Raise Failure if it was not registered by modelrack.
+    """
     path = store.manifest_path(wanted.models, wanted.name)
     found = store.read_manifest(path)
     if create.exists(wanted.models, wanted.name):
@@ -153,7 +156,7 @@ def unregister(wanted: Registration) -> bool:
 
 
 def parse(value: dict[str, Any]) -> Registration:
-    """The Registration in `value`, or Failure naming what is wrong."""
+    """Return the Registration in `value`; raise Failure naming what is wrong."""
     try:
         wanted = Registration(
             **{
@@ -192,7 +195,7 @@ def _model_file(wanted: Registration) -> Record:
 
 
 def _drop(models: Path, manifest: dict[str, Any]) -> None:
-    """Blobs that `manifest` names and no other does are gone."""
+    """Remove the blobs that `manifest` names and no other manifest does."""
     used = {
         each.digest
         for path in (models / "manifests").rglob("*")
@@ -221,7 +224,7 @@ def _parameters(wanted: Registration) -> list[bytes]:
 
 
 def _layers(wanted: Registration, record: Record) -> list[Layer]:
-    """What the manifest names beside the config."""
+    """Return the layers that the manifest names beside the config."""
     return [
         Layer(store.MODEL, record.sha256, record.size),
         *(store.layer(store.PARAMETERS, each) for each in _parameters(wanted)),

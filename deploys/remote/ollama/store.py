@@ -1,8 +1,8 @@
-"""Ollama's folder of models, as far as we write into it: where things are, and what they say.
+"""The layout of Ollama's models folder, as far as we write to it: paths and file formats.
 
-`blobs/sha256-<hex>` are contents by digest; `manifests/<host>/<namespace>/<model>/<tag>` is JSON
-that names a config blob and layers. The layout is not documented by Ollama; it was read in the
-source of the versions below.
+`blobs/sha256-<hex>` holds content by digest; `manifests/<host>/<namespace>/<model>/<tag>` is JSON
+that names a config blob and layers. Ollama does not document this layout; it was read in the source
+of the versions below.
 https://github.com/ollama/ollama/blob/main/manifest/manifest.go
 https://github.com/ollama/ollama/blob/main/types/model/config.go
 """
@@ -53,17 +53,17 @@ class Layer:
     size: int
 
     def to_json(self) -> dict[str, Any]:
-        """As Ollama writes it."""
+        """Return the layer as Ollama writes it."""
         return {"mediaType": self.kind, "digest": f"sha256:{self.digest}", "size": self.size}
 
 
 def layer(kind: str, content: bytes) -> Layer:
-    """A blob with this content."""
+    """Return the Layer of a blob with this content."""
     return Layer(kind, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def is_known(version: str) -> bool:
-    """Whether this version of Ollama keeps its models the way that is written here."""
+    """Return whether this version of Ollama uses the folder layout described here."""
     numbers = re.match(r"v?(\d+)\.(\d+)\.\d+", version)
     if not numbers:
         return False
@@ -71,7 +71,11 @@ def is_known(version: str) -> bool:
 
 
 def manifest_path(models: Path, name: str) -> Path:
-    """Where the manifest of `tiny`, `tiny:tag`, `space/tiny:tag` or `host/space/tiny:tag` is."""
+    """Return the path of the manifest of a model.
+
+    Names are `tiny`, `tiny:tag`, `space/tiny:tag` or `host/space/tiny:tag`; raise Failure for
+    others.
+    """
     place, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "latest")
     parts = place.split("/")
     if len(parts) > 3 or not all(PART.fullmatch(part) for part in [*parts, tag]):
@@ -82,12 +86,12 @@ def manifest_path(models: Path, name: str) -> Path:
 
 
 def blob_path(models: Path, digest: str) -> Path:
-    """Where the content with this digest (hex) is."""
+    """Return the path of the blob with this digest (hex)."""
     return models / "blobs" / f"sha256-{digest}"
 
 
 def config(header: Header, digest: str) -> bytes:
-    """The config blob of a GGUF model with this header and digest."""
+    """Return the config blob of a GGUF model with this header and digest."""
     family = text_of(header, b"general.architecture")
     kind = header.scalars.get(b"general.file_type")
     record = {
@@ -104,7 +108,7 @@ def config(header: Header, digest: str) -> bytes:
 
 
 def parameters(values: dict[str, int]) -> bytes:
-    """The blob of what a Modelfile sets by PARAMETER, such as num_ctx."""
+    """Return the blob of what a Modelfile sets by PARAMETER, such as num_ctx."""
     return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -124,7 +128,7 @@ def manifest(settings: Layer, layers: list[Layer], origin: str, copied: str = ""
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """What a manifest says; None when there is none, or it is not one."""
+    """Return the content of a manifest, or None if there is none or it is not a JSON object."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -133,7 +137,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 
 def blobs_of(manifest: dict[str, Any]) -> list[Layer]:
-    """The config and the layers that a manifest names; those that make no sense are left out."""
+    """Return the config and the layers that a manifest names, leaving out malformed ones."""
     layers = []
     for each in [manifest.get("config"), *(manifest.get("layers") or [])]:
         digest = each.get("digest") if isinstance(each, dict) else None
@@ -146,14 +150,14 @@ def blobs_of(manifest: dict[str, Any]) -> list[Layer]:
 
 
 def elements(info: bytes) -> int:
-    """How many numbers the tensor with this entry has."""
+    """Return the number of elements of the tensor with this entry."""
     (length,) = struct.unpack_from("<Q", info)
     (dimensions,) = struct.unpack_from("<I", info, 8 + length)
     return prod(struct.unpack_from(f"<{dimensions}Q", info, 12 + length))
 
 
 def count_text(count: int) -> str:
-    """Numbers in a network as Ollama shows them: `7.6B`, `494.03M`, `224K`."""
+    """Return a parameter count as Ollama shows it: `7.6B`, `494.03M`, `224K`."""
     if count >= 10**9:
         return f"{count / 10**9:.1f}B"
     if count >= 10**6:

@@ -1,4 +1,4 @@
-"""Who gave wrong content: what each machine gave is compared with what was proven later."""
+"""Find peers that sent wrong content, by comparing what each sent with the verified file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..lib.content import PIECE
 
 
 def secure(transfer: Transfer, names: frozenset[str]) -> None:
-    """Note what each of these sources gave of a file that is wrong, before it is fetched anew."""
+    """Record digests of what each of these sources sent of a wrong file, before it is refetched."""
     for name in names & transfer.given.keys():
         transfer.evidence[name] = [
             (at, end, _digest(transfer, at, end))
@@ -21,7 +21,7 @@ def secure(transfer: Transfer, names: frozenset[str]) -> None:
 
 
 def liars(transfer: Transfer) -> list[str]:
-    """Who gave something else than is there now that all is proven."""
+    """Return the sources that sent something other than the content that is now verified."""
     return [
         name
         for name, given in transfer.evidence.items()

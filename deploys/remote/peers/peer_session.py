@@ -1,4 +1,4 @@
-"""One fetch among those of the other machines: what it gives to them, and what it takes."""
+"""The exchange of one fetch with the other machines: what it shares, and what it takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ STREAMS = 2
 
 
 class Exchange:
-    """Ends when `stop` is set; what is here is given on all the same."""
+    """Sharing with the other machines during one fetch.
+
+    It ends when `stop` is set; what is on this machine remains available to the others.
+    """
 
     def __init__(self, spec: Spec, sharing: Sharing, stop: threading.Event) -> None:
         self._files = spec.files
@@ -31,15 +34,19 @@ class Exchange:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of the sources that are other machines."""
+        """Names of the sources that are other machines."""
         return frozenset(peer.name for peer in self._peers.all)
 
     def sources(self, patience: Patience) -> list[Source]:
-        """The other machines, for one thread."""
+        """Return the other machines as sources, for one thread."""
         return [PeerSource(peer, self._files, patience) for peer in self._peers.all]
 
     def standings(self, others: Sequence[Standing]) -> list[Standing]:
-        """Those of the other machines; of the `others`, hubs are asked for what no machine has."""
+        """Return the standings of the other machines.
+
+        From now on the hubs among `others` are asked only for what it is this machine's turn to
+        request.
+        """
         hubs = [each for each in others if not each.local]
         for hub in hubs:
             hub.part = self._turn
@@ -49,18 +56,22 @@ class Exchange:
         return self._standings
 
     def begin(self, news: Callable[[], None]) -> None:
-        """`news` is called from now on when another machine has something new."""
+        """Call `news` from now on when another machine has something new."""
         self._peers.news = news
 
     def tell(self, held: Iterable[tuple[File, Sequence[Range]]], came: int) -> None:
-        """What is here now, and how many bytes have come."""
+        """Report to the other machines what is on this one.
+
+        + held: each file with the byte ranges that are here
+        + came: number of bytes that have arrived so far
+        """
         for file, have in held:
             self.share.holds(file, have)
         self.share.tell()
         self._peers.came(came)
 
     def drop(self, name: str) -> None:
-        """Nobody waits for what this machine would ask a hub for."""
+        """Stop using a machine, and do not wait for what it would request from a hub."""
         self._peers.drop(name)
 
     def _turn(self, transfer: Transfer, start: int, stop: int) -> Range | None:

@@ -1,4 +1,4 @@
-"""Another machine of the lab as a source."""
+"""Another machine of the site as a source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .peers import LIFE, Peer
 
 
 class PeerSource:
-    """What one machine has, over the connections of one thread."""
+    """The content that one machine offers, over the connections of one thread."""
 
     def __init__(self, peer: Peer, files: Sequence[File], patience: Patience) -> None:
         self.name = peer.name

@@ -1,8 +1,8 @@
-"""The other machines that fetch the same model or have it: what each has, and whose turn it is.
+"""The other machines that fetch or have the same model: what each has, and who fetches what.
 
-Every piece has one machine that asks the hub for it; the others take it from there. Nobody decides
-that: all machines know the same names and number the pieces alike. One that is not there, or shows
-no more sign of life, has its pieces dealt out among the rest.
+Each piece is requested from the hub by one machine; the others take it from there. No coordinator
+is needed: all machines know the same names and number the pieces alike. If a machine is absent, or
+shows no more sign of life, its pieces are distributed among the rest.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STAGGER = 5.0
 
 @dataclass
 class Offer:
-    """What another machine says it has of one file; `head` and `place` as in share.py."""
+    """What another machine reports to have of one file; `head` and `place` are as in seed.Held."""
 
     head: int
     place: int
@@ -53,9 +53,9 @@ class Offer:
 
 @dataclass
 class Peer:
-    """One other machine as it was when last looked at; `name` is its address.
+    """One other machine as it was when last polled; `name` is its address.
 
-    `life`: when it last showed that it is fetching.
+    `life` is when it last showed that it is fetching.
     """
 
     name: str
@@ -66,7 +66,10 @@ class Peer:
     sign: tuple[object, object] = (None, None)
 
     def gives(self, file: File, start: int, stop: int) -> Range | None:
-        """The first bytes between `start` and `stop` that may be taken from it now."""
+        """Return the first bytes between `start` and `stop` that may be taken from this peer now.
+
+        None if there are none.
+        """
         offer = self.offers.get(file.sha256)
         found = offer.have.part(start, stop) if offer and not self.dropped else None
         if found is None:
@@ -77,7 +80,7 @@ class Peer:
 
 
 class Peers:
-    """All others, each looked at by a thread of its own until `stop` is set."""
+    """All other machines, each polled by a thread of its own until `stop` is set."""
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class Peers:
         self.news: Callable[[], None] = lambda: None
 
     def watch(self) -> None:
-        """Look at all of them from now on; `news` is called when one has something new."""
+        """Start polling all machines; `news` is called when one has something new."""
         self._unseen = {peer.name for peer in self.all}
         for peer in self.all:
             threading.Thread(target=self._look, args=(peer,), daemon=True).start()
@@ -109,9 +112,11 @@ class Peers:
     def turn(
         self, file: File, start: int, stop: int, without: Collection[str] = ()
     ) -> Range | None:
-        """The first bytes between `start` and `stop` that this machine asks the hub for now.
+        """Return the first bytes from `start` to `stop` that this machine is to ask the hub for.
 
-        `without`: names of machines that cannot give the file, whatever they say.
+        None if there are none now.
+
+        + without: names of machines that cannot provide the file, whatever they report
         """
         now, position = self._clock(), start
         if self._unseen and now - self._began < FIRST_LOOK:
@@ -133,17 +138,17 @@ class Peers:
         return None
 
     def came(self, count: int) -> None:
-        """So many bytes are here by now: whether anything moves at all is seen by that."""
+        """Record how many bytes have arrived so far, by which a standstill is noticed."""
         if count != self._came:
             self._came, self._moved = count, self._clock()
 
     def drop(self, name: str) -> None:
-        """Nothing more is taken from this machine."""
+        """Take nothing more from this machine."""
         for peer in self.all:
             peer.dropped = peer.dropped or peer.name == name
 
     def hears(self, peer: Peer, report: Any) -> bool:
-        """Take in what a machine says; whether that is anything new."""
+        """Process the report of a machine; return whether it has anything new."""
         sign = report["fetch"], report["beat"]
         if sign == peer.sign:
             return False
@@ -161,7 +166,7 @@ class Peers:
         return owner if owner in counted else counted[piece // len(self._names) % len(counted)]
 
     def _counts(self, peer: Peer, now: float) -> bool:
-        """Whether that machine is going to ask the hub for its pieces."""
+        """Return whether that machine is expected to request its pieces from the hub."""
         if peer.dropped or peer.complete:
             return False
         if peer.life is None:

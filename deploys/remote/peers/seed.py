@@ -1,10 +1,11 @@
-"""What this machine gives to other machines while it fetches a model, and from then on.
+"""What this machine shares with other machines while it fetches a model, and from then on.
 
-In the folder that the machine's web server gives: `<sha256>` leads to the file that holds the
-content, `<sha256>.head` to the bytes before it (the header of a shard that was merged). What of a
-model is here is said in `<id>.now` while it is fetched and in `<id>.json` once it is complete; `id`
-is derived from the listing, so machines that want the same files find each other by it. The web
-server removes every `.now` when it starts: after a power cut less may be here than it says.
+It is in the folder that the machine's web server serves: `<sha256>` is a link to the file that
+holds the content, `<sha256>.head` one to the bytes before it (the header of a shard that was
+merged). `<id>.now` reports what is here of a model while it is fetched, and `<id>.json` once it is
+complete; `id` is derived from the listing, so machines that want the same files find each other by
+it. The web server removes every `.now` when it starts: after a power cut, less may be here than it
+reports.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ SIGN_EVERY = 1.0
 
 @dataclass
 class Held:
-    """One file: its first `head` bytes lie by themselves, the rest from byte `place` of another.
+    """What is here of one file: its first `head` bytes in a file of their own, the rest in another.
 
-    `have` are the byte ranges (first, behind the last) that are here.
+    The rest begins at byte `place` of that other file. `have` are the byte ranges that are here, as
+    (start, stop) with `stop` excluded.
     """
 
     head: int = 0
@@ -45,7 +47,7 @@ class Held:
 
 
 class Share:
-    """What the folder says of one model; safe to use from several threads."""
+    """The links and the report of one model in the folder; safe to use from several threads."""
 
     def __init__(self, spec: Spec, folder: Path) -> None:
         self._spec, self._folder = spec, folder
@@ -59,7 +61,10 @@ class Share:
             (spec.directory / ".fetch").chmod(0o711)
 
     def lies_in(self, file: File, body: Path, *, head: int = 0, place: int = 0) -> None:
-        """From byte `head` on, `file` is or will be in `body`, from byte `place` of it on."""
+        """Link `file` to `body`, which holds, or will hold, its bytes from `head` on.
+
+        They begin at byte `place` of `body`.
+        """
         with self._lock:
             held = self._held[file.sha256]
             held.head, held.place = head, place
@@ -68,12 +73,12 @@ class Share:
         _link(body, self._folder / file.sha256)
 
     def holds(self, file: File, have: Iterable[Range]) -> None:
-        """These bytes of it are here now, and no others."""
+        """Record that these bytes of the file are here now, and no others."""
         with self._lock:
             self._held[file.sha256].have = tuple(have)
 
     def holds_all(self) -> None:
-        """The model is complete and every file has its final name."""
+        """Report that the model is complete; every file must have its final name."""
         place, spec = self._spec.directory, self._spec
         shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
         for file in plain:
@@ -89,7 +94,11 @@ class Share:
         self.tell(last=True)
 
     def tell(self, *, last: bool = False) -> None:
-        """The report is as fresh as its readers expect; called by one thread, again and again."""
+        """Write the report if it is due; called repeatedly, by one thread.
+
+        It is due 0.25 seconds after the one before if there is news, else after one second. With
+        `last`, write the final report, that of a complete model.
+        """
         now = time.monotonic()
         with self._lock:
             held = {sha256: Held(**vars(each)) for sha256, each in self._held.items()}
@@ -106,7 +115,7 @@ class Share:
 
 
 def is_told(spec: Spec, folder: Path) -> bool:
-    """Whether the folder says all there is to say about the complete model."""
+    """Return whether the folder has the complete model's report and all files that it names."""
     try:
         report: dict[str, Any] = json.loads(reports(folder, spec.files)[1].read_bytes())
         given = [sha256 for sha256, each in report["files"].items() if each["have"]]
@@ -116,13 +125,16 @@ def is_told(spec: Spec, folder: Path) -> bool:
 
 
 def reports(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
-    """What is said of an incomplete model, and of a complete one; never both are there."""
+    """Return the paths of the reports on an incomplete and on a complete model.
+
+    Only one of them is kept.
+    """
     name = listing_id(files)
     return folder / f"{name}.now", folder / f"{name}.json"
 
 
 def listing_id(files: Sequence[File]) -> str:
-    """64 hex digits, the same on every machine that wants the same content."""
+    """Return 64 hex digits that are the same on every machine that wants the same content."""
     lines = sorted(f"{file.sha256} {file.size}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

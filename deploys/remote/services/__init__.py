@@ -1,1 +1,1 @@
-"""How units stand, what their servers answer, and why they failed."""
+"""Units and their model servers: state, answers, speed, versions and failure logs."""

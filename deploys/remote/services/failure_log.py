@@ -1,5 +1,6 @@
-"""Keep the end of a failed unit's journal as a file: journals are bounded, and gone after a reboot
-where they are kept in memory.
+"""Keep the end of a failed unit's journal as a file.
+
+Journals are limited in size, and lost at a reboot where they are kept in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ _FILES = 5
 
 
 def keep(unit: str, folder: Path = FOLDER) -> Path:
-    """Write <unit>-<time>.log for root alone, and remove all but the latest ones of this unit."""
+    """Write the end of the unit's journal to <unit>-<time>.log, for root alone; return its path.
+
+    Remove all but the five latest logs of this unit.
+    """
     journal = subprocess.run(
         [
             *("journalctl", "--no-pager", "--output=short-iso", f"--lines={_LINES}"),

@@ -1,10 +1,11 @@
-"""Measure how fast a model server answers one request alone; it takes a few seconds.
+"""Measure how fast a model server answers a single request; it takes a few seconds.
 
     python3 measure.py < service.json      {"url", "model", "context", "floor", "digest", "file"}
 
 Prints {"first_token_ms", "tokens_per_second", "tokens", "context", "digest", "at"} and writes it to
-`file`. Kernels may still be compiled for the first answers: below `floor` tokens per second it asks
-again, and the fastest of three counts. Exit 1: it could not be measured, standard error says why.
+`file`. Kernels may still be compiled during the first answers: below `floor` tokens per second it
+asks again, and the fastest of three answers counts. Exit 1: it could not be measured; standard
+error says why.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> int:
 
 
 def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
-    """One answer: how long until its first token, and how fast the others came."""
+    """Request one answer; return the time to its first token and the rate of the others."""
     server = ModelServer(wanted["url"], _PATIENCE)
     asked = time.monotonic()
     first = last = None
@@ -84,7 +85,7 @@ def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _context(wanted: dict[str, Any]) -> int | None:
-    """What one request may take, in the server's own words."""
+    """Return how many tokens one request may take, as the server reports it; None if unknown."""
     server = ModelServer(wanted["url"])
     try:
         return server.context(server.models().get(wanted["model"], {}))

@@ -1,4 +1,4 @@
-"""What a model server says through its OpenAI API; every engine has words of its own in it."""
+"""Client for the OpenAI API of a model server, and for what differs between engines."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ TIMEOUT = 60
 
 
 class Unanswered(Exception):
-    """There is no answer, or one that cannot be read; the text says why."""
+    """There is no answer, or none that can be used; the text says why."""
 
 
 class Refused(Unanswered):
-    """The server does not take the question, and will not take it later."""
+    """The server rejects the request, and would reject it again later."""
 
 
 class ModelServer:
-    """One server on one port, asked one question at a time.
+    """One server on one port, sent one request at a time.
 
     + url: such as http://127.0.0.1:8080
-    + timeout: seconds of silence after which it is given up
+    + timeout: seconds of silence after which a request is given up
     """
 
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
@@ -34,19 +34,22 @@ class ModelServer:
         )
 
     def greet(self) -> None:
-        """Any answer will do that is not an error: what answers may have no models."""
+        """Raise Unanswered unless the server answers without an error.
+
+        The server need not have any models.
+        """
         self._ask("GET", "/").read()
 
     def models(self) -> dict[str, dict[str, Any]]:
-        """The models that it lists, by name."""
+        """Return the models that the server lists, by name."""
         listed = self._read(self._ask("GET", "/v1/models"))["data"]
         return {model["id"]: model for model in listed}
 
     def context(self, model: dict[str, Any]) -> int | None:
-        """Tokens that one request to a listed model may take; None where it does not say.
+        """Return how many tokens one request to a listed model may take; None if unknown.
 
-        SGLang lists what the model could take, and keeps the size of its cache elsewhere; Ollama
-        says it of a model that is loaded, and llama-server of one slot.
+        SGLang lists what the model could take, and reports the size of its cache elsewhere; Ollama
+        reports it for loaded models, and llama-server for one slot.
         """
         owner = model.get("owned_by")
         found = [model.get("max_model_len"), (model.get("meta") or {}).get("n_ctx")]
@@ -59,14 +62,15 @@ class ModelServer:
         return min((int(tokens) for tokens in found if tokens), default=None)
 
     def chat(self, model: str, question: str, tokens: int) -> str:
-        """The answer to a question, its reasoning included."""
+        """Return the answer to a question, its reasoning included."""
         reply = self._read(self._ask("POST", _CHAT, _question(model, question, tokens)))
         return _said(reply["choices"][0]["message"])
 
     def stream(self, model: str, question: str, tokens: int) -> Iterator[tuple[str, int | None]]:
-        """Each piece of an answer of `tokens` tokens, and how many there are so far if it says so.
+        """Yield each piece of an answer of `tokens` tokens, and the token count so far or None.
 
-        The answer is made as long as that even where the model would end it, if the engine can.
+        It is None if the server does not report it. The engine is asked to go on to that length
+        even where the model would end the answer.
         """
         options = {"include_usage": True, "continuous_usage_stats": True}
         body = _question(model, question, tokens)
@@ -84,7 +88,7 @@ class ModelServer:
             raise Unanswered(str(error)) from error
 
     def close(self) -> None:
-        """Hang up; an answer that is not at its end yet is given up by the server."""
+        """Close the connection; the server abandons an answer that is not complete yet."""
         self._connection.close()
 
     def _ask(self, method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
@@ -116,13 +120,19 @@ def _question(model: str, question: str, tokens: int) -> dict[str, Any]:
 
 
 def _said(message: dict[str, Any]) -> str:
-    """Reasoning has another name with vLLM than with llama-server and SGLang."""
+    """Return the text of a message, its reasoning included.
+
+    vLLM uses another name for the reasoning than llama-server and SGLang do.
+    """
     words = (message.get(key) for key in ("reasoning", "reasoning_content", "content"))
     return "".join(word for word in words if word)
 
 
 def _complaint(body: bytes) -> str:
-    """What a refusal says for people: {"error": {"message": ...}}, or something like it."""
+    """Return the readable part of an error response, or "" if it has none.
+
+    It is {"error": {"message": ...}}, or something like it.
+    """
     try:
         said = json.loads(body)
         said = said.get("error", said)

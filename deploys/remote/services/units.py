@@ -1,15 +1,15 @@
-"""Print how systemd units stand and what answers on their ports, as one JSON object.
+"""Print the state of systemd units and what answers on their ports, as one JSON object.
 
     python3 services.py < units.json   [{"unit", "url", "model", "context", "files", "measured",
                                          "chat"}]
 
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
 "answer", "wrong", "measured"}}. `stale`: one of the `files` was written after the process started.
-`digest` is the MODELRACK_DIGEST that the running process was started with; `answer` is "ok", or
-what is wrong with what the port says, and `wrong` if waiting cannot change it: about any model,
-where a unit is named once for each of them. With "chat" a question is asked, else only the models
-listed; where "model" is null, any answer to HTTP will do. `measured` is what the files of that name
-hold, by name.
+`digest` is the MODELRACK_DIGEST that the running process was started with. `answer` is "ok", or
+what is wrong with the server's answer, and `wrong` is true if waiting cannot change that; a unit
+that is listed once per model gets the problem of any of them. With "chat" a question is asked,
+otherwise only the models are listed; if "model" is null, any HTTP response that is not an error
+will do. `measured` is the content of the files of that name, by name.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def _state(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stale(started: str, files: list[str]) -> bool:
-    """Ages are compared, not times: a wall clock may have been set since the start."""
+    """Return whether any of the files was written after the process started.
+
+    Ages are compared, not times: the wall clock may have been set since the start.
+    """
     if not started.isdecimal() or started == "0":
         return False
     process = time.clock_gettime(time.CLOCK_MONOTONIC) - int(started) / 1e6
@@ -103,7 +106,7 @@ def _measured(path: str | None) -> dict[str, Any]:
 
 
 def _answer(entry: dict[str, Any]) -> tuple[str, bool]:
-    """ "ok", or what is wrong, and whether that stays so."""
+    """Return "ok" or what is wrong with the answer, and whether waiting cannot change that."""
     try:
         wrong = _wrong(entry)
     except Refused as refusal:
@@ -114,7 +117,7 @@ def _answer(entry: dict[str, Any]) -> tuple[str, bool]:
 
 
 def _wrong(entry: dict[str, Any]) -> str | None:
-    """What is wrong with what answers, None where nothing is."""
+    """Return what is wrong with the server's answer, or None if nothing is."""
     server = ModelServer(entry["url"])
     try:
         if entry["model"] is None:

@@ -1,22 +1,23 @@
-"""Which versions of an engine have served, and what it takes to have one serve again.
+"""Record which versions of an engine have served, and restore one of them.
 
     python3 versions.py prove    < {"folder", "state", "text"}
     python3 versions.py withdraw < {"folder", "state"}
     python3 versions.py restore  < {"folder", "note": name, "failed": name, or "text"}
     python3 versions.py noted FOLDER
 
-A folder is /var/lib/modelrack/engines/<engine>, and has notes: serving.json, previous.json of the
-version before, and withdrawn.json where the previous one serves again. A note says of a version:
-"engine", "directory", "entries" (units, settings and the link `current`, for put.py), "services",
-and "deployed", its part of state.json.
+A folder is /var/lib/modelrack/engines/<engine>, and has notes: serving.json, previous.json for the
+version before it, and withdrawn.json if the previous version was put back into service. A note
+describes one version: "engine", "directory", "entries" (units, settings and the link `current`, for
+put.py), "services", and "deployed", its part of state.json.
 
-prove notes as serving the text of a note. withdraw notes as serving what is the previous one. Both
-write last what tells that they are done, so that the next run does what a killed one left undone.
-Versions that no note names are removed, unless a process still uses them.
+prove records the text of a note as the serving version. withdraw makes the previous version the
+serving one. Both mark themselves as done in their last step, so that the next run completes what a
+killed one left unfinished. Versions that no note names are removed, unless a process still uses
+them.
 
-restore writes what is not as a note says, and prints {"version", "services", "stop"}: what is to be
-asked, and the units of what failed that are not among them. null when there is no such note, or
-when it says the same as what failed.
+restore writes whatever differs from a note, and prints {"version", "services", "stop"}: the
+services to check, and the units of the failed version that are not among them. It prints null if
+there is no such note, or if the note has the same entries as what failed.
 
 noted prints the versions by engine and note, for all engines of a folder.
 """
@@ -102,7 +103,10 @@ def _remove_all_but(kept: list[str]) -> None:
 
 
 def _deploy(path: Path, note: dict[str, Any]) -> None:
-    """state.json says of this engine what the note says; the first deploy writes it as a whole."""
+    """Replace this engine's part of state.json by that of the note.
+
+    Do nothing if there is no such file: the first deploy writes it as a whole.
+    """
     try:
         state = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -135,7 +139,10 @@ def _restore(folder: Path, request: dict[str, Any]) -> int:
 
 
 def _is_there(entry: dict[str, Any]) -> bool:
-    """Rewriting what is so already would have its service restarted."""
+    """Return whether the entry is on disk as it should be.
+
+    Rewriting it would have its service restarted.
+    """
     path = Path(entry["path"])
     try:
         if entry["kind"] == "link":
