@@ -9,7 +9,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
 
-def begin(state: State) -> None:
+def register(state: State) -> None:
     """Add the summary to this run; later calls do nothing.
 
     pyinfra itself only counts the failures.

@@ -106,7 +106,7 @@ def is_simulated(host: Host) -> bool:
     return isinstance(host.connector, FakeConnector)
 
 
-def is_here(host: Host) -> bool:
+def is_local(host: Host) -> bool:
     """Return whether this is the local computer, which cannot be watched while it reboots."""
     return isinstance(host.connector, LocalConnector)
 
@@ -190,7 +190,7 @@ def run(host: Host, arguments: Any, *words: Any, **overrides: Any) -> tuple[bool
     return ok, output
 
 
-def answer(host: Host, arguments: Any, *words: Any, limit: int) -> str | None:
+def try_command(host: Host, arguments: Any, *words: Any, limit: int) -> str | None:
     """Return the output of a command on a host that may be rebooting; None without an answer.
 
     + limit: seconds it may take
@@ -234,7 +234,7 @@ def pause(seconds: float) -> None:
     gevent.sleep(seconds)
 
 
-class Held:
+class KeptAlive:
     """A program on the machine that this run keeps alive."""
 
     def __init__(self, first_line: str, write: Callable[[bytes], Any] | None, every: float) -> None:
@@ -252,7 +252,7 @@ class Held:
             pass  # The link is gone; the next command on it says so.
 
 
-def keep_alive(host: Host, arguments: Any, command: StringCommand, *, every: float) -> Held:
+def keep_alive(host: Host, arguments: Any, command: StringCommand, *, every: float) -> KeptAlive:
     """Start `command`, wait for its first line and keep its standard input open.
 
     It reads a newline every `every` seconds, and end of file when this process ends, however it
@@ -260,7 +260,7 @@ def keep_alive(host: Host, arguments: Any, command: StringCommand, *, every: flo
     """
     connector: BaseConnector = host.connector
     if isinstance(connector, FakeConnector):
-        return Held("held", None, every)
+        return KeptAlive("held", None, every)
     shell = {key: arguments[key] for key in _SHELL_ARGUMENTS if key in arguments}
     words = make_unix_command_for_host(host.state, host, command, **shell).get_raw_value()
     if isinstance(connector, SSHConnector):
@@ -268,14 +268,14 @@ def keep_alive(host: Host, arguments: Any, command: StringCommand, *, every: flo
             stdin, stdout, _ = _client(connector).exec_command(words, timeout=30)
             line = stdout.readline()
         except (OSError, EOFError, SSHException) as error:
-            return Held(f"no connection: {error}", None, every)
+            return KeptAlive(f"no connection: {error}", None, every)
         stdout.channel.settimeout(None)
         host.connector_data.setdefault("modelrack_held", []).append((stdin, stdout))
-        return Held(line.strip(), stdin.channel.sendall, every)
+        return KeptAlive(line.strip(), stdin.channel.sendall, every)
     if isinstance(connector, LocalConnector):
         process = subprocess.Popen(
             words, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         host.connector_data.setdefault("modelrack_held", []).append(process)
-        return Held(process.stdout.readline().decode().strip(), process.stdin.write, every)
-    return Held("held", None, every)
+        return KeptAlive(process.stdout.readline().decode().strip(), process.stdin.write, every)
+    return KeptAlive("held", None, every)

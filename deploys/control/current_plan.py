@@ -34,7 +34,7 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
     """
     this = state.inventory.get_host(host.name)
     transport.harden(this)
-    report.begin(this.state)
+    report.register(this.state)
     try:
         _, site = _wanted()
         if _machine(this, site) is not None:
@@ -62,7 +62,7 @@ def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
     try:
         if this not in _seen:
             transport.harden(this)
-            report.begin(this.state)
+            report.register(this.state)
             _seen[this] = _resolved()
         if to_change:
             _check_root(_seen[this][0].user)
@@ -96,7 +96,7 @@ def pinned() -> HostPlan:
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
     if plan.unlocked:
-        lines, against = pins.made(plan)
+        lines, against = pins.pin_missing(plan)
         for line in lines:
             logger.info(f"{this.print_prefix}{line}")
         again = _plan(this, plan.profile, plan.site, machine)
@@ -120,8 +120,8 @@ def locked() -> list[str]:
     # What a locked profile refuses is what this is for.
     profile, site = replace(plan.profile, locked=False), plan.site
     plan = resolve(profile, site, machine, locks.read(site.locks))
-    lines, against = pins.made(plan)
-    more, also_against = pins.checked(plan)
+    lines, against = pins.pin_missing(plan)
+    more, also_against = pins.check_pinned(plan)
     served = {service.name for service in plan.services}
     against += also_against
     against += [each for each in plan.refusals if each.service and each.service not in served]

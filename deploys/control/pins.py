@@ -25,7 +25,7 @@ from deploys.planning.weights.weights import model_of
 _known: dict[tuple[Path, str], str | Refusal] = {}
 
 
-def made(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
+def pin_missing(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
     """Pin models without a lock entry; return a line for each, and the refusals of the others."""
 
     def pin(weights: Weights) -> Pinned:
@@ -35,7 +35,7 @@ def made(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
     return _each(plan, [each for each in plan.weights if not each.locked], pin, "pinned")
 
 
-def checked(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
+def check_pinned(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
     """Compare pinned models with the hubs; return a line for each match, and other refusals."""
     pinned = locks.read(plan.site.locks).weights
 
@@ -88,11 +88,11 @@ def _models(plan: HostPlan) -> dict[str, Model]:
 
 def _ask_machine(requests: Sequence[Request]) -> Sequence[Answer]:
     logger.info(f"{host.print_prefix}no hub can be reached from here, so this machine asks them")
-    answers: list[Answer] = host.get_fact(Listings, _stdin=_Unseen(json.dumps(requests)))
+    answers: list[Answer] = host.get_fact(Listings, _stdin=_SecretStdin(json.dumps(requests)))
     return answers
 
 
-class _Unseen:
+class _SecretStdin:
     """Standard input that contains a token: under --debug, pyinfra prints only this object's type.
 
     pyinfra requires an iterable, and then calls readlines().

@@ -51,10 +51,10 @@ class Job(FactBase[Status]):
         )
 
     def process(self, output: list[str]) -> Status:
-        return parse(output[-1])
+        return parse_status(output[-1])
 
 
-def parse(line: str) -> Status:
+def parse_status(line: str) -> Status:
     """Parse the line that `job status` prints."""
     data = json.loads(line)
     return Status(

@@ -85,7 +85,7 @@ class Components(FactBase[dict[str, set[str]]]):
         return found
 
 
-class Naming(FactBase[set[str]]):
+class SourcesWithUrl(FactBase[set[str]]):
     """
     Return the files in /etc/apt/sources.list.d that contain a URL.
 

@@ -58,7 +58,7 @@ class Units(FactBase[dict[str, Unit]]):
 
 
 @dataclass(frozen=True)
-class Standing:
+class UnitState:
     """Whether a unit is running and whether it is enabled, in systemd's words."""
 
     active: str
@@ -68,7 +68,7 @@ class Standing:
         return dict(vars(self))
 
 
-class Standings(FactBase[dict[str, Standing]]):
+class UnitStates(FactBase[dict[str, UnitState]]):
     """
     Return the state of units; those that systemd does not know are left out.
 
@@ -81,10 +81,10 @@ class Standings(FactBase[dict[str, Standing]]):
         shown = "--property=Id,LoadState,ActiveState,UnitFileState"
         return f"systemctl show {shown} {shlex.join(units)}"
 
-    def process(self, output: list[str]) -> dict[str, Standing]:
+    def process(self, output: list[str]) -> dict[str, UnitState]:
         found = {}
         for block in "\n".join(output).split("\n\n"):
             values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
             if values.get("LoadState") == "loaded":
-                found[values["Id"]] = Standing(values["ActiveState"], values["UnitFileState"])
+                found[values["Id"]] = UnitState(values["ActiveState"], values["UnitFileState"])
         return found

@@ -12,7 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 from deploys.connection import transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.machine import Hardware
-from deploys.facts.services import Standings
+from deploys.facts.services import UnitStates
 from deploys.operations import files
 from deploys.operations.files import File
 from deploys.planning.driver import invariants
@@ -97,7 +97,7 @@ def enabled(units: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
 
     + units: names with their suffix; those without an install section are started by other units
     """
-    found = host.get_fact(Standings, units=tuple(units)) if units else {}
+    found = host.get_fact(UnitStates, units=tuple(units)) if units else {}
     missing = [
         unit for unit in units if unit not in found or found[unit].enabled in ("disabled", "masked")
     ]
@@ -117,7 +117,7 @@ def loaded(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None
     + data_root: directory that holds the models
     """
     machine = host.get_fact(Hardware, data_root=data_root)
-    found = host.get_fact(Standings, units=driver.services) if driver.services else {}
+    found = host.get_fact(UnitStates, units=driver.services) if driver.services else {}
     stopped = [
         unit for unit in driver.services if unit not in found or found[unit].active != "active"
     ]
@@ -133,7 +133,7 @@ def loaded(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None
 
 
 @operation()
-def proven(
+def verified(
     driver: DriverPlan, gpus: Sequence[str], data_root: str
 ) -> Generator[PyinfraCommand, None, None]:
     """
@@ -144,7 +144,7 @@ def proven(
     + data_root: folder that holds the models
     """
     machine = host.get_fact(Hardware, data_root=data_root)
-    wrong = invariants.broken(driver, gpus, machine) if machine else ()
+    wrong = invariants.violations(driver, gpus, machine) if machine else ()
     if machine is not None and not wrong:
         host.noop(f"driver {machine.driver.loaded} holds in every respect")
         return

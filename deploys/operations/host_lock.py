@@ -40,7 +40,7 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
     if not state.is_executing:
         host.noop("the lock is taken when the run begins")
         return
-    other = _take()
+    other = _acquire()
     if other is None:
         host.connector_data[_OURS] = True
         host.noop("the lock is ours")
@@ -48,16 +48,16 @@ def acquire() -> Generator[PyinfraCommand, None, None]:
     yield transport.fail(f"{other}. Nothing was changed; run this again when that is done.")
 
 
-def acquire_again() -> str | None:
+def reacquire() -> str | None:
     """Take the lock again after a reboot, which released it; return who has it instead, or None.
 
     Does nothing if this run did not hold the lock.
     """
-    other = _take() if host.connector_data.get(_OURS) else None
+    other = _acquire() if host.connector_data.get(_OURS) else None
     return f"after the reboot, {other}. Run this again when that is done." if other else None
 
 
-def _take() -> str | None:
+def _acquire() -> str | None:
     """Take the lock and return None, or return who holds it."""
     owner = {
         "user": getpass.getuser(),

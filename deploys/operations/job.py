@@ -18,7 +18,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.connection import programs, transport
 from deploys.connection.transport import HostCommand
-from deploys.facts.jobs import Job, Status, parse
+from deploys.facts.jobs import Job, Status, parse_status
 from deploys.operations import files
 from deploys.operations.files import Directory, File
 
@@ -152,7 +152,7 @@ def _status(host: Host, arguments: Any, directory: str) -> Status | None:
         ok, output = transport.run(host, arguments, command, _timeout=60)
     except TimeoutError:
         return None
-    return parse(output.stdout_lines[-1]) if ok and output.stdout_lines else None
+    return parse_status(output.stdout_lines[-1]) if ok and output.stdout_lines else None
 
 
 class _Rate:

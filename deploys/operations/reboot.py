@@ -64,22 +64,22 @@ def into_the_driver(
 def _reboot(state: State, host: Host, arguments: Any, version: str, limit: int) -> bool:
     refusal = _why_not(host, arguments, version)
     if refusal is None:
-        boot = transport.answer(host, arguments, _WHICH_BOOT, limit=_ANSWER)
+        boot = transport.try_command(host, arguments, _WHICH_BOOT, limit=_ANSWER)
         logger.info(f"{host.print_prefix}rebooting to load driver {version}, {limit} s at most")
         transport.run(host, arguments, StringCommand(_REBOOT))
-        refusal = _wait(host, arguments, boot, limit) or host_lock.acquire_again()
+        refusal = _wait(host, arguments, boot, limit) or host_lock.reacquire()
     if refusal is not None:
         logger.error(f"{host.print_prefix}{refusal}")
     return refusal is None
 
 
 def _why_not(host: Host, arguments: Any, version: str) -> str | None:
-    if transport.is_here(host):
+    if transport.is_local(host):
         return (
             f"driver {version} is installed and needs a reboot, and this is the computer that it"
             " would be watched from. Reboot it, then run this again."
         )
-    jobs = transport.answer(host, arguments, _JOBS, limit=_ANSWER)
+    jobs = transport.try_command(host, arguments, _JOBS, limit=_ANSWER)
     if jobs:
         return (
             f"a job of ours runs on this machine ({jobs.split()[0]}), so it is not rebooted. Wait"
@@ -93,7 +93,7 @@ def _wait(host: Host, arguments: Any, before: str | None, limit: int) -> str | N
     started = said = time.monotonic()
     while True:
         transport.pause(_LOOK_EVERY)
-        boot = transport.answer(host, arguments, _WHICH_BOOT, limit=_ANSWER)
+        boot = transport.try_command(host, arguments, _WHICH_BOOT, limit=_ANSWER)
         now = time.monotonic()
         if boot not in (None, before) and _has_started(host, arguments):
             logger.info(f"{host.print_prefix}it is back after {now - started:.0f} s")
@@ -108,7 +108,9 @@ def _wait(host: Host, arguments: Any, before: str | None, limit: int) -> str | N
 
 def _has_started(host: Host, arguments: Any) -> bool:
     """Return whether the boot has finished, even if some units failed."""
-    state = transport.answer(host, arguments, "systemctl is-system-running; true", limit=_ANSWER)
+    state = transport.try_command(
+        host, arguments, "systemctl is-system-running; true", limit=_ANSWER
+    )
     return state is not None and state.strip() in ("running", "degraded")
 
 

@@ -9,7 +9,7 @@ from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.files import Entries
-from deploys.facts.packages import Components, Modules, Naming, Repositories
+from deploys.facts.packages import Components, Modules, Repositories, SourcesWithUrl
 from deploys.operations import files
 from deploys.operations.files import File
 from deploys.planning.package_manager import Apt, Dnf, PackageManager
@@ -55,7 +55,7 @@ def present(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None
     missing = files.differing(entries)
     ours = {entry.path for entry in entries}
     in_apts_folder = any(path.startswith(_LISTS) for path in ours)
-    others = sorted(host.get_fact(Naming, url=url) - ours) if in_apts_folder else []
+    others = sorted(host.get_fact(SourcesWithUrl, url=url) - ours) if in_apts_folder else []
     if not missing and not others:
         host.noop("the repository is named by our file alone")
         return

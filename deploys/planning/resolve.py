@@ -79,7 +79,7 @@ def resolve(
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
     driver = _driver(profile, site, machine, locks, gpu, stack, against)
-    software, missing = installation.software(services, site, machine, locks, gpu, stack, driver)
+    software, missing = installation.software_of(services, site, machine, locks, gpu, stack, driver)
     for refusal in missing:
         against.all_of([refusal], refusal.service)
     return HostPlan(

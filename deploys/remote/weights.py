@@ -178,7 +178,7 @@ def _proven(options: Any) -> int:
 def _is_shared(wanted: Any) -> bool:
     from .peers import seed
 
-    return wanted.sharing is None or seed.is_told(wanted, wanted.sharing.folder)
+    return wanted.sharing is None or seed.is_published(wanted, wanted.sharing.folder)
 
 
 def _sums(path: Path) -> dict[str, str]:

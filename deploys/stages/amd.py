@@ -23,16 +23,16 @@ def install() -> None:
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "amd":
         if wanted.repository is not None and wanted.tools is not None:
-            _trust(plan, wanted.repository, wanted.tools)
+            _add_repositories(plan, wanted.repository, wanted.tools)
         if wanted.action != "none":
-            _bring(plan, wanted)
+            _install_driver(plan, wanted)
         users.present(
             name="Let services open the GPUs",
             users=(User(name="modelrack", home="/var/lib/modelrack", groups=wanted.device_groups),),
         )
 
 
-def _trust(plan: HostPlan, source: Repository, tools: Repository) -> None:
+def _add_repositories(plan: HostPlan, source: Repository, tools: Repository) -> None:
     """Add AMD's repositories, each restricted to packages signed with its key."""
     if source.keyring is not None:
         artifact.fetched(
@@ -53,7 +53,7 @@ def _trust(plan: HostPlan, source: Repository, tools: Repository) -> None:
     )
 
 
-def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
+def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
     """Install the driver; load it last, so that an interrupted run is resumed by the next one."""
     packages.installed(
         name="Install the kernel headers and modules",
@@ -91,7 +91,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         data_root=plan.site.data_root,
     )
     driver.loaded(name="Load AMD's driver", driver=wanted, data_root=plan.site.data_root)
-    driver.proven(
+    driver.verified(
         name="Prove AMD's driver on every GPU",
         driver=wanted,
         gpus=plan.cards,

@@ -25,9 +25,9 @@ def install() -> None:
     wanted = plan.driver
     if wanted is not None and wanted.vendor == "nvidia":
         if wanted.repository is not None:
-            _trust(plan, wanted, wanted.repository)
+            _add_repositories(plan, wanted, wanted.repository)
         if wanted.action != "none":
-            _bring(plan, wanted)
+            _install_driver(plan, wanted)
         packages.installed(
             name="Install the CUDA libraries",
             packages=wanted.group("CUDA libraries"),
@@ -42,10 +42,10 @@ def install() -> None:
             job="install-cuda-compiler",
             systemd=plan.systemd,
         )
-        _watch(plan)
+        _install_monitor(plan)
 
 
-def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
+def _add_repositories(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
     """Add NVIDIA's repository, restricted to packages signed with its key."""
     packages.installed(
         name="Install what adds repositories",
@@ -79,7 +79,7 @@ def _trust(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
     )
 
 
-def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
+def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
     """Install the driver; load it last, so that an interrupted run is resumed by the next one."""
     packages.installed(
         name="Install the kernel headers",
@@ -143,7 +143,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
         driver=wanted,
         data_root=plan.site.data_root,
     )
-    driver.proven(
+    driver.verified(
         name="Prove the driver on every GPU",
         driver=wanted,
         gpus=plan.cards,
@@ -151,7 +151,7 @@ def _bring(plan: HostPlan, wanted: DriverPlan) -> None:
     )
 
 
-def _watch(plan: HostPlan) -> None:
+def _install_monitor(plan: HostPlan) -> None:
     """Install nvitop, which shows the GPUs and their processes, as `/opt/modelrack/bin/nvitop`."""
     monitor = plan.software_of("nvitop")
     assert isinstance(monitor, Environment)

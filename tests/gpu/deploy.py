@@ -19,7 +19,7 @@ from typing import Any
 
 from deploys.planning.hardware.gpus import by_pci_id
 from deploys.planning.inputs.machine import Machine
-from deploys.remote.services.model_server import Unanswered
+from deploys.remote.services.model_server import RequestFailed
 from tests.e2e.rack import Run
 from tests.gpu import folder, surroundings, synthetic, unit, vllm_speed
 from tests.gpu.measure import ServerError
@@ -119,7 +119,7 @@ def _timed(name: str, engine: str, server: Unit) -> dict[str, Any]:
     else:
         try:
             step = {"code": 0, "said": _OWN[name](engine, server)}
-        except (Unanswered, ServerError, subprocess.CalledProcessError) as error:
+        except (RequestFailed, ServerError, subprocess.CalledProcessError) as error:
             step = {"code": 1, "said": str(error)}
     return {**step, "seconds": round(time.monotonic() - begun, 1)}
 
@@ -143,7 +143,7 @@ def _speed(engine: str, server: Unit) -> Any:
     if engine == "llama.cpp":
         return "python -m tests.gpu speed"
     if (said := server.ask()) != ANSWER:
-        raise Unanswered(f"it says {said!r}, and its weights say {ANSWER!r}")
+        raise RequestFailed(f"it says {said!r}, and its weights say {ANSWER!r}")
     found = []
     for each in vllm_speed.REQUESTS if json.loads(TOLD.read_text())["gpus"] else FEW:
         # The first answers compile and capture what the others use.

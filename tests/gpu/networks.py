@@ -14,7 +14,7 @@ from typing import Any
 
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import weights
+from deploys.planning.models.network import parameter_count
 from tests.gpu import tensors
 
 _AWQ = {
@@ -64,7 +64,7 @@ def _cut(network: Network, key: str, **figures: int) -> Network:
     config = {**network.config, **figures}
     fields = {_FIELDS[name]: number for name, number in figures.items() if name in _FIELDS}
     shorter = replace(network.model, **{"key": key, "size": tensors.size(config), **fields})
-    shorter = replace(shorter, parameters=weights(shorter))
+    shorter = replace(shorter, parameters=parameter_count(shorter))
     return replace(network, model=shorter, config=config)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploys.remote.services.model_server import ModelServer, Unanswered
+from deploys.remote.services.model_server import ModelServer, RequestFailed
 
 # Seconds that a start may take, and between two looks at it.
 PATIENCE, LOOK_EVERY = 900, 0.5
@@ -56,9 +56,9 @@ class Unit:
             try:
                 if self._pid() not in ("0", before) and self.ask():
                     return round(time.monotonic() - begun, 1)
-            except Unanswered:
+            except RequestFailed:
                 continue
-        raise Unanswered(f"{self.name} does not answer {PATIENCE} s after systemctl {words[0]}")
+        raise RequestFailed(f"{self.name} does not answer {PATIENCE} s after systemctl {words[0]}")
 
     def _pid(self) -> str:
         return _run("systemctl", "show", "--value", "--property=MainPID", self.name).strip()

@@ -29,7 +29,7 @@ _SEARCHED, _SHOWN = 400, 20
 _UNDER_WAY = 1.0
 
 
-def questions(units: Sequence[Unit], *, chat: bool) -> str:
+def status_request(units: Sequence[Unit], *, chat: bool) -> str:
     """Return the request about these units that remote/services/units.py reads, as JSON."""
     return json.dumps(
         [
@@ -77,7 +77,7 @@ def wait_until_it_answers(
     answering_since = wrong_since = started
     while True:
         now = time.monotonic()
-        found = look(host, arguments, unit)
+        found = probe(host, arguments, unit)
         if found is not None and before is None:
             before = int(found.restarts or 0)
         if found is None or not found.wrong:
@@ -149,9 +149,9 @@ def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
     return float(figures["tokens_per_second"]) < (unit.floor or 0) * _BROKEN
 
 
-def look(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
+def probe(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
     """Return the unit's state after a test request, or None if the machine does not answer."""
-    ok, output = _ask(host, arguments, "services.units", questions([unit], chat=True))
+    ok, output = _ask(host, arguments, "services.units", status_request([unit], chat=True))
     if not ok or not output.stdout_lines:
         return None
     return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])

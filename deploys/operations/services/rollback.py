@@ -46,9 +46,9 @@ def _why_not(engine: str | None, noted: dict[str, Noted]) -> str:
 
 
 def _go_back(state: State, host: Host, arguments: Any, engine: str, serving: str) -> bool:
-    ok, said = service.bring_back(state, host, arguments, engine, "previous", "serving")
+    ok, said = service.restore(state, host, arguments, engine, "previous", "serving")
     if not ok:
-        _, after = service.bring_back(state, host, arguments, engine, "serving", "previous")
+        _, after = service.restore(state, host, arguments, engine, "serving", "previous")
         logger.error(f"{host.print_prefix}{said or 'nothing was changed'}; {after}")
         return False
     problem = versions.withdrawn(host, arguments, engine)

@@ -124,7 +124,7 @@ def running(
     if not systemd:
         yield from _in_an_image(units, missing)
         return
-    found = host.get_fact(facts.Units, questions=health.questions(units, chat=False))
+    found = host.get_fact(facts.Units, questions=health.status_request(units, chat=False))
     changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
     wrong = {unit.name for unit in units if not _as_wanted(unit, found.get(unit.name))}
     todo = [unit for unit in units if unit.name in changed | wrong]
@@ -132,7 +132,7 @@ def running(
         host.noop("all services run and answer")
         return
     if switched:
-        yield HostCommand(_smoke_or_go_back, switched)
+        yield HostCommand(_smoke_or_roll_back, switched)
     if missing:
         yield from _configure(missing)
     reload = any(state.reload == "yes" for state in found.values())
@@ -213,21 +213,21 @@ def _checked(
     check: _Check, unit: Unit, restarted: float | None, version: Version | None
 ) -> HostCommand:
     if version:
-        return HostCommand(_or_go_back, check, unit, restarted, version)
+        return HostCommand(_check_or_roll_back, check, unit, restarted, version)
     return HostCommand(check, unit, restarted)
 
 
-def _smoke_or_go_back(state: State, host: Host, arguments: Any, version: Version) -> bool:
+def _smoke_or_roll_back(state: State, host: Host, arguments: Any, version: Version) -> bool:
     """Run the smoke test; if it fails, restore the previous version and return False."""
     if versions.smoke(state, host, arguments, version):
         return True
-    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    _, before = restore(state, host, arguments, version.engine, "serving", version)
     if before:
         logger.error(f"{host.print_prefix}{before}.")
     return False
 
 
-def _or_go_back(
+def _check_or_roll_back(
     state: State,
     host: Host,
     arguments: Any,
@@ -239,7 +239,7 @@ def _or_go_back(
     """Run a check of one service; if it fails, restore what served before and return False."""
     if check(state, host, arguments, unit, restarted):
         return True
-    _, before = bring_back(state, host, arguments, version.engine, "serving", version)
+    _, before = restore(state, host, arguments, version.engine, "serving", version)
     if before:
         logger.error(
             f"{host.print_prefix}{unit.name} does not serve as planned with {version}; {before}."
@@ -248,7 +248,7 @@ def _or_go_back(
     return False
 
 
-def bring_back(
+def restore(
     state: State,
     host: Host,
     arguments: Any,
@@ -269,7 +269,7 @@ def bring_back(
     units = [Unit.noted(each) for each in restored["services"]]
     restarted: dict[str, float] = {}
     for unit in units:
-        found = health.look(host, arguments, unit)
+        found = health.probe(host, arguments, unit)
         if found is None or found.enabled != "enabled" or _needs_a_start(unit, found):
             name = QuoteString(unit.name)
             transport.run(host, arguments, "systemctl", "enable", "--quiet", name)

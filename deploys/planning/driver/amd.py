@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
-from deploys.planning.driver.case import Case
+from deploys.planning.driver.case import DriverInputs
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
 from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware.software_stacks import parsed
@@ -30,7 +30,7 @@ _DRIVER = ("amdgpu-dkms", "amdgpu-dkms-firmware")
 _TOOLS = ("amd-smi-lib", "rocminfo")
 
 
-def amd_plan(case: Case) -> DriverPlan:
+def amd_plan(case: DriverInputs) -> DriverPlan:
     """Return the driver plan of a machine with AMD cards; raise Refusal if there is none."""
     machine, stack, disk = case.machine, case.stack, state.on_disk(case.machine)
     now = machine.driver.loaded
@@ -57,15 +57,15 @@ def amd_plan(case: Case) -> DriverPlan:
     return made
 
 
-def _usable(case: Case, module: str | None) -> bool:
+def _usable(case: DriverInputs, module: str | None) -> bool:
     return module is not None and parsed(module) >= parsed(case.stack.minimum or "")
 
 
-def _kernels(case: Case) -> tuple[str, ...]:
-    return tuple(kernel.release for kernel in state.kernels_to_serve(case.machine))
+def _kernels(case: DriverInputs) -> tuple[str, ...]:
+    return tuple(kernel.release for kernel in state.bootable_kernels(case.machine))
 
 
-def _plan(case: Case, **fields: object) -> DriverPlan:
+def _plan(case: DriverInputs, **fields: object) -> DriverPlan:
     stack, system = case.stack, (case.machine.os, case.machine.os_version)
     return DriverPlan(
         **{
@@ -84,7 +84,7 @@ def _plan(case: Case, **fields: object) -> DriverPlan:
     )
 
 
-def _install(case: Case, reason: str) -> DriverPlan:
+def _install(case: DriverInputs, reason: str) -> DriverPlan:
     suite = _suite(case)
     if case.machine.secure_boot:
         raise Refusal(
@@ -121,7 +121,7 @@ def _install(case: Case, reason: str) -> DriverPlan:
     return replace(made, warnings=(*made.warnings, *doubts))
 
 
-def _suite(case: Case) -> str:
+def _suite(case: DriverInputs) -> str:
     machine = case.machine
     suite = _SUITES.get((machine.os, machine.os_version))
     if suite is None or machine.architecture != "x86_64":
@@ -134,7 +134,7 @@ def _suite(case: Case) -> str:
     return suite
 
 
-def _repository(case: Case, name: str, folder: str, suite: str) -> Repository:
+def _repository(case: DriverInputs, name: str, folder: str, suite: str) -> Repository:
     """Return an AMD repository, named as in AMD's guide so that it replaces older releases."""
     return Repository(
         name=name,
@@ -146,10 +146,10 @@ def _repository(case: Case, name: str, folder: str, suite: str) -> Repository:
     )
 
 
-def _headers(case: Case) -> tuple[str, ...]:
+def _headers(case: DriverInputs) -> tuple[str, ...]:
     """Return the packages that the module is compiled against or depends on."""
     machine = case.machine
-    kernels = state.kernels_to_serve(machine)
+    kernels = state.bootable_kernels(machine)
     flavour = names.flavour_of(machine)
     found = [f"linux-headers-{kernel.release}" for kernel in kernels if not kernel.headers]
     if flavour:

@@ -19,7 +19,7 @@ from deploys.planning.inputs.site import Site
 
 
 @dataclass(frozen=True)
-class Case:
+class DriverInputs:
     """One machine with its profile, accelerator, software stack and site."""
 
     machine: Machine
@@ -57,7 +57,7 @@ class Case:
         """Kernels that may be booted next and have no module of the driver."""
         return tuple(
             kernel.release
-            for kernel in state.kernels_to_serve(self.machine)
+            for kernel in state.bootable_kernels(self.machine)
             if kernel.module is None
         )
 
@@ -105,7 +105,7 @@ class Case:
                 "system": system.directory if system else "",
                 "package_manager": "dnf" if self.machine.os in RHEL_LIKE else "apt",
                 "fabric_manager": self.switched,
-                "kernels": tuple(kernel.release for kernel in state.kernels_to_serve(self.machine)),
+                "kernels": tuple(kernel.release for kernel in state.bootable_kernels(self.machine)),
                 **fields,
             }  # type: ignore[arg-type]
         )

@@ -7,18 +7,18 @@ from dataclasses import replace
 
 from deploys.planning.driver import state
 from deploys.planning.driver.amd import amd_plan
-from deploys.planning.driver.case import Case
+from deploys.planning.driver.case import DriverInputs
 from deploys.planning.driver.install import (
     install,
-    repair_kernels,
     repository,
     system_of,
     with_compiler,
     with_fabric,
     with_libraries,
+    with_missing_modules,
 )
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.driver.vendors import found_plan
+from deploys.planning.driver.vendors import vendor_plan
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack, check_driver
@@ -47,13 +47,13 @@ def driver_plan(
     if profile.driver is not None:
         check_driver(profile.driver, stack)
     state.check_gpus(machine, profile, gpu)
-    case = Case(machine, profile, gpu, stack, site, artifacts)
+    case = DriverInputs(machine, profile, gpu, stack, site, artifacts)
     if stack.vendor not in ("nvidia", "amd"):
-        return found_plan(case)
+        return vendor_plan(case)
     if stack.vendor == "amd":
         plan = amd_plan(case)
     else:
-        plan = _kept(case) if case.loaded_is_right() else _exchanged(case)
+        plan = _keep(case) if case.loaded_is_right() else _replace(case)
         if compiles:
             plan = with_libraries(case, plan)
         if compiles_later:
@@ -61,7 +61,7 @@ def driver_plan(
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
 
 
-def _kept(case: Case) -> DriverPlan:
+def _keep(case: DriverInputs) -> DriverPlan:
     """Return the plan that keeps the loaded driver and adds what is missing around it."""
     version = case.machine.driver.loaded or ""
     plan = case.plan(action="none", version=version)
@@ -69,9 +69,9 @@ def _kept(case: Case) -> DriverPlan:
         plan = replace(plan, kernels=())  # Its module is not ours to look for.
     reasons = []
     if case.built_here and case.without_module:
-        plan = repair_kernels(case, plan)
+        plan = with_missing_modules(case, plan)
         reasons.append(f"kernel {case.without_module[-1]} has no module of the driver")
-    if case.switched and not state.fabric_right(case.machine, version):
+    if case.switched and not state.fabric_manager_matches(case.machine, version):
         system = system_of(case)
         plan = with_fabric(case, system, plan)
         plan = replace(
@@ -85,7 +85,7 @@ def _kept(case: Case) -> DriverPlan:
     return replace(plan, action="install", reason=" and ".join(reasons))
 
 
-def _exchanged(case: Case) -> DriverPlan:
+def _replace(case: DriverInputs) -> DriverPlan:
     """Return the plan that replaces the loaded driver, if any, with another one."""
     machine, now, disk = case.machine, case.machine.driver, state.on_disk(case.machine)
     installed = disk if disk == now.userspace and disk != now.loaded else None
@@ -107,7 +107,7 @@ def _exchanged(case: Case) -> DriverPlan:
     return plan
 
 
-def _reason(case: Case, target: str) -> str:
+def _reason(case: DriverInputs, target: str) -> str:
     now = case.machine.driver
     if case.machine.nouveau:
         return "the kernel's own nouveau holds the GPUs"
@@ -120,7 +120,7 @@ def _reason(case: Case, target: str) -> str:
     return f"parts of driver {now.loaded} are missing or of another version"
 
 
-def _doubts(case: Case, plan: DriverPlan) -> tuple[str, ...]:
+def _doubts(case: DriverInputs, plan: DriverPlan) -> tuple[str, ...]:
     machine = case.machine
     own = cards.ours(machine, case.gpu, case.profile.gpus)
     found = list(state.gpu_warnings(machine, case.profile, own))

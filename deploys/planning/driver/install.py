@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
-from deploys.planning.driver.case import Case
+from deploys.planning.driver.case import DriverInputs
 from deploys.planning.driver.packages import System
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
 from deploys.planning.inputs.refusal import Refusal
@@ -20,7 +20,7 @@ Groups = tuple[PackageGroup, ...]
 Names = tuple[str, ...]
 
 
-def install(case: Case, version: str | None, reason: str) -> DriverPlan:
+def install(case: DriverInputs, version: str | None, reason: str) -> DriverPlan:
     """Return the plan that installs a driver version, or the software stack's if None."""
     machine, now, stack = case.machine, case.machine.driver, case.stack
     system = system_of(case)
@@ -54,7 +54,7 @@ def install(case: Case, version: str | None, reason: str) -> DriverPlan:
     )
 
 
-def repair_kernels(case: Case, plan: DriverPlan) -> DriverPlan:
+def with_missing_modules(case: DriverInputs, plan: DriverPlan) -> DriverPlan:
     """Return the plan extended by packages that build the current module for kernels without it."""
     system = system_of(case)
     if case.canonical:
@@ -64,7 +64,7 @@ def repair_kernels(case: Case, plan: DriverPlan) -> DriverPlan:
     return replace(plan, groups=_headers(case, system))
 
 
-def with_fabric(case: Case, system: System, plan: DriverPlan) -> DriverPlan:
+def with_fabric(case: DriverInputs, system: System, plan: DriverPlan) -> DriverPlan:
     """Return the plan extended by the fabric manager and related packages, in its version."""
     if case.canonical:
         packages = holds = names.canonical_fabric(plan.version.split(".")[0])
@@ -75,7 +75,7 @@ def with_fabric(case: Case, system: System, plan: DriverPlan) -> DriverPlan:
     return replace(plan, groups=(*plan.groups, group), holds=(*plan.holds, *holds))
 
 
-def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
+def with_libraries(case: DriverInputs, plan: DriverPlan) -> DriverPlan:
     """The plan with the libraries that a program needs which the software stack's toolkit"
     " compiled."""
     system = system_of(case)
@@ -90,7 +90,7 @@ def with_libraries(case: Case, plan: DriverPlan) -> DriverPlan:
     return replace(_with_toolkit(case, system, plan, group), cuda=cuda)
 
 
-def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
+def with_compiler(case: DriverInputs, plan: DriverPlan) -> DriverPlan:
     """Return the plan extended by the CUDA toolkit that an engine compiles with at run time."""
     system = system_of(case)
     if names.AT_RUN_TIME not in system.cuda.values():
@@ -103,7 +103,9 @@ def with_compiler(case: Case, plan: DriverPlan) -> DriverPlan:
     return _with_toolkit(case, system, plan, group)
 
 
-def _with_toolkit(case: Case, system: System, plan: DriverPlan, group: PackageGroup) -> DriverPlan:
+def _with_toolkit(
+    case: DriverInputs, system: System, plan: DriverPlan, group: PackageGroup
+) -> DriverPlan:
     """Return the plan extended by a part of the CUDA toolkit, from NVIDIA's repository.
 
     Beside a driver from elsewhere, the repository only supplies what no other one has.
@@ -115,7 +117,7 @@ def _with_toolkit(case: Case, system: System, plan: DriverPlan, group: PackageGr
     )
 
 
-def system_of(case: Case) -> System:
+def system_of(case: DriverInputs) -> System:
     """Return the row of the distribution; raise Refusal if no driver packages are known for it."""
     machine = case.machine
     if "microsoft" in machine.kernel.lower():
@@ -140,7 +142,7 @@ def system_of(case: Case) -> System:
 
 
 def repository(
-    case: Case, system: System, *, priority: int = 600, module: bool = False
+    case: DriverInputs, system: System, *, priority: int = 600, module: bool = False
 ) -> Repository:
     """Return NVIDIA's repository, through this site's mirror.
 
@@ -169,7 +171,7 @@ def repository(
     )
 
 
-def _from_nvidia(case: Case, system: System, version: str) -> DriverPlan:
+def _from_nvidia(case: DriverInputs, system: System, version: str) -> DriverPlan:
     if case.machine.secure_boot:
         raise Refusal(
             f"Secure Boot is on, and {case.machine.os} has no driver modules that it accepts",
@@ -200,7 +202,7 @@ def _from_nvidia(case: Case, system: System, version: str) -> DriverPlan:
     )
 
 
-def _from_canonical(case: Case, system: System, version: str) -> DriverPlan:
+def _from_canonical(case: DriverInputs, system: System, version: str) -> DriverPlan:
     """Return the plan for Canonical's packages.
 
     Its archive has one version per branch, so the branch serves as the version.
@@ -212,7 +214,7 @@ def _from_canonical(case: Case, system: System, version: str) -> DriverPlan:
             f" of branch {branch}",
             "Leave driver out of the profile, or turn Secure Boot off and remove that driver",
         )
-    releases = tuple(kernel.release for kernel in state.kernels_to_serve(case.machine))
+    releases = tuple(kernel.release for kernel in state.bootable_kernels(case.machine))
     modules = names.canonical_modules(flavour, branch, kernel_flavour, releases)
     packages = (*modules, *names.canonical_userspace(flavour, branch))
     return case.plan(
@@ -222,7 +224,7 @@ def _from_canonical(case: Case, system: System, version: str) -> DriverPlan:
     )
 
 
-def _canonical_build(case: Case) -> tuple[str, str, str]:
+def _canonical_build(case: DriverInputs) -> tuple[str, str, str]:
     """Return the flavour, branch and kernel flavour of Canonical's packages."""
     kernel_flavour = names.flavour_of(case.machine)
     if kernel_flavour is None:
@@ -233,15 +235,15 @@ def _canonical_build(case: Case) -> tuple[str, str, str]:
     return case.stack.flavour, case.stack.branch or "", kernel_flavour
 
 
-def _headers(case: Case, system: System) -> Groups:
+def _headers(case: DriverInputs, system: System) -> Groups:
     without = tuple(
-        kernel.release for kernel in state.kernels_to_serve(case.machine) if not kernel.headers
+        kernel.release for kernel in state.bootable_kernels(case.machine) if not kernel.headers
     )
     packages = names.headers(system, case.machine, without)
     return (PackageGroup(name="headers", packages=packages),) if packages else ()
 
 
-def _prerequisites(case: Case, system: System) -> Names:
+def _prerequisites(case: DriverInputs, system: System) -> Names:
     if system.manager == "apt":
         return ()
     plugins = ("dnf-plugins-core", "python3-dnf-plugin-versionlock")

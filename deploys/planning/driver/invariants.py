@@ -19,7 +19,7 @@ _TOLD = {"nvidia": "dmesg | grep -iE 'nvrm|xid'", "amd": "dmesg | grep -i amdgpu
 _TOOL = {"nvidia": "nvidia-smi", "amd": "/opt/rocm/bin/amd-smi list"}
 
 
-def broken(driver: DriverPlan, gpus: Sequence[str], machine: Machine) -> tuple[Refusal, ...]:
+def violations(driver: DriverPlan, gpus: Sequence[str], machine: Machine) -> tuple[Refusal, ...]:
     """What does not hold on `machine`, whose `gpus`, by PCI address, are to have this driver."""
     if driver.vendor == "amd":
         return (

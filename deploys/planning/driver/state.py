@@ -83,7 +83,7 @@ def foreign_processes(machine: Machine) -> tuple[Holder, ...]:
     )
 
 
-def kernels_to_serve(machine: Machine) -> tuple[Kernel, ...]:
+def bootable_kernels(machine: Machine) -> tuple[Kernel, ...]:
     """Return the running kernel and the newest one, which is booted next."""
     running = next(
         (each for each in machine.kernels if each.release == machine.kernel),
@@ -95,7 +95,7 @@ def kernels_to_serve(machine: Machine) -> tuple[Kernel, ...]:
 
 def on_disk(machine: Machine) -> str | None:
     """Return the version of the module that the running kernel would load."""
-    return kernels_to_serve(machine)[0].module
+    return bootable_kernels(machine)[0].module
 
 
 def usable(
@@ -134,7 +134,7 @@ def gpu_warnings(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> 
     return tuple(found)
 
 
-def fabric_right(machine: Machine, version: str) -> bool:
+def fabric_manager_matches(machine: Machine, version: str) -> bool:
     """Return whether the fabric manager is running at exactly the driver's version."""
     return machine.driver.fabric_manager == version and machine.driver.fabric_manager_active
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from deploys.planning.driver import state
-from deploys.planning.driver.case import Case
+from deploys.planning.driver.case import DriverInputs
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware import cards
 from deploys.planning.inputs.refusal import Refusal
 
 
-def found_plan(case: Case) -> DriverPlan:
+def vendor_plan(case: DriverInputs) -> DriverPlan:
     """Return a plan with the installed driver of Huawei or Hygon.
 
     Raise Refusal, saying what to install by hand, if it is missing or has another version.
@@ -49,7 +49,7 @@ def found_plan(case: Case) -> DriverPlan:
     )
 
 
-def _by_hand(case: Case) -> str:
+def _by_hand(case: DriverInputs) -> str:
     stack = case.stack
     if stack.vendor != "huawei":
         return f"Install {stack.platform} and its driver by the vendor's guide, then run this again"

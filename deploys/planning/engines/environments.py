@@ -54,7 +54,7 @@ _RECIPES = {
 }
 
 
-def monitor(machine: Machine, locks: Locks) -> Environment:
+def nvitop(machine: Machine, locks: Locks) -> Environment:
     """Return nvitop's environment, on the machine's own Python: it supports any since 3.8."""
     lock = locks.environments["nvitop"]
     return Environment(

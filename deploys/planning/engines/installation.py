@@ -22,7 +22,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",), "ollama": (
 _ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
 
 
-def software(
+def software_of(
     services: Sequence[Service],
     site: Site,
     machine: Machine,
@@ -45,7 +45,7 @@ def software(
             name = next(service.name for service in services if service.engine == engine)
             refusals.append(Refusal(refusal.reason, refusal.hint, name))
     if driver is not None and driver.vendor == "nvidia" and "nvitop" in locks.environments:
-        found.append(environments.monitor(machine, locks))
+        found.append(environments.nvitop(machine, locks))
     return tuple(found), tuple(refusals)
 
 

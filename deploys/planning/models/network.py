@@ -87,7 +87,7 @@ def parts(model: Model, size: int) -> Parts:
     return Parts(embedding=embedding, head=head, layers=tuple(layers), experts=tuple(experts))
 
 
-def weights(model: Model) -> int:
+def parameter_count(model: Model) -> int:
     """Return the parameter count, from the shape, without multi-token prediction and norms."""
     matrices = (model.vocabulary or 0) * model.hidden * (1 if model.tied_embeddings else 2)
     layers = range(model.layers)
@@ -107,16 +107,16 @@ def latent_weights(model: Model) -> int:
     return model.hidden * ((model.q_lora_rank or 0) + latent)
 
 
-def grows(model: Model, layer: int) -> bool:
+def caches_every_token(model: Model, layer: int) -> bool:
     """Return whether the layer caches every token; those of multi-token prediction do."""
     return layer >= model.layers or (layer + 1) % model.full_attention_interval == 0
 
 
-def growing(model: Model, layers: Sequence[int] | None = None) -> int:
+def count_caching_layers(model: Model, layers: Sequence[int] | None = None) -> int:
     """Return how many of `layers`, by default all but those of MTP, cache every token."""
     if model.full_attention_interval == 1:
         return model.layers if layers is None else len(layers)
-    return sum(grows(model, layer) for layer in layers or range(model.layers))
+    return sum(caches_every_token(model, layer) for layer in layers or range(model.layers))
 
 
 def kv_bytes(model: Model, kv_cache: KvCache = "auto", *, tensor_parallel: int = 1) -> int:
@@ -201,7 +201,7 @@ def _has_experts(model: Model, layer: int) -> bool:
 
 
 def _has_attention(model: Model, layer: int) -> bool:
-    return grows(model, layer) or model.linear_value_heads == 0
+    return caches_every_token(model, layer) or model.linear_value_heads == 0
 
 
 def _linear_attention(model: Model) -> int:

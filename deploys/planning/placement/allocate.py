@@ -10,10 +10,10 @@ from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.model import Model
 from deploys.planning.placement.choice import Placement, Request
-from deploys.planning.placement.cpu import hold
-from deploys.planning.placement.layer_offload import layer
+from deploys.planning.placement.cpu import place_on_cpu
+from deploys.planning.placement.layer_offload import place_layers
 from deploys.planning.placement.memory import GIB, MIB, Card
-from deploys.planning.placement.sharded import fill
+from deploys.planning.placement.sharded import place_sharded
 
 Wanted = tuple[Service, Model, int]
 
@@ -67,16 +67,16 @@ def place_all(
         )
         for service, model, size in services
     ]
-    placements = _first(requests)
+    placements = _place_each(requests)
     if len(requests) > 1 and any(placement.refusals for placement in placements):
         modest = [replace(request, comfort=0.0) for request in requests]
-        content = _first(modest)
+        content = _place_each(modest)
         if _refused(content) < _refused(placements):
             requests, placements = modest, content
-    return tuple(_with_prompts(_grown(requests, placements), machine.memory, host))
+    return tuple(_with_prompt_cache(_add_replicas(requests, placements), machine.memory, host))
 
 
-def _first(requests: Sequence[Request]) -> list[Placement]:
+def _place_each(requests: Sequence[Request]) -> list[Placement]:
     """Place each service on what those before it left, the largest first."""
     placements: dict[int, Placement] = {}
     # Servers of one model map the same file, so what they read of it is in memory once.
@@ -95,7 +95,7 @@ def _first(requests: Sequence[Request]) -> list[Placement]:
     return [placements[at] for at in range(len(requests))]
 
 
-def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list[Placement]:
+def _add_replicas(requests: Sequence[Request], placements: Sequence[Placement]) -> list[Placement]:
     """Add replicas on the remaining cards, in turn, to services that do not set `replicas`."""
     grown = list(placements)
     taken = {index for placement in grown for index in placement.cards}
@@ -123,7 +123,7 @@ def _grown(requests: Sequence[Request], placements: Sequence[Placement]) -> list
     return grown
 
 
-def _with_prompts(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
+def _with_prompt_cache(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
     """Add llama.cpp's prompt cache to the placements, or nothing if host memory is short.
 
     Its size does not depend on what else is served, or adding a service would restart the others.
@@ -144,8 +144,8 @@ def _with_prompts(placements: Sequence[Placement], memory: int, host: int) -> li
 
 def _place(request: Request) -> Placement:
     if request.service.engine == "vllm" and request.gpu is None:
-        return hold(request)
-    return fill(request) if request.service.engine in _FILLING else layer(request)
+        return place_on_cpu(request)
+    return place_sharded(request) if request.service.engine in _FILLING else place_layers(request)
 
 
 def _refused(placements: Sequence[Placement]) -> int:

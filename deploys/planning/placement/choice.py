@@ -12,7 +12,7 @@ from deploys.planning.inputs.profile import KvCache, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement.memory import GIB, Card, Ledger, ledger_of
 
 # Contexts that are tried where the operator names none.
@@ -140,7 +140,7 @@ def refused(
             cards=tuple(ledger_of(card, {}) for card in request.cards),
             host={},
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * growing(model),
+            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model),
             kv_tokens=0,
         ),
         refusals=tuple(refusals),
@@ -161,7 +161,7 @@ def context_too_long(request: Request) -> list[Refusal]:
     ]
 
 
-def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refusal]:
+def foreign_settings(request: Request, fields: Sequence[str], engine: str) -> list[Refusal]:
     """Return a refusal for each setting that belongs to another engine."""
     return [
         Refusal(
@@ -174,7 +174,7 @@ def misplaced(request: Request, fields: Sequence[str], engine: str) -> list[Refu
     ]
 
 
-def rough(request: Request) -> Iterator[str]:
+def estimate_warnings(request: Request) -> Iterator[str]:
     """Yield warnings where the memory estimate is less certain than usual."""
     model = request.model
     if model.vocabulary is None or model.intermediate is None:
@@ -182,16 +182,17 @@ def rough(request: Request) -> Iterator[str]:
             f"{request.name}: the shape of {model.key} is not known whole, so its memory is a rough"
             " estimate"
         )
-    if growing(model) < model.layers:
+    if count_caching_layers(model) < model.layers:
         kept = "a window" if model.sliding_window is not None else "a state"
         yield (
-            f"{request.name}: {growing(model)} of {model.layers} layers of {model.key} keep every"
+            f"{request.name}: {count_caching_layers(model)} of {model.layers} layers of"
+            f" {model.key} keep every"
             f" token, the others {kept}; what that takes was computed, so compare it with the log"
             " of the first start"
         )
 
 
-def smaller(request: Request) -> list[Request]:
+def smaller_variants(request: Request) -> list[Request]:
     """Return the request with each smaller variant of the model in the catalogue, largest first."""
     model = request.model
     same = [other for other in CATALOGUE.values() if _name(other) == _name(model)]
@@ -202,7 +203,7 @@ def smaller(request: Request) -> list[Request]:
     return [replace(request, model=other, size=other.size) for other in variants]
 
 
-def too_large(fitting: Request | None, most: int, otherwise: str) -> str:
+def size_hint(fitting: Request | None, most: int, otherwise: str) -> str:
     """Return a hint for weights that are too large: a variant that fits, or the maximum size."""
     if fitting is not None:
         return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement.choice import (
     Placement,
     Request,
     context_too_long,
     count,
+    estimate_warnings,
+    foreign_settings,
     gib,
-    misplaced,
     refused,
-    rough,
-    smaller,
-    too_large,
+    size_hint,
+    smaller_variants,
 )
-from deploys.planning.placement.memory import GIB, Layout, Ledger, fixed_tokens
+from deploys.planning.placement.memory import GIB, Layout, Ledger, fixed_cost_tokens
 
 # Three Python processes with PyTorch, seen with a tiny model: 2.0 GiB in all.
 _PROCESSES = 2 * GIB
@@ -36,7 +36,7 @@ _FULL_REQUESTS = (4, 2, 1)
 _SHORTER, _MOST_REQUESTS = 4, 32
 
 
-def hold(request: Request) -> Placement:
+def place_on_cpu(request: Request) -> Placement:
     """Return the placement of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
@@ -45,7 +45,7 @@ def hold(request: Request) -> Placement:
         if _over(request, attempt) <= 0:
             return attempt
     closest = attempts[-1]
-    variants = (other for other in smaller(request) if not _wrong(other))
+    variants = (other for other in smaller_variants(request) if not _wrong(other))
     fitting = next((other for other in variants if _over(other, _attempts(other)[-1]) <= 0), None)
     return refused(request, [_does_not_fit(request, closest, fitting)], closest)
 
@@ -53,7 +53,7 @@ def hold(request: Request) -> Placement:
 def _wrong(request: Request) -> list[Refusal]:
     service = request.service
     wrong = context_too_long(request)
-    wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
+    wrong += foreign_settings(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
     wrong += [
         Refusal(f"{request.name}: {field} is for cards, and there are none", f"Leave {field} out")
         for field in ("tensor_parallel", "pipeline_parallel", "replicas", "gpu_memory_utilization")
@@ -90,9 +90,9 @@ def _placement(request: Request, context: int, full: int) -> Placement:
     layout = Layout(
         engine="vllm", tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0
     )
-    of_one = -(-(context + fixed_tokens(model, layout)) // _BLOCK) * _BLOCK
+    of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
-    a_token = kv_bytes(model, "auto") * growing(model)
+    a_token = kv_bytes(model, "auto") * count_caching_layers(model)
     parallel = service.parallel or min(_MOST_REQUESTS, full * _SHORTER)
     return Placement(
         service=service.name,
@@ -116,7 +116,7 @@ def _placement(request: Request, context: int, full: int) -> Placement:
             kv_tokens=tokens,
         ),
         reasons=tuple(_reasons(request, context, parallel, full)),
-        warnings=tuple(rough(request)),
+        warnings=tuple(estimate_warnings(request)),
     )
 
 
@@ -145,5 +145,5 @@ def _does_not_fit(request: Request, closest: Placement, fitting: Request | None)
         )
     return Refusal(
         f"{request.name}: {request.model.key} is {gib(over)} too large for the host's memory",
-        too_large(fitting, request.size - over, "more memory"),
+        size_hint(fitting, request.size - over, "more memory"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import growing, kv_bytes, parts
+from deploys.planning.models.network import count_caching_layers, kv_bytes, parts
 from deploys.planning.placement.choice import Placement
 
 # What is expected of a token: its bytes at 60 % of the memory's bandwidth, and in each layer the
@@ -36,7 +36,9 @@ def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None
         return None
     # Stages of a pipeline, and layers that llama.cpp deals to several cards, come one by one.
     at_once = 1 if placement.engine in ("llama.cpp", "ollama") else placement.tensor_parallel
-    read = _bytes_read(model, size) + _DEPTH * kv_bytes(model, placement.kv_cache) * growing(model)
+    read = _bytes_read(model, size) + _DEPTH * kv_bytes(
+        model, placement.kv_cache
+    ) * count_caching_layers(model)
     seconds = read / (_EFFICIENCY * gpu.bandwidth * at_once)
     layer = (_LAYER_OF_EXPERTS if model.experts else _LAYER) + (_ALL_REDUCE if at_once > 1 else 0)
     expected = 1 / (seconds + model.layers * layer)

@@ -51,7 +51,7 @@ def islands(
     return cards.joins([card.index for card in own], links, gpu)
 
 
-def deal(
+def assign_cards(
     own: Sequence[Card],
     together: Sequence[Sequence[int]],
     *,

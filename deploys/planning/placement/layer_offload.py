@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement.choice import (
     Placement,
     Request,
     context_too_long,
     count,
+    estimate_warnings,
+    foreign_settings,
     gib,
-    misplaced,
     refused,
-    rough,
-    smaller,
-    too_large,
+    size_hint,
+    smaller_variants,
 )
 from deploys.planning.placement.memory import Card, Ledger
-from deploys.planning.placement.offload import Split, everything, server
+from deploys.planning.placement.offload import Split, all_gpu_layers, server
 
 # Where the operator names none: requests at a time, the longest context (a long prompt takes a
 # server of this kind minutes), and the context that is worth more than further requests.
@@ -31,14 +31,14 @@ _PARALLEL = (4, 2, 1)
 _LONGEST, _MODEST = 32_768, 8192
 
 
-def layer(request: Request) -> Placement:
+def place_layers(request: Request) -> Placement:
     """Return the placement of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
     placement = _best(request)
     if _fits(request, placement):
         return placement
-    variants = [other for other in smaller(request) if not _wrong(other)]
+    variants = [other for other in smaller_variants(request) if not _wrong(other)]
     fitting = next((other for other in variants if _fits(other, _best(other))), None)
     return refused(request, [_does_not_fit(request, placement, fitting)], placement)
 
@@ -63,15 +63,17 @@ def _wrong(request: Request) -> list[Refusal]:
     wrong = context_too_long(request)
     if service.engine == "ktransformers":
         cards = min(1, cards)
-        wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
-    wrong += misplaced(request, ("tensor_parallel", "gpu_memory_utilization"), "vLLM and SGLang")
+        wrong += foreign_settings(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
+    wrong += foreign_settings(
+        request, ("tensor_parallel", "gpu_memory_utilization"), "vLLM and SGLang"
+    )
     if service.engine == "ollama":
-        wrong += misplaced(request, ("cpu_experts",), "llama.cpp")
+        wrong += foreign_settings(request, ("cpu_experts",), "llama.cpp")
     limits = {
         "replicas": (1, "one server is one copy"),
         "pipeline_parallel": (max(1, cards), f"there are {cards} cards for it"),
         "gpu_layers": (
-            everything(model) if cards else 0,
+            all_gpu_layers(model) if cards else 0,
             f"{model.key} has {model.layers} and an output head" if cards else "there is no card",
         ),
         "cpu_experts": (
@@ -117,7 +119,7 @@ def _splits(request: Request) -> Iterator[tuple[Split, Sequence[Card]]]:
     if not request.cards:
         yield from ((split(size, 0, service.cpu_experts or 0), ()) for size in sizes)
         return
-    layers = everything(model) if service.gpu_layers is None else service.gpu_layers
+    layers = all_gpu_layers(model) if service.gpu_layers is None else service.gpu_layers
     experts = service.cpu_experts or 0
     if service.cpu_experts is not None or not experts_at_home:
         for size in sizes:
@@ -171,7 +173,7 @@ def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placeme
             cards=ledgers,
             host=host,
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * growing(model),
+            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model),
             kv_tokens=split.cells * split.parallel,
         ),
         reasons=tuple(_reasons(request, split, cards)),
@@ -190,7 +192,7 @@ def _host_over(request: Request, attempt: Placement) -> int:
 
 def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[str]:
     service, model = request.service, request.model
-    whole = split.gpu_layers == everything(model)
+    whole = split.gpu_layers == all_gpu_layers(model)
     where = f"on {count(len(cards), 'card')}"
     if not cards:
         why = "the cards are given to other services" if request.gpu else "there is no card"
@@ -203,7 +205,7 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
             " memory, as a token passes through few of them"
         )
     else:
-        yield f"{split.gpu_layers} of {everything(model)} layers {where}, all they hold"
+        yield f"{split.gpu_layers} of {all_gpu_layers(model)} layers {where}, all they hold"
     if service.context is None or service.parallel is None:
         yield (
             f"{count(split.parallel, 'request')} of {split.context} tokens, the most of what we try"
@@ -218,12 +220,13 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
 
 def _warnings(request: Request, split: Split) -> Iterator[str]:
     model = request.model
-    if request.cards and split.gpu_layers < everything(model):
+    if request.cards and split.gpu_layers < all_gpu_layers(model):
         yield (
-            f"{request.name}: {everything(model) - split.gpu_layers} layers run on the CPU, which"
+            f"{request.name}: {all_gpu_layers(model) - split.gpu_layers} layers run on the CPU,"
+            " which"
             " sets the pace"
         )
-    yield from rough(request)
+    yield from estimate_warnings(request)
 
 
 def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
@@ -244,5 +247,5 @@ def _does_not_fit(request: Request, closest: Placement, fitting: Request | None)
         )
     return Refusal(
         f"{request.name}: {request.model.key} is {gib(host)} too large for the host's memory",
-        too_large(fitting, request.size - host, "more memory"),
+        size_hint(fitting, request.size - host, "more memory"),
     )

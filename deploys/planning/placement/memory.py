@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from deploys.planning.inputs.profile import KvCache, Performance
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import Parts, growing, kv_bytes, latent_weights, request_bytes
+from deploys.planning.models.network import (
+    Parts,
+    count_caching_layers,
+    kv_bytes,
+    latent_weights,
+    request_bytes,
+)
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -123,10 +129,10 @@ def token_bytes(model: Model, layout: Layout, stage: range) -> int:
     """Return the bytes that one token takes in the cache of one card of a stage."""
     a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
     drafting = model.mtp_layers if layout.mtp and stage.stop == model.layers else 0
-    return a_layer * max(1, growing(model, stage) + drafting)
+    return a_layer * max(1, count_caching_layers(model, stage) + drafting)
 
 
-def fixed_tokens(model: Model, layout: Layout) -> int:
+def fixed_cost_tokens(model: Model, layout: Layout) -> int:
     """Return a request's fixed cost in the cache, windows or states, converted to tokens."""
     if model.full_attention_interval == 1:
         return 0
@@ -135,7 +141,9 @@ def fixed_tokens(model: Model, layout: Layout) -> int:
     if model.sliding_window is None:
         a_layer *= _STATES
     return max(
-        a_layer * (len(stage) - growing(model, stage)) // token_bytes(model, layout, stage)
+        a_layer
+        * (len(stage) - count_caching_layers(model, stage))
+        // token_bytes(model, layout, stage)
         for stage in stages_of(model, layout.pipeline_parallel)
     )
 
@@ -180,7 +188,7 @@ def card_weights(
     return (whole - uncut) // tensor_parallel + uncut
 
 
-def unpacked(model: Model, stage: range, tensor_parallel: int) -> int:
+def unpacked_mla_weights(model: Model, stage: range, tensor_parallel: int) -> int:
     """Return the bytes of MLA's up projections in 16 bits, kept beside the quantized ones.
 
     Source: vLLM, mla_attention.py, W_UK_T and W_UV; SGLang, deepseek_v2.py, w_kc and w_vc.

@@ -14,7 +14,14 @@ from itertools import accumulate
 
 from deploys.planning.inputs.profile import KvCache
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import Parts, growing, grows, kv_bytes, parts, request_bytes
+from deploys.planning.models.network import (
+    Parts,
+    caches_every_token,
+    count_caching_layers,
+    kv_bytes,
+    parts,
+    request_bytes,
+)
 from deploys.planning.placement.memory import MIB, Card, CardLedger, ledger_of
 
 # Tokens of one step (--ubatch-size); all numbers below are llama.cpp's at commit 0c1e570.
@@ -51,7 +58,7 @@ class Split:
         return -(-self.context // _CELLS) * _CELLS
 
 
-def everything(model: Model) -> int:
+def all_gpu_layers(model: Model) -> int:
     """Return the gpu_layers of a server that keeps all layers and the head on its cards."""
     return model.layers + 1
 
@@ -113,12 +120,14 @@ def cache_of(model: Model, split: Split) -> tuple[int, ...]:
     A sliding window has room for one more step (llama-kv-cache-iswa.cpp).
     """
     whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
-    if growing(model) == model.layers:
+    if count_caching_layers(model) == model.layers:
         return (whole,) * model.layers
     window = -(-((model.sliding_window or 0) + STEP) // _CELLS) * _CELLS
     cells = min(window, split.cells)
     fixed = request_bytes(model, split.kv_cache, window=cells) * split.parallel
-    return tuple(whole if grows(model, layer) else fixed for layer in range(model.layers))
+    return tuple(
+        whole if caches_every_token(model, layer) else fixed for layer in range(model.layers)
+    )
 
 
 def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
@@ -148,7 +157,7 @@ def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
 
 def host_buffer(model: Model, split: Split, *, cards: int) -> int:
     """Return the host's buffer for one step: only inputs and outputs if all layers are on cards."""
-    if split.gpu_layers < everything(model):
+    if split.gpu_layers < all_gpu_layers(model):
         return compute_buffer(model, split)
     inputs = _copies(model, split, cards) * (_mask(split) + _embeddings(model))
     return inputs + _embeddings(model)

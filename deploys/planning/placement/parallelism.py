@@ -11,17 +11,17 @@ from deploys.planning.placement.choice import (
     Request,
     context_too_long,
     count,
+    estimate_warnings,
+    foreign_settings,
     gib,
-    misplaced,
-    rough,
-    too_large,
+    size_hint,
 )
 from deploys.planning.placement.division import group_of, takes
 from deploys.planning.placement.interconnect import islands
 from deploys.planning.placement.memory import (
     CardLedger,
     Layout,
-    fixed_tokens,
+    fixed_cost_tokens,
     stages_of,
     token_bytes,
 )
@@ -69,7 +69,7 @@ def wrong_settings(request: Request) -> list[Refusal]:
             )
         ]
     wrong = context_too_long(request)
-    wrong += misplaced(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
+    wrong += foreign_settings(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
     if service.kv_cache == "q8_0":
         wrong.append(
             Refusal(f"{request.name}: {service.engine} has no cache in q8_0", "Set kv_cache to fp8")
@@ -124,7 +124,7 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
             f" than other processes, which hold {gib(used)}, leave of it",
             "Stop them, lower gpu_memory_utilization, or leave it out",
         )
-    tokens = min(attempt.tokens) - fixed_tokens(request.model, layout)
+    tokens = min(attempt.tokens) - fixed_cost_tokens(request.model, layout)
     context = request.contexts[-1]
     if 0 < tokens < context:
         fp8 = "" if layout.kv_cache == "fp8" else ", or kv_cache to fp8 for twice as many"
@@ -138,7 +138,7 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
     return Refusal(
         f"{request.name}: {request.model.key} with a cache for {context} tokens needs"
         f" {gib(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
-        too_large(fitting, request.size - missing * cards, "more or larger cards"),
+        size_hint(fitting, request.size - missing * cards, "more or larger cards"),
     )
 
 
@@ -166,7 +166,7 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     tokens, total = min(attempt.tokens), sum(attempt.tokens)
     if service.context is None:
         yield f"Context {context}: the cache of a copy holds {tokens} tokens"
-    full = total // (context + fixed_tokens(request.model, layout))
+    full = total // (context + fixed_cost_tokens(request.model, layout))
     held = f"the cache holds {count(full, 'request')} of full length"
     if service.parallel is None:
         yield f"{parallel} requests at a time: {held}, or more shorter ones"
@@ -199,7 +199,7 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
             f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
             f" {min(attempt.tokens)} tokens of all requests together"
         )
-    yield from rough(request)
+    yield from estimate_warnings(request)
 
 
 def _needs(request: Request, attempt: Attempt) -> int:
@@ -207,7 +207,7 @@ def _needs(request: Request, attempt: Attempt) -> int:
     layout, model = attempt.layout, request.model
     stages = stages_of(model, layout.pipeline_parallel)
     a_token = max(token_bytes(model, layout, stage) for stage in stages)
-    cache = a_token * (request.contexts[-1] + fixed_tokens(model, layout))
+    cache = a_token * (request.contexts[-1] + fixed_cost_tokens(model, layout))
     lacking = []
     for ledger in attempt.ledgers:
         own = dict(ledger.lines)

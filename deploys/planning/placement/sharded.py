@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import growing, kv_bytes
+from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement import shares
-from deploys.planning.placement.choice import Placement, Request, refused, smaller
+from deploys.planning.placement.choice import Placement, Request, refused, smaller_variants
 from deploys.planning.placement.division import divides
-from deploys.planning.placement.interconnect import deal, islands
-from deploys.planning.placement.memory import Card, CardLedger, Layout, Ledger, fixed_tokens
+from deploys.planning.placement.interconnect import assign_cards, islands
+from deploys.planning.placement.memory import Card, CardLedger, Layout, Ledger, fixed_cost_tokens
 from deploys.planning.placement.parallelism import (
     TIGHT,
     Attempt,
@@ -40,14 +40,14 @@ _SHORTER = {"latency": 4, "balanced": 8, "throughput": 16}
 _MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
 
 
-def fill(request: Request) -> Placement:
+def place_sharded(request: Request) -> Placement:
     """Return the placement of one service, or its refusals."""
     if wrong := wrong_settings(request):
         return refused(request, wrong)
     attempt = _best(request)
     if _fits(request, attempt):
         return _placement(request, attempt)
-    variants = [other for other in smaller(request) if not wrong_settings(other)]
+    variants = [other for other in smaller_variants(request) if not wrong_settings(other)]
     fitting = next((other for other in variants if _fits(other, _best(other))), None)
     refusal = does_not_fit(request, attempt, fitting)
     return refused(request, [refusal], _placement(request, attempt))
@@ -122,7 +122,7 @@ def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Atte
 
 
 def _dealt(request: Request, layout: Layout, chosen: Sequence[Card], copies: int) -> Attempt:
-    groups = deal(
+    groups = assign_cards(
         chosen,
         islands(request.cards, request.links, request.gpu),
         tensor=layout.tensor_parallel,
@@ -175,14 +175,14 @@ def _used(cards: Sequence[Card]) -> float:
 
 
 def _fits(request: Request, attempt: Attempt) -> bool:
-    longest = request.contexts[-1] + fixed_tokens(request.model, attempt.layout)
+    longest = request.contexts[-1] + fixed_cost_tokens(request.model, attempt.layout)
     return attempt.over == 0 and min(attempt.tokens) >= longest
 
 
 def _placement(request: Request, attempt: Attempt) -> Placement:
     service, model, layout = request.service, request.model, attempt.layout
     tokens, total = min(attempt.tokens), sum(attempt.tokens)
-    fixed = fixed_tokens(model, layout)
+    fixed = fixed_cost_tokens(model, layout)
     held = [steps for steps in request.contexts if tokens >= steps + fixed]
     roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
     context = next(iter(roomy or held), request.contexts[-1])
@@ -224,4 +224,4 @@ def _kv_of_copy(model: Model, layout: Layout) -> int:
     With MLA, or with few key-value heads, several cards hold the same data.
     """
     a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    return a_card * growing(model) * layout.tensor_parallel
+    return a_card * count_caching_layers(model) * layout.tensor_parallel

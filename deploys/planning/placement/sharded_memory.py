@@ -20,7 +20,7 @@ from deploys.planning.placement.memory import (
     ledger_of,
     stages_of,
     token_bytes,
-    unpacked,
+    unpacked_mla_weights,
 )
 
 # A CUDA context and the libraries' workspaces, per process and card. Together with what a step
@@ -69,7 +69,7 @@ def copy_of(
         stage = stages[position // layout.tensor_parallel]
         weights = card_weights(model, split, stage, layout.tensor_parallel, mtp=layout.mtp)
         own = {
-            "weights": weights + unpacked(model, stage, layout.tensor_parallel),
+            "weights": weights + unpacked_mla_weights(model, stage, layout.tensor_parallel),
             **_working(model, layout, card),
         }
         counted = own["weights"] if layout.engine == "sglang" else sum(own.values())

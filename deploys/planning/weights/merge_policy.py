@@ -10,7 +10,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ShardSupport:
     """How one engine reads a split GGUF.
 
     + shards: it opens shards by itself
@@ -23,30 +23,30 @@ class Reading:
     date: str
 
 
-READINGS: dict[str, Reading] = {
-    "llama.cpp": Reading(
+READINGS: dict[str, ShardSupport] = {
+    "llama.cpp": ShardSupport(
         shards=True,
         source="served from its first shard, with the llama.cpp 0.5.0-dev that xllamacpp contains",
         date="2026-11-22",
     ),
-    "ktransformers": Reading(
+    "ktransformers": ShardSupport(
         shards=True,
         source="takes a folder: kvcache-ai/ktransformers issues 161, 168, 589",
         date="2026-11-22",
     ),
-    "ollama": Reading(
+    "ollama": ShardSupport(
         shards=False,
         why="it opens one blob a model, and what it imports from shards it writes three times",
         source="server/create.go of ollama 0.24 and 0.33, and its issue 5245",
         date="2026-11-22",
     ),
-    "vllm": Reading(
+    "vllm": ShardSupport(
         shards=False,
         why="its plugin for GGUF opens the first file that it finds",
         source="loader.py of vllm-gguf-plugin 0.0.5",
         date="2026-11-22",
     ),
-    "sglang": Reading(
+    "sglang": ShardSupport(
         shards=False,
         why="it opens one file, whatever its documentation says",
         source="sgl-project/sglang issue 28209",
@@ -55,7 +55,7 @@ READINGS: dict[str, Reading] = {
 }
 
 
-def merged(services: Sequence[Service]) -> bool:
+def needs_merge(services: Sequence[Service]) -> bool:
     """Return whether the split GGUF of `services` is merged; raise Refusal if they conflict."""
     for service in services:
         reading = READINGS[service.engine]

@@ -131,7 +131,7 @@ def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
     shard = gguf_files.SHARD.fullmatch(opened or "")
     if not shard:
         return None
-    if merge_policy.merged(services):
+    if merge_policy.needs_merge(services):
         return f"{shard['prefix'].rpartition('/')[2]}.gguf"
     if not shard[0].endswith(f"-of-{shard['count']}.gguf"):
         raise Refusal(

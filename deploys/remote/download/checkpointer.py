@@ -6,11 +6,11 @@ import os
 import threading
 
 from ..lib.journal import Entry, Journal
-from .scheduler import Claims
+from .scheduler import Scheduler
 from .transfer import State, Transfer
 
 
-class Recorder:
+class Checkpointer:
     """Writer of a run's journal.
 
     `held` is held by whoever brings the journal up to date with the disk, and by whoever closes a
@@ -18,7 +18,7 @@ class Recorder:
     """
 
     def __init__(
-        self, claims: Claims, journal: Journal, lock: threading.Lock, room: threading.Condition
+        self, claims: Scheduler, journal: Journal, lock: threading.Lock, room: threading.Condition
     ) -> None:
         self.held = threading.Lock()
         self._claims, self._journal, self._lock, self._room = claims, journal, lock, room

@@ -26,12 +26,12 @@ from ..model_dir.manifest import Record
 from ..model_dir.prove import Proof
 from ..peers.peer_session import Exchange
 from ..peers.peers import PIECE
-from ..peers.seed import Share, is_told
+from ..peers.seed import Share, is_published
 from . import pool
 from . import reuse as known
 from .file_item import Plain, has
-from .source import Patience, Source, open_source
-from .source_health import Standing
+from .source import RetryPolicy, Source, open_source
+from .source_health import SourceHealth
 from .target import PIECE_BYTES, SYNC_BYTES, Item, Run
 
 LAYOUTS = 3
@@ -43,7 +43,7 @@ MOST_OPEN_FILES = 4
 def fetch(
     spec: Spec,
     *,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     stop: threading.Event | None = None,
     sync_bytes: int = SYNC_BYTES,
     piece_bytes: int = PIECE_BYTES,
@@ -73,7 +73,7 @@ def fetch(
                     journal,
                     progress,
                     stop or threading.Event(),
-                    patience or Patience(),
+                    patience or RetryPolicy(),
                     sync_bytes,
                     piece_bytes,
                 )
@@ -110,9 +110,9 @@ def _prove(spec: Spec, stop: threading.Event | None) -> Proof | None:
 
 def _shared(spec: Spec) -> bool:
     """Tell the other machines that the model is complete; return whether that was news."""
-    if spec.sharing is None or is_told(spec, spec.sharing.folder):
+    if spec.sharing is None or is_published(spec, spec.sharing.folder):
         return False
-    Share(spec, spec.sharing.folder).holds_all()
+    Share(spec, spec.sharing.folder).publish_complete()
     return True
 
 
@@ -169,7 +169,7 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
 
         streams = max(1, min(spec.workers, STREAMS // len(places)))
         standings = [
-            Standing(source.name, streams, local=place.kind == "directory")
+            SourceHealth(source.name, streams, local=place.kind == "directory")
             for place, source in zip(places, sources())
         ]
         if exchange:
@@ -189,7 +189,7 @@ def _fetch_once(spec: Spec, run: Run, inner: Run) -> list[Record]:
     with Merging(spec, run, shards, sources) as merging:
         if share:
             for file, head, place in merging.places():
-                share.lies_in(file, part_of(spec), head=head, place=place)
+                share.link(file, part_of(spec), head=head, place=place)
         # One after the other: the digest of the merged file is taken in this order.
         work([*merging.items(), *items], 1)
         return [*records, merging.finish()]

@@ -42,7 +42,7 @@ class Plain:
         self._fd = os.open(self._part, flags, 0o644)
         space.allocate(self._fd, self.file.size)
         if self._share:
-            self._share.lies_in(self.file, self._part)
+            self._share.link(self.file, self._part)
         return Target(self.file, self._fd)
 
     def finish(self) -> None:
@@ -59,7 +59,7 @@ class Plain:
 
     def _record(self) -> None:
         if self._share:
-            self._share.lies_in(self.file, self._final)
+            self._share.link(self.file, self._final)
         take_ownership(self._final, owner_ids(self._spec.owner))
         found = manifest.record(self._spec.directory, self.file.path, self.file.sha256)
         stat = (found.size, found.mtime_ns, found.inode or 0)

@@ -31,7 +31,7 @@ Request = dict[str, Any]
 Files = list[dict[str, Any]]
 
 
-class Odd(Exception):
+class BadResponse(Exception):
     """The hub's answer cannot be used."""
 
 
@@ -45,7 +45,7 @@ def answer(request: Request) -> dict[str, Any]:
         return lister(request)
     except urllib.error.HTTPError as error:
         return {"problem": f"{error.code} {error.reason}", "status": error.code}
-    except (OSError, http.client.HTTPException, Odd) as error:
+    except (OSError, http.client.HTTPException, BadResponse) as error:
         return {"problem": str(getattr(error, "reason", error)), "status": 0}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return {"problem": f"the listing cannot be read ({error})", "status": 0}
@@ -59,7 +59,7 @@ def _modelscope(request: Request) -> dict[str, Any]:
     data = value["Data"]
     entries = data["Files"] if isinstance(data, dict) else data
     if len(entries) >= ENTRIES:
-        raise Odd(f"the listing has {ENTRIES} entries and may go on")
+        raise BadResponse(f"the listing has {ENTRIES} entries and may go on")
     files = [
         {
             "path": str(entry["Path"]),
@@ -110,7 +110,7 @@ def _commit(request: Request) -> str | None:
     basic = base64.b64encode(f"oauth2:{token}".encode()).decode() if token else ""
     try:
         references, _ = _get(request, path, 1 << 20, {"Authorization": f"Basic {basic}"})
-    except (OSError, http.client.HTTPException, Odd):
+    except (OSError, http.client.HTTPException, BadResponse):
         return None
     name = re.escape(request["revision"].encode())
     found = re.search(rb"([0-9a-f]{40}) refs/(?:heads|tags)/" + name + rb"[\n\0]", references)
@@ -132,7 +132,7 @@ def _hashed(request: Request, files: Files, oids: dict[str, str], address: Any) 
         content, _ = _get(request, address(path), file["size"])
         named = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         if len(content) != file["size"] or oids.get(path, named) != named:
-            raise Odd(f"the hub sends other content of {path} than it lists")
+            raise BadResponse(f"the hub sends other content of {path} than it lists")
         file["sha256"] = hashlib.sha256(content).hexdigest()
     return files
 
@@ -161,7 +161,7 @@ def _get(
     with urllib.request.urlopen(question, timeout=SILENCE) as reply:
         body = reply.read(most + 1)
         if len(body) > most:
-            raise Odd(f"the answer is longer than {most} bytes")
+            raise BadResponse(f"the answer is longer than {most} bytes")
         return body, reply.headers.get("Link") or ""
 
 

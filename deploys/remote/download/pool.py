@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from ..lib.failure import SourceFailure, Stopped
 from ..peers import blame
 from ..peers.peer_session import Exchange
-from .checkpointer import Recorder
+from .checkpointer import Checkpointer
 from .http import Interrupted
-from .scheduler import Claims
-from .segment import Claim, Stream
+from .scheduler import Scheduler
+from .segment import Segment, Stream
 from .source import Source
-from .source_health import Standing
+from .source_health import SourceHealth
 from .stream import attempt
 from .target import Item, Run
 from .transfer import Transfer
@@ -31,7 +31,7 @@ SYNC_SECONDS = 0.5
 
 def run(
     items: Sequence[Item],
-    standings: Sequence[Standing],
+    standings: Sequence[SourceHealth],
     open_sources: Callable[[], Sequence[Source]],
     run: Run,
     tick: Callable[[], None],
@@ -55,7 +55,7 @@ class _Pool:
     def __init__(
         self,
         items: Sequence[Item],
-        standings: Sequence[Standing],
+        standings: Sequence[SourceHealth],
         open_sources: Callable[[], Sequence[Source]],
         run: Run,
         open_files: int,
@@ -64,8 +64,8 @@ class _Pool:
         self._run, self._open_sources, self._exchange = run, open_sources, exchange
         self._lock = threading.Lock()
         self._room, self._due = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._claims = Claims(items, standings, run, self._lock, open_files)
-        self._record = Recorder(self._claims, run.journal, self._lock, self._room)
+        self._claims = Scheduler(items, standings, run, self._lock, open_files)
+        self._record = Checkpointer(self._claims, run.journal, self._lock, self._room)
         self._errors: list[BaseException] = []
 
     def run(self, tick: Callable[[], None]) -> None:
@@ -147,7 +147,7 @@ class _Pool:
             self._claims.opened(transfer)
         self._advance(transfer)
 
-    def _fetch(self, claim: Claim, source: Source) -> float:
+    def _fetch(self, claim: Segment, source: Source) -> float:
         """Fetch a claim, or give it back; return the rate in bytes per second."""
         transfer, first, asked = claim.transfer, claim.position, claim.stop
         end = asked if asked < transfer.file.size else None
@@ -178,7 +178,7 @@ class _Pool:
         self._advance(transfer)
         return came / (time.monotonic() - began)
 
-    def _take(self, claim: Claim, offset: int, data: bytes) -> bool:
+    def _take(self, claim: Segment, offset: int, data: bytes) -> bool:
         """Write `data`, as far as it is wanted; return whether more is."""
         transfer, name = claim.transfer, claim.standing.name
         with self._lock:
@@ -200,23 +200,23 @@ class _Pool:
             if self._claims.unsynced > self._run.sync_bytes // 2:
                 self._due.notify_all()
             fresh = sum(stop - start for start, stop in parts)
-            return self._claims.took(claim, offset + len(data), fresh)
+            return self._claims.advance(claim, offset + len(data), fresh)
 
     def _advance(self, transfer: Transfer) -> None:
         """Hash what can be hashed; record a complete file as verified, or fetch it again."""
         if not transfer.advance():
             return
-        path, givers = transfer.file.path, transfer.givers()
+        path, givers = transfer.file.path, transfer.senders()
         if transfer.digest == transfer.file.sha256:
             self._prove(transfer)
             return
         print(f"{path}: wrong content from {givers}, fetching it again", flush=True)
         if self._run.peers:
-            blame.secure(transfer, self._run.peers)
+            blame.record_evidence(transfer, self._run.peers)
         with self._record.held:
             self._run.journal.forget(transfer.target.key)
             with self._lock:
-                transfer.doubt()
+                transfer.discard_suspect()
         if transfer.target.renew:
             transfer.target.prefix = transfer.target.renew(transfer.avoided)
         transfer.fill()
@@ -230,7 +230,7 @@ class _Pool:
             target.write(bytes(target.padding), max(size, len(target.header)))
         self._record.prove(transfer)
         target.reached(max(0, size - len(target.header)) + target.padding)
-        liars = blame.liars(transfer)
+        liars = blame.corrupt_sources(transfer)
         transfer.item.finish()
         with self._record.held:
             transfer.item.close()

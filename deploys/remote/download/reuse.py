@@ -34,7 +34,7 @@ def _reopen(spec: Spec, output: Path, sound: tuple[File, ...], journal: Journal)
     shards, _ = shards_of(spec.files)
     try:
         _, layout = kept(spec.directory, shards)
-    except (OSError, Failure, gguf.Short):
+    except (OSError, Failure, gguf.HeaderIncomplete):
         return  # without the headers, nobody knows what is where in it
     entries = {
         Target(file, -1, place).key: Entry(((0, file.size),), True) if file in sound else Entry()

@@ -10,8 +10,8 @@ from ..lib.failure import Failure, Stopped
 from ..lib.ranges import Range
 from ..lib.spec import File
 from .http import Interrupted
-from .segment import Claim, Stream
-from .source_health import Standing, its_turn
+from .segment import Segment, Stream
+from .source_health import SourceHealth, its_turn
 from .target import Item, Run
 from .transfer import State, Transfer
 
@@ -26,13 +26,13 @@ SLOW_AFTER = 1.0
 LOOK_EVERY = 0.2
 
 
-class Claims:
+class Scheduler:
     """The claims of streams on `items`, in their order; callers hold `lock`, except for `next`."""
 
     def __init__(
         self,
         items: Sequence[Item],
-        standings: Sequence[Standing],
+        standings: Sequence[SourceHealth],
         run: Run,
         lock: threading.Lock,
         open_files: int,
@@ -43,7 +43,7 @@ class Claims:
         self._left = [Transfer(item, run, lock) for item in items]
         self._all_files = tuple(self._left)
         self.open: list[Transfer] = []
-        self._running: list[Claim] = []
+        self._running: list[Segment] = []
         self._ahead = PIECES_AHEAD * run.piece_bytes * sum(each.streams for each in standings)
 
     @property
@@ -55,7 +55,7 @@ class Claims:
         """Number of bytes that are in place and not yet in the journal."""
         return sum(each.unsynced for each in self.open)
 
-    def next(self, stream: Stream) -> Claim | Transfer | None:
+    def next(self, stream: Stream) -> Segment | Transfer | None:
         """Wait for what `stream` is to do next and return it: a range, or a file to be opened.
 
         Return None if nothing is left for its source.
@@ -88,7 +88,7 @@ class Claims:
         self.news.notify_all()
         self._require(transfer)
 
-    def wanted(self, claim: Claim, offset: int, count: int) -> list[Range]:
+    def wanted(self, claim: Segment, offset: int, count: int) -> list[Range]:
         """Return the ranges that this stream is to write, out of `count` bytes from `offset` on.
 
         They are reserved for it.
@@ -113,7 +113,7 @@ class Claims:
         claim.writing = max(0, stop - offset)
         return [(start, end) for start, end in parts if start < end]
 
-    def took(self, claim: Claim, position: int, fresh: int) -> bool:
+    def advance(self, claim: Segment, position: int, fresh: int) -> bool:
         """Record that the stream has come to `position`; return whether more is wanted of it.
 
         + fresh: number of bytes that it has written since the last call
@@ -126,7 +126,7 @@ class Claims:
             return bool(claim.transfer.missing(claim.position, claim.stop))
         return claim.position < claim.stop
 
-    def give_back(self, claim: Claim, problem: Exception | None) -> None:
+    def give_back(self, claim: Segment, problem: Exception | None) -> None:
         """End a claim, because its stream has ended by itself or with a `problem`.
 
         Raise Failure if no source is left for the file.
@@ -157,7 +157,7 @@ class Claims:
             else:
                 yield each.file, () if each.state is State.WAITING else each.entry().ranges
 
-    def leave(self, transfer: Transfer) -> Standing | None:
+    def leave(self, transfer: Transfer) -> SourceHealth | None:
         """Remove a file that is complete.
 
         Return the source that this has shown not to be trusted, or None.
@@ -173,7 +173,7 @@ class Claims:
             return None
         return self.distrust(suspect, f"what it gave of {transfer.file.path} was wrong")
 
-    def distrust(self, name: str, why: str) -> Standing | None:
+    def distrust(self, name: str, why: str) -> SourceHealth | None:
         """Take nothing more from this source, and discard what it sent of unverified files.
 
         Return its standing, or None if it had been dropped before.
@@ -199,7 +199,7 @@ class Claims:
             ]
             raise Failure(f"{transfer.file.path}: " + "; ".join(reasons))
 
-    def _choose(self, stream: Stream, now: float) -> Claim | Transfer | None:
+    def _choose(self, stream: Stream, now: float) -> Segment | Transfer | None:
         standing = stream.standing
         candidates: list[Transfer] = []
         ahead = sum(each.ahead for each in self.open)
@@ -224,23 +224,23 @@ class Claims:
             return transfer
         return self._claim(stream, transfer, now)
 
-    def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Claim | None:
+    def _claim(self, stream: Stream, transfer: Transfer, now: float) -> Segment | None:
         standing, piece = stream.standing, self._run.piece_bytes
         gap = standing.gap(transfer)
         if gap is None:
             return None
         if transfer in standing.serial:
             standing.serving.add(transfer)
-            claim = Claim(transfer, standing, 0, transfer.file.size, now, serial=True)
+            claim = Segment(transfer, standing, 0, transfer.file.size, now, serial=True)
         else:
             count = max(piece // SMALLEST, min(piece, int(stream.rate * PIECE_SECONDS)))
             stop = min(gap[1], gap[0] + count)
             transfer.take(gap[0], stop)
-            claim = Claim(transfer, standing, gap[0], stop, now)
+            claim = Segment(transfer, standing, gap[0], stop, now)
         self._running.append(claim)
         return claim
 
-    def _take_over(self, stream: Stream, now: float) -> Claim | None:
+    def _take_over(self, stream: Stream, now: float) -> Segment | None:
         """Claim the rest of a range that another stream is far too slow with."""
         standing = stream.standing
         slow = [
@@ -261,6 +261,6 @@ class Claims:
         other = min(slow, key=lambda each: each.came / (now - each.began))
         start, stop = other.rest, other.stop
         other.stop = start
-        claim = Claim(other.transfer, standing, start, stop, now)
+        claim = Segment(other.transfer, standing, start, stop, now)
         self._running.append(claim)
         return claim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .source_health import Standing
+from .source_health import SourceHealth
 from .transfer import Transfer
 
 
@@ -12,14 +12,14 @@ from .transfer import Transfer
 class Stream:
     """One of the `standing.streams` streams of a source; `rate` is in bytes per second."""
 
-    standing: Standing
+    standing: SourceHealth
     number: int
     rate: float = 0.0
     busy: bool = False
 
 
 @dataclass(eq=False)
-class Claim:
+class Segment:
     """Bytes `position` to `stop` of a file, for one stream; another may take over the rest.
 
     `writing` bytes from `position` on are being written. `serial`: nothing is reserved, the source
@@ -27,7 +27,7 @@ class Claim:
     """
 
     transfer: Transfer
-    standing: Standing
+    standing: SourceHealth
     position: int
     stop: int
     began: float

@@ -17,7 +17,7 @@ from .http import Body, Session
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Timeouts and waiting times, in seconds, and the limit for retries.
 
     After `tries` in a row without one new byte there are no more. A stream that delivers less than
@@ -51,7 +51,7 @@ class Source(Protocol):
 class Web:
     """A hub or a plain web server; used by one thread."""
 
-    def __init__(self, spec: SourceSpec, patience: Patience) -> None:
+    def __init__(self, spec: SourceSpec, patience: RetryPolicy) -> None:
         self._spec = spec
         self.name = f"{spec.endpoint}/{spec.repository}".rstrip("/")
         self._session = Session(_credentials(spec), timeout=patience.silence)
@@ -74,7 +74,7 @@ class Web:
 class Address:
     """A single URL; the path is not used."""
 
-    def __init__(self, url: str, token_file: str | None, patience: Patience) -> None:
+    def __init__(self, url: str, token_file: str | None, patience: RetryPolicy) -> None:
         self._url, self.name = url, url.partition("?")[0]
         spec = SourceSpec("http", url, token_file=token_file)
         self._session = Session(_credentials(spec), timeout=patience.silence)
@@ -99,7 +99,7 @@ class Directory:
         return Body(start, stop, total, _pieces(fd, start, stop, str(self._root / path)))
 
 
-def open_source(spec: SourceSpec, patience: Patience) -> Source:
+def open_source(spec: SourceSpec, patience: RetryPolicy) -> Source:
     """Return the Source that `spec` describes."""
     if spec.kind == "directory":
         return Directory(Path(spec.endpoint))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..lib.ranges import Range
 from .http import Interrupted
-from .source import Patience
+from .source import RetryPolicy
 from .transfer import Transfer
 
 # Seconds without an answer `too busy` after which one stream more is tried.
@@ -25,7 +25,7 @@ class Trouble:
 
 
 @dataclass(eq=False)
-class Standing:
+class SourceHealth:
     """The state of one source; those that are `local`, on this machine, are preferred.
 
     `dropped`: why it is not used any more. `busy` of its `streams` have something to do. `serial`:
@@ -62,7 +62,7 @@ class Standing:
             return transfer.gap()
         for start, stop in transfer.missing(0, transfer.file.size):
             if found := self.part(transfer, start, stop):
-                return (*found, transfer.taken_behind(found[0]))
+                return (*found, transfer.any_taken_after(found[0]))
         return None
 
     def gives(self, transfer: Transfer, start: int, stop: int) -> bool:
@@ -84,7 +84,12 @@ class Standing:
         return min(self.streams, self._most + recovered)
 
     def failed(
-        self, transfer: Transfer, problem: Interrupted, began: float, came: int, patience: Patience
+        self,
+        transfer: Transfer,
+        problem: Interrupted,
+        began: float,
+        came: int,
+        patience: RetryPolicy,
     ) -> None:
         """Record that a request, started at `began`, broke off after `came` bytes."""
         now = time.monotonic()
@@ -108,7 +113,7 @@ class Standing:
 
 
 def its_turn(
-    standing: Standing, standings: Sequence[Standing], transfer: Transfer, now: float
+    standing: SourceHealth, standings: Sequence[SourceHealth], transfer: Transfer, now: float
 ) -> bool:
     """Return whether to ask this source for the file now, and none of the others first."""
     able = [each for each in standings if each.able(transfer)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from ..lib.content import looks_like
 from ..lib.failure import SourceFailure, Stopped
 from .http import Body, Interrupted
-from .source import Patience, Source
+from .source import RetryPolicy, Source
 
 
 def stream(
@@ -19,7 +19,7 @@ def stream(
     start: int,
     size: int | None,
     *,
-    patience: Patience,
+    patience: RetryPolicy,
     stop: threading.Event,
     end: int | None = None,
     on_size: Callable[[int], None] | None = None,
@@ -72,7 +72,7 @@ def attempt(
     start: int,
     size: int | None,
     *,
-    patience: Patience,
+    patience: RetryPolicy,
     end: int | None = None,
     on_size: Callable[[int], None] | None = None,
     whole: bool = False,
@@ -106,7 +106,7 @@ def attempt(
             raise Interrupted(f"the content ended {goal - offset} bytes early")
 
 
-def _fast_enough(chunks: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
+def _fast_enough(chunks: Iterator[bytes], patience: RetryPolicy) -> Iterator[bytes]:
     """Yield `chunks`; raise Interrupted if they come more slowly than `patience` allows.
 
     Only waiting for the source counts: a slow disk on our side is not its fault.

@@ -7,12 +7,12 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..lib.content import nobody
+from ..lib.content import no_callback
 from ..lib.durable import write_all
 from ..lib.journal import Journal
 from ..lib.progress import Progress
 from ..lib.spec import File
-from .source import Patience
+from .source import RetryPolicy
 
 SYNC_BYTES = 32 << 20
 PIECE_BYTES = 32 << 20
@@ -29,7 +29,7 @@ class Run:
     journal: Journal
     progress: Progress
     stop: threading.Event
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     sync_bytes: int = SYNC_BYTES
     piece_bytes: int = PIECE_BYTES
     peers: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class Target:
     header: bytes = b""
     prefix: bytes = b""
     padding: int = 0
-    reached: Callable[[int], None] = nobody
+    reached: Callable[[int], None] = no_callback
     renew: Callable[[Set[str]], bytes] | None = None
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ..lib.content import PIECE
 
 
-class Follower:
+class TrailingHasher:
     """Digest of `header`, then of `spans` of `fd`, computed by a thread of its own.
 
     A span is (first byte, size); they adjoin and are in order.

@@ -81,7 +81,7 @@ class Transfer:
         gap = self._taken.gap(0, self.file.size)
         return None if gap is None else (*gap, self._taken.total > gap[0])
 
-    def taken_behind(self, position: int) -> bool:
+    def any_taken_after(self, position: int) -> bool:
         """Return whether any bytes behind `position` are present or being fetched."""
         return self._taken.part(position, self.file.size) is not None
 
@@ -143,12 +143,12 @@ class Transfer:
     def digest(self) -> str:
         return self._digest.hexdigest()
 
-    def givers(self) -> str:
+    def senders(self) -> str:
         """Return the names of the sources of the content, joined as text."""
         names = [name for name, ranges in self.given.items() if ranges.total]
         return " and ".join(name for name in names if name != BEGINNING) or ON_DISK
 
-    def doubt(self) -> None:
+    def discard_suspect(self) -> None:
         """Discard what one source sent of wrong content, or all of it, to fetch it from others.
 
         If the content is right afterwards, the source that was avoided last is to blame. Raise
@@ -173,7 +173,7 @@ class Transfer:
             return
         self._attempts += 1
         self.avoided, self._cleared = set(givers), set()
-        found, by = self.digest, self.givers()
+        found, by = self.digest, self.senders()
         for name in list(self.given):
             self.forget(name)
         if self._attempts == ATTEMPTS:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..lib.probe import ask, number, read
+from ..lib.probe import number, read, run
 from .pci import DEVICES
 
 KFD = Path("/dev/kfd")
@@ -28,7 +28,7 @@ def has_kfd(device: Path = KFD) -> bool:
     return device.exists()
 
 
-def complete(
+def add_driver_details(
     gpus: list[dict[str, Any]], devices: Path = DEVICES
 ) -> tuple[list[dict[str, Any]], str]:
     """Add what the driver reports to the cards of the bus; return their links and any error."""
@@ -96,8 +96,8 @@ def links(text: str) -> list[dict[str, Any]]:
 
 
 def _ask(tool: str, *words: str) -> tuple[str, str]:
-    text, why = ask(tool, *words)
-    return (text, why) if text or why else ask(f"{TOOLS}/{tool}", *words)
+    text, why = run(tool, *words)
+    return (text, why) if text or why else run(f"{TOOLS}/{tool}", *words)
 
 
 def _entries(text: str) -> list[dict[str, Any]]:

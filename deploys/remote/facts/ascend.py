@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..lib.probe import ask
+from ..lib.probe import run
 from .topology import links
 
 # | npu-smi 24.1.0                   Version: 24.1.0                          |
@@ -20,14 +20,14 @@ _CHIP = re.compile(r"\|\s*\d+\s*\|\s*([0-9A-Fa-f]{4}:[0-9A-Fa-f:.]{7})\s*\|(.*)\
 _USAGE = re.compile(r"(\d{1,12})\s*/\s*(\d{1,12})")
 
 
-def complete(gpus: list[dict[str, Any]]) -> tuple[str | None, list[dict[str, Any]], str]:
+def add_driver_details(gpus: list[dict[str, Any]]) -> tuple[str | None, list[dict[str, Any]], str]:
     """Add what npu-smi reports to the cards; return the driver's version, links and any error."""
-    text, why = ask("npu-smi", "info")
+    text, why = run("npu-smi", "info")
     rows, complaint = cards(text)
     for gpu in gpus:
         gpu.update(rows.get(gpu["address"], {}))
     version = _VERSION.search(text)
-    table, table_why = ask("npu-smi", "info", "-t", "topo") if len(rows) > 1 else ("", "")
+    table, table_why = run("npu-smi", "info", "-t", "topo") if len(rows) > 1 else ("", "")
     return version[1] if version else None, links(table), complaint or why or table_why
 
 

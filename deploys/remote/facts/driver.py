@@ -6,7 +6,7 @@ import platform
 import re
 from typing import Any
 
-from ..lib.probe import ask, read
+from ..lib.probe import read, run
 from . import amd, ascend, kernel_log, kernels, nvidia, packages
 
 # As the package manager writes it: an epoch and a revision around the driver's version.
@@ -30,7 +30,7 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     if gpus and not versions and packages.RPM.is_dir():
         versions, held = packages.rpm_installed()
     fabric = next(filter(_FABRIC_MANAGER.fullmatch, versions), None)
-    service, _ = ask("systemctl", "is-active", "nvidia-fabricmanager") if fabric else ("", "")
+    service, _ = run("systemctl", "is-active", "nvidia-fabricmanager") if fabric else ("", "")
     return {
         "gpus": gpus,
         "links": links,
@@ -64,14 +64,14 @@ def _driver(
     if "10de" in vendors:
         version, flavour = nvidia.loaded(read("/proc/driver/nvidia/version"))
         library = nvidia.userspace()
-        links, error = nvidia.complete(_of("10de", gpus))
+        links, error = nvidia.add_driver_details(_of("10de", gpus))
         errors.append(error)
     if "1002" in vendors:
         version, kfd = version or amd.loaded(), amd.has_kfd()
-        more, error = amd.complete(_of("1002", gpus))
+        more, error = amd.add_driver_details(_of("1002", gpus))
         links, errors = links or more, [*errors, error]
     if "19e5" in vendors:
-        huawei, more, error = ascend.complete(_of("19e5", gpus))
+        huawei, more, error = ascend.add_driver_details(_of("19e5", gpus))
         version, links, errors = version or huawei, links or more, [*errors, error]
     return {
         "loaded": version,

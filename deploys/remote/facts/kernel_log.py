@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-from ..lib.probe import ask
+from ..lib.probe import run
 
 LOG = Path("/dev/kmsg")
 
@@ -27,7 +27,7 @@ def errors(log: Path = LOG) -> list[str]:
     """
     text = _buffer(log)
     if text is None:
-        text, _ = ask("journalctl", "--dmesg", "--boot", "--output=cat", "--no-pager", "--quiet")
+        text, _ = run("journalctl", "--dmesg", "--boot", "--output=cat", "--no-pager", "--quiet")
     return error_lines(text)
 
 

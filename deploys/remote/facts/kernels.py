@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..lib.probe import ask, read
+from ..lib.probe import read, run
 
 MODULES = Path("/lib/modules")
 LOADED = Path("/sys/module")
@@ -133,7 +133,7 @@ def _module(folder: Path, driver: str) -> tuple[str | None, bool | None]:
         return None, None
     place = {name: rank for rank, name in enumerate(_FIRST)}
     path = min(found, key=lambda path: place.get(path.relative_to(folder).parts[0], len(place)))
-    return plain_module(path) if path.suffix == ".ko" else module_info(ask("modinfo", str(path))[0])
+    return plain_module(path) if path.suffix == ".ko" else module_info(run("modinfo", str(path))[0])
 
 
 def plain_module(path: Path) -> tuple[str | None, bool | None]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..lib.probe import ask, number, read
+from ..lib.probe import number, read, run
 from .topology import links
 
 _FIELDS = (
@@ -62,7 +62,7 @@ def userspace(
     return None
 
 
-def complete(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+def add_driver_details(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """Add what nvidia-smi reports to the cards of the bus; return their links and any error."""
     fields: tuple[str, ...] = _FIELDS
     text, why = _query(fields)
@@ -74,7 +74,7 @@ def complete(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
         gpu.update(rows.get(gpu["address"], {}))
     if len(rows) < 2:
         return [], complaint or why
-    table, table_why = ask("nvidia-smi", "topo", "-m")
+    table, table_why = run("nvidia-smi", "topo", "-m")
     return links(table), complaint or why or table_why
 
 
@@ -101,7 +101,7 @@ def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[
 
 def _query(fields: tuple[str, ...]) -> tuple[str, str]:
     query = f"--query-gpu={','.join(fields)}"
-    return ask("nvidia-smi", query, "--format=csv,noheader,nounits")
+    return run("nvidia-smi", query, "--format=csv,noheader,nounits")
 
 
 def _card(values: dict[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import fnmatch
 import re
 from pathlib import Path
 
-from ..lib.probe import ask, read
+from ..lib.probe import read, run
 
 DPKG = Path("/var/lib/dpkg")
 RPM = Path("/var/lib/rpm")
@@ -46,7 +46,7 @@ def installed(
 
 def rpm_installed() -> tuple[dict[str, str], tuple[str, ...]]:
     """Return GPU packages with their versions on an rpm system, and the version-locked ones."""
-    text, _ = ask("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{VERSION}-%{RELEASE}\n")
+    text, _ = run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{VERSION}-%{RELEASE}\n")
     return rpm_packages(text, read(VERSION_LOCKS))
 
 

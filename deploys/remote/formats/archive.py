@@ -27,7 +27,7 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
 
 
-class Unpackable(Failure):
+class BadArchive(Failure):
     """The archive is damaged, of unknown format, or has something that no archive should."""
 
 
@@ -56,16 +56,16 @@ def unpack(archive: Path, target: Path, strip: int) -> None:
                 if path is not None:
                     _place(member, path, target, links, strip)
     except DAMAGED as error:
-        raise Unpackable(f"{archive.name} is damaged or no tar or zip archive ({error})") from error
+        raise BadArchive(f"{archive.name} is damaged or no tar or zip archive ({error})") from error
     except OSError as error:
         # gzip and bz2 report damage as an OSError without a number.
         if error.errno is None:
-            raise Unpackable(f"{archive.name} is damaged ({error})") from error
+            raise BadArchive(f"{archive.name} is damaged ({error})") from error
         raise
     root = target.resolve()
     for link in links:
         if not link.resolve().is_relative_to(root):
-            raise Unpackable(f"{archive.name}: the link {link.relative_to(target)} leads outside")
+            raise BadArchive(f"{archive.name}: the link {link.relative_to(target)} leads outside")
 
 
 def _members(archive: Path) -> Generator[Member, None, None]:
@@ -104,7 +104,7 @@ def _zstd_members(archive: Path) -> Generator[Member, None, None]:
         while reading.stdout.read(1 << 20):
             pass  # what pads the archive; an error after the last member is one, too
     if reading.returncode:
-        raise Unpackable(f"{archive.name} is damaged: zstd ended with {reading.returncode}")
+        raise BadArchive(f"{archive.name} is damaged: zstd ended with {reading.returncode}")
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
@@ -117,7 +117,7 @@ def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
         return Member(info.name, "hardlink", executable, info.linkname, None)
     if info.isreg():
         return Member(info.name, "file", executable, "", tar.extractfile(info))
-    raise Unpackable(f"{info.name} is a device or pipe: this archive is not to be trusted")
+    raise BadArchive(f"{info.name} is a device or pipe: this archive is not to be trusted")
 
 
 def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[Member]:
@@ -126,7 +126,7 @@ def _zip_member(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[Mem
         yield Member(entry.filename, "directory", True, "", None)
         return
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFLNK):
-        raise Unpackable(f"{entry.filename} is a device or pipe: this archive is not to be trusted")
+        raise BadArchive(f"{entry.filename} is a device or pipe: this archive is not to be trusted")
     with packed.open(entry) as content:
         if stat.S_ISLNK(mode):
             yield Member(entry.filename, "symlink", False, os.fsdecode(content.read()), None)
@@ -138,16 +138,16 @@ def _inside(target: Path, name: str, strip: int) -> Path | None:
     """Return where `name` goes; None if nothing of it is left after stripping."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or "\0" in name:
-        raise Unpackable(f"unsafe path in the archive: {name!r}")
+        raise BadArchive(f"unsafe path in the archive: {name!r}")
     return target.joinpath(*parts[strip:]) if parts[strip:] else None
 
 
 def _place(member: Member, path: Path, target: Path, links: set[Path], strip: int) -> None:
     if any(parent in links for parent in path.parents):
-        raise Unpackable(f"{member.name} goes through a link of the same archive")
+        raise BadArchive(f"{member.name} goes through a link of the same archive")
     if member.kind == "directory":
         if path in links:
-            raise Unpackable(f"{member.name} is both a link and a directory")
+            raise BadArchive(f"{member.name} is both a link and a directory")
         _directories(path, target)
         return
     _directories(path.parent, target)
@@ -156,15 +156,15 @@ def _place(member: Member, path: Path, target: Path, links: set[Path], strip: in
         links.discard(path)
     if member.kind == "symlink":
         if member.link.startswith("/"):
-            raise Unpackable(f"the link {member.name} leads to the absolute path {member.link}")
+            raise BadArchive(f"the link {member.name} leads to the absolute path {member.link}")
         path.symlink_to(member.link)
         links.add(path)
     elif member.kind == "hardlink":
         origin = _inside(target, member.link, strip)
         if origin is None or origin.is_symlink() or not origin.is_file():
-            raise Unpackable(f"the hard link {member.name} leads to no file of this archive")
+            raise BadArchive(f"the hard link {member.name} leads to no file of this archive")
         if any(parent in links for parent in origin.parents):
-            raise Unpackable(f"the hard link {member.name} goes through a link")
+            raise BadArchive(f"the hard link {member.name} goes through a link")
         path.hardlink_to(origin)
     else:
         with path.open("wb") as file:
@@ -181,4 +181,4 @@ def _directories(path: Path, target: Path) -> None:
 
 
 def _nothing() -> IO[bytes]:
-    raise Unpackable("a member has no content")
+    raise BadArchive("a member has no content")

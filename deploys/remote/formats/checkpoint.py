@@ -33,7 +33,7 @@ def check(directory: Path, paths: Sequence[str], claimed: str) -> str:
     weights = [path for path in paths if path.endswith(SUFFIX)]
     if not weights:
         raise Failure(f"there is no {SUFFIX} file in {directory}: check the model's file patterns")
-    _refuse_strangers(directory, paths, weights)
+    _check_no_extra_files(directory, paths, weights)
     try:
         headers = {path: safetensors.read(directory / path) for path in weights}
         for folder in sorted({path.rpartition("/")[0] for path in weights}):
@@ -56,7 +56,7 @@ def check(directory: Path, paths: Sequence[str], claimed: str) -> str:
     return found
 
 
-def _refuse_strangers(directory: Path, paths: Sequence[str], weights: Sequence[str]) -> None:
+def _check_no_extra_files(directory: Path, paths: Sequence[str], weights: Sequence[str]) -> None:
     """Raise Failure if the folder has safetensors files that are not part of the model.
 
     Engines load all such files of a folder that has no index.
@@ -95,7 +95,7 @@ def _check_folder(
         ]
         if unnamed:
             raise Failure(f"{index} does not name {_some(unnamed)}, which the files hold")
-        _say_total(index, value, sum(headers[file].data_size for file in files))
+        _warn_total_size(index, value, sum(headers[file].data_size for file in files))
     if not indexes:
         ours = sorted(path for path in headers if path.rpartition("/")[0] == folder)
         _check_numbers(ours)
@@ -117,7 +117,7 @@ def _check_numbers(paths: Iterable[str]) -> None:
             raise Failure(f"of the {count} files of {prefix}, {_some(missing)} is missing")
 
 
-def _say_total(index: str, value: dict[str, Any], size: int) -> None:
+def _warn_total_size(index: str, value: dict[str, Any], size: int) -> None:
     """Print a note if the index gives a wrong total size.
 
     It is no failure: no engine reads the size, and some makers get it wrong.

@@ -58,7 +58,7 @@ class NotGguf(Failure):
     """The content is not a GGUF file, or not one that we understand."""
 
 
-class Short(Exception):
+class HeaderIncomplete(Exception):
     """The header continues beyond the bytes at hand."""
 
 
@@ -147,7 +147,7 @@ def beginning(read: Read, size: int, name: str) -> tuple[bytes, Header]:
         data = read(goal)
         try:
             return data, scan(data, name)
-        except Short:
+        except HeaderIncomplete:
             if goal == size:
                 raise NotGguf(f"{name} ends inside its header: truncated at the source") from None
             if goal >= LONGEST_HEAD:
@@ -194,7 +194,7 @@ def _check_beginning(data: bytes, name: str) -> None:
         guess = looks_like(data[:512]) or f"it begins with {data[:4]!r}"
         raise NotGguf(f"{name} is not a GGUF file: {guess}; fetch it from another source")
     if len(data) < 8:
-        raise Short
+        raise HeaderIncomplete
     (version,) = U32.unpack_from(data, 4)
     if version == VERSION:
         return
@@ -216,7 +216,7 @@ class _Cursor:
                 f"{self.name} claims a header of {self.at + count} bytes: the header is damaged"
             )
         if self.at + count > len(self.data):
-            raise Short
+            raise HeaderIncomplete
 
     def take(self, count: int) -> bytes:
         self.need(count)

@@ -46,8 +46,8 @@ def quantization_of(configs: Mapping[str, Config], tensors: Tensors) -> str:
     `configs` holds the JSON files of the folder that describe it, by file name.
     """
     where, config = _config(configs)
-    said = _said(config) if config else ""
-    shown = _shown(tensors)
+    said = _from_config(config) if config else ""
+    shown = _from_tensors(tensors)
     if not said:
         if shown not in PLAIN:
             raise Failure(f"the tensors are {shown}, and no configuration says that they are")
@@ -92,7 +92,7 @@ def _config(configs: Mapping[str, Config]) -> tuple[str, Config]:
     return "", {}
 
 
-def _said(config: Config) -> str:
+def _from_config(config: Config) -> str:
     method = str(config.get("quant_method") or "").lower()
     if method == "compressed-tensors":
         form = str(config.get("format") or "")
@@ -114,7 +114,7 @@ def _bits_of_groups(config: Config) -> int:
     return 4
 
 
-def _shown(tensors: Tensors) -> str:
+def _from_tensors(tensors: Tensors) -> str:
     """Return what names, types and shapes of the tensors show, by marks that no other kind has."""
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")

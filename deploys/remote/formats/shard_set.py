@@ -43,7 +43,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Whole:
+class ShardSet:
     """The file that `parts` are merged into: its first bytes and its size."""
 
     parts: tuple[Part, ...]
@@ -51,7 +51,7 @@ class Whole:
     size: int
 
 
-def whole_of(first: Path) -> Whole:
+def find_set(first: Path) -> ShardSet:
     """Return what `first` and its set become; raise Failure unless it is one complete set."""
     if not first.is_file():
         raise Failure(f"{first} is not a file: name the first shard, or the first piece")
@@ -118,7 +118,7 @@ def _check_numbers(
         raise Failure(f"{first.name} is not the first part: name {own[0].name}")
 
 
-def _of_shards(paths: Sequence[Path]) -> Whole:
+def _of_shards(paths: Sequence[Path]) -> ShardSet:
     found = []
     for path in paths:
         with path.open("rb") as file:
@@ -129,7 +129,7 @@ def _of_shards(paths: Sequence[Path]) -> Whole:
     return _whole(paths, [header for _, _, header in found], layout)
 
 
-def _of_pieces(paths: Sequence[Path]) -> Whole:
+def _of_pieces(paths: Sequence[Path]) -> ShardSet:
     sizes = [path.stat().st_size for path in paths]
     size = sum(sizes)
     data, header = gguf.beginning(_reader(paths), size, paths[0].name)
@@ -173,14 +173,14 @@ def _check_piece(path: Path, *, is_first: bool) -> None:
         )
 
 
-def _whole(paths: Sequence[Path], headers: Sequence[bytes], layout: Layout) -> Whole:
+def _whole(paths: Sequence[Path], headers: Sequence[bytes], layout: Layout) -> ShardSet:
     parts = []
     ends = [*layout.places[1:], layout.size]
     for path, header, place, end in zip(paths, headers, layout.places, ends):
         found = path.stat()
         padding = end - place - max(0, found.st_size - len(header))
         parts.append(Part(path, found.st_size, found.st_mtime_ns, header, place, padding))
-    return Whole(tuple(parts), layout.header, layout.size)
+    return ShardSet(tuple(parts), layout.header, layout.size)
 
 
 def _reader(paths: Sequence[Path]) -> gguf.Read:

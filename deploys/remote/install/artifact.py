@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..download.http import RangeRefused
-from ..download.source import Address, Directory, Patience, Source
+from ..download.source import Address, Directory, RetryPolicy, Source
 from ..download.stream import stream
-from ..formats.archive import Unpackable, unpack
+from ..formats.archive import BadArchive, unpack
 from ..formats.tree import tree_sha256
 from ..lib import spec
 from ..lib.content import looks_like, update_from
@@ -31,7 +31,7 @@ from ..lib.progress import Progress
 from ..lib.space import explain, require
 
 
-class WrongArchive(Unpackable):
+class WrongArchive(BadArchive):
     """The download is not the archive that was pinned."""
 
 
@@ -51,7 +51,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Made:
+class InstallRecord:
     """Record of what a directory was made from."""
 
     url: str
@@ -59,7 +59,7 @@ class Made:
     tree_sha256: str
     strip: int
 
-    def answers(self, wanted: Artifact) -> bool:
+    def satisfies(self, wanted: Artifact) -> bool:
         return (
             wanted.sha256 in (None, self.sha256)
             and wanted.tree_sha256 in (None, self.tree_sha256)
@@ -92,8 +92,8 @@ def parse(value: dict[str, Any]) -> Artifact:
 
 
 def install(
-    wanted: Artifact, *, patience: Patience | None = None, stop: threading.Event | None = None
-) -> Made:
+    wanted: Artifact, *, patience: RetryPolicy | None = None, stop: threading.Event | None = None
+) -> InstallRecord:
     """Install the pinned content as `wanted.directory`, and return what it was made from.
 
     Nothing is downloaded or unpacked if the directory already has this content.
@@ -104,9 +104,9 @@ def install(
     parent = wanted.directory.parent
     try:
         make_directories(parent, (-1, -1))
-        with held(beside(wanted, "lock")):
+        with held(sidecar_path(wanted, "lock")):
             return _made(wanted) or _install(
-                wanted, patience or Patience(), stop or threading.Event()
+                wanted, patience or RetryPolicy(), stop or threading.Event()
             )
     except Taken:
         raise Failure(
@@ -120,19 +120,19 @@ def _pin(value: dict[str, Any], name: str) -> str | None:
     return spec.digest(value[name], name) if value.get(name) else None
 
 
-def _made(wanted: Artifact) -> Made | None:
-    directory, record = wanted.directory, beside(wanted, "json")
+def _made(wanted: Artifact) -> InstallRecord | None:
+    directory, record = wanted.directory, sidecar_path(wanted, "json")
     if not directory.exists():
         return None
     try:
-        found = Made(**json.loads(record.read_bytes()))
+        found = InstallRecord(**json.loads(record.read_bytes()))
     except (OSError, ValueError, TypeError):
         found = None
-    if found and found.answers(wanted):
+    if found and found.satisfies(wanted):
         return found
     if not found and wanted.tree_sha256 and tree_sha256(directory) == wanted.tree_sha256:
         # Renamed, and then the machine went down before the record was written.
-        found = Made(wanted.url, wanted.sha256 or "", wanted.tree_sha256, wanted.strip)
+        found = InstallRecord(wanted.url, wanted.sha256 or "", wanted.tree_sha256, wanted.strip)
         replace(record, json.dumps(asdict(found)).encode())
         return found
     raise Failure(
@@ -140,8 +140,8 @@ def _made(wanted: Artifact) -> Made | None:
     )
 
 
-def _install(wanted: Artifact, patience: Patience, stop: threading.Event) -> Made:
-    part, target = beside(wanted, "part"), beside(wanted, "unpack")
+def _install(wanted: Artifact, patience: RetryPolicy, stop: threading.Event) -> InstallRecord:
+    part, target = sidecar_path(wanted, "part"), sidecar_path(wanted, "unpack")
     for last in (False, False, True):
         resumed = part.exists()
         _remove(target)  # of a killed run
@@ -150,7 +150,7 @@ def _install(wanted: Artifact, patience: Patience, stop: threading.Event) -> Mad
             target.mkdir(mode=0o755)
             made = _unpack(wanted, part, target, found)
             break
-        except (Unpackable, RangeRefused) as trouble:
+        except (BadArchive, RangeRefused) as trouble:
             part.unlink(missing_ok=True)
             _remove(target)
             # The rest of a resumed download may belong to an archive that was packed anew since.
@@ -158,12 +158,12 @@ def _install(wanted: Artifact, patience: Patience, stop: threading.Event) -> Mad
                 raise
             print(f"{trouble}; fetching it again from the start", flush=True)
     rename(target, wanted.directory)
-    replace(beside(wanted, "json"), json.dumps(asdict(made)).encode())
+    replace(sidecar_path(wanted, "json"), json.dumps(asdict(made)).encode())
     part.unlink(missing_ok=True)
     return made
 
 
-def download(wanted: Artifact, part: Path, patience: Patience, stop: threading.Event) -> str:
+def download(wanted: Artifact, part: Path, patience: RetryPolicy, stop: threading.Event) -> str:
     """Download the archive to `part`, resuming what is there, and return its sha256.
 
     Raise WrongArchive if that is not the pinned one.
@@ -210,23 +210,23 @@ def download(wanted: Artifact, part: Path, patience: Patience, stop: threading.E
     return digest.hexdigest()
 
 
-def _unpack(wanted: Artifact, part: Path, target: Path, found: str) -> Made:
+def _unpack(wanted: Artifact, part: Path, target: Path, found: str) -> InstallRecord:
     unpack(part, target, wanted.strip)
     tree = tree_sha256(target)
     if wanted.tree_sha256 not in (None, tree):
-        raise Unpackable(
+        raise BadArchive(
             f"{wanted.url.partition('?')[0]}: tree_sha256 expected {wanted.tree_sha256}, "
             f"found {tree}: check the pin and strip, or use another mirror"
         )
     if not any(target.iterdir()):
-        raise Unpackable(
+        raise BadArchive(
             f"nothing is left of {wanted.url} after stripping {wanted.strip} path parts"
         )
     sync_file_system(target)
-    return Made(wanted.url.partition("?")[0], found, tree, wanted.strip)
+    return InstallRecord(wanted.url.partition("?")[0], found, tree, wanted.strip)
 
 
-def _source(wanted: Artifact, patience: Patience) -> tuple[Source, str]:
+def _source(wanted: Artifact, patience: RetryPolicy) -> tuple[Source, str]:
     parts = urlsplit(wanted.url)
     if parts.scheme in ("", "file"):
         local = Path(unquote(parts.path) if parts.scheme else wanted.url)
@@ -234,7 +234,7 @@ def _source(wanted: Artifact, patience: Patience) -> tuple[Source, str]:
     return Address(wanted.url, wanted.token_file, patience), wanted.directory.name
 
 
-def beside(wanted: Artifact, kind: str) -> Path:
+def sidecar_path(wanted: Artifact, kind: str) -> Path:
     """Return the hidden path beside the directory for its lock, record or unfinished part."""
     return wanted.directory.with_name(f".{wanted.directory.name}.{kind}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..download.http import RangeRefused
-from ..download.source import Patience
+from ..download.source import RetryPolicy
 from ..lib.durable import rename
 from ..lib.failure import Failure
 from ..lib.folders import make_directories
@@ -25,7 +25,7 @@ def parse(value: dict[str, Any]) -> Artifact:
 
 
 def install(
-    wanted: Artifact, *, patience: Patience | None = None, stop: threading.Event | None = None
+    wanted: Artifact, *, patience: RetryPolicy | None = None, stop: threading.Event | None = None
 ) -> None:
     """Install the pinned content as `wanted.directory`, which is a file here.
 
@@ -34,16 +34,16 @@ def install(
     file = wanted.directory
     make_directories(file.parent, (-1, -1))
     try:
-        with held(artifact.beside(wanted, "lock")):
+        with held(artifact.sidecar_path(wanted, "lock")):
             if not (file.is_file() and _sha256(file) == wanted.sha256):
-                _fetch(wanted, patience or Patience(), stop or threading.Event())
+                _fetch(wanted, patience or RetryPolicy(), stop or threading.Event())
     except Taken:
         raise Failure(f"{file} is being fetched by another process: wait for it") from None
-    artifact.beside(wanted, "lock").unlink(missing_ok=True)
+    artifact.sidecar_path(wanted, "lock").unlink(missing_ok=True)
 
 
-def _fetch(wanted: Artifact, patience: Patience, stop: threading.Event) -> None:
-    part = artifact.beside(wanted, "part")
+def _fetch(wanted: Artifact, patience: RetryPolicy, stop: threading.Event) -> None:
+    part = artifact.sidecar_path(wanted, "part")
     resumed = part.exists()
     try:
         artifact.download(wanted, part, patience, stop)

@@ -13,11 +13,11 @@ PIECE = 1 << 20
 OnBytes = Callable[[int], None]
 
 
-def nobody(count: int) -> None:
+def no_callback(count: int) -> None:
     """Do nothing; the default callback."""
 
 
-def sha256_of(path: Path, on_bytes: OnBytes = nobody) -> str:
+def sha256_of(path: Path, on_bytes: OnBytes = no_callback) -> str:
     """Return the sha256 of a file in hex."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
@@ -30,7 +30,7 @@ def sha256_of(path: Path, on_bytes: OnBytes = nobody) -> str:
 
 
 def update_from(
-    digest: hashlib._Hash, fd: int, start: int, stop: int, on_bytes: OnBytes = nobody
+    digest: hashlib._Hash, fd: int, start: int, stop: int, on_bytes: OnBytes = no_callback
 ) -> None:
     """Update `digest` with bytes `start` to `stop` of `fd`; raise EOFError if any are missing."""
     os.posix_fadvise(fd, start, stop - start, os.POSIX_FADV_SEQUENTIAL)

@@ -26,7 +26,7 @@ def number(text: str, base: int = 10) -> int | None:
         return None
 
 
-def ask(*command: str) -> tuple[str, str]:
+def run(*command: str) -> tuple[str, str]:
     """Return what a tool prints on both outputs, and why it failed: "" if it did not.
 
     A tool that is not installed has printed nothing and is no failure.

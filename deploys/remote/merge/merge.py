@@ -26,7 +26,7 @@ from ..lib.spec import File, SourceSpec, Spec
 from ..model_dir import manifest, prove, publish
 from ..model_dir.manifest import Manifest, Record
 from . import merge_state
-from .merge_state import Begun
+from .merge_state import MergeState
 from .pipe import Pipe
 from .shards import head_of
 
@@ -74,7 +74,7 @@ def join(
                 if not work.part.exists():
                     merge_state.forget(state)
                 if free:
-                    _withdraw(work)
+                    _remove_source_manifests(work)
                 records = _Joining(work, state, free, stop or threading.Event(), sync_bytes).run()
                 publish.publish(*records)
         return manifest.load(output.parent / manifest.NAME)
@@ -89,7 +89,7 @@ def join(
 
 class _Joining:
     def __init__(
-        self, work: Begun, state: Path, free: bool, stop: threading.Event, sync_bytes: int
+        self, work: MergeState, state: Path, free: bool, stop: threading.Event, sync_bytes: int
     ) -> None:
         self._work, self._whole = work, work.whole
         self._free, self._stop, self._sync_bytes = free, stop, sync_bytes
@@ -206,25 +206,25 @@ class _Joining:
         return _spec_of(self._work, tuple(files))
 
 
-def _pending(work: Begun, state: Path) -> Spec:
+def _pending(work: MergeState, state: Path) -> Spec:
     """Return the spec that a run which died while publishing was about to publish."""
     found = manifest.load(state / manifest.NAME)
     return _spec_of(work, found.sources if found else ())
 
 
-def _spec_of(work: Begun, files: tuple[File, ...]) -> Spec:
+def _spec_of(work: MergeState, files: tuple[File, ...]) -> Spec:
     # No place to fetch from; it carries the repository's name into the manifest.
     origin = SourceSpec("directory", str(work.output.parent), work.repository, work.revision)
     return Spec(work.model, work.output.parent, (origin,), files, work.output.name)
 
 
-def _withdraw(work: Begun) -> None:
+def _remove_source_manifests(work: MergeState) -> None:
     """Remove manifests beside parts that will be removed: their folders will not be complete."""
     for folder in {part.path.parent for part in work.whole.parts} - {work.output.parent}:
         (folder / manifest.NAME).unlink(missing_ok=True)
 
 
-def _check_room(work: Begun, free: bool) -> None:
+def _check_room(work: MergeState, free: bool) -> None:
     """Raise Failure unless there is room for the file.
 
     Room for one part is enough if parts are removed as they are copied.

@@ -14,7 +14,7 @@ from dataclasses import replace as altered
 from pathlib import Path
 from typing import Any
 
-from ..formats.shard_set import Part, Whole, whole_of
+from ..formats.shard_set import Part, ShardSet, find_set
 from ..lib import journal
 from ..lib.durable import replace
 from ..lib.failure import Failure
@@ -26,14 +26,14 @@ RECORD, HEADS, REACHED = "begun.json", "begun.heads", "reached"
 
 
 @dataclass(frozen=True)
-class Begun:
+class MergeState:
     """A merge that has begun.
 
     `digests` are by file name, as far as they are known; `others` stay beside the new file.
     """
 
     output: Path
-    whole: Whole
+    whole: ShardSet
     digests: dict[str, str]
     model: str
     repository: str = ""
@@ -46,9 +46,9 @@ class Begun:
         return self.output.with_name(f"{self.output.name}.part")
 
 
-def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) -> Begun:
+def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) -> MergeState:
     """Return a new merge, writing nothing; raise Failure if it cannot be done."""
-    whole = whole_of(first)
+    whole = find_set(first)
     names = {part.path.name for part in whole.parts}
     if output.exists():
         raise Failure(
@@ -77,7 +77,7 @@ def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) 
         known.update((Path(each.path).name, each.sha256) for each in beside.sources)
         known.update((Path(each.path).name, each.sha256) for each in beside.files)
     others = there.files if there else ()
-    return Begun(
+    return MergeState(
         output,
         whole,
         {**known, **digests},
@@ -88,7 +88,7 @@ def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) 
     )
 
 
-def save(state: Path, work: Begun) -> None:
+def save(state: Path, work: MergeState) -> None:
     """Save `work`, so that `load` returns it."""
     heads = [work.whole.header, *(part.header for part in work.whole.parts)]
     record = asdict(work)
@@ -100,7 +100,7 @@ def save(state: Path, work: Begun) -> None:
     replace(state / RECORD, json.dumps(record, indent=1).encode(), mode=0o600)
 
 
-def load(state: Path, output: Path, digests: Mapping[str, str]) -> Begun | None:
+def load(state: Path, output: Path, digests: Mapping[str, str]) -> MergeState | None:
     """Return the unfinished merge into `output`, with its parts as they are now.
 
     `digests` are known now and override those known then. Return None if there is no such merge or
@@ -150,7 +150,7 @@ def forget(state: Path) -> None:
     (state / REACHED).unlink(missing_ok=True)
 
 
-def _with_new(state: Path, work: Begun, changed: list[Part]) -> Begun | None:
+def _with_new(state: Path, work: MergeState, changed: list[Part]) -> MergeState | None:
     """Return `work` with parts that were fetched again; None if they do not fit the old places."""
     renewed = {}
     for part in changed:
@@ -178,7 +178,7 @@ def _is_changed(part: Part) -> bool:
     return (found.st_size, found.st_mtime_ns) != (part.size, part.mtime_ns)
 
 
-def _read(state: Path) -> Begun | None:
+def _read(state: Path) -> MergeState | None:
     try:
         value: dict[str, Any] = json.loads((state / RECORD).read_bytes())
         heads = (state / HEADS).read_bytes()
@@ -199,11 +199,11 @@ def _read(state: Path) -> Begun | None:
             for each in whole["parts"]
         ]
         others = tuple(Record(**each) for each in value["others"])
-        return Begun(
+        return MergeState(
             **{
                 **value,
                 "output": Path(value["output"]),
-                "whole": Whole(tuple(parts), header, whole["size"]),
+                "whole": ShardSet(tuple(parts), header, whole["size"]),
                 "others": others,
             }
         )

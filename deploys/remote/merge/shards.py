@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from ..download.source import Patience, Source
+from ..download.source import RetryPolicy, Source
 from ..download.stream import stream
 from ..download.target import Item, Run, Target
-from ..download.trailing_hash import Follower
+from ..download.trailing_hash import TrailingHasher
 from ..formats import gguf
 from ..formats.gguf import Header, padded
 from ..formats.gguf_layout import Layout, lay_out
@@ -77,7 +77,7 @@ class Merging:
                 ranges = {key: () if new else journal.get(key).ranges for key in keys}
                 journal.put({**{key: Entry(ranges[key]) for key in keys}, PART: own})
             space.allocate(self._fd, self._layout.size)
-            self._follower = Follower(self._fd, self._layout.header, self._spans())
+            self._follower = TrailingHasher(self._fd, self._layout.header, self._spans())
         except BaseException:
             os.close(self._fd)
             raise
@@ -182,7 +182,9 @@ class _Shard:
 class Head:
     """The first bytes of one shard, at least its header; kept for the next run."""
 
-    def __init__(self, kept: Path, file: File, patience: Patience, stop: threading.Event) -> None:
+    def __init__(
+        self, kept: Path, file: File, patience: RetryPolicy, stop: threading.Event
+    ) -> None:
         self._kept, self._file = kept, file
         self._patience, self._stop = patience, stop
 
@@ -194,7 +196,7 @@ class Head:
         try:
             data = self._kept.read_bytes()
             return data, gguf.scan(data, self._file.path)
-        except (OSError, gguf.NotGguf, gguf.Short):
+        except (OSError, gguf.NotGguf, gguf.HeaderIncomplete):
             pass
         troubles = []
         for source in sources:

@@ -20,7 +20,7 @@ def complete(spec: Spec) -> bool:
 
     No content is read and nothing is changed.
     """
-    found = _holding(spec)
+    found = _valid_manifest(spec)
     if not found or found != _current(spec, found):
         return False
     ids = owner_ids(spec.owner)
@@ -29,7 +29,7 @@ def complete(spec: Spec) -> bool:
 
 def refresh(spec: Spec) -> bool:
     """Update owner and manifest if the content is as `spec` asks; return whether it is."""
-    found = _holding(spec)
+    found = _valid_manifest(spec)
     if not found:
         return False
     for each in found.files:
@@ -78,7 +78,7 @@ def clear(state: Path) -> None:
             each.unlink()
 
 
-def _holding(spec: Spec) -> Manifest | None:
+def _valid_manifest(spec: Spec) -> Manifest | None:
     found = manifest.load(spec.directory / manifest.NAME)
     if found and found.describes(spec) and not manifest.problems(found, spec.directory):
         return found

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..formats import gguf
 from ..formats.gguf_layout import shards_of
-from ..lib.content import OnBytes, nobody, sha256_of, update_from
+from ..lib.content import OnBytes, no_callback, sha256_of, update_from
 from ..lib.failure import Failure
 from ..lib.spec import File
 from ..merge.shards import kept
@@ -80,7 +80,7 @@ def findings_of(
         if merged:
             wrong = {each.shard for each, same in parts.items() if not same.result()}
             # A kept header may be what is damaged: the file as a whole has the last word.
-            problem = _problem(merged, directory, nobody) if wrong else ""
+            problem = _problem(merged, directory, no_callback) if wrong else ""
             shards = [each.shard for each in stretches if each.head and each.shard]
             sound = [each for each in shards if each not in wrong] if problem else []
             yield Finding(merged, problem, tuple(sound))
@@ -113,7 +113,7 @@ def _shared_out(found: Manifest, directory: Path) -> tuple[Record | None, Sequen
         shards, _ = shards_of(found.sources)
         heads, layout = kept(directory, shards)
         size = (directory / merged[0].path).stat().st_size
-    except (OSError, Failure, gguf.NotGguf, gguf.Short):
+    except (OSError, Failure, gguf.NotGguf, gguf.HeaderIncomplete):
         return None, ()  # merged from pieces, say, which have no headers
     if layout.size != size:
         return None, ()

@@ -24,13 +24,15 @@ def copied(source: Path, blob: Path) -> str:
     return "" if source.samefile(blob) else f"{found.st_mtime_ns} {found.st_ino}"
 
 
-def give(source: Path, digest: str, blob: Path, ids: tuple[int, int], *, may_copy: bool) -> None:
+def link_or_copy(
+    source: Path, digest: str, blob: Path, ids: tuple[int, int], *, may_copy: bool
+) -> None:
     """`source`, whose content has this digest, is also `blob`, and `ids` can read it there.
 
     By hard link; else by sharing its blocks; else as a copy, if that is allowed. A copy that is
     there is read before it is believed.
     """
-    if _is_given(source, digest, blob):
+    if _is_linked(source, digest, blob):
         return
     _check_readable(source, ids)
     part = blob.with_name(f"{blob.name}-partial-modelrack")
@@ -62,7 +64,7 @@ def give(source: Path, digest: str, blob: Path, ids: tuple[int, int], *, may_cop
     rename(part, blob)
 
 
-def _is_given(source: Path, digest: str, blob: Path) -> bool:
+def _is_linked(source: Path, digest: str, blob: Path) -> bool:
     """Return whether `blob` is the file itself, or a copy of it on another file system."""
     try:
         found, own = blob.stat(), source.stat()

@@ -94,7 +94,7 @@ def register(wanted: Registration) -> bool:
         make_directories(folder, ids)
     try:
         blob = store.blob_path(wanted.models, record.sha256)
-        ollama_blob.give(source, record.sha256, blob, ids, may_copy=wanted.copy)
+        ollama_blob.link_or_copy(source, record.sha256, blob, ids, may_copy=wanted.copy)
         for content in contents:
             digest = store.layer("", content).digest
             _write(store.blob_path(wanted.models, digest), content, ids)

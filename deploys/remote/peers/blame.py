@@ -9,7 +9,7 @@ from ..download.transfer import Transfer
 from ..lib.content import PIECE
 
 
-def secure(transfer: Transfer, names: frozenset[str]) -> None:
+def record_evidence(transfer: Transfer, names: frozenset[str]) -> None:
     """Record digests of what each of these sources sent of a wrong file, before it is refetched."""
     for name in names & transfer.given.keys():
         transfer.evidence[name] = [
@@ -20,7 +20,7 @@ def secure(transfer: Transfer, names: frozenset[str]) -> None:
         ]
 
 
-def liars(transfer: Transfer) -> list[str]:
+def corrupt_sources(transfer: Transfer) -> list[str]:
     """Return the sources that sent something other than the content that is now verified."""
     return [
         name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from ..download.source import Patience, Source
-from ..download.source_health import Standing
+from ..download.source import RetryPolicy, Source
+from ..download.source_health import SourceHealth
 from ..download.transfer import Transfer
 from ..lib.ranges import Range
 from ..lib.spec import File, Sharing, Spec
@@ -26,7 +26,7 @@ class Exchange:
 
     def __init__(self, spec: Spec, sharing: Sharing, stop: threading.Event) -> None:
         self._files = spec.files
-        self._standings: list[Standing] = []
+        self._standings: list[SourceHealth] = []
         self._peers = Peers(sharing, spec.files, stop)
         self.share = Share(spec, sharing.folder)
         self.share.tell()
@@ -37,11 +37,11 @@ class Exchange:
         """Names of the sources that are other machines."""
         return frozenset(peer.name for peer in self._peers.all)
 
-    def sources(self, patience: Patience) -> list[Source]:
+    def sources(self, patience: RetryPolicy) -> list[Source]:
         """Return the other machines as sources, for one thread."""
         return [PeerSource(peer, self._files, patience) for peer in self._peers.all]
 
-    def standings(self, others: Sequence[Standing]) -> list[Standing]:
+    def standings(self, others: Sequence[SourceHealth]) -> list[SourceHealth]:
         """Return the standings of the other machines.
 
         From now on the hubs among `others` are asked only for what it is this machine's turn to
@@ -51,7 +51,8 @@ class Exchange:
         for hub in hubs:
             hub.part = self._turn
         self._standings = [
-            Standing(peer.name, STREAMS, part=_part(peer), peer=True) for peer in self._peers.all
+            SourceHealth(peer.name, STREAMS, part=_part(peer), peer=True)
+            for peer in self._peers.all
         ]
         return self._standings
 
@@ -78,7 +79,7 @@ class Exchange:
         if transfer.evidence:
             return start, stop
         unable = {each.name for each in self._standings if not each.able(transfer)}
-        return self._peers.turn(transfer.file, start, stop, unable)
+        return self._peers.next_hub_range(transfer.file, start, stop, unable)
 
 
 def _part(peer: Peer) -> Callable[[Transfer, int, int], Range | None]:

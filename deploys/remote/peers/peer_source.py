@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from ..download.http import Body, Session
-from ..download.source import Patience
+from ..download.source import RetryPolicy
 from ..lib.failure import SourceFailure
 from ..lib.spec import File
 from .peers import LIFE, Peer
@@ -15,7 +15,7 @@ from .peers import LIFE, Peer
 class PeerSource:
     """The content that one machine offers, over the connections of one thread."""
 
-    def __init__(self, peer: Peer, files: Sequence[File], patience: Patience) -> None:
+    def __init__(self, peer: Peer, files: Sequence[File], patience: RetryPolicy) -> None:
         self.name = peer.name
         self._peer = peer
         self._files: Mapping[str, File] = {file.path: file for file in files}

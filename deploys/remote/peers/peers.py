@@ -109,7 +109,7 @@ class Peers:
         for peer in self.all:
             threading.Thread(target=self._look, args=(peer,), daemon=True).start()
 
-    def turn(
+    def next_hub_range(
         self, file: File, start: int, stop: int, without: Collection[str] = ()
     ) -> Range | None:
         """Return the first bytes from `start` to `stop` that this machine is to ask the hub for.
@@ -147,7 +147,7 @@ class Peers:
         for peer in self.all:
             peer.dropped = peer.dropped or peer.name == name
 
-    def hears(self, peer: Peer, report: Any) -> bool:
+    def update_from_report(self, peer: Peer, report: Any) -> bool:
         """Process the report of a machine; return whether it has anything new."""
         sign = report["fetch"], report["beat"]
         if sign == peer.sign:
@@ -177,7 +177,7 @@ class Peers:
         session = Session(timeout=LIFE / 2)
         while not self._stop.is_set() and not peer.dropped:
             try:
-                if self.hears(peer, self._report(session, peer)):
+                if self.update_from_report(peer, self._report(session, peer)):
                     self.news()
             except (SourceFailure, Interrupted):
                 # What it has is not to be had now; it may still be about to begin.

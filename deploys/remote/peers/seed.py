@@ -51,7 +51,7 @@ class Share:
 
     def __init__(self, spec: Spec, folder: Path) -> None:
         self._spec, self._folder = spec, folder
-        self._now, self._complete = reports(folder, spec.files)
+        self._now, self._complete = report_paths(folder, spec.files)
         self._held = {file.sha256: Held() for file in spec.files}
         self._lock = threading.Lock()
         self._beat, self._due = 0, 0.0
@@ -60,7 +60,7 @@ class Share:
         with contextlib.suppress(OSError):
             (spec.directory / ".fetch").chmod(0o711)
 
-    def lies_in(self, file: File, body: Path, *, head: int = 0, place: int = 0) -> None:
+    def link(self, file: File, body: Path, *, head: int = 0, place: int = 0) -> None:
         """Link `file` to `body`, which holds, or will hold, its bytes from `head` on.
 
         They begin at byte `place` of `body`.
@@ -77,17 +77,17 @@ class Share:
         with self._lock:
             self._held[file.sha256].have = tuple(have)
 
-    def holds_all(self) -> None:
+    def publish_complete(self) -> None:
         """Report that the model is complete; every file must have its final name."""
         place, spec = self._spec.directory, self._spec
         shards, plain = shards_of(spec.files) if spec.output else ([], list(spec.files))
         for file in plain:
-            self.lies_in(file, place / file.path)
+            self.link(file, place / file.path)
         # Without the headers, shards cannot be given: the merged file has another one.
-        with contextlib.suppress(OSError, gguf.NotGguf, gguf.Short):
+        with contextlib.suppress(OSError, gguf.NotGguf, gguf.HeaderIncomplete):
             heads, layout = kept(place, shards) if shards else ([], None)
             for file, head, at in zip(shards, heads, layout.places if layout else ()):
-                self.lies_in(file, place / (spec.output or ""), head=len(head), place=at)
+                self.link(file, place / (spec.output or ""), head=len(head), place=at)
             plain += shards
         for file in plain:
             self.holds(file, ((0, file.size),) if file.size else ())
@@ -114,17 +114,17 @@ class Share:
             (self._now if last else self._complete).unlink(missing_ok=True)
 
 
-def is_told(spec: Spec, folder: Path) -> bool:
+def is_published(spec: Spec, folder: Path) -> bool:
     """Return whether the folder has the complete model's report and all files that it names."""
     try:
-        report: dict[str, Any] = json.loads(reports(folder, spec.files)[1].read_bytes())
+        report: dict[str, Any] = json.loads(report_paths(folder, spec.files)[1].read_bytes())
         given = [sha256 for sha256, each in report["files"].items() if each["have"]]
         return all((folder / sha256).is_file() for sha256 in given)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def reports(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
+def report_paths(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
     """Return the paths of the reports on an incomplete and on a complete model.
 
     Only one of them is kept.

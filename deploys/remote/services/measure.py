@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lib import durable
-from .model_server import ModelServer, Unanswered
+from .model_server import ModelServer, RequestFailed
 
 # Tokens that are asked for, and seconds after the first one at which the rest is given up.
 _TOKENS = 256
@@ -38,7 +38,7 @@ def main() -> int:
                 break
             best = max(best, _answer(wanted), key=lambda answer: answer["tokens_per_second"])
         figures = {**best, "context": _context(wanted)}
-    except Unanswered as error:
+    except RequestFailed as error:
         print(error, file=sys.stderr)
         return 1
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -72,7 +72,7 @@ def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
     finally:
         server.close()
     if first is None or last is None:
-        raise Unanswered("it answers a question with nothing")
+        raise RequestFailed("it answers a question with nothing")
     # An answer that comes at once after a pause says no more than how long all of it took.
     at_once = last[0] - first[0] < first[0] - asked
     begun, before = (asked, 0) if at_once else first

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 TIMEOUT = 60
 
 
-class Unanswered(Exception):
+class RequestFailed(Exception):
     """There is no answer, or none that can be used; the text says why."""
 
 
-class Refused(Unanswered):
+class RequestRejected(RequestFailed):
     """The server rejects the request, and would reject it again later."""
 
 
@@ -85,7 +85,7 @@ class ModelServer:
                     usage = piece.get("usage") or {}
                     yield _said(choices[0].get("delta") or {}), usage.get("completion_tokens")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unanswered(str(error)) from error
+            raise RequestFailed(str(error)) from error
 
     def close(self) -> None:
         """Close the connection; the server abandons an answer that is not complete yet."""
@@ -97,17 +97,17 @@ class ModelServer:
             self._connection.request(method, path, data, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
             if response.status >= 400:
-                kind = Refused if response.status in (400, 422) else Unanswered
+                kind = RequestRejected if response.status in (400, 422) else RequestFailed
                 raise kind(f"HTTP status {response.status}{_complaint(response.read())}")
         except (OSError, http.client.HTTPException) as error:
-            raise Unanswered(str(error)) from error
+            raise RequestFailed(str(error)) from error
         return response
 
     def _read(self, response: http.client.HTTPResponse) -> dict[str, Any]:
         try:
             parsed: dict[str, Any] = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unanswered(str(error)) from error
+            raise RequestFailed(str(error)) from error
         return parsed
 
 

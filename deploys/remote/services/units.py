@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .model_server import ModelServer, Refused, Unanswered
+from .model_server import ModelServer, RequestFailed, RequestRejected
 
 _PROPERTIES = {
     "LoadState": "load",
@@ -109,9 +109,9 @@ def _answer(entry: dict[str, Any]) -> tuple[str, bool]:
     """Return "ok" or what is wrong with the answer, and whether waiting cannot change that."""
     try:
         wrong = _wrong(entry)
-    except Refused as refusal:
+    except RequestRejected as refusal:
         return f"it refuses a question: {refusal}", True
-    except (Unanswered, KeyError, IndexError, TypeError) as error:
+    except (RequestFailed, KeyError, IndexError, TypeError) as error:
         return f"no answer: {error}", False
     return wrong or "ok", wrong is not None
 

@@ -145,7 +145,7 @@ def _acquire(monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> tuple[list[
         now[0] += seconds
 
     def hold(host: Any, arguments: Any, command: Any, *, every: float) -> Any:
-        return transport.Held(next(left), None, every)
+        return transport.KeptAlive(next(left), None, every)
 
     monkeypatch.setattr(transport, "hold", hold)
     monkeypatch.setattr(transport, "pause", pause)
@@ -179,14 +179,14 @@ def test_after_a_reboot_the_lock_is_taken_again_by_a_run_that_had_it(
     lines = iter(["held", json.dumps(OTHER)])
     monkeypatch.setattr(host_lock, "_GRACE", -1)
     monkeypatch.setattr(
-        transport, "hold", lambda *_, every: transport.Held(next(lines), None, every)
+        transport, "hold", lambda *_, every: transport.KeptAlive(next(lines), None, every)
     )
     host = SimpleNamespace(current_op_global_arguments=None, connector_data={})
     with ctx_host.use(host):
-        assert host_lock.acquire_again() is None
+        assert host_lock.reacquire() is None
         host.connector_data[host_lock._OURS] = True
-        assert host_lock.acquire_again() is None
-        assert str(host_lock.acquire_again()).startswith("after the reboot, li on desk (process 7)")
+        assert host_lock.reacquire() is None
+        assert str(host_lock.reacquire()).startswith("after the reboot, li on desk (process 7)")
     assert next(lines, None) is None
 
 
@@ -206,11 +206,11 @@ def test_a_link_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> No
     host.connect = lambda show_errors: setattr(host, "connected", next(reachable))
     monkeypatch.setattr(transport, "run", run)
     monkeypatch.setattr(transport, "clear_askpass_cache", lambda host: None)
-    assert transport.answer(host, {}, "true", limit=5) is None
+    assert transport.try_command(host, {}, "true", limit=5) is None
     assert not host.connected and host.connector_data == {}
-    assert transport.answer(host, {}, "true", limit=5) is None
-    assert transport.answer(host, {}, "true", limit=5) == "back"
-    assert transport.answer(host, {}, "false", limit=5) is None
+    assert transport.try_command(host, {}, "true", limit=5) is None
+    assert transport.try_command(host, {}, "true", limit=5) == "back"
+    assert transport.try_command(host, {}, "false", limit=5) is None
 
 
 @pytest.mark.parametrize("line", ["", "Killed", "{}", "[]", "no connection: timed out"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from deploys.planning.models.network import weights
+from deploys.planning.models.network import parameter_count
 from deploys.remote.formats import safetensors
 from tests.gpu import folder, tensors
 from tests.gpu.entry import made_up
@@ -27,7 +27,7 @@ WIDTHS = {"AWQ": (4 + 20 / 128) / 8, "FP8": 1 + 4 / 128**2, "BF16": 2.0}
 def test_its_files_are_as_large_as_its_weights(name: str) -> None:
     model, config = made_up(name, 1), DEPLOYED[name].config
     outer = 2 * config["vocab_size"] * config["hidden_size"]
-    inner = weights(model) - outer
+    inner = parameter_count(model) - outer
     expected = 2 * outer + WIDTHS[model.quantization] * inner
     # Norms, biases and routers are wider, and few.
     assert expected < tensors.size(config) < 1.02 * expected

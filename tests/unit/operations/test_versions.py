@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from deploys.operations.files import File
-from deploys.operations.services.health import questions
+from deploys.operations.services.health import status_request
 from deploys.operations.services.service import Unit
 from deploys.operations.services.versions import Version
 from deploys.planning.engines.software import Environment, Release
@@ -32,7 +32,7 @@ def test_the_link_is_written_first_and_put_back_last() -> None:
 
 def test_a_server_is_stale_where_its_weights_were_fetched_again() -> None:
     made = plan()
-    (asked,) = json.loads(questions([Unit.of(made, made.services[0])], chat=False))
+    (asked,) = json.loads(status_request([Unit.of(made, made.services[0])], chat=False))
     shards = {f"/data/models/tiny/{path}" for path in SHARDS}
     assert shards < {*asked["files"]}
     merged = plan(profile(service(merge=True)))

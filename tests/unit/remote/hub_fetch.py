@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from deploys.remote.download import fetch as program
-from deploys.remote.download.source import Patience
+from deploys.remote.download.source import RetryPolicy
 from deploys.remote.lib import spec
 from deploys.remote.model_dir import manifest
 from tests.lab.hub import Hub
 
 MODEL = "lab/model"
 PIECE = 64 << 10
-QUICK = Patience(silence=0.5, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3)
+QUICK = RetryPolicy(
+    silence=0.5, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3
+)
 FILES = {
     "config.json": b'{"a": 1}',
     "big.bin": random.Random(1).randbytes(20 * PIECE + 123),

@@ -346,12 +346,12 @@ ADDRESSES = tuple(gpu.address for gpu in driven().gpus)
 
 
 def test_a_machine_in_order_has_nothing_to_say() -> None:
-    assert invariants.broken(PLAN, ADDRESSES, driven()) == ()
+    assert invariants.violations(PLAN, ADDRESSES, driven()) == ()
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
     there, words = WRONG[case]
-    (found,) = invariants.broken(PLAN, ADDRESSES, there)
+    (found,) = invariants.violations(PLAN, ADDRESSES, there)
     assert words in found.reason
     assert found.hint and "nvidia" not in found.hint

@@ -101,13 +101,13 @@ WRONG: dict[str, tuple[Callable[[Machine], Machine], tuple[str, ...]]] = {
 
 
 def test_a_machine_in_order_has_nothing_to_say() -> None:
-    assert invariants.broken(PLAN, ADDRESSES, RIGHT) == ()
+    assert invariants.violations(PLAN, ADDRESSES, RIGHT) == ()
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
     change, words = WRONG[case]
-    found = invariants.broken(PLAN, ADDRESSES, change(RIGHT))
+    found = invariants.violations(PLAN, ADDRESSES, change(RIGHT))
     assert len(found) == len(words), found
     for refusal, part in zip(found, words, strict=True):
         assert part in refusal.reason
@@ -115,7 +115,7 @@ def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
 
 
 def test_a_kernel_that_was_removed_since_is_not_missed() -> None:
-    assert invariants.broken(PLAN, ADDRESSES, replace(RIGHT, kernels=RIGHT.kernels[:1])) == ()
+    assert invariants.violations(PLAN, ADDRESSES, replace(RIGHT, kernels=RIGHT.kernels[:1])) == ()
 
 
 def test_cards_that_are_somebody_elses_are_not_looked_at() -> None:
@@ -123,5 +123,5 @@ def test_cards_that_are_somebody_elses_are_not_looked_at() -> None:
     theirs = tuple(replace(gpu, **sick) for gpu in GPUS[4:])
     links = (*RIGHT.links, Link(first=3, second=4, kind="SYS"))
     shared = replace(RIGHT, gpus=(*GPUS[:4], *theirs), links=links)
-    assert invariants.broken(PLAN, ADDRESSES[:4], shared) == ()
-    assert len(invariants.broken(PLAN, ADDRESSES[:5], shared)) == 1
+    assert invariants.violations(PLAN, ADDRESSES[:4], shared) == ()
+    assert len(invariants.violations(PLAN, ADDRESSES[:5], shared)) == 1

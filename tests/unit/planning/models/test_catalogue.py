@@ -13,7 +13,7 @@ import yaml
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import grows, kv_bytes, parts, weights
+from deploys.planning.models.network import caches_every_token, kv_bytes, parameter_count, parts
 from tests.unit import UNIT
 
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
@@ -88,7 +88,7 @@ def test_kv_cache_of_a_token(key: str, expected: int) -> None:
     entry = model(key)
     variants = [other for other in CATALOGUE.values() if name_of(other) == name_of(entry)]
     of_a_token = {
-        kv_bytes(other) * sum(grows(other, layer) for layer in range(other.layers))
+        kv_bytes(other) * sum(caches_every_token(other, layer) for layer in range(other.layers))
         for other in variants
         if not other.legacy_cache
     }
@@ -146,8 +146,8 @@ def test_size_fits_parameters_and_quantization(entry: Model) -> None:
     outer = 2 * (entry.vocabulary or 0) * entry.hidden
     inner = entry.size - split.embedding - split.head
     # The layers of multi-token prediction that come with some files are as large as the last one.
-    layer = (weights(entry) - outer) / entry.layers
-    assert low <= inner * 8 / (weights(entry) - outer + layer * entry.mtp_layers) <= high
+    layer = (parameter_count(entry) - outer) / entry.layers
+    assert low <= inner * 8 / (parameter_count(entry) - outer + layer * entry.mtp_layers) <= high
 
 
 @EVERY
@@ -174,7 +174,7 @@ def test_experts_multiply_out_to_the_weights_that_a_token_passes_through(entry: 
     unused = routed * (entry.layers - entry.dense_layers) * (1 - entry.experts_used / entry.experts)
     # Some vendors count the embeddings, some do not; most round to billions.
     embeddings = 2 * (entry.vocabulary or 0) * entry.hidden
-    with_them = weights(entry) - unused
+    with_them = parameter_count(entry) - unused
     without = with_them - embeddings
     assert without * 0.97 - 5e8 <= entry.active_parameters <= with_them * 1.03 + 5e8
 

@@ -11,7 +11,7 @@ from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.profile import Engine, Service
 from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import growing, kv_bytes, request_bytes
+from deploys.planning.models.network import count_caching_layers, kv_bytes, request_bytes
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.division import divides
@@ -19,11 +19,11 @@ from deploys.planning.placement.memory import (
     GIB,
     Card,
     Layout,
-    fixed_tokens,
+    fixed_cost_tokens,
     stages_of,
     token_bytes,
 )
-from deploys.planning.placement.offload import Split, cache_of, everything, server
+from deploys.planning.placement.offload import Split, all_gpu_layers, cache_of, server
 from deploys.planning.placement.sharded_memory import copy_of
 from tests.unit import UNIT
 from tests.unit.planning.machines import machine
@@ -42,7 +42,7 @@ def split(entry: Model, context: int, parallel: int = 1, gpu_layers: int | None 
         context=context,
         parallel=parallel,
         kv_cache="auto",
-        gpu_layers=everything(entry) if gpu_layers is None else gpu_layers,
+        gpu_layers=all_gpu_layers(entry) if gpu_layers is None else gpu_layers,
         cpu_experts=0,
     )
 
@@ -60,7 +60,7 @@ def test_vllm_was_reported_to_hold_as_many_requests(row: dict[str, Any]) -> None
     entry = model(row["model"])
     cut = layout(row["cards"], kv_cache="fp8")
     tokens = row["cache"] * GIB / token_bytes(entry, cut, range(entry.layers))
-    requests = tokens / (row["context"] + fixed_tokens(entry, cut))
+    requests = tokens / (row["context"] + fixed_cost_tokens(entry, cut))
     assert requests == pytest.approx(row["requests"], rel=0.015)
 
 
@@ -68,7 +68,7 @@ def test_a_window_weighs_as_much_as_its_tokens() -> None:
     entry = model("gpt-oss-120b")
     # As many layers look back 128 tokens as keep them all.
     assert request_bytes(entry) == 128 * kv_bytes(entry)
-    assert fixed_tokens(entry, layout(1)) == fixed_tokens(entry, layout(8)) == 128
+    assert fixed_cost_tokens(entry, layout(1)) == fixed_cost_tokens(entry, layout(8)) == 128
 
 
 def test_a_state_is_a_matrix_for_each_head_and_what_the_convolution_needs() -> None:
@@ -85,8 +85,10 @@ def test_layers_that_keep_every_token_are_counted_once_in_a_pipeline(
 ) -> None:
     entry = model(key)
     stages = stages_of(entry, pipeline)
-    assert sum(growing(entry, stage) for stage in stages) == growing(entry)
-    assert growing(entry) * entry.full_attention_interval == entry.layers
+    assert sum(count_caching_layers(entry, stage) for stage in stages) == count_caching_layers(
+        entry
+    )
+    assert count_caching_layers(entry) * entry.full_attention_interval == entry.layers
 
 
 @pytest.mark.parametrize("key", HYBRID)
@@ -95,7 +97,7 @@ def test_the_cache_of_a_copy_is_dealt_to_those_layers_alone(key: str) -> None:
     cards = [Card(index=index, total=80 * GIB) for index in range(2)]
     ledgers, tokens = copy_of(entry, entry.size, layout(2), cards)
     cache = min(ledger.lines["KV cache"] for ledger in ledgers)
-    assert tokens == cache // (growing(entry) * kv_bytes(entry, tensor_parallel=2))
+    assert tokens == cache // (count_caching_layers(entry) * kv_bytes(entry, tensor_parallel=2))
 
 
 def test_llama_cpp_keeps_a_window_with_the_step_that_moves_it() -> None:
@@ -146,7 +148,7 @@ def test_a_plan_has_room_for_what_its_requests_keep_and_says_how_it_counts(
     if placement.gpu_memory_utilization is not None:
         entry = model(key)
         cut = layout(placement.tensor_parallel, placement.pipeline_parallel)
-        fixed = fixed_tokens(entry, cut)
+        fixed = fixed_cost_tokens(entry, cut)
         assert placement.parallel * fixed < placement.ledger.kv_tokens
         assert placement.context + fixed <= placement.ledger.kv_tokens // placement.replicas
 
@@ -161,7 +163,7 @@ def test_a_request_that_fits_but_for_its_states_is_refused() -> None:
     room = placed("qwen3.6-27b", "A100", 1, context=4096, gpu_memory_utilization=0.8)
     assert not room.refusals
     held = room.ledger.kv_tokens // room.replicas
-    fixed = fixed_tokens(entry, layout(1))
+    fixed = fixed_cost_tokens(entry, layout(1))
     assert fixed > 1000
     refused = placed(
         "qwen3.6-27b", "A100", 1, context=held - fixed // 2, gpu_memory_utilization=0.8

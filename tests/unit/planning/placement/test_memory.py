@@ -12,7 +12,7 @@ from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import kv_bytes, parts, weights
+from deploys.planning.models.network import kv_bytes, parameter_count, parts
 from deploys.planning.placement import shares
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
@@ -23,7 +23,7 @@ from deploys.planning.placement.memory import (
     card_weights,
     driver_reserve,
     stages_of,
-    unpacked,
+    unpacked_mla_weights,
 )
 from deploys.planning.placement.sharded_memory import converting, copy_of
 from tests.gpu.networks import NETWORKS
@@ -60,7 +60,7 @@ ROUNDED = ("deepseek-v3.2", "glm-4.", "qwen3-235b", "qwen3.6-", "gpt-oss-120b")
 @EVERY
 def test_the_shape_multiplies_out_to_the_published_count_of_weights(entry: Model) -> None:
     within = 1e-2 if entry.key.startswith(ROUNDED) else 2e-4
-    assert weights(entry) == pytest.approx(entry.parameters, rel=within)
+    assert parameter_count(entry) == pytest.approx(entry.parameters, rel=within)
 
 
 @EVERY
@@ -76,10 +76,10 @@ def test_the_parts_add_up_to_the_files(entry: Model) -> None:
 def test_weights(row: dict[str, Any]) -> None:
     entry = model(row["model"])
     outer = 2 * (entry.vocabulary or 0) * entry.hidden
-    inner = weights(entry) - outer
+    inner = parameter_count(entry) - outer
     if entry.mtp_layers:
         layer = replace(entry, layers=1, dense_layers=0)
-        inner += (weights(layer) - outer) * entry.mtp_layers
+        inner += (parameter_count(layer) - outer) * entry.mtp_layers
         outer *= 2
     computed = inner * row["bits"] / 8 + outer * 2
     assert computed / 1e9 == pytest.approx(row["gigabytes"], rel=row["within"])
@@ -153,11 +153,11 @@ def test_reported_by_vllm(row: dict[str, Any]) -> None:
     entry = model(row["model"])
     if "layers" in row:
         entry = replace(entry, layers=row["layers"])
-        entry = replace(entry, parameters=weights(entry))
+        entry = replace(entry, parameters=parameter_count(entry))
     a_token = kv_bytes(entry) * entry.layers
     assert row["tokens"] * a_token == pytest.approx(row["cache"] * GIB, rel=0.001)
     card = Card(index=0, total=143_771 << 20)
-    size = int(row["weights"] * GIB) - unpacked(entry, range(entry.layers), 1)
+    size = int(row["weights"] * GIB) - unpacked_mla_weights(entry, range(entry.layers), 1)
     settings = {"performance": "throughput", "sequences": row.get("sequences"), "compute": "9.0"}
     (ledger,), tokens = copy_of(entry, size, layout(1, share=row["share"], **settings), [card])
     if row["eager"]:

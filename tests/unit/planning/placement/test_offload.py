@@ -11,7 +11,7 @@ from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import kv_bytes, parts
 from deploys.planning.placement.memory import MIB, Card
-from deploys.planning.placement.offload import Split, everything, server
+from deploys.planning.placement.offload import Split, all_gpu_layers, server
 from tests.unit import UNIT
 
 TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
@@ -19,7 +19,7 @@ TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 
 def split(entry: Model, **settings: Any) -> Split:
     usual = {"context": 8192, "parallel": 1, "kv_cache": "auto", "cpu_experts": 0}
-    return Split(**{**usual, "gpu_layers": everything(entry), **settings})
+    return Split(**{**usual, "gpu_layers": all_gpu_layers(entry), **settings})
 
 
 def cards(count: int, gibibytes: int = 80) -> list[Card]:
@@ -38,7 +38,7 @@ def test_compute_buffers_are_those_that_were_reported(row: dict[str, Any]) -> No
 def test_cards_and_host_together_hold_all_weights_once(count: int) -> None:
     entry = model("deepseek-r1-distill-llama-70b-q4_k_m")
     whole = parts(entry, entry.size)
-    for gpu_layers in (0, 1, 40, everything(entry)):
+    for gpu_layers in (0, 1, 40, all_gpu_layers(entry)):
         ledgers, host = server(entry, entry.size, split(entry, gpu_layers=gpu_layers), cards(count))
         held = sum(ledger.lines.get("weights", 0) for ledger in ledgers) + host["weights"]
         assert held == whole.total

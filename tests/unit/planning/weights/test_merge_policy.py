@@ -6,17 +6,17 @@ import pytest
 
 from deploys.planning.inputs.profile import ENGINES
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.weights.merge_policy import READINGS, merged
+from deploys.planning.weights.merge_policy import SHARD_SUPPORT, needs_merge
 from tests.unit.planning.plan_examples import attempt, locks, profile, service
 
 READS_SHARDS = {"llama.cpp", "ktransformers"}
 
 
 def test_every_engine_says_how_it_reads_shards() -> None:
-    assert set(READINGS) == set(ENGINES)
-    assert {engine for engine, reading in READINGS.items() if reading.shards} == READS_SHARDS
-    assert all(reading.source and reading.date for reading in READINGS.values())
-    assert all(bool(reading.why) != reading.shards for reading in READINGS.values())
+    assert set(SHARD_SUPPORT) == set(ENGINES)
+    assert {engine for engine, reading in SHARD_SUPPORT.items() if reading.shards} == READS_SHARDS
+    assert all(reading.source and reading.date for reading in SHARD_SUPPORT.values())
+    assert all(bool(reading.why) != reading.shards for reading in SHARD_SUPPORT.values())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -27,23 +27,23 @@ def test_the_engine_decides_unless_the_operator_does(engine: str, word: bool | N
         with pytest.raises(
             Refusal, match=f"{engine} needs a split GGUF as one file: (it opens|its)"
         ):
-            merged(services)
+            needs_merge(services)
     else:
-        assert merged(services) == (engine not in READS_SHARDS if word is None else word)
+        assert needs_merge(services) == (engine not in READS_SHARDS if word is None else word)
 
 
 def test_one_service_that_needs_one_file_is_enough() -> None:
     reading = service(name="a")
-    assert not merged([reading])
-    assert merged([reading, service(name="b", engine="ollama")])
-    assert merged([service(name="b", engine="ollama"), reading])
+    assert not needs_merge([reading])
+    assert needs_merge([reading, service(name="b", engine="ollama")])
+    assert needs_merge([service(name="b", engine="ollama"), reading])
 
 
 def test_two_words_that_cannot_both_hold() -> None:
     keeping = service(name="a", merge=False)
     for other in (service(name="b", engine="ollama"), service(name="b", merge=True)):
         with pytest.raises(Refusal, match=r"Service a keeps the shards .* b needs them as one"):
-            merged([keeping, other])
+            needs_merge([keeping, other])
 
 
 def test_the_plan_follows() -> None:

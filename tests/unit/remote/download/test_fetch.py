@@ -17,14 +17,16 @@ from typing import Any
 import pytest
 
 from deploys.remote.download import fetch as program
-from deploys.remote.download.source import Patience
+from deploys.remote.download.source import RetryPolicy
 from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Failure, Stopped
 from deploys.remote.model_dir import manifest
 from tests.unit import ROOT
 from tests.unit.remote.support import Hub, gguf, pair, request, serving, source, split_pairs, text
 
-QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3)
+QUICK = RetryPolicy(
+    silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3
+)
 
 
 def content(size: int, seed: int = 1) -> bytes:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from deploys.remote.download import fetch as program
 from deploys.remote.download.http import Body
-from deploys.remote.download.source import Directory, Patience
-from deploys.remote.download.trailing_hash import Follower
+from deploys.remote.download.source import Directory, RetryPolicy
+from deploys.remote.download.trailing_hash import TrailingHasher
 from deploys.remote.formats import gguf
 from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Failure
@@ -29,7 +29,7 @@ from tests import temporary
 from tests.unit.remote import support
 from tests.unit.remote.support import Hub, request, serving
 
-QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)
+QUICK = RetryPolicy(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)
 OUTPUT = {"output": "tiny-Q4.gguf"}
 GROUPS = [
     [("token_embd", bytes(range(256)) * 300), ("blk.0.a", b"x" * 33)],
@@ -286,7 +286,7 @@ def test_the_scanner_asks_for_more_at_every_cut() -> None:
     data = SHARDS[NAMES[0]]
     header = gguf.scan(data, "x")
     for cut in range(0, header.data_offset - 40, 7):
-        with pytest.raises(gguf.Short):
+        with pytest.raises(gguf.HeaderIncomplete):
             gguf.scan(data[:cut], "x")
     assert [tensor.name for tensor in header.tensors] == [b"token_embd", b"blk.0.a"]
 
@@ -294,7 +294,7 @@ def test_the_scanner_asks_for_more_at_every_cut() -> None:
 @given(st.binary(max_size=300))
 def test_the_scanner_survives_anything(noise: bytes) -> None:
     for data in (noise, b"GGUF" + noise, SHARDS[NAMES[0]][:24] + noise):
-        with suppress(gguf.Short, gguf.NotGguf):
+        with suppress(gguf.HeaderIncomplete, gguf.NotGguf):
             gguf.scan(data, "x")
 
 
@@ -307,7 +307,7 @@ def test_the_follower_begins_a_span_anew(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"head" + b"a" * 50 + b"b" * 50)
     fd = os.open(path, os.O_RDWR)
-    follower = Follower(fd, b"HEAD", [(4, 50), (54, 50)])
+    follower = TrailingHasher(fd, b"HEAD", [(4, 50), (54, 50)])
     follower.reached(0, 50)
     follower.reached(1, 20)
     for _ in range(200):

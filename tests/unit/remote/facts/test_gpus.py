@@ -189,7 +189,7 @@ def test_nvidia_smi_is_called_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = str(tmp_path)
     smi(tmp_path, monkeypatch, f"[ $1 = topo ] && cat {folder}/topo || cat {folder}/query")
     gpus = bus("0000:00:06.0", "0000:00:07.0", pci_id="10de:2330")
-    links, error = nvidia.complete(gpus)
+    links, error = nvidia.add_driver_details(gpus)
     assert ([gpu["index"] for gpu in gpus], len(links), error) == ([0, 1], 1, "")
     query = f"--query-gpu={','.join(nvidia._FIELDS)} --format=csv,noheader,nounits"
     assert calls(tmp_path) == [query, "topo -m"]
@@ -206,7 +206,7 @@ def test_an_older_driver_is_asked_without_the_last_field(
     script = f"case $1 in *remap*) cat {tmp_path}/unknown; exit 2;; *) cat {tmp_path}/query;; esac"
     smi(tmp_path, monkeypatch, script)
     gpus = bus("0000:18:00.0")
-    assert nvidia.complete(gpus) == ([], "")
+    assert nvidia.add_driver_details(gpus) == ([], "")
     assert (gpus[0]["uncorrected"], gpus[0]["remap_pending"]) == (0, None)
     assert len(calls(tmp_path)) == 2
 
@@ -218,7 +218,7 @@ def test_a_fallen_gpu_is_one_without_an_index(
     (tmp_path / "query").write_text(rows + FALLEN)
     smi(tmp_path, monkeypatch, f"[ $1 = topo ] || cat {tmp_path}/query; exit 255")
     gpus = [dict(gpu) for gpu in H800S]
-    _, error = nvidia.complete(gpus)
+    _, error = nvidia.add_driver_details(gpus)
     assert error == FALLEN.strip()
     assert [gpu.get("index") for gpu in gpus] == [0, 1, 2, 3, 4, 5, 6, None]
     assert gpus[7] == H800S[7]
@@ -229,7 +229,7 @@ def test_a_driver_that_hangs_is_said_so(tmp_path: Path, monkeypatch: pytest.Monk
     smi(tmp_path, monkeypatch, "sleep 60")
     gpus = bus("0000:18:00.0", "0000:3a:00.0")
     expected = ([], "nvidia-smi did not answer within 0.2 seconds")
-    assert nvidia.complete(gpus) == expected
+    assert nvidia.add_driver_details(gpus) == expected
     assert len(calls(tmp_path)) == 1
 
 
@@ -372,7 +372,7 @@ def test_amd_cards_are_completed_from_sysfs_and_the_tool(
     (tmp_path / "0000:c1:00.0/mem_info_vram_used").write_text("297791488\n")
     monkeypatch.setattr(amd, "ask", lambda *command: (json.dumps([AMD]), ""))
     gpus = bus("0000:c1:00.0", pci_id="1002:74a1")
-    assert amd.complete(gpus, tmp_path) == ([], "")
+    assert amd.add_driver_details(gpus, tmp_path) == ([], "")
     assert (gpus[0]["memory"], gpus[0]["used"]) == (206_141_652_992, 297_791_488)
     assert gpus[0]["name"] == "AMD Instinct MI300X"
 
@@ -381,10 +381,13 @@ def test_amd_s_tool_where_rocm_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"/opt/rocm/bin/amd-smi": (json.dumps([AMD]), "")}
     monkeypatch.setattr(amd, "ask", lambda tool, *words: answers.get(tool, ("", "")))
     gpus = bus("0000:c1:00.0", pci_id="1002:74a1")
-    assert amd.complete(gpus)[1] == "" and gpus[0]["index"] == 0
+    assert amd.add_driver_details(gpus)[1] == "" and gpus[0]["index"] == 0
     # One that is on the path and fails is the one whose complaint counts.
     answers["amd-smi"] = ("", "amd-smi ended with code 1")
-    assert amd.complete(bus("0000:c1:00.0", pci_id="1002:74a1"))[1] == "amd-smi ended with code 1"
+    assert (
+        amd.add_driver_details(bus("0000:c1:00.0", pci_id="1002:74a1"))[1]
+        == "amd-smi ended with code 1"
+    )
 
 
 def test_the_device_that_amd_s_cards_compute_through(
@@ -404,7 +407,7 @@ def test_the_driver_version_that_npu_smi_shows(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ascend, "ask", lambda *command: (NPU.replace("24.1.0", version), ""))
-    assert ascend.complete(bus("0000:c1:00.0", pci_id="19e5:d802"))[0] == version
+    assert ascend.add_driver_details(bus("0000:c1:00.0", pci_id="19e5:d802"))[0] == version
 
 
 # The form that npu-smi 24.1 and later print, shortened to two cards.
@@ -439,7 +442,7 @@ def test_ascend_cards_and_their_links(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {("info",): NPU, ("info", "-t", "topo"): table}
     monkeypatch.setattr(ascend, "ask", lambda tool, *words: (answers[words], ""))
     gpus = bus("0000:c1:00.0", "0000:01:00.0", pci_id="19e5:d802")
-    version, links, error = ascend.complete(gpus)
+    version, links, error = ascend.add_driver_details(gpus)
     assert (version, error) == ("24.1.0", "0000:01:00.0: health is Alarm")
     assert links == [{"first": 0, "second": 1, "kind": "HCCS"}]
 

@@ -414,12 +414,12 @@ def test_what_a_tool_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     tool(tmp_path, "well", 'echo "$1"')
     tool(tmp_path, "ill", "echo out; echo err >&2; exit 9")
-    assert probe.ask("well", "a b") == ("a b\n", "")
-    assert probe.ask("ill") == ("out\nerr\n", "ill ended with code 9")
-    assert probe.ask("not-there") == ("", "")
+    assert probe.run("well", "a b") == ("a b\n", "")
+    assert probe.run("ill") == ("out\nerr\n", "ill ended with code 9")
+    assert probe.run("not-there") == ("", "")
     (tmp_path / "broken").write_text("#!/no/such/interpreter\n")
     (tmp_path / "broken").chmod(0o755)
-    assert probe.ask("broken") == ("", "broken does not start: No such file or directory")
+    assert probe.run("broken") == ("", "broken does not start: No such file or directory")
 
 
 def test_a_tool_that_hangs_is_left_with_all_it_started(
@@ -429,7 +429,7 @@ def test_a_tool_that_hangs_is_left_with_all_it_started(
     monkeypatch.setattr(probe, "LIMIT", 0.3)
     tool(tmp_path, "hangs", "trap '' TERM; echo $$ > pid; sleep 60 & echo $! > child; wait")
     monkeypatch.chdir(tmp_path)
-    assert probe.ask("hangs") == ("", "hangs did not answer within 0.3 seconds")
+    assert probe.run("hangs") == ("", "hangs did not answer within 0.3 seconds")
     for file in ("pid", "child"):
         deadline = time.monotonic() + 10  # The signal was sent, not waited for.
         while _runs((tmp_path / file).read_text().strip()):

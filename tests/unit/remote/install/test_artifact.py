@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from deploys.remote.__main__ import main
-from deploys.remote.download.source import Patience
+from deploys.remote.download.source import RetryPolicy
 from deploys.remote.formats import tree
 from deploys.remote.install import artifact
 from deploys.remote.lib.failure import Failure
 from tests.unit.remote.support import Hub, serving
 
-QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)
+QUICK = RetryPolicy(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)
 Entry = tuple[str, str, bytes]  # kind, name, content or link target
 PROJECT: list[Entry] = [
     ("dir", "src-1.0", b""),

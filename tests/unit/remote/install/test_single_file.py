@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from deploys.remote.__main__ import main
-from deploys.remote.download.source import Patience
+from deploys.remote.download.source import RetryPolicy
 from deploys.remote.install import single_file
 from deploys.remote.install.artifact import Artifact, WrongArchive
 from deploys.remote.lib.failure import Failure
 from tests.unit.remote.support import Hub, serving
 
-QUICK = Patience(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)
+QUICK = RetryPolicy(silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05)
 DATA = b"!<arch>\n" + bytes(range(256)) * 20
 
 

@@ -14,14 +14,16 @@ import pytest
 
 from deploys.remote.__main__ import main
 from deploys.remote.download import fetch as program
-from deploys.remote.download.source import Patience
+from deploys.remote.download.source import RetryPolicy
 from deploys.remote.lib import content, spec
 from deploys.remote.lib.failure import Failure, Stopped
 from deploys.remote.lib.journal import Entry, Journal
 from deploys.remote.model_dir import manifest, prove, publish, verify
 from tests.unit.remote.support import Hub, merged, request, serving, split
 
-QUICK = Patience(silence=0.4, tries=2, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3)
+QUICK = RetryPolicy(
+    silence=0.4, tries=2, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3
+)
 GROUPS = [[(f"t{number}", bytes([number]) * 300_000)] for number in range(3)]
 SHARDS = split(GROUPS)
 FIRST, SECOND, THIRD = SHARDS
@@ -49,7 +51,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     real = content.update_from
 
-    def sha256_of(path: Path, on_bytes: content.OnBytes = content.nobody) -> str:
+    def sha256_of(path: Path, on_bytes: content.OnBytes = content.no_callback) -> str:
         return content.sha256_of(path, lambda count: (found.append(count), on_bytes(count))[1])
 
     def update_from(*words: Any) -> None:

@@ -48,7 +48,7 @@ def report(beat: int = 1, *, last: bool = False, **have: Sequence[Range]) -> dic
 def turns(found: Peers, file: File = LARGE) -> list[int]:
     """The numbers of the pieces of a file that this machine asks the hub for."""
     numbers, position = [], 0
-    while (part := found.turn(file, position, file.size)) is not None:
+    while (part := found.next_hub_range(file, position, file.size)) is not None:
         assert part[0] % PIECE == 0
         numbers.append(part[0] // PIECE)
         position = part[1]
@@ -58,7 +58,7 @@ def turns(found: Peers, file: File = LARGE) -> list[int]:
 def alive(found: Peers, *names: str) -> None:
     for peer in found.all:
         if peer.name in names:
-            found.hears(peer, report(beat=int(found._clock() * 100)))
+            found.update_from_report(peer, report(beat=int(found._clock() * 100)))
 
 
 def test_every_piece_is_asked_for_by_one_machine(clock: Clock) -> None:
@@ -99,17 +99,19 @@ def test_a_small_model_is_not_waited_for(clock: Clock) -> None:
 
 def test_nobody_asks_the_hub_for_what_another_machine_has(clock: Clock) -> None:
     found = peers(clock)
-    found.hears(found.all[0], report(large=[(0, PIECE), (4 * PIECE, 4 * PIECE + LEAST)]))
-    assert found.turn(LARGE, 0, LARGE.size) == (8 * PIECE, 9 * PIECE)
+    found.update_from_report(
+        found.all[0], report(large=[(0, PIECE), (4 * PIECE, 4 * PIECE + LEAST)])
+    )
+    assert found.next_hub_range(LARGE, 0, LARGE.size) == (8 * PIECE, 9 * PIECE)
     # What it gets next of piece 4 it will give soon; what is before, it does not have.
-    found.hears(found.all[0], report(2, large=[(4 * PIECE + 10, 5 * PIECE)]))
-    assert found.turn(LARGE, 4 * PIECE, 5 * PIECE) == (4 * PIECE, 4 * PIECE + 10)
+    found.update_from_report(found.all[0], report(2, large=[(4 * PIECE + 10, 5 * PIECE)]))
+    assert found.next_hub_range(LARGE, 4 * PIECE, 5 * PIECE) == (4 * PIECE, 4 * PIECE + 10)
 
 
 def test_a_machine_that_has_all_gives_all_and_has_no_turn(clock: Clock) -> None:
     found = peers(clock)
     whole = {"large": [(0, LARGE.size)], "small": [(0, SMALL.size)]}
-    found.hears(found.all[2], report(last=True, **whole))
+    found.update_from_report(found.all[2], report(last=True, **whole))
     assert turns(found) == turns(found, SMALL) == []
     assert found.all[2].gives(LARGE, 3, LARGE.size) == (3, 3 + PIECE)
     # If nothing more is heard of it, its pieces are not waited for either.
@@ -121,18 +123,18 @@ def test_a_machine_that_has_all_gives_all_and_has_no_turn(clock: Clock) -> None:
 def test_nothing_small_is_taken_while_more_is_coming(clock: Clock) -> None:
     found = peers(clock)
     peer = found.all[0]
-    found.hears(peer, report(large=[(0, LEAST - 1)], small=[(3 * PIECE, SMALL.size)]))
+    found.update_from_report(peer, report(large=[(0, LEAST - 1)], small=[(3 * PIECE, SMALL.size)]))
     assert peer.gives(LARGE, 0, LARGE.size) is None
     assert peer.gives(LARGE, 0, 100) == (0, 100)
     assert peer.gives(SMALL, 0, SMALL.size) == (3 * PIECE, SMALL.size)
-    found.hears(peer, report(2, large=[(PIECE - 3, PIECE), (2 * PIECE, 5 * PIECE)]))
+    found.update_from_report(peer, report(2, large=[(PIECE - 3, PIECE), (2 * PIECE, 5 * PIECE)]))
     assert peer.gives(LARGE, 0, LARGE.size) == (PIECE - 3, PIECE)
     assert peer.gives(LARGE, PIECE, LARGE.size) == (2 * PIECE, 3 * PIECE)
 
 
 def test_who_is_dropped_gives_nothing_and_is_not_counted_on(clock: Clock) -> None:
     found = peers(clock)
-    found.hears(found.all[0], report(large=[(0, LARGE.size)]))
+    found.update_from_report(found.all[0], report(large=[(0, LARGE.size)]))
     found.drop("b")
     assert found.all[0].gives(LARGE, 0, LARGE.size) is None
     assert {*turns(found)} > {0, 4, 8}
@@ -157,9 +159,9 @@ def test_a_standstill_is_ended_by_one_machine_after_the_other(clock: Clock) -> N
 
 def test_the_same_report_is_no_sign_of_life(clock: Clock) -> None:
     found = peers(clock)
-    assert found.hears(found.all[0], report())
+    assert found.update_from_report(found.all[0], report())
     clock.now += LIFE + LONGEST_START
-    assert not found.hears(found.all[0], report())
+    assert not found.update_from_report(found.all[0], report())
     assert {*turns(found)} > {0, 4, 8}
 
 
@@ -169,4 +171,4 @@ def test_a_report_that_is_none_is_an_error_of_the_kind_that_is_caught(
 ) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         found = peers(clock)
-        found.hears(found.all[0], value)
+        found.update_from_report(found.all[0], value)

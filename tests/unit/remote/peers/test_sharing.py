@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from deploys.remote.download import fetch as program
-from deploys.remote.download.source import Patience
+from deploys.remote.download.source import RetryPolicy
 from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Stopped
 from deploys.remote.model_dir import manifest
@@ -23,7 +23,7 @@ from tests.lab.http_server import Reply, StandIn, json_reply
 from tests.unit.remote import support
 from tests.unit.remote.support import Hub, request, serving
 
-QUICK = Patience(silence=1.0, tries=4, first_wait=0.01, longest_wait=0.05)
+QUICK = RetryPolicy(silence=1.0, tries=4, first_wait=0.01, longest_wait=0.05)
 KIB = 1 << 10
 FILES = {
     f"model-{number}.bin": random.Random(number).randbytes(1500 * KIB + number)
@@ -180,9 +180,9 @@ def test_what_was_fetched_alone_is_given_once_that_is_wanted(machines: list[Mach
         program.fetch(spec.parse(request(first.directory, SHARDS, hub, merge=OUTPUT)))
         asked = len(hub.asked)
         wanted = first.request(SHARDS, hub, merge=OUTPUT)
-        assert not seed.is_told(spec.parse(wanted), first.folder)
+        assert not seed.is_published(spec.parse(wanted), first.folder)
         assert first.fetch(SHARDS, hub, merge=OUTPUT)
-        assert seed.is_told(spec.parse(wanted), first.folder)
+        assert seed.is_published(spec.parse(wanted), first.folder)
         assert not first.fetch(SHARDS, hub, merge=OUTPUT)
         assert len(hub.asked) == asked
         late.fetch(SHARDS, hub, first, late)
@@ -248,7 +248,7 @@ def test_a_hub_that_dies_is_done_without_by_those_who_have_it_all_among_them(
 def test_what_is_said_while_fetching_is_true(machines: list[Machine]) -> None:
     machine = machines[0]
     wanted = spec.parse(machine.request(FILES, Hub(FILES), *machines[:1]))
-    now, complete = seed.reports(machine.folder, wanted.files)
+    now, complete = seed.report_paths(machine.folder, wanted.files)
     with serving(Hub(FILES, rate=300_000)) as hub:
         threads = all_fetch(machines[:1], FILES, hub)
         seen = 0
