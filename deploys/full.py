@@ -22,7 +22,7 @@ if first:
 # Facts and profile become the plan. A refusal stops this host here, before any change.
 plan = current_plan()
 
-host_lock.acquire(name="Keep other runs away from this machine")
+host_lock.acquire(name="Lock this machine")
 
 # The machine itself.
 base.install()

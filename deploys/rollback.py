@@ -20,6 +20,6 @@ config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 # should have.
 planned(to_change=True)
 
-host_lock.acquire(name="Keep other runs away from this machine")
+host_lock.acquire(name="Lock this machine")
 
-rollback.to_previous(name="Have the previous version serve again", engine=host.data.get("engine"))
+rollback.to_previous(name="Roll back to the previous version", engine=host.data.get("engine"))

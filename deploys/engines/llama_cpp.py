@@ -19,7 +19,7 @@ def install() -> None:
     assert isinstance(software, Build)
 
     build.installed(
-        name="Install llama.cpp, compiled once for machines of this kind",
+        name="Install llama.cpp",
         build=software,
         site=plan.site,
         manager=plan.package_manager,
@@ -33,7 +33,7 @@ def start() -> None:
     plan = current_plan()
 
     service.running(
-        name="Configure and start the services, wait for their answer",
+        name="Configure and start llama.cpp, and wait until it answers",
         units=[Unit.of(plan, planned) for planned in plan.services_of("llama.cpp")],
         software=plan.software_of("llama.cpp"),
         deployed=plan.deployed_of("llama.cpp"),

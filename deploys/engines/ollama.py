@@ -24,7 +24,7 @@ def install() -> None:
     assert isinstance(software, Release)
 
     artifact.installed(
-        name="Install Ollama, as it is released",
+        name="Install Ollama",
         release=software,
         site=plan.site,
         systemd=plan.systemd,
@@ -38,10 +38,10 @@ def start() -> None:
 
     # Its list of models is read when it starts.
     ollama.registered(
-        name="Have Ollama know its models", models=_registrations(plan), systemd=plan.systemd
+        name="Register the models with Ollama", models=_registrations(plan), systemd=plan.systemd
     )
     service.running(
-        name="Configure and start Ollama, wait for its answers",
+        name="Configure and start Ollama, and wait until it answers",
         units=[
             replace(Unit.of(plan, planned), patience=serving.patience(plan))
             for planned in plan.services_of("ollama")

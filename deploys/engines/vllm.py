@@ -19,7 +19,7 @@ def install() -> None:
     assert isinstance(software, Environment)
 
     venv.installed(
-        name="Install vLLM and the packages that it was locked with",
+        name="Install vLLM",
         environment=software,
         site=plan.site,
         systemd=plan.systemd,
@@ -32,7 +32,7 @@ def start() -> None:
     plan = current_plan()
 
     service.running(
-        name="Configure and start vLLM's services, wait for their answer",
+        name="Configure and start vLLM, and wait until it answers",
         units=[Unit.of(plan, planned) for planned in plan.services_of("vllm")],
         software=plan.software_of("vllm"),
         deployed=plan.deployed_of("vllm"),

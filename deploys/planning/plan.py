@@ -159,7 +159,7 @@ class ServicePlan:
 class HostPlan:
     """All that is decided for one machine; stages read it and decide nothing.
 
-    + software stack: versions that go together on this kind of GPU
+    + stack: versions that go together on this kind of GPU
     + driver: what the GPUs need to work; None without GPUs, or where it is refused
     + cards: PCI addresses of the GPUs that are ours, where the machine may have more
     + retired: units that an earlier run has set up for services which are planned no more

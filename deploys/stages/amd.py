@@ -27,7 +27,7 @@ def install() -> None:
         if wanted.action != "none":
             _install_driver(plan, wanted)
         users.present(
-            name="Let services open the GPUs",
+            name="Grant the service user access to the GPUs",
             users=(User(name="modelrack", home="/var/lib/modelrack", groups=wanted.device_groups),),
         )
 
@@ -36,18 +36,18 @@ def _add_repositories(plan: HostPlan, source: Repository, tools: Repository) -> 
     """Add AMD's repositories, each restricted to packages signed with its key."""
     if source.keyring is not None:
         artifact.fetched(
-            name="Fetch the key of AMD's repositories",
+            name="Download AMD's signing key",
             artifact=source.keyring,
             path=render.keyring(source),
             site=plan.site,
         )
     repository.present(
-        name="Name the repository of the driver",
+        name="Add AMD's driver repository",
         entries=[*map(File.of, render.repository(plan, source))],
         url=source.url,
     )
     repository.present(
-        name="Name the repository of its tools",
+        name="Add AMD's tools repository",
         entries=[*map(File.of, render.repository(plan, tools))],
         url=tools.url,
     )
@@ -72,27 +72,27 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
         exchange=_DRIVER,
     )
     packages.installed(
-        name="Install the tools that show the cards",
+        name="Install AMD's monitoring tools",
         packages=wanted.group("monitoring"),
         manager=plan.package_manager,
     )
     driver.built(
-        name="Have AMD's module for every kernel", driver=wanted, data_root=plan.site.data_root
+        name="Build AMD's module for every kernel", driver=wanted, data_root=plan.site.data_root
     )
     files.put(
-        name="Have it loaded at boot, and left alone by upgrades",
+        name="Load the driver at boot and exclude it from upgrades",
         entries=[*map(File.of, render.driver(wanted))],
     )
     packages.held(name="Hold AMD's driver", packages=wanted.holds, manager=plan.package_manager)
     reboot.into_the_driver(
-        name="Reboot into AMD's driver",
+        name="Reboot to load AMD's driver",
         driver=wanted,
         busy=plan.profile.allow_busy_gpus,
         data_root=plan.site.data_root,
     )
     driver.loaded(name="Load AMD's driver", driver=wanted, data_root=plan.site.data_root)
     driver.verified(
-        name="Prove AMD's driver on every GPU",
+        name="Verify AMD's driver on every GPU",
         driver=wanted,
         gpus=plan.cards,
         data_root=plan.site.data_root,

@@ -41,7 +41,7 @@ def install() -> None:
     has_mirror = isinstance(plan.package_manager, Apt) and plan.package_manager.mirror is not None
 
     files.put(
-        name="Make the folders, set the limits and the package manager's patience",
+        name="Create directories and write base configuration",
         entries=[
             *(Directory(path=path) for path in _FOLDERS),
             Directory(path="/etc/modelrack/secrets", mode="700"),
@@ -65,19 +65,19 @@ def install() -> None:
         users=(User(name="modelrack", home="/var/lib/modelrack"),),
     )
     files.upload(
-        name="Install the programs that run on the machine",
+        name="Upload modelrack's programs",
         src=programs.zipapp(),
         dest=programs.path(),
         mode="755",
     )
     files.upload(
-        name="Install uv, the same as the operator's own",
+        name="Install uv",
         src=Path(uv.find_uv_bin()),
         dest=_uv_path(),
         mode="755",
     )
     files.put(
-        name="Point to the current uv and programs",
+        name="Update the links to uv and our programs",
         entries=[
             Link(path=UV, target=_uv_path()),
             Link(path=programs.LINK, target=programs.path()),

@@ -48,32 +48,32 @@ def install() -> None:
 def _add_repositories(plan: HostPlan, wanted: DriverPlan, source: Repository) -> None:
     """Add NVIDIA's repository, restricted to packages signed with its key."""
     packages.installed(
-        name="Install what adds repositories",
+        name="Install repository prerequisites",
         packages=wanted.group("prerequisites"),
         manager=plan.package_manager,
     )
     if source.keyring is not None:
         package = f"/var/lib/modelrack/{source.keyring.path.replace('/', '-')}"
         artifact.fetched(
-            name="Fetch the key of NVIDIA's repository",
+            name="Download NVIDIA's signing key",
             artifact=source.keyring,
             path=package,
             site=plan.site,
         )
         repository.key_present(
-            name="Unpack that key",
+            name="Install the signing key of NVIDIA's repository",
             package=package,
             key=source.key,
             keyring=render.keyring(source),
         )
     repository.prerequisites(
-        name="Enable what NVIDIA's packages need",
+        name="Enable the repositories that NVIDIA's packages need",
         needs=source.needs,
         module=source.module,
         manager=plan.package_manager,
     )
     repository.present(
-        name="Name NVIDIA's repository",
+        name="Add NVIDIA's repository",
         entries=[*map(File.of, render.repository(plan, source))],
         url=source.url,
     )
@@ -109,31 +109,33 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
         exchange=_FABRIC,
     )
     packages.installed(
-        name="Install the monitoring",
+        name="Install DCGM",
         packages=wanted.group("monitoring"),
         manager=plan.package_manager,
     )
     driver.built(
-        name="Have its module for every kernel", driver=wanted, data_root=plan.site.data_root
+        name="Build the driver module for every kernel",
+        driver=wanted,
+        data_root=plan.site.data_root,
     )
     if wanted.blacklist:
         driver.blacklisted(
-            name="Keep other modules off the GPUs",
+            name="Blacklist conflicting kernel modules",
             blacklist=File.of(render.blacklist(wanted)),
             data_root=plan.site.data_root,
             manager=wanted.package_manager,
         )
     files.put(
-        name="Have it loaded at boot, and left alone by upgrades",
+        name="Load the driver at boot and exclude it from upgrades",
         entries=[*map(File.of, render.driver(wanted))],
     )
-    driver.enabled(name="Start its services at boot", units=wanted.services)
+    driver.enabled(name="Enable the driver's services", units=wanted.services)
     # What is held was brought to its end: by this the next plan tells a run that was stopped.
     packages.held(
         name="Hold the driver's packages", packages=wanted.holds, manager=plan.package_manager
     )
     reboot.into_the_driver(
-        name="Reboot into the driver",
+        name="Reboot to load the driver",
         driver=wanted,
         busy=plan.profile.allow_busy_gpus,
         data_root=plan.site.data_root,
@@ -144,7 +146,7 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
         data_root=plan.site.data_root,
     )
     driver.verified(
-        name="Prove the driver on every GPU",
+        name="Verify the driver on every GPU",
         driver=wanted,
         gpus=plan.cards,
         data_root=plan.site.data_root,
@@ -157,6 +159,6 @@ def _install_monitor(plan: HostPlan) -> None:
     assert isinstance(monitor, Environment)
     venv.installed(name="Install nvitop", environment=monitor, site=plan.site, systemd=plan.systemd)
     files.put(
-        name="Have nvitop beside our programs",
+        name="Link nvitop into /opt/modelrack/bin",
         entries=[Link(path="/opt/modelrack/bin/nvitop", target=f"{monitor.directory}/bin/nvitop")],
     )

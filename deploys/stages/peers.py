@@ -20,13 +20,13 @@ def share() -> None:
 
     if plan.peer:
         webserver.installed(
-            name="Install nginx, which gives the weights",
+            name="Install nginx for weight sharing",
             manager=plan.package_manager,
             systemd=plan.systemd,
         )
-        files.put(name="Make the folder that is given", entries=[Directory(path=plan.peer.folder)])
+        files.put(name="Create the shared directory", entries=[Directory(path=plan.peer.folder)])
         service.running(
-            name="Give the weights to the site's other machines",
+            name="Start weight sharing",
             units=[
                 Unit(
                     name=peers.UNIT,
@@ -42,7 +42,7 @@ def share() -> None:
         )
     else:
         absent.unit(
-            name="Give the weights to nobody else",
+            name="Disable weight sharing",
             unit=peers.UNIT,
             paths=(*render.PEER_FILES, peers.folder_of(plan.site)),
             systemd=plan.systemd,

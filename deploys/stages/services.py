@@ -14,7 +14,7 @@ def retire() -> None:
     plan = current_plan()
 
     absent.servers(
-        name="Stop what is planned no more",
+        name="Stop retired services",
         units=plan.retired,
         systemd=plan.systemd,
     )

@@ -15,4 +15,4 @@ def record() -> None:
     """Write the plan that was carried out; runs last, so that the record is true."""
     plan = current_plan()
 
-    files.put(name="Note what is deployed", entries=[File.of(render.state(plan))])
+    files.put(name="Record the deployed state", entries=[File.of(render.state(plan))])

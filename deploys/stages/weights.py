@@ -17,14 +17,14 @@ def fetch() -> None:
     plan = current_plan()
 
     files.put(
-        name="Write the tokens of the hubs, for root alone",
+        name="Write the access tokens of the hubs",
         entries=[
             File(path=token_file(hub), content=f"{token}\n", mode="600")
             for hub, token in tokens.of(plan.site).items()
         ],
     )
     weights.present(
-        name="Fetch the models and prove every byte",
+        name="Fetch and verify the models",
         models=plan.weights,
         peer=plan.peer,
         systemd=plan.systemd,

@@ -236,14 +236,14 @@ def used(bench: Bench) -> Machine:
     return machine
 
 
-WATCHED = ["NVIDIA | Install nvitop", "NVIDIA | Have nvitop beside our programs"]
+WATCHED = ["NVIDIA | Install nvitop", "NVIDIA | Link nvitop into /opt/modelrack/bin"]
 
 
 def test_a_driver_that_is_right_is_left_alone(bench: Bench, used: Machine) -> None:
     before = digest(used)
     run = bench.deploy(used, H800, "--json")
     assert run.code == 0, run.output
-    assert run.changed == [*WATCHED, "State | Note what is deployed"]
+    assert run.changed == [*WATCHED, "State | Record the deployed state"]
     assert not [entry for entry in run.operations if "driver" in entry["name"]]
     assert not [path for path in difference(before, digest(used)) if "nvitop" not in path]
     assert "No package of the driver is held" in run.output

@@ -152,7 +152,7 @@ def test_restored_weights_are_proven_again(deployed: tuple[Rack, Run], lab_hub: 
         again = rack.deploy("--json")
         assert again.code == 0, again.output
         assert [each for each in lab_hub.requests if each.name.endswith(".gguf")] == []
-        assert ("Weights | Fetch the models and prove every byte" in again.changed) == (not way)
+        assert ("Weights | Fetch and verify the models" in again.changed) == (not way)
         machine.ssh(verify)
     assert rack.deploy("--json").changed == []
 

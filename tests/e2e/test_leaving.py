@@ -10,9 +10,9 @@ from tests.e2e.rack import Rack, Run
 from tests.e2e.versions import DOES_NOT_RUN, first_of
 from tests.lab.tiny_model import ANSWER
 
-STOP = "Services | Stop what is planned no more"
-START = "llama.cpp | Configure and start the services, wait for their answer"
-NOTE = "State | Note what is deployed"
+STOP = "Services | Stop retired services"
+START = "llama.cpp | Configure and start llama.cpp, and wait until it answers"
+NOTE = "State | Record the deployed state"
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,8 @@ def place(
         "pytorch": wheels.WheelPages(folder / "pytorch"),
         "debian": Archive(folder / "archive"),
         "debian_security": Archive(folder / "security", security=True),
-        # Only named: no machine here is Ubuntu. tests/lab/tests/test_archive_sources.py reads its list.
+        # Only named: no machine here is Ubuntu. Its list is read by apt itself in
+        # tests/lab/tests/test_archive_sources.py.
         "ubuntu": NvidiaRepository(folder / "nothing"),
     }
     assert served.keys() == {entry.name for entry in fields(Mirrors)}

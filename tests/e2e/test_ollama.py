@@ -179,7 +179,7 @@ def test_what_is_lost_is_put_back(place: Place) -> None:
     machine.ssh("rm /data/ollama/blobs/*")
     again = rack.deploy("--json")
     assert again.code == 0, again.output
-    assert "Ollama | Have Ollama know its models" in again.changed
+    assert "Ollama | Register the models with Ollama" in again.changed
     assert machine.ssh(f"stat -c %h {WEIGHTS}").stdout == "2\n"
 
 

@@ -188,7 +188,7 @@ def test_off_leaves_nothing(shared: Shared) -> None:
     run = shared.rack.deploy("--json", deploy=sharing.DEPLOY)
     assert run.code == 0, run.output
     changed = run.changed
-    assert changed == ["Peers | Give the weights to nobody else"]
+    assert changed == ["Peers | Disable weight sharing"]
     machine = shared.rack.machines[0]
     assert "nginx" not in machine.ssh("ss -Htlnp").stdout
     assert machine.ssh("ls -A /data/models").stdout == "large\n"

@@ -87,10 +87,10 @@ def story(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Story]
     yield Story(first_of(rack))
 
 
-INSTALL = "llama.cpp | Install llama.cpp, compiled once for machines of this kind"
-FETCH = "Weights | Fetch the models and prove every byte"
-START = "llama.cpp | Configure and start the services, wait for their answer"
-NOTE = "State | Note what is deployed"
+INSTALL = "llama.cpp | Install llama.cpp"
+FETCH = "Weights | Fetch and verify the models"
+START = "llama.cpp | Configure and start llama.cpp, and wait until it answers"
+NOTE = "State | Record the deployed state"
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_all_classes_agree_on_one_order(run: Planned) -> None:
 
 
 def test_the_lock_is_taken_before_anything_else(run: Planned) -> None:
-    assert run.order[0]["names"] == ["Keep other runs away from this machine"]
+    assert run.order[0]["names"] == ["Lock this machine"]
 
 
 def test_a_run_with_refused_classes_fails(run: Planned) -> None:
@@ -90,10 +90,10 @@ def test_the_cpu_class_alone_succeeds_and_would_change_the_machine() -> None:
     # Taking the lock is no change, a @fake machine has no kernel settings and serves nothing yet,
     # and its site has neither tokens nor peers.
     unchanged = {
-        "Keep other runs away from this machine",
+        "Lock this machine",
         "Base | Apply the kernel settings",
-        "Peers | Give the weights to nobody else",
-        "Services | Stop what is planned no more",
-        "Weights | Write the tokens of the hubs, for root alone",
+        "Peers | Disable weight sharing",
+        "Services | Stop retired services",
+        "Weights | Write the access tokens of the hubs",
     }
     assert {each["name"] for each in plan} - set(changing) == unchanged

@@ -76,8 +76,7 @@ def with_fabric(case: DriverInputs, system: System, plan: DriverPlan) -> DriverP
 
 
 def with_libraries(case: DriverInputs, plan: DriverPlan) -> DriverPlan:
-    """The plan with the libraries that a program needs which the software stack's toolkit"
-    " compiled."""
+    """Return the plan with the libraries for programs that the stack's CUDA toolkit compiled."""
     system = system_of(case)
     cuda = system.cuda.get(case.stack.platform)
     if cuda is None:

@@ -29,7 +29,8 @@ class Placement:
       CPU, and where the service is refused
     + context: tokens of one request; parallel: requests at the same time, all copies together
     + kv_cache: as the service has it
-    + gpu_memory_utilization: share of a card that the engine may take; None for engines without that setting
+    + gpu_memory_utilization: share of a card that the engine may take; None for engines without
+      that setting
     + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
       one, as it does for llama.cpp), and leading layers whose experts stay in host memory
     + mtp: the layer that predicts one token more is read, and drafts

@@ -58,19 +58,19 @@ nvidia = Repository(
     needs=("contrib",),
 )
 artifact.fetched(
-    name="Fetch the key of NVIDIA's repository",
+    name="Download NVIDIA's signing key",
     artifact=pins[f"cuda-keyring-{system}"],
     path=f"/var/lib/modelrack/keyring-{told['preset']}.deb",
     site=site,
 )
 repository.key_present(
-    name="Unpack that key",
+    name="Install the signing key of NVIDIA's repository",
     package=f"/var/lib/modelrack/keyring-{told['preset']}.deb",
     key=nvidia.key,
     keyring=render.keyring(nvidia),
 )
 repository.present(
-    name="Name NVIDIA's repository",
+    name="Add NVIDIA's repository",
     entries=[*map(File.of, render.repository(plan, nvidia))],
     url=nvidia.url,
 )

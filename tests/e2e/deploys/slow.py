@@ -5,6 +5,6 @@ from deploys.operations import host_lock, job
 from deploys.stages import base
 
 plan = current_plan()
-host_lock.acquire(name="Keep other runs away from this machine")
+host_lock.acquire(name="Lock this machine")
 base.install()
 job.run(name="Take a while", job="slow-1", argv=["sleep", "15"])
