@@ -272,14 +272,3 @@ def test_programs_on_the_machine_need_python_alone(path: Path) -> None:
         # They travel as one folder, so nothing lies above it.
         above = len(path.relative_to(REMOTE).parts)
         assert not isinstance(node, ast.ImportFrom) or node.level <= above
-
-
-def test_both_readmes_have_the_same_parts() -> None:
-    def parts(name: str) -> list[int]:
-        text = (ROOT / name).read_text()
-        return [
-            len(re.findall(part, text, re.MULTILINE))
-            for part in (r"^#", r"^## ", r"^\|[ :|-]+\|$", r"^```")
-        ]
-
-    assert parts("README.md") == parts("README.zh-CN.md")
