@@ -124,7 +124,7 @@ def is_known(command: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         case [".venv/bin/pytest", folder, *options]:
             known = (ROOT / folder / "conftest.py").read_text()
             assert all(f'"{each}"' in known for each in options if each.startswith("--"))
-            assert all((ROOT / each).is_file() for each in options if not each.startswith("--"))
+            assert all((ROOT / each).is_file() for each in options if each.endswith(".py"))
         case ["python3", "weights.pyz", *words]:
             with pytest.raises(Accepted):
                 weights.run(words, "weights.pyz")
