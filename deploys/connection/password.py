@@ -13,7 +13,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 def typed(prompt: str, stream: TextIO | None = None) -> str:
-    """What the operator types when sudo wants a password that no option gave."""
+    """Ask the operator for the password that sudo wants and that no option gave."""
     if ctx_state.isset() and context.state.config.SUDO_PASSWORD:
         raise _refused(
             "sudo on this machine did not get the password that you gave",

@@ -28,7 +28,7 @@ _warned: WeakSet[Host] = WeakSet()
 
 
 def without_python(*, to_change: bool = True) -> FirstPython | None:
-    """What this host needs before anything can be planned for it; None where it has Python.
+    """Return what this host needs before anything can be planned; None if it has Python.
 
     + to_change: False for a script that only looks, which anybody may do
     """
@@ -54,7 +54,7 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
 
 
 def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
-    """This host as it is, and what is decided for it; read once a run, refusals and all.
+    """Return this host as it is and its plan, refusals included; read once a run.
 
     + to_change: refuse a run that may not change the machine
     """

@@ -152,7 +152,7 @@ def _command(words: Sequence[str]) -> StringCommand:
 
 
 def apt_get(apt: Apt, *words: str) -> list[str]:
-    """A call of apt-get that asks nobody and reads the lists of this site."""
+    """Return a call of apt-get that asks nobody and reads the package lists of this site."""
     options = ["-y", "-q", "-o", f"DPkg::Lock::Timeout={apt.lock_wait}"]
     options += ["-o", "Dpkg::Options::=--force-confold"]
     if apt.mirror:
@@ -187,7 +187,7 @@ def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool
 
 
 def finish_what_was_interrupted(state: State, host: Host, arguments: Any) -> bool:
-    """What a killed package manager left half done is finished first: apt refuses to go on."""
+    """Finish what a killed package manager left half done: apt refuses to go on until then."""
     audit = ("ls", "/var/lib/dpkg/updates", ";", "dpkg", "--audit")
     _, found = transport.run(host, arguments, *audit)
     if not found.stdout:

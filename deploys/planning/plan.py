@@ -113,7 +113,7 @@ class ServicePlan:
     + threads: physical cores used for computation
     + numa_nodes: NUMA nodes that these threads are spread over; 1 if the GPUs do the work
     + patience: seconds it may take until it answers
-    + floor: tokens per second that a single request must reach; None if unknown
+    + min_tokens_per_second: tokens per second that a single request must reach; None if unknown
     + placement: the GPUs it gets, how the model is split over them, and the memory that takes
     """
 
@@ -128,7 +128,7 @@ class ServicePlan:
     threads: int
     numa_nodes: int
     patience: int
-    floor: float | None
+    min_tokens_per_second: float | None
     placement: Placement
     weights: Weights
 

@@ -223,7 +223,8 @@ def _service(
         threads=machine.cores,
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         patience=int(_TO_START + fetched.size * _TO_READ),
-        floor=service.floor or floors.floor(model, fetched.size, placement, gpu),
+        min_tokens_per_second=service.min_tokens_per_second
+        or floors.floor(model, fetched.size, placement, gpu),
         placement=placement,
         weights=fetched,
     )

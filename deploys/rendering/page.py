@@ -33,7 +33,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
 
 
 def of_bare(name: str, first: FirstPython) -> str:
-    """The page of a machine that nothing can be planned for before it has Python."""
+    """Return the page of a machine that needs Python before anything can be planned."""
     return (
         f"{name}: no python3\n\n"
         f"  first     {first.command}, which deploys/full.py does\n"

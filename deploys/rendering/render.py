@@ -38,7 +38,7 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
 
 
 def apt_sources(manager: Apt, system: str) -> Rendered:
-    """The mirrors of the site, as apt is told of them."""
+    """Render the mirrors of the site as apt reads them."""
     return file("base/apt.sources", APT_SOURCES, apt=manager, system=system)
 
 

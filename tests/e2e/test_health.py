@@ -111,12 +111,12 @@ def test_a_slow_service_is_warned_of_or_fails(rack: Rack) -> None:
     machine = rack.machines[0]
     machine.ssh(f"{SLOW}; rm {FIGURES}")
     try:
-        declare(rack, floor=40)
+        declare(rack, min_tokens_per_second=40)
         little = rack.deploy()
         assert little.code == 0, little.output
         assert "tiny.service is slow: one request alone gets" in little.output
         assert "and 40 are planned. Look whether something else uses" in little.output
-        declare(rack, floor=300)
+        declare(rack, min_tokens_per_second=300)
         far = rack.deploy()
         assert far.code != 0
         assert "and 300 are planned, so it does not run as planned" in far.output
@@ -131,12 +131,13 @@ def test_a_slow_service_is_warned_of_or_fails(rack: Rack) -> None:
     assert rack.deploy("--json").operations[-2]["no_change"]
 
 
-def declare(rack: Rack, floor: float) -> None:
+def declare(rack: Rack, min_tokens_per_second: float) -> None:
     """Give the service of the group data a floor."""
     with (rack.folder / "inventories/group_data/sandbox.py").open("a") as data:
         data.write(
             "\nprofile = replace(profile, services=tuple(\n"
-            f"    replace(each, floor={floor}) for each in profile.services))\n"
+            f"    replace(each, min_tokens_per_second={min_tokens_per_second}) for each in"
+            " profile.services))\n"
         )
 
 

@@ -200,7 +200,7 @@ def test_a_version_whose_folder_is_not_known_needs_a_word(place: Place) -> None:
     refused = place.rack(ONE, version="0.99.0").deploy("--json")
     assert refused.code == 1, refused.output
     assert "Ollama 0.99.0 may keep its models in another way" in refused.output
-    allowed = ONE.replace('name="small"', 'name="small", copy=True')
+    allowed = ONE.replace('name="small"', 'name="small", allow_copy=True')
     rack = place.rack(allowed, version="0.99.0")
     made = rack.deploy("--json")
     assert made.code == 0, made.output

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ssl
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests import temporary
 from tests.lab.http_server import Reply, StandIn, json_reply
 from tests.lab.machine import Machine
 
@@ -157,13 +157,14 @@ def _certified(names: list[str]) -> tuple[bytes, ssl.SSLContext]:
     )
     pem = serialization.Encoding.PEM
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+    with temporary.folder("modelrack-authority-") as folder:
         secret = key.private_bytes(
             pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        file.write(secret + server.public_bytes(pem))
-        file.flush()
-        context.load_cert_chain(file.name)
+        chain = folder / "chain.pem"
+        chain.touch(mode=0o600)
+        chain.write_bytes(secret + server.public_bytes(pem))
+        context.load_cert_chain(chain)
     return authority.public_bytes(pem), context
 
 

@@ -115,7 +115,7 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: flo
         "url": unit.url,
         "model": unit.model,
         "context": unit.context,
-        "floor": unit.floor,
+        "floor": unit.min_tokens_per_second,
         "digest": unit.digest,
         "file": unit.measured,
     }
@@ -125,11 +125,15 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: flo
         return _give_up(host, arguments, unit, restarted, problem)
     figures = json.loads(output.stdout_lines[-1])
     speed = f"{figures['tokens_per_second']:,g} tokens per second"
-    if unit.floor is None or figures["tokens_per_second"] >= unit.floor:
+    if (
+        unit.min_tokens_per_second is None
+        or figures["tokens_per_second"] >= unit.min_tokens_per_second
+    ):
         first = f"{figures['first_token_ms']:,.0f} ms to the first token"
         logger.info(f"{host.print_prefix}{unit.name}: {first}, then {speed}")
         return True
-    slow = f"{unit.name} is slow: one request alone gets {speed}, and {unit.floor:g} are planned"
+    planned = f"{unit.min_tokens_per_second:g} are planned"
+    slow = f"{unit.name} is slow: one request alone gets {speed}, and {planned}"
     if not _is_broken(unit, figures):
         logger.warning(f"{host.print_prefix}{slow}. {_LOOK_AT}")
         return True
@@ -137,7 +141,8 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: flo
     logger.error(
         f"{host.print_prefix}{slow}, so it does not run as planned."
         f" {known.says if known else _LOOK_AT}. Where it has put the model: journalctl -u"
-        f" {unit.name}. If this is what the machine can do, set floor of the service to it"
+        f" {unit.name}. If this is what the machine can do, set min_tokens_per_second of the"
+        " service to it"
     )
     return False
 
@@ -146,7 +151,7 @@ _LOOK_AT = "Look whether something else uses the machine's GPUs or cores (nvidia
 
 
 def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
-    return float(figures["tokens_per_second"]) < (unit.floor or 0) * _BROKEN
+    return float(figures["tokens_per_second"]) < (unit.min_tokens_per_second or 0) * _BROKEN
 
 
 def probe(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:

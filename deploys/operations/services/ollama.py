@@ -27,8 +27,8 @@ class Registration:
     + program: where Ollama lies
     + parameters: what a Modelfile would set by PARAMETER, such as num_ctx
     + owner: account that Ollama runs as, "user" or "user:group"
-    + copy: a second copy of the weights is allowed: where a hard link cannot be, and by `ollama
-      create`, where the version is not known
+    + allow_copy: a second copy of the weights is allowed: where a hard link cannot be, and by
+      `ollama create`, where the version is not known
     """
 
     name: str
@@ -38,7 +38,7 @@ class Registration:
     program: str
     owner: str
     parameters: dict[str, int] = field(default_factory=dict)
-    copy: bool = False
+    allow_copy: bool = False
     file: str | None = None
 
 

@@ -40,7 +40,7 @@ class Unit:
     + engine: who serves the model, so whose words the journal is in
     + context: tokens that one request must be able to use
     + measured: file on the machine that keeps how fast it is
-    + floor: tokens per second that one request alone must get; None for no opinion
+    + min_tokens_per_second: tokens per second that one request alone must get; None for no opinion
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
 
@@ -56,7 +56,7 @@ class Unit:
     engine: str | None = None
     context: int | None = None
     measured: str | None = None
-    floor: float | None = None
+    min_tokens_per_second: float | None = None
     stable: float = 3.0
     patience: float = 1800.0
 
@@ -75,7 +75,7 @@ class Unit:
             patience=planned.patience,
             context=planned.context,
             measured=planned.measured,
-            floor=planned.floor,
+            min_tokens_per_second=planned.min_tokens_per_second,
         )
 
     @classmethod

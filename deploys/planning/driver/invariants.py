@@ -20,7 +20,7 @@ _TOOL = {"nvidia": "nvidia-smi", "amd": "/opt/rocm/bin/amd-smi list"}
 
 
 def violations(driver: DriverPlan, gpus: Sequence[str], machine: Machine) -> tuple[Refusal, ...]:
-    """What does not hold on `machine`, whose `gpus`, by PCI address, are to have this driver."""
+    """Return what is wrong with `driver` on the `gpus` of `machine`, given by PCI address."""
     if driver.vendor == "amd":
         return (
             *_loaded(driver, machine),

@@ -61,10 +61,10 @@ def is_idle(card: Gpu, memory: int) -> bool:
 def joins(
     indices: Sequence[int], links: Sequence[Link], gpu: Accelerator | None
 ) -> tuple[tuple[int, ...], ...]:
-    """Indices of cards that reach each other over a link of their own; a lone card is one, too.
+    """Group the indices of cards that reach each other over a link; a lone card is a group, too.
 
-    From what the driver says of links; without it from the hardware table, where cards in pairs
-    count as alone, since nothing says who is whose neighbour.
+    Links are those that the driver reports; without it, those of the hardware table. Cards that are
+    linked in pairs then count as alone, since nothing says who is whose neighbour.
     """
     if not links and gpu is not None and gpu.link in _ALL_TO_ALL:
         return (tuple(indices),)

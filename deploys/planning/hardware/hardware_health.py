@@ -9,13 +9,13 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 def refusals(machine: Machine, cards: Sequence[Gpu]) -> Iterator[Refusal]:
-    """What a model server would fail on, or answer wrongly with; cards: those that are ours."""
+    """Yield what a model server would fail on, or answer wrongly with, on our `cards`."""
     for gpu in cards:
         yield from ailing(gpu, machine)
 
 
 def ailing(gpu: Gpu, machine: Machine) -> Iterator[Refusal]:
-    """What is wrong with one card."""
+    """Yield what is wrong with one card."""
     if _is_gone(gpu, machine):
         yield Refusal(
             f"GPU {gpu.address} is on the PCI bus, but its driver does not see it",

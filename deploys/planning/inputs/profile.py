@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.renamed import renamed
 from deploys.planning.models.model import Model
 
 Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]
@@ -19,6 +20,7 @@ Performance = Literal["balanced", "latency", "throughput"]
 _SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 
 
+@renamed(floor="min_tokens_per_second", gpu_share="gpu_memory_utilization", copy="allow_copy")
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """One model served by one engine on one port.
@@ -39,11 +41,11 @@ class Service:
       leaves it to the plan
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
-    + floor: tokens per second that a single request must reach: less is a warning, less than a
+    + min_tokens_per_second: what a single request must reach: less is a warning, less than a
       third of it a failure; None leaves it to the plan
     + merge: True merges a split GGUF into one file, False keeps its shards; None does what the
       engine needs (planning/weights/merge_policy.py)
-    + copy: Ollama may keep its own copy of the weights, where its version is not known to accept
+    + allow_copy: Ollama may keep its own copy of the weights, if its version is not known to accept
       hard links
     """
 
@@ -61,9 +63,9 @@ class Service:
     gpu_memory_utilization: float | None = None
     gpu_layers: int | None = None
     cpu_experts: int | None = None
-    floor: float | None = None
+    min_tokens_per_second: float | None = None
     merge: bool | None = None
-    copy: bool = False
+    allow_copy: bool = False
 
     def __post_init__(self) -> None:
         if not _SERVICE_NAME.fullmatch(self.name):
@@ -104,9 +106,9 @@ class Service:
                 f"Service {self.name}: gpu_memory_utilization is {self.gpu_memory_utilization}",
                 "Give a share above 0 and up to 1, such as 0.92, or leave the line out",
             )
-        if self.floor is not None and self.floor <= 0:
+        if self.min_tokens_per_second is not None and self.min_tokens_per_second <= 0:
             raise Refusal(
-                f"Service {self.name}: floor is {self.floor}",
+                f"Service {self.name}: min_tokens_per_second is {self.min_tokens_per_second}",
                 "Give tokens per second above 0, or leave the line out",
             )
         for field, word, words in (
@@ -118,13 +120,14 @@ class Service:
                     f"Service {self.name}: there is no {field} {word!r}",
                     f"Write one of {', '.join(words)}",
                 )
-        if self.copy and self.engine != "ollama":
+        if self.allow_copy and self.engine != "ollama":
             raise Refusal(
                 f"Service {self.name}: {self.engine} reads the weights as they lie",
-                "Leave copy out",
+                "Leave allow_copy out",
             )
 
 
+@renamed(busy_gpus="allow_busy_gpus")
 @dataclass(frozen=True, kw_only=True)
 class HostProfile:
     """The hardware and the services that every machine of one host class has.

@@ -47,7 +47,7 @@ def safetensors(
     *,
     scale_group: int | None = None,
 ) -> Model:
-    """A quantization with a repository of its own, as a rule on Hugging Face alone.
+    """Return a quantization with a repository of its own, usually on Hugging Face alone.
 
     + scale_group: as Model has it
     """
@@ -73,7 +73,7 @@ def suffixed(
     *,
     scale_group: int | None = None,
 ) -> Model:
-    """A quantization of the vendor's own, in a repository that is called after it on both hubs.
+    """Return a quantization by the vendor, in a repository named after it on both hubs.
 
     + scale_group: as Model has it
     """

@@ -16,15 +16,16 @@ _SPREAD = 0.02
 def cards_of(
     machine: Machine, gpu: Accelerator | None, count: int, ours: Sequence[str] = ()
 ) -> tuple[Card, ...]:
-    """The cards that are ours; none for a profile without GPUs, whatever is plugged in.
+    """Return the cards that are ours; none for a profile without GPUs.
 
     + count: cards that the profile says
     + ours: systemd units of our services
 
-    What is used counts as free where these alone hold the machine's cards, and on cards that an
-    earlier run has given them while they run, or a second plan would find them full of the first.
-    So that the plan of a bare machine stays the plan once there is a driver, memory is the hardware
-    table's unless the driver counts clearly less, and what an idle card uses counts as nothing.
+    Memory in use counts as free if our units alone hold the machine's cards, and on cards that an
+    earlier run gave to units that still run: a second plan would otherwise find them full of the
+    first. So that the plan of a bare machine stays the plan once there is a driver, memory is the
+    hardware table's unless the driver reports clearly less, and what an idle card uses counts as
+    nothing.
     """
     if gpu is None:
         return ()
@@ -47,7 +48,7 @@ def _total(card: Gpu, known: int) -> int:
 def islands(
     own: Sequence[Card], links: Sequence[Link], gpu: Accelerator | None
 ) -> tuple[tuple[int, ...], ...]:
-    """Indices of cards that reach each other over a link of their own; a lone card is one, too."""
+    """Group the indices of cards that reach each other over a link; a lone card is a group, too."""
     return cards.joins([card.index for card in own], links, gpu)
 
 

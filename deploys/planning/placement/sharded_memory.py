@@ -57,7 +57,7 @@ _BEFORE_LOADING = ("driver", "other processes", "communication", "CUDA context")
 def copy_of(
     model: Model, size: int, layout: Layout, group: Sequence[Card]
 ) -> tuple[tuple[CardLedger, ...], int]:
-    """The ledgers of one copy's cards, stage by stage, and the tokens that its cache holds.
+    """Return the ledgers of one copy's cards, stage by stage, and the tokens its cache holds.
 
     vLLM's cache is what its share leaves after all the rest. SGLang's share is weights and cache
     alone. A share below the weights leaves no cache, and the ledger may end below zero.
@@ -84,9 +84,9 @@ def copy_of(
 
 
 def converting(model: Model, split: Parts, layout: Layout) -> int:
-    """What of a layer is on a card a second time, while kernels get its experts as they want them.
+    """Return the bytes of a layer that lie on a card twice while its experts are converted.
 
-    The gates and ups of all experts, which are one tensor, as the files have them or unpacked.
+    These are the gates and ups of all experts, one tensor, as the files have them or unpacked.
     """
     packed = model.quantization.upper().startswith("AWQ")
     if not model.experts or not packed or layout.engine != "vllm":
@@ -98,7 +98,7 @@ def converting(model: Model, split: Parts, layout: Layout) -> int:
 
 
 def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
-    """What an engine takes beside weights and cache."""
+    """Return what an engine takes beside weights and cache, in bytes by purpose."""
     grouped = layout.tensor_parallel * layout.pipeline_parallel > 1
     return {
         "activations": _activations(model, layout, card),
@@ -109,9 +109,9 @@ def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
 
 
 def _activations(model: Model, layout: Layout, card: Card) -> int:
-    """The peak of one full step, in bf16 but for the logits, and what is kept beside it.
+    """Return the peak of one full step in bytes, bf16 but for the logits, and what stays beside.
 
-    Kept is the workspace of the experts: for each that a token passes through, its input or output,
+    The experts' workspace stays: for each expert that a token passes through, its input or output,
     and the product of gate and up (vLLM 0.32, workspace_shapes of marlin_moe.py and triton_moe.py).
     Of the phases the widest counts: logits of all requests, which every card gathers; gate, up and
     product of the feed-forward part with what goes in and out; with MLA the queries and outputs
@@ -142,7 +142,7 @@ def _activations(model: Model, layout: Layout, card: Card) -> int:
 
 
 def _splits(model: Model, layout: Layout, card: Card) -> int:
-    """What FlashAttention 3 keeps of the parts of a cache; MLA's results are latent vectors."""
+    """Return the bytes of FlashAttention 3's split results; those of MLA are latent vectors."""
     fp8_latent = model.kv_lora_rank is not None and layout.kv_cache == "fp8"
     if layout.engine != "vllm" or layout.compute != _FLASH_ATTENTION_3 or fp8_latent:
         return 0

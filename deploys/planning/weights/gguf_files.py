@@ -20,9 +20,9 @@ _BESIDE = ("mmproj", "imatrix")
 
 
 def model_file(paths: Iterable[str]) -> str:
-    """The file that an engine opens, the first one of shards; a Refusal where none or several do.
+    """Return the GGUF file that an engine opens: the whole file, or the first of its shards.
 
-    The other shards follow from its name.
+    The other shards follow from its name. Raise Refusal if no file is a model, or several are.
     """
     paths = sorted(paths)
     found = models(paths)
@@ -47,9 +47,9 @@ def model_file(paths: Iterable[str]) -> str:
 
 
 def models(paths: Sequence[str]) -> dict[tuple[str, str], list[str]]:
-    """The files of each model among `paths`, by its name and how many shards or pieces it says.
+    """Group `paths` into models, by name and by the number of shards or pieces in their names.
 
-    Without what lies beside a model.
+    Files that lie beside a model, such as projectors, are left out.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for path in paths:

@@ -23,7 +23,7 @@ class ShardSupport:
     date: str
 
 
-READINGS: dict[str, ShardSupport] = {
+SHARD_SUPPORT: dict[str, ShardSupport] = {
     "llama.cpp": ShardSupport(
         shards=True,
         source="served from its first shard, with the llama.cpp 0.5.0-dev that xllamacpp contains",
@@ -58,7 +58,7 @@ READINGS: dict[str, ShardSupport] = {
 def needs_merge(services: Sequence[Service]) -> bool:
     """Return whether the split GGUF of `services` is merged; raise Refusal if they conflict."""
     for service in services:
-        reading = READINGS[service.engine]
+        reading = SHARD_SUPPORT[service.engine]
         if service.merge is False and not reading.shards:
             raise Refusal(
                 f"Service {service.name}: merge=False keeps the shards, but {service.engine} needs"
@@ -69,7 +69,7 @@ def needs_merge(services: Sequence[Service]) -> bool:
     merging = [
         service
         for service in services
-        if service.merge or (service.merge is None and not READINGS[service.engine].shards)
+        if service.merge or (service.merge is None and not SHARD_SUPPORT[service.engine].shards)
     ]
     if keeping and merging:
         raise Refusal(

@@ -113,7 +113,7 @@ def _default_revision(model: Model, hub: Hub) -> str:
 
 
 def _opened(model: Model, lock: WeightsLock | None, site: Site) -> str | None:
-    """The file that engines open, of a GGUF that is pinned."""
+    """Return the file that engines open, of a GGUF that is pinned."""
     if lock is None or model.format != "gguf":
         return None
     try:

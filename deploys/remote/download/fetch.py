@@ -98,7 +98,7 @@ def fetch(
 
 
 def _prove(spec: Spec, stop: threading.Event | None) -> Proof | None:
-    """What is there of a directory that was complete once, copied or restored since."""
+    """Verify what is there of a directory that was complete once and was copied or restored."""
     found = manifest.load(spec.directory / manifest.NAME)
     if not found or not found.describes(spec):
         return None
@@ -123,7 +123,7 @@ def _check_tree(spec: Spec, claimed: str) -> None:
 
 
 def _check_gguf(spec: Spec, opened: str) -> None:
-    """What an engine will open is a model, and no part of one."""
+    """Raise Failure unless the file that an engine will open is a model by its header."""
     path = spec.directory / opened
     if spec.output:
         whole = part_of(spec)
@@ -204,7 +204,7 @@ def _places(spec: Spec) -> list[SourceSpec]:
 
 
 def _known_output(spec: Spec) -> Record | None:
-    """The merged file, if it is as recorded: what is wanted is another file then."""
+    """Return the merged file if it is as recorded; another file is wanted then."""
     found = manifest.load(spec.directory / manifest.NAME)
     if not spec.output or not found or not found.describes(spec):
         return None

@@ -1,4 +1,4 @@
-"""What a proof found right is not fetched again: the journal knows it from the start."""
+"""Files that were verified in place are not fetched again: the journal has them from the start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .target import Target
 
 
 def keep(spec: Spec, proof: Proof, journal: Journal) -> None:
-    """The fetch that follows takes what is wrong, and nothing else."""
+    """Enter what `proof` found right into the journal, so that only the rest is fetched."""
     changed = [each for each, _ in manifest.changes(proof.found, spec.directory)]
     digests = {file.path: file for file in spec.files}
     for each in proof.found.files:
@@ -30,7 +30,7 @@ def keep(spec: Spec, proof: Proof, journal: Journal) -> None:
 
 
 def _reopen(spec: Spec, output: Path, sound: tuple[File, ...], journal: Journal) -> None:
-    """The merged file is unfinished again: with its `.part` name, and nothing at its beginning."""
+    """Make the merged file unfinished again: named `.part`, with zeros where its header was."""
     shards, _ = shards_of(spec.files)
     try:
         _, layout = kept(spec.directory, shards)

@@ -24,7 +24,7 @@ def units(etc: Path = ETC, groups: tuple[Path, ...] = GROUPS) -> list[str]:
 
 
 def cards(units: list[str], settings: Path = SETTINGS) -> list[int]:
-    """What their settings let these units see, by the driver's index."""
+    """Return the cards that these units' settings let them see, by the driver's index."""
     found: set[int] = set()
     for unit in units:
         name, _, instance = unit.removesuffix(".service").partition("@")

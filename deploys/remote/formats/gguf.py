@@ -158,7 +158,7 @@ def beginning(read: Read, size: int, name: str) -> tuple[bytes, Header]:
 
 
 def text_of(header: Header, key: bytes) -> str:
-    """The value of a key that holds text; "unknown" where there is none."""
+    """Return the text value of a key; "unknown" if there is none."""
     for name, raw in header.pairs:
         if name == key and raw[8 + len(key) : 12 + len(key)] == U32.pack(STRING):
             return raw[20 + len(key) :].decode(errors="replace")

@@ -68,7 +68,7 @@ def same(claimed: str, found: str) -> bool:
     return SAME.get(first, first) == SAME.get(found, found)
 
 
-# Those whose tensors bear a mark that `_shown` knows.
+# Those whose tensors bear a mark that `_from_tensors` knows.
 _MARKED = {"AWQ", "GPTQ", "FP8", "NVFP4", "MXFP4", "W4A16", "W8A8"}
 
 

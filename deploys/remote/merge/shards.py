@@ -234,7 +234,7 @@ class Head:
 
 
 def part_entry(fd: int) -> Entry:
-    """What the journal says of the file that shards are merged into, to know it again."""
+    """Return the journal's entry for the merged file, by which it is recognized later."""
     return Entry(stat=(os.fstat(fd).st_ino,))
 
 

@@ -115,7 +115,7 @@ def are_copied(problems: Sequence[str]) -> bool:
 
 
 def changes(manifest: Manifest, directory: Path) -> list[tuple[Record, str]]:
-    """The files that are not as recorded, and a sentence about each."""
+    """Return the files that are not as recorded, with a sentence about each."""
     return [(each, text) for each in manifest.files if (text := _changed(each, directory))]
 
 

@@ -94,9 +94,9 @@ def refresh(file: Path, stop: threading.Event | None = None) -> None:
 
 
 def renew(directory: Path, stop: threading.Event) -> list[str]:
-    """What is wrong in a model directory, after all that may have been copied has been read.
+    """Verify what may have been copied in a model directory, and return what is wrong.
 
-    Waits for a fetch, or another proof, that is at work there.
+    Wait for a fetch or another proof that is at work there.
     """
     found = manifest.load(directory / manifest.NAME)
     if not found:
@@ -139,7 +139,7 @@ def _read(
 
 
 def _record(directory: Path, each: Record) -> Record | None:
-    """The file as it lies now, under the digest that it should have; None where there is none."""
+    """Return the record of the file as it lies now, with the digest expected; None if missing."""
     try:
         return manifest.record(directory, each.path, each.sha256)
     except OSError:

@@ -33,8 +33,8 @@ class Registration:
     """What to make of a model directory of ours.
 
     `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own,
-    `program` where it lies, `parameters` what a Modelfile would set. `copy`: a second copy of the
-    weights is allowed: where a link cannot be, and by `ollama create` where the version is not
+    `program` where it lies, `parameters` what a Modelfile would set. `allow_copy`: a second copy of
+    the weights is allowed: where a link cannot be, and by `ollama create` where the version is not
     known here. `file` is the GGUF file that Ollama is to open, needed where there are several.
     """
 
@@ -45,7 +45,7 @@ class Registration:
     program: str = "ollama"
     parameters: dict[str, int] = field(default_factory=dict)
     owner: str | None = None
-    copy: bool = False
+    allow_copy: bool = False
     file: str | None = None
 
 
@@ -94,7 +94,7 @@ def register(wanted: Registration) -> bool:
         make_directories(folder, ids)
     try:
         blob = store.blob_path(wanted.models, record.sha256)
-        ollama_blob.link_or_copy(source, record.sha256, blob, ids, may_copy=wanted.copy)
+        ollama_blob.link_or_copy(source, record.sha256, blob, ids, may_copy=wanted.allow_copy)
         for content in contents:
             digest = store.layer("", content).digest
             _write(store.blob_path(wanted.models, digest), content, ids)
@@ -120,7 +120,7 @@ def is_registered(wanted: Registration) -> bool:
         return False
     if not store.is_known(wanted.version):
         source = (record.sha256, wanted.parameters)
-        return wanted.copy and create.holds(wanted.models, wanted.name, *source)
+        return wanted.allow_copy and create.holds(wanted.models, wanted.name, *source)
     found = store.read_manifest(store.manifest_path(wanted.models, wanted.name))
     blobs = store.blobs_of(found or {})
     if not found or blobs[1:] != _layers(wanted, record):
@@ -173,7 +173,7 @@ def parse(value: dict[str, Any]) -> Registration:
 
 
 def _model_file(wanted: Registration) -> Record:
-    """The GGUF file that is asked for, or the one there is, in a directory whose manifest holds."""
+    """Return the GGUF file to register, from a directory whose manifest holds."""
     directory = wanted.directory
     found = manifest.load(directory / manifest.NAME)
     if not found:
@@ -232,12 +232,12 @@ def _layers(wanted: Registration, record: Record) -> list[Layer]:
 
 
 def _create(wanted: Registration, record: Record) -> None:
-    if not wanted.copy:
+    if not wanted.allow_copy:
         (low, high) = (".".join(map(str, each)) for each in store.KNOWN)
         raise Failure(
             f"Ollama {wanted.version} may keep its models in another way than {low} up to before "
             f"{high} do: use one of these, or allow ollama create, which copies the weights, by "
-            "copy=True of the service"
+            "allow_copy=True of the service"
         )
     made = create.Source(
         wanted.directory / record.path, record.sha256, record.size, wanted.parameters

@@ -113,9 +113,9 @@ def parameters(values: dict[str, int]) -> bytes:
 
 
 def manifest(settings: Layer, layers: list[Layer], origin: str, copied: str = "") -> bytes:
-    """The manifest of a model of one file; `origin` is the folder of ours that the file is in.
+    """Return the manifest of a model of one file from our folder `origin`.
 
-    `copied` says how the blob lay when it was proven, where it is a file of its own.
+    `copied` says how the blob lay when it was verified, if it is a file of its own.
     """
     record = {
         "schemaVersion": 2,

@@ -147,7 +147,7 @@ def _acquire(monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> tuple[list[
     def hold(host: Any, arguments: Any, command: Any, *, every: float) -> Any:
         return transport.KeptAlive(next(left), None, every)
 
-    monkeypatch.setattr(transport, "hold", hold)
+    monkeypatch.setattr(transport, "keep_alive", hold)
     monkeypatch.setattr(transport, "pause", pause)
     monkeypatch.setattr(host_lock.time, "monotonic", lambda: now[0])
     noted: list[str] = []
@@ -179,7 +179,7 @@ def test_after_a_reboot_the_lock_is_taken_again_by_a_run_that_had_it(
     lines = iter(["held", json.dumps(OTHER)])
     monkeypatch.setattr(host_lock, "_GRACE", -1)
     monkeypatch.setattr(
-        transport, "hold", lambda *_, every: transport.KeptAlive(next(lines), None, every)
+        transport, "keep_alive", lambda *_, every: transport.KeptAlive(next(lines), None, every)
     )
     host = SimpleNamespace(current_op_global_arguments=None, connector_data={})
     with ctx_host.use(host):

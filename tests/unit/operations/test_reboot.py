@@ -46,11 +46,11 @@ def act(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> An
         def pause(seconds: float) -> None:
             machine.now += seconds
 
-        monkeypatch.setattr(transport, "answer", machine.answer)
+        monkeypatch.setattr(transport, "try_command", machine.answer)
         monkeypatch.setattr(transport, "pause", pause)
         monkeypatch.setattr(transport, "run", lambda *words: machine.ran.append(str(words[2])))
         monkeypatch.setattr(reboot.time, "monotonic", lambda: machine.now)
-        monkeypatch.setattr(host_lock, "acquire_again", lambda: lock)
+        monkeypatch.setattr(host_lock, "reacquire", lambda: lock)
         with caplog.at_level(logging.INFO, logger="pyinfra"):
             nothing: Any = None
             done = reboot._reboot(nothing, machine, {}, "580.178.04", limit)  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ def test_somebody_may_take_the_lock_meanwhile(act: Any) -> None:
 def test_the_computer_that_watches_is_not_rebooted(
     act: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "is_here", lambda host: True)
+    monkeypatch.setattr(transport, "is_local", lambda host: True)
     machine = _Machine(_boots(OLD))
     done, said = act(machine)
     assert not done and not machine.ran

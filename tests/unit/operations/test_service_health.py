@@ -24,7 +24,7 @@ UNIT = Unit(
     model="r1",
     context=4096,
     measured="/var/lib/modelrack/services/r1.json",
-    floor=30,
+    min_tokens_per_second=30,
     patience=60,
 )
 STATE = {

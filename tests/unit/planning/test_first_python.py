@@ -12,6 +12,8 @@ from deploys.planning.first_python import first_python
 from deploys.planning.inputs.machine import Bare
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import CN, Site
+from deploys.planning.package_manager import Apt
+from deploys.rendering import render
 
 SITE = Site()
 
@@ -36,17 +38,22 @@ def bare(
 )
 def test_it_comes_from_the_package_manager(machine: Bare, command: str) -> None:
     first = first_python(SITE, machine)
-    assert (first.command, first.sources) == (command, None)
+    assert first.command == command
+    assert not getattr(first.manager, "mirror", None)
 
 
 @pytest.mark.parametrize(
-    ("system", "mirror"),
-    [("debian 13", f"deb {CN.debian} trixie main"), ("ubuntu 22.04", f"deb {CN.ubuntu} jammy")],
+    ("system", "mirror", "suite"),
+    [("debian 13", CN.debian, "trixie"), ("ubuntu 22.04", CN.ubuntu, "jammy")],
 )
-def test_it_comes_through_the_mirrors_of_the_site(system: str, mirror: str) -> None:
-    sources = first_python(Site(mirrors=CN), bare(system)).sources
-    assert sources is not None and sources.path == "/etc/modelrack/apt.sources"
-    assert mirror in sources.content
+def test_it_comes_through_the_mirrors_of_the_site(
+    system: str, mirror: str | None, suite: str
+) -> None:
+    first = first_python(Site(mirrors=CN), bare(system))
+    assert isinstance(first.manager, Apt)
+    sources = render.apt_sources(first.manager, first.system)
+    assert sources.path == "/etc/modelrack/apt.sources"
+    assert f"URIs: {mirror}" in sources.content and f"Suites: {suite}" in sources.content
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_settings_that_are_named_exist() -> None:
         "tensor_parallel",
         "gpu_layers",
     }
-    named |= {"cpu_experts", "floor", "port"}
+    named |= {"cpu_experts", "min_tokens_per_second", "port"}
     assert named <= set(Service.__dataclass_fields__)
     assert "driver" in HostProfile.__dataclass_fields__
     for known in KNOWN:

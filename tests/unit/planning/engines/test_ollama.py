@@ -223,9 +223,9 @@ def test_a_port_is_shared_with_no_other_engine() -> None:
 
 
 def test_a_copy_is_a_word_for_ollama_alone() -> None:
-    assert on_ollama(copy=True).copy
+    assert on_ollama(allow_copy=True).allow_copy
     with pytest.raises(Refusal, match=r"llama\.cpp reads the weights as they lie"):
-        service(copy=True)
+        service(allow_copy=True)
 
 
 def test_our_own_process_holds_the_port() -> None:

@@ -42,6 +42,19 @@ def rack(tmp_path: Path) -> Path:
             "profile = Service(name='A', engine='vllm', model='m', port=8080)",
             "'A' cannot name a service",
         ),
+        (
+            "profile = Service(name='a', engine='vllm', model='m', port=8080, floor=30)",
+            "floor is called min_tokens_per_second now",
+        ),
+        (
+            "profile = Service(name='a', engine='vllm', model='m', port=8080, gpu_share=0.9)",
+            "Write gpu_memory_utilization=0.9 instead",
+        ),
+        (
+            "profile = Service(name='a', engine='ollama', model='m', port=8080, copy=True)",
+            "copy is called allow_copy now",
+        ),
+        ("profile = HostProfile(busy_gpus=True)", "Write allow_busy_gpus=True instead"),
     ],
 )
 def test_in_group_data_it_has_no_traceback(profile: str, expected: str, rack: Path) -> None:

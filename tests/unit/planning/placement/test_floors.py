@@ -121,10 +121,12 @@ def test_all_layers_and_the_head_on_the_gpu_are_the_whole_model() -> None:
 
 
 def test_the_operators_own_floor_counts() -> None:
-    assert plan().services[0].floor is None
-    assert plan(profile(service(floor=4.5))).services[0].floor == 4.5
+    assert plan().services[0].min_tokens_per_second is None
+    assert (
+        plan(profile(service(min_tokens_per_second=4.5))).services[0].min_tokens_per_second == 4.5
+    )
 
 
 def test_a_floor_of_nothing_is_refused() -> None:
     with pytest.raises(Refusal, match="floor is 0"):
-        service(floor=0)
+        service(min_tokens_per_second=0)

@@ -308,7 +308,7 @@ def test_the_fabric_manager(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(packages, "installed", lambda: ({name: version}, (name,), ("x",)))
-    monkeypatch.setattr(driver, "ask", lambda *command: (f"{state}\n", ""))
+    monkeypatch.setattr(driver, "run", lambda *command: (f"{state}\n", ""))
     report = driver.report([])
     assert report["driver"]["fabric_manager"] == expected
     assert report["driver"]["fabric_manager_active"] is (expected is not None and state == "active")
@@ -319,7 +319,7 @@ def test_a_system_of_rpm_packages(
     machine: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "rpm").mkdir()
-    monkeypatch.setattr(packages, "ask", lambda *command: ("nvidia-driver 580.1-1.el9\n", ""))
+    monkeypatch.setattr(packages, "run", lambda *command: ("nvidia-driver 580.1-1.el9\n", ""))
     monkeypatch.setattr(packages, "VERSION_LOCKS", tmp_path / "locks")
     (tmp_path / "locks").write_text("nvidia-driver-3:580.1-1.el9.*\n")
     found = driver.report(bus("0000:18:00.0"))["driver"]
@@ -370,7 +370,7 @@ def test_amd_cards_are_completed_from_sysfs_and_the_tool(
     (tmp_path / "0000:c1:00.0").mkdir()
     (tmp_path / "0000:c1:00.0/mem_info_vram_total").write_text("206141652992\n")
     (tmp_path / "0000:c1:00.0/mem_info_vram_used").write_text("297791488\n")
-    monkeypatch.setattr(amd, "ask", lambda *command: (json.dumps([AMD]), ""))
+    monkeypatch.setattr(amd, "run", lambda *command: (json.dumps([AMD]), ""))
     gpus = bus("0000:c1:00.0", pci_id="1002:74a1")
     assert amd.add_driver_details(gpus, tmp_path) == ([], "")
     assert (gpus[0]["memory"], gpus[0]["used"]) == (206_141_652_992, 297_791_488)
@@ -379,7 +379,7 @@ def test_amd_cards_are_completed_from_sysfs_and_the_tool(
 
 def test_amd_s_tool_where_rocm_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"/opt/rocm/bin/amd-smi": (json.dumps([AMD]), "")}
-    monkeypatch.setattr(amd, "ask", lambda tool, *words: answers.get(tool, ("", "")))
+    monkeypatch.setattr(amd, "run", lambda tool, *words: answers.get(tool, ("", "")))
     gpus = bus("0000:c1:00.0", pci_id="1002:74a1")
     assert amd.add_driver_details(gpus)[1] == "" and gpus[0]["index"] == 0
     # One that is on the path and fails is the one whose complaint counts.
@@ -396,7 +396,7 @@ def test_the_device_that_amd_s_cards_compute_through(
     assert not amd.has_kfd(tmp_path / "kfd")
     (tmp_path / "kfd").touch()
     assert amd.has_kfd(tmp_path / "kfd")
-    monkeypatch.setattr(amd, "ask", lambda *command: ("", ""))
+    monkeypatch.setattr(amd, "run", lambda *command: ("", ""))
     monkeypatch.setattr(amd, "has_kfd", lambda: True)
     amd_card = driver.report(bus("0000:c1:00.0", pci_id="1002:74a1"))
     assert amd_card["driver"]["kfd"] is True and driver.report([])["driver"]["kfd"] is None
@@ -406,7 +406,7 @@ def test_the_device_that_amd_s_cards_compute_through(
 def test_the_driver_version_that_npu_smi_shows(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ascend, "ask", lambda *command: (NPU.replace("24.1.0", version), ""))
+    monkeypatch.setattr(ascend, "run", lambda *command: (NPU.replace("24.1.0", version), ""))
     assert ascend.add_driver_details(bus("0000:c1:00.0", pci_id="19e5:d802"))[0] == version
 
 
@@ -440,7 +440,7 @@ def test_npu_smi() -> None:
 def test_ascend_cards_and_their_links(monkeypatch: pytest.MonkeyPatch) -> None:
     table = "\t  NPU0   NPU1   CPU Affinity\nNPU0   X   HCCS   144-167\nNPU1   HCCS   X   0-23\n"
     answers = {("info",): NPU, ("info", "-t", "topo"): table}
-    monkeypatch.setattr(ascend, "ask", lambda tool, *words: (answers[words], ""))
+    monkeypatch.setattr(ascend, "run", lambda tool, *words: (answers[words], ""))
     gpus = bus("0000:c1:00.0", "0000:01:00.0", pci_id="19e5:d802")
     version, links, error = ascend.add_driver_details(gpus)
     assert (version, error) == ("24.1.0", "0000:01:00.0: health is Alarm")

@@ -197,7 +197,7 @@ def test_a_packed_module_is_shown_by_modinfo(
 ) -> None:
     kernel(tmp_path, "6.1.0", "extra/nvidia.ko.xz", lzma.compress(MODULE))
     answers = {str(tmp_path / "6.1.0/extra/nvidia.ko.xz"): "version:        550.90.12\n"}
-    monkeypatch.setattr(kernels, "ask", lambda tool, path: (answers[path], ""))
+    monkeypatch.setattr(kernels, "run", lambda tool, path: (answers[path], ""))
     assert kernels.installed("6.1.0", "nvidia", tmp_path)[0]["module"] == "550.90.12"
 
 
@@ -396,7 +396,7 @@ def test_errors_of_gpus_in_the_kernel_log() -> None:
 def test_the_journal_is_asked_where_the_log_is_not_for_us(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_log, "ask", lambda *command: (f"{LOST}\n", ""))
+    monkeypatch.setattr(kernel_log, "run", lambda *command: (f"{LOST}\n", ""))
     (tmp_path / "kmsg").write_text(f"4,7,9,-;{XID}\n")
     assert kernel_log.errors(tmp_path / "kmsg") == [XID]
     assert kernel_log.errors(tmp_path / "none") == [LOST]

@@ -31,13 +31,15 @@ def wanted(tmp_path: Path) -> Registration:
     return Registration(
         *("tiny", directory, tmp_path / "ollama", "0.40.0", str(program)),
         parameters={"num_ctx": 512},
-        copy=True,
+        allow_copy=True,
     )
 
 
 def test_it_takes_a_word(wanted: Registration) -> None:
-    with pytest.raises(Failure, match=r"0.40.0 may keep its models .* by copy=True of the service"):
-        register.register(altered(wanted, copy=False))
+    with pytest.raises(
+        Failure, match=r"0.40.0 may keep its models .* by allow_copy=True of the service"
+    ):
+        register.register(altered(wanted, allow_copy=False))
     assert not wanted.models.exists()
 
 
@@ -78,7 +80,7 @@ def test_it_goes_and_comes_back_by_hard_link(wanted: Registration) -> None:
     assert register.unregister(wanted) and not register.unregister(wanted)
     assert Store(wanted.models).tags() == []
     register.register(wanted)
-    known = altered(wanted, version="0.35.0", copy=False)
+    known = altered(wanted, version="0.35.0", allow_copy=False)
     assert register.register(known) and register.is_registered(known)
     assert not create.exists(wanted.models, "tiny")
     assert Store(wanted.models).model("tiny")[0].samefile(wanted.directory / "tiny.gguf")

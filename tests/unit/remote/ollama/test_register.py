@@ -183,7 +183,7 @@ def test_another_file_system(
     assert not blobs(wanted)
     assert not list((wanted.models / "manifests").rglob("latest"))
     assert not register.is_registered(wanted)
-    assert register.register(altered(wanted, copy=True))
+    assert register.register(altered(wanted, allow_copy=True))
     assert "copied to" in capsys.readouterr().out
     assert register.is_registered(wanted) and not register.register(wanted)
     with Server(Store(wanted.models)) as store:
@@ -193,7 +193,7 @@ def test_another_file_system(
 def test_a_copy_that_was_restored_is_read_before_it_is_believed(
     wanted: Registration, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = altered(wanted, models=elsewhere / "ollama", copy=True)
+    wanted = altered(wanted, models=elsewhere / "ollama", allow_copy=True)
     register.register(wanted)
     (blob,) = (each for each in (wanted.models / "blobs").iterdir() if each.stat().st_size > 2000)
     right = blob.read_bytes()
@@ -220,7 +220,7 @@ def test_a_blob_that_is_no_hard_link_any_more_becomes_one(wanted: Registration) 
 
 
 def test_a_copy_that_does_not_fit(wanted: Registration, elsewhere: Path) -> None:
-    wanted = altered(wanted, models=elsewhere / "ollama", copy=True)
+    wanted = altered(wanted, models=elsewhere / "ollama", allow_copy=True)
     (elsewhere / "filler").write_bytes(bytes((8 << 20) - (64 << 10)))
     with pytest.raises(Failure, match=r"no space on .*elsewhere"):
         register.register(wanted)
