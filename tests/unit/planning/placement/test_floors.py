@@ -128,5 +128,5 @@ def test_the_operators_own_floor_counts() -> None:
 
 
 def test_a_floor_of_nothing_is_refused() -> None:
-    with pytest.raises(Refusal, match="floor is 0"):
+    with pytest.raises(Refusal, match="min_tokens_per_second is 0"):
         service(min_tokens_per_second=0)
