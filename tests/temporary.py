@@ -64,12 +64,13 @@ def folder(prefix: str, within: Path | None = None) -> Iterator[Path]:
 def _made(prefix: str, within: Path) -> tuple[Path, int]:
     while True:
         made = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
-        handle = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        # Before it was locked, another process may have taken it for one that was left.
-        if made.exists():
-            return made, handle
-        os.close(handle)
+        # Before it is locked, another process may take it for one that was left.
+        with suppress(FileNotFoundError):
+            handle = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if made.exists():
+                return made, handle
+            os.close(handle)
 
 
 def _remove_if_left(path: Path) -> None:

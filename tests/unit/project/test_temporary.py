@@ -7,20 +7,22 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import temporary
 from tests.unit import ROOT
 
-PROJECT = ROOT
 SIGNALS = pytest.mark.parametrize("number", temporary.ENDINGS, ids=lambda number: number.name)
 HOLDS = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from tests import temporary
 with temporary.folder("modelrack-held-", Path(sys.argv[1])) as folder:
     (folder / "weights").write_bytes(bytes(1 << 20))
@@ -30,7 +32,9 @@ with temporary.folder("modelrack-held-", Path(sys.argv[1])) as folder:
 # A bench whose command writes where the bench has its folder.
 MEASURES = """
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 from tests import temporary
 from tests.bench import cost
 cost.settle = lambda served: None
@@ -59,8 +63,8 @@ def begun(place: Path, *words: str | Path) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         # Whoever runs these tests in the background has a shell that ignores SIGINT for them.
         ["env", "--default-signal", sys.executable, *words],
-        cwd=PROJECT,
-        env={**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(PROJECT)},
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -92,7 +96,7 @@ def test_what_a_killed_process_left_goes_with_the_next(place: Path) -> None:
     (place / "modelrack-held-results").mkdir()
     alive = begun(place, "-c", HOLDS, place)
     (held,) = [path.parent for path in place.rglob("weights")]
-    killed = subprocess.Popen([sys.executable, "-c", HOLDS, place], cwd=PROJECT)
+    killed = subprocess.Popen([sys.executable, "-c", HOLDS, place], cwd=ROOT)
     until(lambda: len([*place.rglob("weights")]) == 2)
     end(killed, signal.SIGKILL)
     assert len([*place.iterdir()]) == 3
@@ -151,13 +155,29 @@ def test_what_tests_made_goes_when_they_are_ended(place: Path, workers: str, num
     assert [*place.iterdir()] == []
 
 
+def test_a_folder_that_another_run_takes_for_one_that_was_left_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = tempfile.mkdtemp, []
+
+    def lost_once(**words: Any) -> str:
+        made.append(make(**words))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", lost_once)
+    with temporary.folder("modelrack-lost-", tmp_path) as folder:
+        assert folder.is_dir() and len(made) == 2
+
+
 def test_what_tests_made_goes_when_they_are_over(place: Path) -> None:
     file = place.parent / "test_it.py"
     file.write_text(TEST.format(seconds=0))
     plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *plugins, file],
-        **{"cwd": PROJECT, "env": {**os.environ, "TMPDIR": str(place)}, "capture_output": True},
+        **{"cwd": ROOT, "env": {**os.environ, "TMPDIR": str(place)}, "capture_output": True},
     )
     assert done.returncode == 0, done.stdout
     assert [*place.iterdir()] == []
@@ -166,8 +186,8 @@ def test_what_tests_made_goes_when_they_are_over(place: Path) -> None:
 def test_nobody_makes_temporary_files_in_another_way() -> None:
     made = re.compile(r"tempfile\.(mk|Temp|Named|Spooled)|tempfile import")
     found = {
-        path.relative_to(PROJECT / "tests").as_posix()
-        for path in (PROJECT / "tests").rglob("*.py")
+        path.relative_to(ROOT / "tests").as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
         if made.search(path.read_text()) and path != Path(__file__)
     }
     assert found == {"temporary.py"}
