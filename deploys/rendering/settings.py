@@ -18,7 +18,7 @@ def unit(plan: HostPlan, engine: str, **values: Any) -> Rendered:
         f"/etc/systemd/system/{engine}@.service",
         directory=f"{ENGINES}/{engine}/current",
         data_root=plan.site.data_root,
-        gpus=plan.profile.gpu is not None,
+        nvidia=plan.stack.vendor == "nvidia",
         **values,
     )
 
