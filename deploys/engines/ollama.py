@@ -10,7 +10,7 @@ from deploys.control.current_plan import current_plan
 from deploys.operations import artifact
 from deploys.operations.services import ollama, service
 from deploys.operations.services.ollama import Registration
-from deploys.operations.services.service import Unit
+from deploys.operations.services.unit import Unit
 from deploys.planning.engines.software import Release
 from deploys.planning.plan import HostPlan
 from deploys.rendering import ollama as serving

@@ -7,7 +7,7 @@ from pyinfra.api import deploy
 from deploys.control.current_plan import current_plan
 from deploys.operations import venv
 from deploys.operations.services import service
-from deploys.operations.services.service import Unit
+from deploys.operations.services.unit import Unit
 from deploys.planning.engines.software import Environment
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.control.current_plan import current_plan
-from deploys.operations import artifact, driver, files, packages, reboot, repository, users
+from deploys.operations import artifact, driver, files, packages, repository, users
 from deploys.operations.files import File
 from deploys.operations.users import User
 from deploys.planning.driver.plan import DriverPlan, Repository
@@ -84,7 +84,7 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
         entries=[*map(File.of, render.driver(wanted))],
     )
     packages.held(name="Hold AMD's driver", packages=wanted.holds, manager=plan.package_manager)
-    reboot.into_the_driver(
+    driver.rebooted(
         name="Reboot to load AMD's driver",
         driver=wanted,
         busy=plan.profile.allow_busy_gpus,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.control.current_plan import current_plan
-from deploys.operations import artifact, driver, files, packages, reboot, repository, venv
+from deploys.operations import artifact, driver, files, packages, repository, venv
 from deploys.operations.files import File, Link
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.engines.software import Environment
@@ -134,7 +134,7 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
     packages.held(
         name="Hold the driver's packages", packages=wanted.holds, manager=plan.package_manager
     )
-    reboot.into_the_driver(
+    driver.rebooted(
         name="Reboot to load the driver",
         driver=wanted,
         busy=plan.profile.allow_busy_gpus,

@@ -7,8 +7,8 @@ from pyinfra.api import deploy
 from deploys.control.current_plan import current_plan
 from deploys.operations import files, webserver
 from deploys.operations.files import Directory, File
-from deploys.operations.services import absent, service
-from deploys.operations.services.service import Unit
+from deploys.operations.services import service
+from deploys.operations.services.unit import Unit
 from deploys.planning.weights import peers
 from deploys.rendering import render
 
@@ -41,7 +41,7 @@ def share() -> None:
             systemd=plan.systemd,
         )
     else:
-        absent.unit(
+        service.absent(
             name="Disable weight sharing",
             unit=peers.UNIT,
             paths=(*render.PEER_FILES, peers.folder_of(plan.site)),

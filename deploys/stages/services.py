@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.control.current_plan import current_plan
-from deploys.operations.services import absent
+from deploys.operations.services import service
 
 
 @deploy("Services")
@@ -13,7 +13,7 @@ def retire() -> None:
     """Stop retired services; runs right before the others start, so that they serve until then."""
     plan = current_plan()
 
-    absent.servers(
+    service.retired(
         name="Stop retired services",
         units=plan.retired,
         systemd=plan.systemd,

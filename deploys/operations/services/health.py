@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pyinfra import logger
@@ -13,10 +13,8 @@ from pyinfra.api import Host, QuoteString, State, StringCommand
 
 from deploys.connection import programs, transport
 from deploys.facts import services as facts
+from deploys.operations.services.unit import Unit
 from deploys.planning.engines import failures
-
-if TYPE_CHECKING:
-    from deploys.operations.services.service import Unit
 
 # Seconds between two looks at a service that is starting, and between two lines about it.
 _LOOK_EVERY = 0.5

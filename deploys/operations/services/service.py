@@ -1,10 +1,9 @@
-"""Model servers as systemd units: written, verified, started and checked."""
+"""Model servers as systemd units: written, verified, started, checked and removed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 from pyinfra import host, logger
@@ -16,78 +15,14 @@ from deploys.connection.transport import HostCommand
 from deploys.facts import services as facts
 from deploys.facts.files import Entries
 from deploys.operations import files
-from deploys.operations.files import File
 from deploys.operations.services import health, versions
+from deploys.operations.services.unit import Unit
 from deploys.operations.services.versions import Version
 from deploys.planning.engines.software import Software
-from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.rendering import render
 
-WANTS = "/etc/systemd/system/multi-user.target.wants"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """One service of a machine; several may be served by one unit of systemd.
-
-    + name: of the unit, with its instance
-    + files: unit file and configuration; the same File may belong to several services
-    + digest: of all that a running process must have been started with; it finds it in its
-      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
-      then only the age of its files counts
-    + url, model: where it answers, and which model must; None for a server without models
-    + weights: files that it has loaded; one that was fetched again since is not what it serves
-    + engine: who serves the model, so whose words the journal is in
-    + context: tokens that one request must be able to use
-    + measured: file on the machine that keeps how fast it is
-    + min_tokens_per_second: tokens per second that one request alone must get; None for no opinion
-    + stable: seconds it has to stay up
-    + patience: seconds it may take to load the model
-
-    A new field needs a default: machines have notes of older units, to go back to them.
-    """
-
-    name: str
-    files: tuple[File, ...]
-    digest: str | None
-    url: str
-    model: str | None
-    weights: tuple[str, ...] = ()
-    engine: str | None = None
-    context: int | None = None
-    measured: str | None = None
-    min_tokens_per_second: float | None = None
-    stable: float = 3.0
-    patience: float = 1800.0
-
-    @classmethod
-    def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
-        """Return the unit of a planned service."""
-        rendered, digest = render.service(plan, planned)
-        return cls(
-            name=planned.unit,
-            engine=planned.engine,
-            files=tuple(map(File.of, rendered)),
-            digest=digest,
-            url=planned.url,
-            model=planned.served,
-            weights=planned.weights.paths,
-            patience=planned.patience,
-            context=planned.context,
-            measured=planned.measured,
-            min_tokens_per_second=planned.min_tokens_per_second,
-        )
-
-    @classmethod
-    def noted(cls, note: dict[str, Any]) -> Unit:
-        """Return the unit recorded on a machine; its files already exist there."""
-        known = {field.name for field in fields(cls)} & {*note}
-        values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
-        return cls(files=(), **values)
-
-    def to_note(self) -> dict[str, Any]:
-        """Return everything needed to check the unit again later."""
-        return {name: value for name, value in vars(self).items() if name != "files"}
+_WANTS = "/etc/systemd/system/multi-user.target.wants"
+# What the settings of a model server are called, behind its name.
+_SETTINGS = ("env", "yaml")
 
 
 @operation()
@@ -157,6 +92,56 @@ def running(
         yield versions.proven(unproven)
 
 
+@operation()
+def absent(
+    unit: str, paths: Sequence[str], systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Stop a service and remove everything that belongs to it.
+
+    + unit: its name
+    + paths: unit file, configuration and directories of its own; removed recursively
+    + systemd: False while an image is built
+    """
+    found = host.get_fact(Entries, paths=(*paths, f"{_WANTS}/{unit}"))
+    if not found:
+        host.noop(f"there is no {unit}")
+        return
+    now = ["--now"] if systemd else []
+    yield StringCommand(
+        # Half of it may be gone; what is left is removed next.
+        *("systemctl", "disable", "--quiet", *now, QuoteString(unit), "2>/dev/null", "||", "true")
+    )
+    there = [path for path in (*paths, f"{_WANTS}/{unit}") if path in found]
+    yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
+    if systemd:
+        yield StringCommand("systemctl", "daemon-reload")
+
+
+@operation()
+def retired(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
+    """
+    Stop model servers that are no longer planned, and remove their settings.
+
+    + units: their names; a unit file may be shared with other services and is kept
+    + systemd: False while an image is built
+    """
+    if not units:
+        host.noop("nothing else serves models")
+        return
+    # The settings first: as long as a unit is enabled, the next run knows that it is to go.
+    names = [name for unit in units if (name := unit.partition("@")[2].removesuffix(".service"))]
+    settings = [f"/etc/modelrack/services/{name}.{kind}" for name in names for kind in _SETTINGS]
+    measured = [f"/var/lib/modelrack/services/{name}.json" for name in names]
+    if names:
+        yield StringCommand("rm", "-f", "--", *map(QuoteString, (*settings, *measured)))
+    now = ["--now"] if systemd else []
+    yield StringCommand("systemctl", "disable", "--quiet", *now, *map(QuoteString, units))
+    if systemd:
+        failed = ("systemctl", "reset-failed", *map(QuoteString, units), "2>/dev/null")
+        yield StringCommand(*failed, "||", "true")
+
+
 def _restart(unit: Unit) -> StringCommand:
     name = QuoteString(unit.name)
     return StringCommand(
@@ -170,7 +155,7 @@ def _in_an_image(
     units: Sequence[Unit], missing: list[files.Entry]
 ) -> Generator[PyinfraCommand, None, None]:
     """Configure and enable services; the first boot starts them."""
-    wanted = {f"{WANTS}/{unit.name}": unit.name for unit in units}
+    wanted = {f"{_WANTS}/{unit.name}": unit.name for unit in units}
     enabled = host.get_fact(Entries, paths=tuple(wanted))
     if missing:
         yield from _configure(missing)

@@ -6,7 +6,7 @@ from deploys.control.current_plan import current_plan
 from deploys.engines import llama_cpp
 from deploys.operations import host_lock
 from deploys.operations.services import service
-from deploys.operations.services.service import Unit
+from deploys.operations.services.unit import Unit
 
 plan = current_plan()
 host_lock.acquire(name="Keep other runs away")

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from deploys.control.current_plan import current_plan
-from deploys.operations import reboot
+from deploys.operations import driver
 
 plan = current_plan(services=False)
 assert plan.driver is not None
 
-reboot.into_the_driver(
+driver.rebooted(
     name="Reboot",
     driver=replace(plan.driver, version="999.1", reboot=True, reboot_timeout=5),
     busy=False,

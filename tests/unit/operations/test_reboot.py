@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploys.connection import transport
-from deploys.operations import host_lock, reboot
+from deploys.operations import driver, host_lock
 
 OLD, NEW = "d0c5\n100", "d0c5\n900"  # In a container only the start of the first process differs.
 
@@ -49,11 +49,11 @@ def act(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> An
         monkeypatch.setattr(transport, "try_command", machine.answer)
         monkeypatch.setattr(transport, "pause", pause)
         monkeypatch.setattr(transport, "run", lambda *words: machine.ran.append(str(words[2])))
-        monkeypatch.setattr(reboot.time, "monotonic", lambda: machine.now)
+        monkeypatch.setattr(driver.time, "monotonic", lambda: machine.now)
         monkeypatch.setattr(host_lock, "reacquire", lambda: lock)
         with caplog.at_level(logging.INFO, logger="pyinfra"):
             nothing: Any = None
-            done = reboot._reboot(nothing, machine, {}, "580.178.04", limit)  # type: ignore[arg-type]
+            done = driver._reboot(nothing, machine, {}, "580.178.04", limit)  # type: ignore[arg-type]
         return done, caplog.text
 
     return act

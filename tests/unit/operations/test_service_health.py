@@ -12,7 +12,7 @@ from pyinfra.api import StringCommand
 
 from deploys.connection import transport
 from deploys.operations.services import health
-from deploys.operations.services.service import Unit
+from deploys.operations.services.unit import Unit
 from tests.unit import case_commands
 
 UNIT = Unit(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deploys.operations.files import File
 from deploys.operations.services.health import status_request
-from deploys.operations.services.service import Unit
+from deploys.operations.services.unit import Unit
 from deploys.operations.services.versions import Version
 from deploys.planning.engines.software import Environment, Release
 from deploys.planning.inputs.locks import ArtifactLock

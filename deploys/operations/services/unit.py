@@ -1,0 +1,74 @@
+"""What is to serve: a unit of systemd with its files, and what its process must answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from deploys.operations.files import File
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import render
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One service of a machine; several may be served by one unit of systemd.
+
+    + name: of the unit, with its instance
+    + files: unit file and configuration; the same File may belong to several services
+    + digest: of all that a running process must have been started with; it finds it in its
+      environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
+      then only the age of its files counts
+    + url, model: where it answers, and which model must; None for a server without models
+    + weights: files that it has loaded; one that was fetched again since is not what it serves
+    + engine: who serves the model, so whose words the journal is in
+    + context: tokens that one request must be able to use
+    + measured: file on the machine that keeps how fast it is
+    + min_tokens_per_second: tokens per second that one request alone must get; None for no opinion
+    + stable: seconds it has to stay up
+    + patience: seconds it may take to load the model
+
+    A new field needs a default: machines have notes of older units, to go back to them.
+    """
+
+    name: str
+    files: tuple[File, ...]
+    digest: str | None
+    url: str
+    model: str | None
+    weights: tuple[str, ...] = ()
+    engine: str | None = None
+    context: int | None = None
+    measured: str | None = None
+    min_tokens_per_second: float | None = None
+    stable: float = 3.0
+    patience: float = 1800.0
+
+    @classmethod
+    def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
+        """Return the unit of a planned service."""
+        rendered, digest = render.service(plan, planned)
+        return cls(
+            name=planned.unit,
+            engine=planned.engine,
+            files=tuple(map(File.of, rendered)),
+            digest=digest,
+            url=planned.url,
+            model=planned.served,
+            weights=planned.weights.paths,
+            patience=planned.patience,
+            context=planned.context,
+            measured=planned.measured,
+            min_tokens_per_second=planned.min_tokens_per_second,
+        )
+
+    @classmethod
+    def noted(cls, note: dict[str, Any]) -> Unit:
+        """Return the unit recorded on a machine; its files already exist there."""
+        known = {field.name for field in fields(cls)} & {*note}
+        values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
+        return cls(files=(), **values)
+
+    def to_note(self) -> dict[str, Any]:
+        """Return everything needed to check the unit again later."""
+        return {name: value for name, value in vars(self).items() if name != "files"}
