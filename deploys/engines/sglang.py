@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from deploys.control.current_plan import current_plan
-from deploys.operations import venv
-from deploys.operations.services import service
-from deploys.operations.services.unit import Unit
-from deploys.planning.engines.software import Environment
+from deploys.engines import python_packages
 
 
 @deploy("SGLang")
 def install() -> None:
     """Install the locked packages in a versioned directory; running services are left alone."""
-    plan = current_plan()
-    software = plan.software_of("sglang")
-    assert isinstance(software, Environment)
-
-    venv.installed(
-        name="Install SGLang",
-        environment=software,
-        site=plan.site,
-        systemd=plan.systemd,
-    )
+    python_packages.install("sglang")
 
 
 @deploy("SGLang")
 def start() -> None:
     """Configure and start every planned service, and wait until its model answers."""
-    plan = current_plan()
-
-    service.running(
-        name="Configure and start SGLang, and wait until it answers",
-        units=[Unit.of(plan, planned) for planned in plan.services_of("sglang")],
-        software=plan.software_of("sglang"),
-        deployed=plan.deployed_of("sglang"),
-        systemd=plan.systemd,
-    )
+    python_packages.start("sglang")
