@@ -8,12 +8,16 @@ import inspect
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grimp
 import pytest
+from importlinter import api
 from pip._internal.models.index import PyPI
 from pyinfra.api.arguments import all_argument_meta
 
@@ -25,12 +29,14 @@ REMOTE = DEPLOYS / "remote"
 SOURCES = sorted(DEPLOYS.rglob("*.py"))
 MODULES = [path for path in SOURCES if path.parent != DEPLOYS]
 # Where operations are called: from the entry scripts down to the engines.
+SCRIPTS = sorted(path for path in DEPLOYS.glob("*.py") if path.stem != "__init__")
 CALLERS = [
-    DEPLOYS / "full.py",
-    DEPLOYS / "rollback.py",
-    *(DEPLOYS / "stages").glob("*.py"),
-    *(DEPLOYS / "engines").glob("*.py"),
+    *SCRIPTS,
+    *sorted((DEPLOYS / "stages").rglob("*.py")),
+    *sorted((DEPLOYS / "engines").rglob("*.py")),
 ]
+# Modules that a folder may have of its own; what is more than these has subjects of its own.
+MODULES_OF_A_FOLDER = 15
 GROUP_DATA = sorted((ROOT / "inventories" / "group_data").glob("*.py"))
 URL = re.compile(r"https?://(?!127\.0\.0\.1|localhost|\[::1\])\w")
 # A path that exists on the machine of whoever wrote the file, and on no other. On the machines of
@@ -109,6 +115,37 @@ def test_modules_define_and_do_not_act(path: Path) -> None:
     ]
     acting += [call for node in top for name, call in calls(node, names) if is_operation(name)]
     assert not lines(acting)
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """Every module of deploys/ and those that it imports, for type checkers alone included."""
+    graph = grimp.build_graph("deploys", cache_dir=None)
+    return {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+
+
+def test_no_modules_import_each_other(imports: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"{' <- '.join(error.args[1])}: what both need belongs in a module of its own")
+
+
+@each(SCRIPTS)
+def test_nothing_imports_a_script(path: Path, imports: dict[str, set[str]]) -> None:
+    assert not [name for name, found in imports.items() if f"deploys.{path.stem}" in found]
+
+
+def test_every_folder_is_a_layer_or_travels() -> None:
+    layers = api.read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"][0]["layers"]
+    named = {each.strip() for layer in layers for each in layer.split("|")} | {"deploys.remote"}
+    assert named == {f"deploys.{path.parent.name}" for path in DEPLOYS.glob("*/__init__.py")}
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    modules = [path for path in SOURCES if not path.stem.startswith("__")]
+    count = Counter(str(path.parent.relative_to(ROOT)) for path in modules)
+    assert {name: n for name, n in count.items() if n > MODULES_OF_A_FOLDER} == {}
 
 
 @each(CALLERS)
