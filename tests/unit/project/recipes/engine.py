@@ -1,0 +1,121 @@
+"""CONTRIBUTING.md, "A new engine"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploys.planning.hardware.software_stacks import STACKS, stack_of
+from deploys.planning.inputs.profile import ENGINES
+from tests.unit import ROOT, UNIT
+from tests.unit.project.recipes import DEPLOYS, FULL, Found, left_out, stems, verbs
+
+DATA, LOCKS, TEMPLATES = UNIT / "data", DEPLOYS / "locks", ROOT / "templates"
+# Those whose server is a package of another name.
+PACKAGES = {"ktransformers": "sglang-kt"}
+RECIPE = "A new engine"
+
+
+def versions() -> Iterator[tuple[str, Any]]:
+    """Every engine and software stack that name each other."""
+    for stack in (*STACKS, stack_of(None)):
+        yield from ((engine, stack) for engine in {*stack.engines, *stack.locks})
+
+
+def module_of(engine: str) -> str:
+    return engine.replace(".", "_")
+
+
+def engines() -> set[str]:
+    """Those that any step was done for."""
+    used = set(re.findall(r'plan\.uses\("(.*?)"\)', FULL))
+    # A module has its engine's name but for the dots.
+    names = {module_of(name): name for name in used | {name for name, _ in versions()} | {*ENGINES}}
+    with_verbs = {names.get(name, name) for name, found in verbs("engines").items() if found}
+    return {*names.values()} | with_verbs
+
+
+def unit_templates(engine: str) -> list[Path]:
+    return sorted((TEMPLATES / engine).glob("*.service.j2"))
+
+
+left_out(RECIPE, "profile.py`")(lambda: engines() - {*ENGINES})
+left_out(RECIPE, "`software_stacks.py`")(lambda: engines() - {name for name, _ in versions()})
+
+
+@left_out(RECIPE, "locks/artifacts.yaml")
+def _archive() -> Found:
+    artifacts = yaml.safe_load((LOCKS / "artifacts.yaml").read_text())
+    locked = {engine for _, stack in versions() for engine in stack.locks}
+    planned = {engine for engine, stack in versions() if engine not in locked}
+    return {name for name in planned if not any(key.startswith(name) for key in artifacts)}
+
+
+@left_out(RECIPE, "locks/engines/")
+def _requirements() -> Found:
+    named = {lock for _, stack in versions() for lock in stack.locks.values()}
+    return named - stems(LOCKS / "engines", "*.in")
+
+
+@left_out(RECIPE, "make lock-engines")
+def _locked() -> Found:
+    return stems(LOCKS / "engines", "*.in") - stems(LOCKS / "engines", "*.txt")
+
+
+@left_out(RECIPE, "advisories.yaml")
+def _advisories() -> Found:
+    known = yaml.safe_load((DATA / "advisories.yaml").read_text())["advisories"]
+    packages = {each["package"] for each in known}
+    return {name for name in engines() if not packages & {name, PACKAGES.get(name)}}
+
+
+@left_out(RECIPE, "update_options.py")
+def _options() -> Found:
+    recorded = stems(DATA / "options", "*.json")
+    return {name for name in engines() if not any(f.startswith(f"{name}-") for f in recorded)}
+
+
+@left_out(RECIPE, "templates/<engine>/")
+def _confined() -> Found:
+    for engine in engines():
+        units = [path.read_text() for path in unit_templates(engine)]
+        if not units or not all(text.startswith('{% extends "systemd/') for text in units):
+            yield engine
+
+
+@left_out(RECIPE, "deploys/engines/<engine>.py")
+def _verbs() -> Found:
+    found = verbs("engines")
+    return {name for name in engines() if {*found.get(module_of(name), ())} != {"install", "start"}}
+
+
+@left_out(RECIPE, "failures.yaml")
+def _failures() -> Found:
+    return engines() - {
+        case["engine"] for case in yaml.safe_load((DATA / "failures.yaml").read_text())
+    }
+
+
+@left_out(RECIPE, "deploys/full.py")
+def _in_full() -> Found:
+    before, _, after = FULL.partition("\nweights.fetch()\n")
+    for engine in engines():
+        for verb, where in (("install", before), ("start", after)):
+            line = f'\nif plan.uses("{engine}"):\n    {module_of(engine)}.{verb}()\n'
+            if line not in where:
+                yield f"{engine}, {verb}()"
+
+
+@left_out(RECIPE, "tests/machine")
+def _unit_name() -> Found:
+    known = (ROOT / "tests" / "machine" / "conftest.py").read_text()
+    for engine in engines():
+        for unit in (path.name.partition(".service")[0] for path in unit_templates(engine)):
+            said = rf'"{re.escape(engine)}": f?"{re.escape(unit)}'
+            # One that is called like its engine needs no line of its own.
+            if unit != f"{engine}@" and not re.search(said, known):
+                yield engine

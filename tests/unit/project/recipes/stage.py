@@ -1,0 +1,54 @@
+"""CONTRIBUTING.md, "A new stage"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from tests.unit.project.recipes import E2E, FULL, OPERATING, PLANS, Found, left_out, verbs
+
+RECIPE = "A new stage"
+
+
+def stages() -> dict[str, dict[str, str]]:
+    """Their verbs, of those that any step was done for."""
+    (names,) = re.findall(r"^from deploys\.stages import (.*)$", FULL, re.M)
+    rows = re.findall(r"^\| `deploys\.stages\.(\w+)\.", "".join(OPERATING.values()), re.M)
+    return {**{name: {} for name in (*names.split(", "), *rows)}, **verbs("stages")}
+
+
+left_out(RECIPE, "@deploy(")(lambda: {name for name, found in stages().items() if not found})
+
+
+@left_out(RECIPE, "deploys/full.py")
+def _called() -> Found:
+    for name, found in stages().items():
+        yield from (f"{name}.{v}()" for v in found if f"\n{name}.{v}()\n" not in FULL)
+
+
+@left_out(RECIPE, "docs/zh-CN/operating.md")
+def _stage_row() -> Found:
+    for page, text in OPERATING.items():
+        for name, found in stages().items():
+            rows = {verb: f"\n| `deploys.stages.{name}.{verb}` |" for verb in found}
+            yield from (f"{name}.{v} in {page}" for v, row in rows.items() if row not in text)
+
+
+def without(texts: Iterable[str], form: str) -> Iterator[str]:
+    """Stages that are in none of these texts in this form."""
+    everything = "\n".join(texts)
+    for name, found in stages().items():
+        forms = [form.format(title=title, name=name) for title in found.values()]
+        if found and not any(re.search(each, everything) for each in forms):
+            yield name
+
+
+@left_out(RECIPE, "tests.plans.update")
+def _golden() -> Found:
+    return without((path.read_text() for path in PLANS.glob("*.txt")), r"\n  {title} \| ")
+
+
+@left_out(RECIPE, "`tests/e2e`")
+def _deployed() -> Found:
+    form = r"\b{title} \| |\bdeploys\.stages\.{name}\b|\ntest_\w*{name}\n"
+    return without((*E2E.values(), "", *E2E, ""), form)
