@@ -8,7 +8,7 @@ from deploys.control.current_plan import current_plan
 from deploys.operations import build
 from deploys.operations.services import service
 from deploys.operations.services.unit import Unit
-from deploys.planning.engines.builds import Build
+from deploys.planning.engines.software import Build
 
 
 @deploy("llama.cpp")

@@ -17,7 +17,7 @@ from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
 from deploys.operations import artifact, files, job, packages
 from deploys.operations.files import Directory
-from deploys.planning.engines.builds import Build
+from deploys.planning.engines.software import Build
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import PackageManager
 

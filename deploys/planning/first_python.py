@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploys.planning.engines.compatibility import RHEL_LIKE
-from deploys.planning.inputs.machine import Bare
+from deploys.planning.inputs.machine import RHEL_LIKE, Bare
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Apt, PackageManager, check_system, package_manager_of

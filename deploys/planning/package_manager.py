@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from deploys.planning.engines.compatibility import RHEL_LIKE
-from deploys.planning.inputs.machine import Bare, Machine
+from deploys.planning.inputs.machine import RHEL_LIKE, Bare, Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 

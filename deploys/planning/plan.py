@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlunsplit
 
 from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import File
@@ -138,8 +139,8 @@ class ServicePlan:
 
     @property
     def served(self) -> str:
-        """The model id that the API reports; Ollama's include a tag, which requests may omit."""
-        return f"{self.name}:latest" if self.engine == "ollama" else self.name
+        """The model id that the API reports."""
+        return ENGINES[self.engine].model_id.format(self.name)
 
     @property
     def measured(self) -> str:

@@ -8,11 +8,13 @@ from typing import ParamSpec, TypeVar
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
+from deploys.planning.engines.base import Compiled, Locked
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.machine import RHEL_LIKE, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
@@ -26,14 +28,6 @@ from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
 from deploys.planning.weights.weights import check_disk, model_of, weights_of
 
-# Template units by engine; Ollama alone serves all its models from one process.
-_UNITS = {
-    "vllm": "vllm@{}.service",
-    "sglang": "sglang@{}.service",
-    "ktransformers": "ktransformers@{}.service",
-    "llama.cpp": "llama-server@{}.service",
-    "ollama": "ollama.service",
-}
 # Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
 # from a disk that is no fast one.
 _TO_START, _TO_READ = 1800, 1 / 300e6
@@ -166,21 +160,23 @@ def _refusals(
             "Stop that process, or give the service another port",
         )
     yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
-    if machine.os in compatibility.RHEL_LIKE:
+    if machine.os in RHEL_LIKE:
         yield Refusal(
             f"Service {service.name}: this version serves models on Debian and Ubuntu, and brings"
             f" {machine.os} its driver alone",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
+    software = ENGINES[service.engine].software
     if (
-        service.engine == "llama.cpp"
+        isinstance(software, Compiled)
         and gpu is not None
-        and gpu.vendor != "nvidia"
+        and gpu.vendor not in software.vendors
         and service.engine in stack.engines
     ):
+        vendors = " and ".join(vendor.upper() for vendor in software.vendors)
         yield Refusal(
-            f"Service {service.name}: this version builds llama.cpp for CPUs and NVIDIA GPUs, and"
-            f" the {gpu.name} would stand idle",
+            f"Service {service.name}: this version builds {service.engine} for CPUs and"
+            f" {vendors} GPUs, and the {gpu.name} would stand idle",
             "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 
@@ -196,10 +192,20 @@ def _driver(
 ) -> DriverPlan | None:
     if gpu is None:
         return None
-    engines = {service.engine for service in profile.services}
-    compiles, later = "llama.cpp" in engines, "ktransformers" in engines
+    software = [ENGINES[service.engine].software for service in profile.services]
     given = (machine, profile, gpu, stack, site, locks.artifacts)
-    return against.attempt(None, driver_plan, *given, compiles=compiles, compiles_later=later)
+    return against.attempt(
+        None,
+        driver_plan,
+        *given,
+        compiles=any(isinstance(each, Compiled) for each in software),
+        compiles_later=any(
+            recipe.cuda_compiler == "on the machine"
+            for each in software
+            if isinstance(each, Locked)
+            for recipe in each.recipes.values()
+        ),
+    )
 
 
 def _service(
@@ -231,7 +237,7 @@ def _service(
 
 
 def _unit(service: Service) -> str:
-    return _UNITS[service.engine].format(service.name)
+    return ENGINES[service.engine].unit.format(service.name)
 
 
 def _warnings(

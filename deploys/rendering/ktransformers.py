@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploys.planning.driver.packages import AT_RUN_TIME
+from deploys.planning.engines.ktransformers import KTRANSFORMERS
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import settings
 from deploys.rendering.templates import Rendered
@@ -14,16 +15,16 @@ _METHODS = {"FP8": "FP8", "BF16": "BF16", "INT4": "RAWINT4"}
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """Return the template unit, and the settings of this service."""
     return (
-        settings.unit(plan, "ktransformers"),
+        settings.unit(plan, KTRANSFORMERS),
         settings.config(
             service,
-            "ktransformers",
+            KTRANSFORMERS,
             parallel=service.parallel,
             share=_share(service),
             method=_METHODS.get((service.weights.quantization or "").upper()),
             numa_nodes=service.numa_nodes,
         ),
-        settings.environment(service, "ktransformers", digest, cuda=AT_RUN_TIME),
+        settings.environment(service, KTRANSFORMERS, digest, cuda=AT_RUN_TIME),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploys.planning.engines.llama_cpp import LLAMA_CPP
 from deploys.planning.placement.memory import MIB
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import chunked_prefill
@@ -17,8 +18,8 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     placement = service.placement
     return (
         file(
-            "llama.cpp/llama-server@.service",
-            "/etc/systemd/system/llama-server@.service",
+            f"{LLAMA_CPP.name}/{LLAMA_CPP.template_unit}",
+            f"/etc/systemd/system/{LLAMA_CPP.template_unit}",
             data_root=plan.site.data_root,
             nvidia=nvidia,
         ),

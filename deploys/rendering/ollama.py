@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
+from deploys.planning.engines.ollama import OLLAMA
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering.templates import Rendered, file
 
@@ -14,11 +15,11 @@ _SHORTEST = 5
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """Return the unit and its settings, the same for every model."""
-    services = plan.services_of("ollama")
+    services = plan.services_of(OLLAMA.name)
     return (
         file(
-            "ollama/ollama.service",
-            "/etc/systemd/system/ollama.service",
+            f"{OLLAMA.name}/{OLLAMA.template_unit}",
+            f"/etc/systemd/system/{OLLAMA.template_unit}",
             data_root=plan.site.data_root,
             folders=sorted({each.weights.directory for each in services}),
             nvidia=plan.stack.vendor == "nvidia",
@@ -53,7 +54,7 @@ def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int]:
 
 def patience(plan: HostPlan) -> float:
     """Return the seconds until the last model answers: they are loaded one after the other."""
-    return 60.0 * sum(map(load_minutes, plan.services_of("ollama")))
+    return 60.0 * sum(map(load_minutes, plan.services_of(OLLAMA.name)))
 
 
 def load_minutes(service: ServicePlan) -> int:

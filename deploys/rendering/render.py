@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from deploys.planning.driver.plan import DriverPlan, Repository
+from deploys.planning.engines.ktransformers import KTRANSFORMERS
+from deploys.planning.engines.llama_cpp import LLAMA_CPP
+from deploys.planning.engines.ollama import OLLAMA
+from deploys.planning.engines.sglang import SGLANG
+from deploys.planning.engines.vllm import VLLM
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, Peer, ServicePlan
 from deploys.rendering import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.rendering.templates import Rendered, file
 
-_SERVING = {
-    "llama.cpp": llama_cpp,
-    "ollama": ollama,
-    "vllm": vllm,
-    "sglang": sglang,
-    "ktransformers": ktransformers,
+# The module with the files of each engine's services.
+SERVING = {
+    LLAMA_CPP.name: llama_cpp,
+    OLLAMA.name: ollama,
+    VLLM.name: vllm,
+    SGLANG.name: sglang,
+    KTRANSFORMERS.name: ktransformers,
 }
 
 
@@ -91,7 +97,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     Services that share a unit have the same files and the same digest.
     """
     together = [each for each in plan.services if each.unit == service.unit]
-    files = _SERVING[service.engine].files
+    files = SERVING[service.engine].files
     decides = [
         [file.content for file in files(plan, service, "")],
         plan.software_of(service.engine).directory,

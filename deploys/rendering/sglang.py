@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploys.planning.engines.sglang import SGLANG
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import settings
 from deploys.rendering.templates import Rendered
@@ -10,7 +11,7 @@ from deploys.rendering.templates import Rendered
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """Return the template unit, and the settings of this service."""
     return (
-        settings.unit(plan, "sglang"),
-        settings.config(service, "sglang", parallel=settings.parallel_of_a_copy(service)),
-        settings.environment(service, "sglang", digest, cuda=settings.cuda_home("sglang")),
+        settings.unit(plan, SGLANG),
+        settings.config(service, SGLANG, parallel=settings.parallel_of_a_copy(service)),
+        settings.environment(service, SGLANG, digest, cuda=settings.cuda_home(SGLANG)),
     )

@@ -7,6 +7,7 @@ default).
 
 from __future__ import annotations
 
+from deploys.planning.engines.vllm import VLLM
 from deploys.planning.hardware.gpus import named
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import chunked_prefill, settings
@@ -30,13 +31,13 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     return (
         settings.unit(
             plan,
-            "vllm",
+            VLLM,
             # The package for CPUs has another name than its own command looks for.
             command="vllm serve" if on_cards else "python -m vllm.entrypoints.openai.api_server",
         ),
         settings.config(
             service,
-            "vllm",
+            VLLM,
             parallel=settings.parallel_of_a_copy(service),
             chunk=chunked_prefill.chunk(service),
             performance_mode=_MODES.get(service.performance),
@@ -44,9 +45,9 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
         ),
         settings.environment(
             service,
-            "vllm",
+            VLLM,
             digest,
-            cuda=settings.cuda_home("vllm"),
+            cuda=settings.cuda_home(VLLM),
             deep_gemm=plan.profile.gpu not in _WITHOUT_DEEP_GEMM,
         ),
     )

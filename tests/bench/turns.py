@@ -27,7 +27,7 @@ from typing import NamedTuple
 import yaml
 
 from deploys.planning.inputs.machine import Machine
-from deploys.planning.inputs.profile import Engine, Performance, Service
+from deploys.planning.inputs.profile import Performance, Service
 from deploys.planning.models.model import Model
 from tests import packs, temporary
 from tests.gpu import measure as servers
@@ -85,7 +85,7 @@ def _llama_cpp(machine: Machine, folder: Path) -> dict[Performance, Server]:
     return ways
 
 
-def _service(engine: Engine, model: Model, kind: Performance) -> Service:
+def _service(engine: str, model: Model, kind: Performance) -> Service:
     return Service(
         **{"name": "bench", "engine": engine, "model": model, "port": 8080},
         **{"context": CONTEXT, "parallel": REQUESTS, "performance": kind},

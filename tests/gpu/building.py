@@ -12,7 +12,8 @@ from tests.lab.llama_cpp_source import COMMIT
 
 __all__ = ["COMMIT", "OPTIONS", "build", "toolkit"]
 
-# Those of deploys/planning/engines/builds.py (tests/unit/gpu/test_results.py compares), and CUDA.
+# Those of deploys/planning/engines/llama_cpp.py, which tests/unit/gpu/test_results.py compares, and
+# CUDA.
 OPTIONS = (
     "BUILD_SHARED_LIBS=OFF",
     "CMAKE_BUILD_TYPE=Release",

@@ -14,6 +14,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from deploys.planning.engines.registry import ENGINES
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -78,9 +80,8 @@ def journal_of_what_failed(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def unit_of(service: dict[str, Any]) -> str:
-    """The unit that serves it; Ollama has one for all its models."""
-    named = {"llama.cpp": f"llama-server@{service['name']}.service", "ollama": "ollama.service"}
-    return named.get(service["engine"], f"{service['engine']}@{service['name']}.service")
+    """The unit that serves it; some engines have one for all their models."""
+    return ENGINES[service["engine"]].unit.format(service["name"])
 
 
 _inventories: dict[str, list[dict[str, Any]]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from testinfra.host import Host
 
+from deploys.planning.engines.registry import ENGINES
 from tests.machine.conftest import unit_of
 
 # The highest exposure that `systemd-analyze security` may report.
@@ -15,8 +16,8 @@ EXPOSURE = 2.5
 
 
 def served(service: dict[str, Any]) -> str:
-    """The id that the API reports; Ollama's names have a tag."""
-    return f"{service['name']}:latest" if service["engine"] == "ollama" else service["name"]
+    """The id that the API reports."""
+    return ENGINES[service["engine"]].model_id.format(service["name"])
 
 
 def test_the_unit_is_enabled_and_has_never_been_restarted(

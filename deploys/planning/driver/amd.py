@@ -13,8 +13,8 @@ from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
 from deploys.planning.driver.case import DriverInputs
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
-from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware.software_stacks import parsed
+from deploys.planning.inputs.machine import RHEL_LIKE
 from deploys.planning.inputs.refusal import Refusal
 
 # Suite of AMD's repositories for each system. Debian takes the packages of the Ubuntu release that

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import ArtifactLock
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.machine import RHEL_LIKE, Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site

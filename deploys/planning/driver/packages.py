@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware.software_stacks import parsed
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.machine import RHEL_LIKE, Machine
 
 
 @dataclass(frozen=True, kw_only=True)

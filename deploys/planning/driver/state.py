@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploys.planning.driver.plan import DriverPlan
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware import cards, hardware_health
 from deploys.planning.hardware.gpus import Accelerator, by_pci_id
 from deploys.planning.hardware.software_stacks import SoftwareStack, parsed
@@ -14,7 +15,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 # Units that hold GPUs and are ours, or belong to the driver itself.
 _NOT_OTHERS = (
-    *("vllm@", "sglang@", "llama-server@", "ollama@", "ollama.service", "ktransformers@"),
+    *(engine.unit_prefix for engine in ENGINES.values()),
     *("nvidia-persistenced", "nvidia-fabricmanager", "nvidia-dcgm", "dcgm-exporter"),
 )
 # The same where a process is in no unit that was seen.

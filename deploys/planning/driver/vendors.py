@@ -7,8 +7,8 @@ import re
 from deploys.planning.driver import state
 from deploys.planning.driver.case import DriverInputs
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.engines.compatibility import RHEL_LIKE
 from deploys.planning.hardware import cards
+from deploys.planning.inputs.machine import RHEL_LIKE
 from deploys.planning.inputs.refusal import Refusal
 
 

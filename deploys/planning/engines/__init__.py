@@ -1,1 +1,4 @@
-"""The engines: installation, requirements, capabilities and known failures."""
+"""The engines: one record each (base.py), listed in registry.py, and what is decided by it.
+
+rules.py and known_failures.py hold what several of them share.
+"""

@@ -1,4 +1,4 @@
-"""Compatibility of engine, weights, GPU and system, by the table in rules.py.
+"""Compatibility of engine, weights, GPU and system, by the rules of the engine's record.
 
 What a rule refuses does not work; what it warns about works less well than expected, or has not
 been tested by us. A combination that no rule and no list covers gets a warning.
@@ -6,10 +6,12 @@ been tested by us. A combination that no rule and no list covers gets a warning.
 
 from __future__ import annotations
 
-from deploys.planning.engines.rules import RULES, Rule
+from deploys.planning.engines.base import Engine
+from deploys.planning.engines.registry import ENGINES
+from deploys.planning.engines.rules import EVERY, Rule
 from deploys.planning.hardware.gpus import Accelerator, by_pci_id
 from deploys.planning.hardware.software_stacks import SoftwareStack
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.machine import RHEL_LIKE, Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
@@ -19,16 +21,16 @@ def refusals(
     service: Service, model: Model, gpu: Accelerator | None, stack: SoftwareStack, machine: Machine
 ) -> tuple[Refusal, ...]:
     """Return why this service cannot run on such a machine; empty if it can."""
-    found = []
+    engine, found = ENGINES[service.engine], []
     if service.engine not in stack.engines:
         where = f" on a {gpu.name}" if gpu else " without a GPU"
         found.append(_refusal(service, model, where, stack.missing, stack.instead))
     found += [
         _refusal(service, model, _where(rule, gpu), rule.what, rule.hint)
-        for rule in RULES
+        for rule in _rules(engine, model)
         if rule.verdict == "refuse" and _fits(rule, service, model, gpu, machine)
     ]
-    needed, there = GLIBC.get(service.engine), _glibc(machine)
+    needed, there = engine.glibc, _glibc(machine)
     if needed and there and there < needed:
         found.append(
             Refusal(
@@ -46,7 +48,7 @@ def warnings(
     """Return warnings about known weaknesses and untested combinations."""
     found = [
         f"Service {service.name}: {rule.what}. {rule.hint}"
-        for rule in RULES
+        for rule in _rules(ENGINES[service.engine], model)
         if rule.verdict == "warn" and _fits(rule, service, model, gpu, machine)
     ]
     if not stack.confirmed:
@@ -79,16 +81,6 @@ def unknown_gpus(machine: Machine) -> tuple[str, ...]:
     )
 
 
-# glibc that the published packages need, from their wheel tags; for ROCm as for CUDA. Engines that
-# we compile take the machine's own. Source: wheel metadata, read 2026-11-22; Ollama: its Dockerfile
-# builds on AlmaLinux 8.
-GLIBC: dict[str, tuple[int, int]] = {
-    "vllm": (2, 28),
-    "sglang": (2, 34),
-    "ktransformers": (2, 35),
-    "ollama": (2, 28),
-}
-
 # glibc of each release, as its archive has it. Rebuilds of RHEL have what RHEL has.
 _SYSTEMS: dict[tuple[str, str], tuple[int, int]] = {
     ("ubuntu", "22.04"): (2, 35),
@@ -98,7 +90,6 @@ _SYSTEMS: dict[tuple[str, str], tuple[int, int]] = {
     ("rhel", "8"): (2, 28),
     ("rhel", "9"): (2, 34),
 }
-RHEL_LIKE = frozenset({"rhel", "rocky", "almalinux", "centos", "ol"})
 
 # Beginnings of the quantization names that the engines are known to read.
 _QUANTIZATIONS = {
@@ -114,13 +105,18 @@ _QUANTIZATIONS = {
 _SPARSE = ("deepseek-v3.2", "deepseek-v3-2", "glm-5")
 
 
+def _rules(engine: Engine, model: Model) -> tuple[Rule, ...]:
+    """Return the rules that an engine, and the format of a model, come under."""
+    other = () if model.format in engine.reads.formats else (engine.reads.other,)
+    return (*other, *EVERY, *engine.rules)
+
+
 def _fits(
     rule: Rule, service: Service, model: Model, gpu: Accelerator | None, machine: Machine
 ) -> bool:
     by_gpu = bool(rule.generations or rule.computes or rule.beyond)
     return (
-        (not rule.engines or service.engine in rule.engines)
-        and (not rule.formats or model.format in rule.formats)
+        (not rule.formats or model.format in rule.formats)
         and (not rule.quantizations or _quantization(model).startswith(rule.quantizations))
         and (not rule.kv_caches or service.kv_cache in rule.kv_caches)
         and (not rule.isas or machine.isa in rule.isas)

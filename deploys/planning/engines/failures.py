@@ -1,7 +1,7 @@
 """Explanations of what engines print when they cannot start, and what to change.
 
 The first row that matches a line of the journal explains it, so causes come before their
-consequences. The rows are in known_failures.py.
+consequences, in the order of known_failures.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploys.planning.engines.known_failures import KNOWN
+from deploys.planning.engines.known_failures import EVERY, ORDER
+from deploys.planning.engines.registry import ENGINES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,10 @@ def explain(engine: str, lines: Sequence[str], **service: Any) -> Explained | No
 
     + service: values for the sentence, such as port
     """
-    for known in KNOWN:
-        if engine in known.engines:
-            for line in reversed(lines):
-                if found := known.pattern.search(line):
-                    words = {"engine": engine, **service, **found.groupdict()}
-                    return Explained(line=line.strip(), says=known.says.format(**words))
+    rows = (*ENGINES[engine].failures, *EVERY)
+    for known in sorted(rows, key=lambda row: ORDER.index(row.about)):
+        for line in reversed(lines):
+            if found := known.pattern.search(line):
+                words = {"engine": engine, **service, **found.groupdict()}
+                return Explained(line=line.strip(), says=known.says.format(**words))
     return None

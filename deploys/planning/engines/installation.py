@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.engines import builds, environments, releases
+from deploys.planning.engines import environments
+from deploys.planning.engines.base import Compiled, Locked, Released
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment, Software
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
@@ -14,12 +16,6 @@ from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-
-# Runtime libraries of the engines, and what unpacks them; a bare system has the C++ library
-# already, apt needs it.
-_PACKAGES: dict[str, tuple[str, ...]] = {"llama.cpp": ("libgomp1",), "ollama": ("zstd",)}
-# Engines that are Python packages; the others come as one archive.
-_ENVIRONMENTS = ("vllm", "sglang", "ktransformers")
 
 
 def software_of(
@@ -35,9 +31,10 @@ def software_of(
     found: list[Software] = []
     refusals = []
     for engine in sorted({service.engine for service in services}):
+        software = ENGINES[engine].software
         try:
-            if engine not in _ENVIRONMENTS:
-                each = _from_archive(engine, site, machine, locks, gpu, driver)
+            if not isinstance(software, Locked):
+                each = _from_archive(engine, software, site, machine, locks, gpu, driver)
                 found += [each] if each else []
             elif engine in stack.engines:
                 found.append(environments.environment(engine, stack, machine, site, locks))
@@ -52,13 +49,15 @@ def software_of(
 def packages(services: Sequence[Service], installed: Sequence[Software]) -> tuple[str, ...]:
     """Return the distribution packages needed at run time, without build dependencies."""
     engines = sorted({service.engine for service in services})
-    needed = [_PACKAGES.get(engine, ()) for engine in engines]
+    software = [ENGINES[engine].software for engine in engines]
+    needed = [each.packages for each in software if not isinstance(each, Locked)]
     needed += [each.packages for each in installed if isinstance(each, Environment)]
     return tuple(dict.fromkeys(package for each in needed for package in each))
 
 
 def _from_archive(
     engine: str,
+    software: Compiled | Released,
     site: Site,
     machine: Machine,
     locks: Locks,
@@ -71,9 +70,9 @@ def _from_archive(
     archive = locks.artifacts[engine]
     # Asked for now, so that a site without a way to it is refused now and not half way.
     site.url(archive.origin, archive.path)
-    if engine == "ollama":
-        return releases.ollama(machine, gpu, archive)
+    if isinstance(software, Released):
+        return software.release(machine, archive, gpu)
     cuda = driver.cuda if driver else None
     if gpu is not None and cuda is None:
         return None
-    return builds.llama_cpp(machine, archive, gpu, cuda)
+    return software.build(machine, archive, gpu, cuda)

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from deploys.planning.engines.builds import Build
 from deploys.planning.inputs.locks import ArtifactLock
 
 ENGINES = "/opt/modelrack/engines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One compiled engine, identical on all machines with the same digest.
+
+    + source: pinned archive
+    + options: CMake cache entries, NAME=VALUE
+    + targets: programs that are built and installed into bin/
+    + toolchain: distribution release and architecture, which determine compiler and C library, and
+      the CUDA release
+    + packages: needed for compiling; installed only on the machine that compiles
+    """
+
+    name: str
+    version: str
+    source: ArtifactLock
+    options: tuple[str, ...]
+    targets: tuple[str, ...]
+    toolchain: str
+    packages: tuple[str, ...]
+    how: ClassVar[str] = "compiled"
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that determines the result, 12 hex digits."""
+        decides = asdict(self)
+        del decides["packages"]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def directory(self) -> str:
+        """Directory of the installed programs on the machine."""
+        return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
+
+    @property
+    def smoke(self) -> tuple[str, ...]:
+        """Command that must succeed on the machine before anything is switched to this version."""
+        return (f"{self.directory}/bin/{self.targets[0]}", "--version")
 
 
 @dataclass(frozen=True, kw_only=True)

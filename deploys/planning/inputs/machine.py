@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Isa = Literal["x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", "unknown"]
+# Distributions that are rebuilds of RHEL, and RHEL itself.
+RHEL_LIKE = frozenset({"rhel", "rocky", "almalinux", "centos", "ol"})
 
 
 @dataclass(frozen=True, kw_only=True)

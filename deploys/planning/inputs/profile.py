@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from deploys.planning.engines.base import Engine
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.renamed import renamed
 from deploys.planning.models.model import Model
 
-Engine = Literal["vllm", "sglang", "ollama", "llama.cpp", "ktransformers"]
-ENGINES: tuple[str, ...] = get_args(Engine)
 KvCache = Literal["auto", "fp8", "q8_0"]
 Performance = Literal["balanced", "latency", "throughput"]
 
@@ -25,8 +25,10 @@ _SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 class Service:
     """One model served by one engine on one port.
 
+    A field that the engine would ignore is refused while planning; its record says which.
+
     + name: instance name of the unit and id that the API reports
-    + engine: which one serves it
+    + engine: which one serves it, by its name in planning/engines/registry.py
     + model: a key of the catalogue, or a Model of your own
     + port: TCP port on the loopback address
     + context: tokens one request may use, prompt and answer together; None leaves it to the plan
@@ -50,7 +52,7 @@ class Service:
     """
 
     name: str
-    engine: Engine
+    engine: str
     model: str | Model
     port: int
     context: int | None = None
@@ -120,11 +122,6 @@ class Service:
                     f"Service {self.name}: there is no {field} {word!r}",
                     f"Write one of {', '.join(words)}",
                 )
-        if self.allow_copy and self.engine != "ollama":
-            raise Refusal(
-                f"Service {self.name}: {self.engine} reads the weights as they lie",
-                "Leave allow_copy out",
-            )
 
 
 @renamed(busy_gpus="allow_busy_gpus")
@@ -164,28 +161,31 @@ class HostProfile:
                     f"Two services are called {service.name}", "Give one of them another name"
                 )
             other = ports.get(service.port, service)
-            if other is not service and {other.engine, service.engine} != {"ollama"}:
+            together = other.engine == service.engine and "port" in ENGINES[other.engine].shared
+            if other is not service and not together:
                 raise Refusal(
                     f"Services {other.name} and {service.name} both want port {service.port}",
                     f"Give {service.name} another port",
                 )
             names.add(service.name)
             ports[service.port] = service
-        _check_shared([service for service in self.services if service.engine == "ollama"])
+        for engine in ENGINES.values():
+            of_engine = [service for service in self.services if service.engine == engine.name]
+            _check_shared(engine, of_engine)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `debug-inventory` prints."""
         return asdict(self)
 
 
-def _check_shared(services: Sequence[Service]) -> None:
-    """Raise Refusal if Ollama's services differ in a setting that its one process has only once."""
+def _check_shared(engine: Engine, services: Sequence[Service]) -> None:
+    """Raise Refusal if services differ in a field that the one process of all has only once."""
     for service in services[1:]:
-        for field in ("port", "parallel", "kv_cache"):
+        for field in engine.shared:
             mine, first = getattr(service, field), getattr(services[0], field)
             if mine != first:
                 raise Refusal(
                     f"Services {services[0].name} and {service.name} have {field} {first} and"
-                    f" {mine}, but one process of Ollama serves both",
+                    f" {mine}, but one process of {engine.title} serves both",
                     f"Give both the same {field}",
                 )

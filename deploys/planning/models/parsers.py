@@ -8,6 +8,7 @@ DeepSeek-V3, V3.1 and R1-0528.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +19,11 @@ class Parsers:
     tools: str | None = None
 
 
+_Names: TypeAlias = "tuple[str | None, str | None, str | None, str | None]"
 # By the beginning of the model's key, the longest that fits: reasoning and tools for vLLM, then for
 # SGLang. Source: the registries of vLLM 0.32 (reasoning/__init__.py, tool_parsers/__init__.py) and
 # SGLang 0.5.23 (reasoning_parser.py, function_call_parser.py), and the recipes in vLLM's source.
-_NAMES: dict[str, tuple[str | None, str | None, str | None, str | None]] = {
+_NAMES: dict[str, _Names] = {
     "deepseek-r1": ("deepseek_r1", None, "deepseek-r1", None),
     "deepseek-v3.1": ("deepseek_v3", None, "deepseek-v3", None),
     "deepseek-v3.2": ("deepseek_v3", "deepseek_v32", "deepseek-v3", "deepseekv32"),
@@ -40,11 +42,20 @@ _NAMES: dict[str, tuple[str | None, str | None, str | None, str | None]] = {
 }
 
 
-def parsers(engine: str, model: str) -> Parsers:
-    """Return the parsers of a model, by its key; KTransformers uses those of SGLang."""
+def vllm(model: str) -> Parsers:
+    """Return vLLM's parsers of a model, by its key."""
+    reasoning, tools, _, _ = _names(model)
+    return Parsers(reasoning=reasoning, tools=tools)
+
+
+def sglang(model: str) -> Parsers:
+    """Return SGLang's parsers of a model, by its key."""
+    _, _, reasoning, tools = _names(model)
+    return Parsers(reasoning=reasoning, tools=tools)
+
+
+def _names(model: str) -> _Names:
     fitting = [beginning for beginning in _NAMES if model.startswith(beginning)]
     if not fitting:
-        return Parsers()
-    names = _NAMES[max(fitting, key=len)]
-    reasoning, tools = names[:2] if engine == "vllm" else names[2:]
-    return Parsers(reasoning=reasoning, tools=tools)
+        return (None, None, None, None)
+    return _NAMES[max(fitting, key=len)]

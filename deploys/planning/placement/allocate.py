@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deploys.planning.engines.base import DealsLayers, FillsCards
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
@@ -22,7 +24,6 @@ Wanted = tuple[Service, Model, int]
 _COMFORT = 0.28
 # Of the host's memory, for its system and everything that is not ours.
 _SYSTEM = 0.05
-_FILLING = ("vllm", "sglang")
 # What llama-server keeps of answered prompts in host memory (--cache-ram): its own default, or this
 # part of a small host, in whole steps, so that a kernel which counts a little less changes nothing.
 _PROMPTS, _PROMPTS_PART, _PROMPTS_STEP = 8 * GIB, 16, 256 * MIB
@@ -103,7 +104,7 @@ def _add_replicas(requests: Sequence[Request], placements: Sequence[Placement]) 
     waiting = [
         at
         for at, request in enumerate(requests)
-        if request.service.engine in _FILLING
+        if isinstance(request.takes, FillsCards)
         and request.service.replicas is None
         and not grown[at].refusals
     ]
@@ -124,12 +125,12 @@ def _add_replicas(requests: Sequence[Request], placements: Sequence[Placement]) 
 
 
 def _with_prompt_cache(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
-    """Add llama.cpp's prompt cache to the placements, or nothing if host memory is short.
+    """Add prompt caches to the placements of engines that have one, unless host memory is short.
 
     Its size does not depend on what else is served, or adding a service would restart the others.
     """
     placed = [each for each in placements if not each.refusals]
-    serving = [each for each in placed if each.engine == "llama.cpp"]
+    serving = [each for each in placed if _keeps_prompts(each)]
     size = min(_PROMPTS, memory // _PROMPTS_PART)
     size -= size % _PROMPTS_STEP
     if size * len(serving) > host - sum(sum(each.ledger.host.values()) for each in placed):
@@ -142,10 +143,18 @@ def _with_prompt_cache(placements: Sequence[Placement], memory: int, host: int) 
     ]
 
 
+def _keeps_prompts(placement: Placement) -> bool:
+    takes = ENGINES[placement.engine].takes
+    return isinstance(takes, DealsLayers) and takes.prompt_cache
+
+
 def _place(request: Request) -> Placement:
-    if request.service.engine == "vllm" and request.gpu is None:
-        return place_on_cpu(request)
-    return place_sharded(request) if request.service.engine in _FILLING else place_layers(request)
+    takes = request.takes
+    if isinstance(takes, DealsLayers):
+        return place_layers(request, takes)
+    if takes.cpu_build and request.gpu is None:
+        return place_on_cpu(request, takes)
+    return place_sharded(request, takes)
 
 
 def _refused(placements: Sequence[Placement]) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from deploys.planning.engines.base import DealsLayers, FillsCards, Settings
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.machine import Link
 from deploys.planning.inputs.profile import KvCache, Service
@@ -108,6 +110,11 @@ class Request:
         return f"Service {self.service.name}"
 
     @property
+    def takes(self) -> FillsCards | DealsLayers:
+        """Return what the engine takes of cards and host memory."""
+        return ENGINES[self.service.engine].takes
+
+    @property
     def contexts(self) -> tuple[int, ...]:
         """Contexts to try, longest first: the operator's, or the model's own and shorter ones."""
         if self.service.context is not None:
@@ -162,17 +169,22 @@ def context_too_long(request: Request) -> list[Refusal]:
     ]
 
 
-def foreign_settings(request: Request, fields: Sequence[str], engine: str) -> list[Refusal]:
-    """Return a refusal for each setting that belongs to another engine."""
-    return [
-        Refusal(
-            f"{request.name}: {request.service.engine} has no {field}, that is a setting of"
-            f" {engine}",
-            f"Leave {field} out",
+def ignored_settings(request: Request) -> dict[str, Refusal]:
+    """Return the fields of the service that its engine would ignore, each with its refusal."""
+    service, engine = request.service, ENGINES[request.service.engine]
+    settings = engine.settings if request.gpu else engine.settings_without_cards
+    usual = {field.name: field.default for field in fields(service)}
+    refusals = {}
+    for name in (field.name for field in fields(Settings)):
+        setting, value = getattr(settings, name), getattr(service, name)
+        if value == usual[name] or setting.values is None or value in setting.values:
+            continue
+        shown = f"{name}={value!r}" if setting.values else name
+        refusals[name] = Refusal(
+            f"{request.name}: {engine.name} has no {shown}: {setting.why}",
+            setting.hint or f"Leave {name} out",
         )
-        for field in fields
-        if getattr(request.service, field) is not None
-    ]
+    return refusals
 
 
 def estimate_warnings(request: Request) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Placement in host memory for vLLM, which has a build for machines without GPUs.
+"""Placement in host memory for engines that fill cards and have a build for machines without.
 
-It keeps one copy of the weights and one cache for all requests, and computes on the CPU cores.
+vLLM keeps one copy of the weights and one cache for all requests, and computes on the CPU cores.
 Source: vLLM 0.32, platforms/cpu.py and v1/worker/cpu_worker.py.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement.choice import (
@@ -16,8 +17,8 @@ from deploys.planning.placement.choice import (
     context_too_long,
     count,
     estimate_warnings,
-    foreign_settings,
     gib,
+    ignored_settings,
     refused,
     size_hint,
     smaller_variants,
@@ -36,41 +37,28 @@ _FULL_REQUESTS = (4, 2, 1)
 _SHORTER, _MOST_REQUESTS = 4, 32
 
 
-def place_on_cpu(request: Request) -> Placement:
+def place_on_cpu(request: Request, takes: FillsCards) -> Placement:
     """Return the placement of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
-    attempts = _attempts(request)
+    attempts = _attempts(request, takes)
     for attempt in attempts:
         if _over(request, attempt) <= 0:
             return attempt
     closest = attempts[-1]
     variants = (other for other in smaller_variants(request) if not _wrong(other))
-    fitting = next((other for other in variants if _over(other, _attempts(other)[-1]) <= 0), None)
+    fitting = next(
+        (other for other in variants if _over(other, _attempts(other, takes)[-1]) <= 0), None
+    )
     return refused(request, [_does_not_fit(request, closest, fitting)], closest)
 
 
 def _wrong(request: Request) -> list[Refusal]:
-    service = request.service
-    wrong = context_too_long(request)
-    wrong += foreign_settings(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
-    wrong += [
-        Refusal(f"{request.name}: {field} is for cards, and there are none", f"Leave {field} out")
-        for field in ("tensor_parallel", "pipeline_parallel", "replicas", "gpu_memory_utilization")
-        if getattr(service, field) not in (None, 1)
-    ]
-    if service.kv_cache != "auto":
-        wrong.append(
-            Refusal(
-                f"{request.name}: vllm has no cache in {service.kv_cache} on a CPU",
-                "Leave kv_cache out",
-            )
-        )
-    return wrong
+    return [*context_too_long(request), *ignored_settings(request).values()]
 
 
-def _attempts(request: Request) -> list[Placement]:
-    return [_placement(request, *size) for size in _sizes(request)]
+def _attempts(request: Request, takes: FillsCards) -> list[Placement]:
+    return [_placement(request, takes, *size) for size in _sizes(request)]
 
 
 def _sizes(request: Request) -> Iterator[tuple[int, int]]:
@@ -85,11 +73,9 @@ def _sizes(request: Request) -> Iterator[tuple[int, int]]:
                     yield context, full
 
 
-def _placement(request: Request, context: int, full: int) -> Placement:
+def _placement(request: Request, takes: FillsCards, context: int, full: int) -> Placement:
     service, model = request.service, request.model
-    layout = Layout(
-        engine="vllm", tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0
-    )
+    layout = Layout(takes=takes, tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0)
     of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
     a_token = kv_bytes(model, "auto") * count_caching_layers(model)

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from deploys.planning.engines.base import FillsCards
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.inputs.profile import Engine
 from deploys.planning.models.model import Model
 
 # Weights that share a scale, by the beginning of a quantization's name, where a model says nothing
@@ -38,16 +38,16 @@ def divides(model: Model, tensor: int) -> bool:
     return not blocks or all(width % group == 0 for width in _columns(model, tensor))
 
 
-def takes(engine: Engine, model: Model, tensor: int, gpu: Accelerator | None) -> bool:
+def divides_for(engine: FillsCards, model: Model, tensor: int, gpu: Accelerator | None) -> bool:
     """Whether the engine divides it so when told to.
 
-    Where the blocks of experts do not divide, vLLM cuts them finer for kernels that need FP8 on the
-    card; SGLang does not. Source: vLLM 0.32, fused_moe/oracle/fp8.py, refine_fp8_moe_block_shape.
+    Where the blocks of experts do not divide, some cut them finer for kernels that need FP8 on the
+    card.
     """
     if divides(model, tensor):
         return True
     group, blocks = group_of(model)
-    refined = blocks and group > 1 and engine == "vllm" and gpu is not None and gpu.fp8
+    refined = blocks and group > 1 and engine.refines_fp8 and gpu is not None and gpu.fp8
     if not refined or model.shared_experts or model.expert_intermediate % tensor:
         return False
     finer = math.gcd(group, model.expert_intermediate // tensor, model.hidden)

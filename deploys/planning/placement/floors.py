@@ -6,6 +6,8 @@ layers there, eager mode, one card where there should be eight.
 
 from __future__ import annotations
 
+from deploys.planning.engines.base import DealsLayers
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes, parts
@@ -35,7 +37,7 @@ def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None
     if gpu is None or not placement.groups or _in_host_memory(model, placement):
         return None
     # Stages of a pipeline, and layers that llama.cpp deals to several cards, come one by one.
-    at_once = 1 if placement.engine in ("llama.cpp", "ollama") else placement.tensor_parallel
+    at_once = placement.tensor_parallel
     read = _bytes_read(model, size) + _DEPTH * kv_bytes(
         model, placement.kv_cache
     ) * count_caching_layers(model)
@@ -46,7 +48,8 @@ def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None
 
 
 def _in_host_memory(model: Model, placement: Placement) -> bool:
-    if placement.engine == "ktransformers" or placement.cpu_experts:
+    takes = ENGINES[placement.engine].takes
+    if placement.cpu_experts or (isinstance(takes, DealsLayers) and takes.experts_in_host):
         return True
     # The output head counts as a layer.
     return placement.gpu_layers is not None and placement.gpu_layers <= model.layers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deploys.planning.engines.base import DealsLayers
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement.choice import (
@@ -16,8 +17,8 @@ from deploys.planning.placement.choice import (
     context_too_long,
     count,
     estimate_warnings,
-    foreign_settings,
     gib,
+    ignored_settings,
     refused,
     size_hint,
     smaller_variants,
@@ -31,22 +32,22 @@ _PARALLEL = (4, 2, 1)
 _LONGEST, _MODEST = 32_768, 8192
 
 
-def place_layers(request: Request) -> Placement:
+def place_layers(request: Request, takes: DealsLayers) -> Placement:
     """Return the placement of one service, or its refusals."""
     if wrong := _wrong(request):
         return refused(request, wrong)
-    placement = _best(request)
+    placement = _best(request, takes)
     if _fits(request, placement):
         return placement
     variants = [other for other in smaller_variants(request) if not _wrong(other)]
-    fitting = next((other for other in variants if _fits(other, _best(other))), None)
+    fitting = next((other for other in variants if _fits(other, _best(other, takes))), None)
     return refused(request, [_does_not_fit(request, placement, fitting)], placement)
 
 
-def _best(request: Request) -> Placement:
+def _best(request: Request, takes: DealsLayers) -> Placement:
     """Return the first placement that fits, else the closest."""
     attempts = []
-    for split, cards in _splits(request):
+    for split, cards in _splits(request, takes):
         attempt = _placement(request, split, cards)
         if _fits(request, attempt):
             return attempt
@@ -60,17 +61,9 @@ def _fits(request: Request, attempt: Placement) -> bool:
 
 def _wrong(request: Request) -> list[Refusal]:
     service, model, cards = request.service, request.model, len(request.cards)
-    wrong = context_too_long(request)
-    if service.engine == "ktransformers":
-        cards = min(1, cards)
-        wrong += foreign_settings(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
-    wrong += foreign_settings(
-        request, ("tensor_parallel", "gpu_memory_utilization"), "vLLM and SGLang"
-    )
-    if service.engine == "ollama":
-        wrong += foreign_settings(request, ("cpu_experts",), "llama.cpp")
+    ignored = ignored_settings(request)
+    wrong = [*context_too_long(request), *ignored.values()]
     limits = {
-        "replicas": (1, "one server is one copy"),
         "pipeline_parallel": (max(1, cards), f"there are {cards} cards for it"),
         "gpu_layers": (
             all_gpu_layers(model) if cards else 0,
@@ -83,25 +76,21 @@ def _wrong(request: Request) -> list[Refusal]:
     }
     for field, (most, why) in limits.items():
         value = getattr(service, field)
-        if value is not None and value > most:
+        if value is not None and value > most and field not in ignored:
             wrong.append(
                 Refusal(
                     f"{request.name}: {field} is {value}, but {why}",
                     f"Set {field} to {most} or less, or leave it out",
                 )
             )
-    if service.kv_cache == "fp8":
-        wrong.append(
-            Refusal(f"{request.name}: {service.engine} has no cache in fp8", "Set kv_cache to q8_0")
-        )
     return wrong
 
 
-def _splits(request: Request) -> Iterator[tuple[Split, Sequence[Card]]]:
+def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Sequence[Card]]]:
     """Yield the splits to try: everything on cards, the fewest first; then less and less of it."""
     service, model = request.service, request.model
     sizes = list(_sizes(request))
-    experts_at_home = service.engine == "ktransformers" and model.experts > 0
+    experts_at_home = takes.experts_in_host and model.experts > 0
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     counts = range(1, (1 if experts_at_home else len(freest)) + 1)
     if service.pipeline_parallel is not None and request.cards:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.profile import KvCache, Performance
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import (
@@ -99,16 +100,16 @@ class Ledger:
 class Layout:
     """How an engine that fills its cards runs one copy.
 
-    + share: of a card's visible memory, for everything (vLLM) or for weights and cache (SGLang)
-    + performance: what the service's settings favour; for throughput vLLM takes twice the tokens
-      into a step
+    + takes: what the engine takes of its cards
+    + share: of a card's visible memory, for everything or for weights and cache
+    + performance: what the service's settings favour
     + sequences: requests at the same time in one copy; None for the engine's own number
     + mtp: the layers that predict further tokens are read, too
     + compute: of the cards; kernels go by it
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
     """
 
-    engine: str
+    takes: FillsCards
     tensor_parallel: int
     pipeline_parallel: int
     kv_cache: KvCache

@@ -1,22 +1,23 @@
-"""How a model can be split for vLLM or SGLang, and the explanation of the split chosen."""
+"""How a model can be split for engines that fill their cards, and why it is split so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deploys.planning.engines.base import FillsCards, FixedShare
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.placement import shares
 from deploys.planning.placement.choice import (
     Request,
     context_too_long,
     count,
     estimate_warnings,
-    foreign_settings,
     gib,
+    ignored_settings,
     size_hint,
 )
-from deploys.planning.placement.division import group_of, takes
+from deploys.planning.placement.division import divides_for, group_of
 from deploys.planning.placement.interconnect import islands
 from deploys.planning.placement.memory import (
     CardLedger,
@@ -58,7 +59,7 @@ class Attempt:
         return max(0, *(-ledger.free for ledger in self.ledgers))
 
 
-def wrong_settings(request: Request) -> list[Refusal]:
+def wrong_settings(request: Request, takes: FillsCards) -> list[Refusal]:
     """Return refusals of settings that are impossible whatever the memory."""
     service, model, cards = request.service, request.model, len(request.cards)
     if not cards:
@@ -68,16 +69,11 @@ def wrong_settings(request: Request) -> list[Refusal]:
                 "Serve it with llama.cpp, or on a machine with more GPUs",
             )
         ]
-    wrong = context_too_long(request)
-    wrong += foreign_settings(request, ("gpu_layers", "cpu_experts"), "llama.cpp")
-    if service.kv_cache == "q8_0":
-        wrong.append(
-            Refusal(f"{request.name}: {service.engine} has no cache in q8_0", "Set kv_cache to fp8")
-        )
+    wrong = [*context_too_long(request), *ignored_settings(request).values()]
     tensor, pipeline = service.tensor_parallel or 1, service.pipeline_parallel or 1
-    if not takes(service.engine, model, tensor, request.gpu):
+    if not divides_for(takes, model, tensor, request.gpu):
         possible = [
-            str(n) for n in range(1, cards + 1) if takes(service.engine, model, n, request.gpu)
+            str(n) for n in range(1, cards + 1) if divides_for(takes, model, n, request.gpu)
         ]
         group, _ = group_of(model)
         scales = f" with a scale for {group} weights" if group > 1 else ""
@@ -214,7 +210,8 @@ def _needs(request: Request, attempt: Attempt) -> int:
         visible = ledger.total - own.pop("driver")
         own.pop("other processes", None)
         own.pop("KV cache", None)
-        counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
+        everything = layout.takes.share_of == "everything"
+        counted = sum(own.values()) if everything else own["weights"]
         lacking.append(counted + cache - int(layout.share * visible))
         lacking.append(ledger.loading - ledger.total)
     return max(lacking)
@@ -223,9 +220,10 @@ def _needs(request: Request, attempt: Attempt) -> int:
 def _share_of(request: Request, attempt: Attempt) -> str:
     if any("other processes" in ledger.lines for ledger in attempt.ledgers):
         return "what other processes leave"
-    if request.service.engine == "vllm" and attempt.layout.share > shares.VLLM:
-        return f"more than vLLM's own {shares.VLLM:.0%}, which leaves too little"
-    return "SGLang's own default" if request.service.engine == "sglang" else "vLLM's own default"
+    title, share = ENGINES[request.service.engine].title, attempt.layout.takes.share
+    if isinstance(share, FixedShare) and attempt.layout.share > share.usual:
+        return f"more than {title}'s own {share.usual:.0%}, which leaves too little"
+    return f"{title}'s own default"
 
 
 def _largest_island(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""Placement for engines that preallocate their cards: vLLM and SGLang.
+"""Placement for engines that preallocate their cards.
 
 The smallest group of cards that leaves enough for the cache, then as many replicas as there are
 cards for: two replicas on one card each serve more than one on two. Source: GPUStack's performance
@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from deploys.planning.engines.base import FillsCards, FixedShare
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement import shares
@@ -29,8 +30,6 @@ from deploys.planning.placement.parallelism import (
 )
 from deploys.planning.placement.sharded_memory import copy_of
 
-# What vLLM is given of a card, and what where that leaves hardly any cache.
-_SHARES = (shares.VLLM, 0.95)
 # Requests of full length that a context we choose leaves room for.
 _FULL_REQUESTS = 4
 # Requests are admitted for a cache that each fills to a quarter, an eighth or a sixteenth: what has
@@ -40,32 +39,34 @@ _SHORTER = {"latency": 4, "balanced": 8, "throughput": 16}
 _MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
 
 
-def place_sharded(request: Request) -> Placement:
+def place_sharded(request: Request, takes: FillsCards) -> Placement:
     """Return the placement of one service, or its refusals."""
-    if wrong := wrong_settings(request):
+    if wrong := wrong_settings(request, takes):
         return refused(request, wrong)
-    attempt = _best(request)
+    attempt = _best(request, takes)
     if _fits(request, attempt):
         return _placement(request, attempt)
-    variants = [other for other in smaller_variants(request) if not wrong_settings(other)]
-    fitting = next((other for other in variants if _fits(other, _best(other))), None)
+    variants = [other for other in smaller_variants(request) if not wrong_settings(other, takes)]
+    fitting = next((other for other in variants if _fits(other, _best(other, takes))), None)
     refusal = does_not_fit(request, attempt, fitting)
     return refused(request, [refusal], _placement(request, attempt))
 
 
-def _best(request: Request) -> Attempt:
+def _best(request: Request, takes: FillsCards) -> Attempt:
     """Return the first attempt with enough cache, else the largest that fits, else the closest."""
-    for share in _SHARES:
+    usual = takes.share
+    tries = (usual.usual, usual.most) if isinstance(usual, FixedShare) else (1.0,)
+    for most in tries:
         attempts = []
         for tensor, pipeline in _shapes(request):
-            attempt = _attempt(request, tensor, pipeline, share)
+            attempt = _attempt(request, takes, tensor, pipeline, most)
             attempts.append(attempt)
             if _fits(request, attempt) and attempt.cache_share >= request.comfort:
                 return attempt
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
             largest = max(fitting, key=lambda attempt: len(attempt.groups[0]))
-            if largest.cache_share >= TIGHT or share == _SHARES[-1]:
+            if largest.cache_share >= TIGHT or most == tries[-1]:
                 return largest
     return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
 
@@ -105,14 +106,16 @@ def _named_size(request: Request, cards: int) -> int:
     return min(cards, named)
 
 
-def _attempt(request: Request, tensor: int, pipeline: int, share: float) -> Attempt:
+def _attempt(
+    request: Request, takes: FillsCards, tensor: int, pipeline: int, share: float
+) -> Attempt:
     """Return the attempt with as many replicas as asked for, or as fit on the freest cards."""
     most = len(request.cards) // (tensor * pipeline)
     wanted = request.service.replicas or request.copies
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
-        layout = _layout(request, tensor, pipeline, share, chosen, copies)
+        layout = _layout(request, takes, tensor, pipeline, share, chosen, copies)
         attempt = _dealt(request, layout, chosen, copies)
         if any(ledger.loading > ledger.total for ledger in attempt.ledgers):
             attempt = _dealt(request, replace(layout, moe_backend="marlin"), chosen, copies)
@@ -142,18 +145,26 @@ def _dealt(request: Request, layout: Layout, chosen: Sequence[Card], copies: int
 
 
 def _layout(
-    request: Request, tensor: int, pipeline: int, most: float, cards: Sequence[Card], copies: int
+    request: Request,
+    takes: FillsCards,
+    tensor: int,
+    pipeline: int,
+    most: float,
+    cards: Sequence[Card],
+    copies: int,
 ) -> Layout:
     service = request.service
     requests = service.parallel or _MOST_REQUESTS[service.performance]
     share = service.gpu_memory_utilization
-    if share is None and service.engine == "sglang":
-        own = min(shares.sglang(request.model, tensor, pipeline, card) for card in cards)
-        share = max(0.0, round(own - _used(cards), 3))
-    elif share is None:
+    usual = takes.share
+    if share is None and isinstance(usual, FixedShare):
         share = round(min(most, 1 - _used(cards)), 2)
+    elif share is None:
+        assert not isinstance(usual, FixedShare)
+        own = min(shares.beside(usual, request.model, tensor, pipeline, card) for card in cards)
+        share = max(0.0, round(own - _used(cards), 3))
     return Layout(
-        engine=service.engine,
+        takes=takes,
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         kv_cache=service.kv_cache,

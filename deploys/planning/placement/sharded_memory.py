@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deploys.planning.engines.base import Step
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import Parts, parts
 from deploys.planning.placement.memory import (
@@ -37,9 +38,6 @@ _GRAPHS = 440 * MIB
 _SPLITS, _CAPTURED, _FLASH_ATTENTION_3 = 32, 512, "9.0"
 # NCCL's channels and the all-reduce buffers of a group; not confirmed.
 _COMMUNICATION = 512 * MIB
-# vLLM's defaults for a server: visible memory from which they hold, tokens of one step, sequences.
-# Source: vLLM 0.33, engine/arg_utils.py, get_batch_defaults; the A100 has those of small cards.
-_STEPS = ((160 * GIB, 16384, 1024), (70 * GIB, 8192, 1024), (0, 2048, 256))
 # Copies of the logits, in 4 bytes, that sampling makes.
 _LOGITS = 3 * 4
 # Tokens whose keys and values MLA unpacks at once in a chunked prefill; a trial run before there is
@@ -72,7 +70,8 @@ def copy_of(
             "weights": weights + unpacked_mla_weights(model, stage, layout.tensor_parallel),
             **_working(model, layout, card),
         }
-        counted = own["weights"] if layout.engine == "sglang" else sum(own.values())
+        everything = layout.takes.share_of == "everything"
+        counted = sum(own.values()) if everything else own["weights"]
         cache = max(0, int(layout.share * card.visible) - counted)
         tokens.append(cache // token_bytes(model, layout, stage))
         ledger = ledger_of(card, {**own, "KV cache": cache})
@@ -89,7 +88,7 @@ def converting(model: Model, split: Parts, layout: Layout) -> int:
     These are the gates and ups of all experts, one tensor, as the files have them or unpacked.
     """
     packed = model.quantization.upper().startswith("AWQ")
-    if not model.experts or not packed or layout.engine != "vllm":
+    if not model.experts or not packed or not layout.takes.unpacks_awq:
         return 0
     if layout.compute == _HUMMING and layout.moe_backend is None:
         weights = 2 * model.experts * model.hidden * model.expert_intermediate
@@ -118,9 +117,10 @@ def _activations(model: Model, layout: Layout, card: Card) -> int:
     beside the keys and values that are unpacked.
     """
     tensor_parallel = layout.tensor_parallel
-    step, sequences = _step(card)
+    largest = _step(layout, card)
+    step, sequences = largest.tokens, largest.sequences
     sequences = min(sequences, layout.sequences or sequences)
-    if layout.engine == "vllm" and layout.performance == "throughput":
+    if layout.takes.doubles_steps and layout.performance == "throughput":
         step *= 2
     kept, width = 0.0, model.intermediate or 4 * model.hidden
     if model.experts:
@@ -144,17 +144,18 @@ def _activations(model: Model, layout: Layout, card: Card) -> int:
 def _splits(model: Model, layout: Layout, card: Card) -> int:
     """Return the bytes of FlashAttention 3's split results; those of MLA are latent vectors."""
     fp8_latent = model.kv_lora_rank is not None and layout.kv_cache == "fp8"
-    if layout.engine != "vllm" or layout.compute != _FLASH_ATTENTION_3 or fp8_latent:
+    if not layout.takes.splits_cache or layout.compute != _FLASH_ATTENTION_3 or fp8_latent:
         return 0
     if model.index_head_dim is not None:
         return 0
-    sequences = min(_step(card)[1], layout.sequences or _step(card)[1])
+    most = _step(layout, card).sequences
+    sequences = min(most, layout.sequences or most)
     captured = min(2 * sequences, _CAPTURED)
     tokens = captured + min(sequences, captured)
     width = model.kv_lora_rank or model.head_dim
     return _SPLITS * model.heads * width * 4 * tokens // layout.tensor_parallel
 
 
-def _step(card: Card) -> tuple[int, int]:
-    """Tokens of one step, and sequences."""
-    return next((step, rows) for least, step, rows in _STEPS if card.visible >= least)
+def _step(layout: Layout, card: Card) -> Step:
+    """Return the largest step of an engine on a card."""
+    return next(step for step in layout.takes.steps if card.visible >= step.gib * GIB)

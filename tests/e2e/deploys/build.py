@@ -4,7 +4,7 @@ from pyinfra import host
 
 from deploys.control.current_plan import current_plan
 from deploys.operations import build
-from deploys.planning.engines.builds import Build
+from deploys.planning.engines.software import Build
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.stages import base
 

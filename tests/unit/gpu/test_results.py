@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.engines import builds
+from deploys.planning.engines.base import Compiled
+from deploys.planning.engines.llama_cpp import LLAMA_CPP
 from deploys.planning.hardware.gpus import by_pci_id
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.placement import offload
@@ -194,7 +195,9 @@ def test_the_margin_covers_what_was_predicted_too_low(run: tuple[str, int]) -> N
 
 def test_the_bench_builds_what_machines_get() -> None:
     source = ArtifactLock(version="1", origin="github", path="p")
-    built = builds.llama_cpp(replace(MACHINE, isa="x86-64-v3"), source)
+    software = LLAMA_CPP.software
+    assert isinstance(software, Compiled)
+    built = software.build(replace(MACHINE, isa="x86-64-v3"), source, None, None)
     assert set(built.options) <= set(building.OPTIONS)
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from deploys.planning.engines.builds import Build
+from deploys.planning.engines.software import Build
 from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.machine import Disk
 from tests.gpu import kernels, speed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploys.planning.engines.builds import Build
+from deploys.planning.engines.software import Build
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Holder
 from deploys.planning.inputs.profile import HostProfile

@@ -9,9 +9,10 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Disk, Machine
-from deploys.planning.inputs.profile import ENGINES, HostProfile, Service
+from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from tests.plans.simulated import MACHINES
@@ -41,7 +42,7 @@ def services(draw: st.DrawFn) -> tuple[Service, ...]:
     size = st.none() | st.sampled_from([1, 2, 3, 4, 8])
     parallel = st.none() | st.integers(1, 300)
     together = draw(parallel)
-    engines = {name: draw(st.sampled_from(ENGINES)) for name in names}
+    engines = {name: draw(st.sampled_from(sorted(ENGINES))) for name in names}
     return tuple(
         Service(
             name=name,

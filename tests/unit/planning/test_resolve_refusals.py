@@ -128,12 +128,12 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "replicas on llama.cpp": (
         lambda: attempt(profile(service(replicas=2))),
-        "Service tiny: replicas is 2, but one server is one copy",
-        "Set replicas to 1 or less, or leave it out",
+        "Service tiny: llama.cpp has no replicas=2: one server is one copy",
+        "Set replicas to 1, or leave it out",
     ),
     "tensor parallel on llama.cpp": (
         lambda: attempt(profile(service(tensor_parallel=1))),
-        "Service tiny: llama.cpp has no tensor_parallel, that is a setting of vLLM and SGLang",
+        "Service tiny: llama.cpp has no tensor_parallel: that is a setting of vLLM and SGLang",
         "Leave tensor_parallel out",
     ),
     "two different models with one key": (

@@ -21,6 +21,7 @@ from importlinter import api
 from pip._internal.models.index import PyPI
 from pyinfra.api.arguments import all_argument_meta
 
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.site import CN, GLOBAL
 from tests.unit import ROOT
 
@@ -246,6 +247,34 @@ def test_addresses_come_from_the_site_alone(path: Path) -> None:
 def test_a_template_takes_addresses_from_the_site(path: Path) -> None:
     text = [line for line in path.read_text().splitlines() if not line.startswith(("#", "//"))]
     assert not [line for line in text if URL.search(line) and "Documentation=" not in line]
+
+
+# Where engines are named one by one: pyinfra tells their operations apart by line, and a version
+# belongs to a software stack. `Origin` names places, and Ollama's archive lies in one of its name.
+# KTransformers is built on SGLang, and imports its module.
+NAMING_ENGINES = {
+    "full.py",
+    "planning/hardware/software_stacks.py",
+    "planning/inputs/site.py",
+    "planning/engines/ktransformers.py",
+}
+
+
+@each([path for path in SOURCES if REMOTE not in path.parents])
+def test_an_engine_is_named_in_its_own_files_alone(path: Path) -> None:
+    """What is particular to one engine stands in its record, deploys/planning/engines."""
+    if str(path.relative_to(DEPLOYS)) in NAMING_ENGINES:
+        return
+    names = [name for name in ENGINES if path.stem != name.replace(".", "_")]
+    units = [ENGINES[name].unit_prefix for name in names]
+    named = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (node.value in names or node.value.startswith(tuple(units)))
+    ]
+    assert not lines(named)
 
 
 def test_no_package_registry_is_named() -> None:

@@ -167,7 +167,7 @@ def test_the_operators_word_goes_over_a_process() -> None:
     [
         Holder(pid=1, name="python3", unit="vllm@deepseek-r1.service"),
         Holder(pid=1, name="llama-server", unit="llama-server@tiny.service"),
-        Holder(pid=1, name="ollama", unit="ollama@tiny.service"),
+        Holder(pid=1, name="ollama", unit="ollama.service"),
         Holder(pid=1, name="nvidia-persistenced", unit="nvidia-persistenced.service"),
         Holder(pid=1, name="nv-fabricmanager", unit=""),
         Holder(pid=1, name="nv-hostengine", unit="nvidia-dcgm.service"),

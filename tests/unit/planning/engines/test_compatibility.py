@@ -10,7 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from deploys.planning.engines import compatibility
-from deploys.planning.engines.rules import RULES
+from deploys.planning.engines.registry import ENGINES
+from deploys.planning.engines.rules import EVERY
 from deploys.planning.hardware.gpus import ACCELERATORS, Generation, named
 from deploys.planning.hardware.software_stacks import (
     STACKS,
@@ -20,7 +21,7 @@ from deploys.planning.hardware.software_stacks import (
     stack_of,
 )
 from deploys.planning.inputs.machine import Gpu, Machine
-from deploys.planning.inputs.profile import ENGINES, Service
+from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
@@ -56,7 +57,7 @@ def asked(
     machine: Machine = UBUNTU,
     **fields: Any,
 ) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
-    service = Service(name="tiny", engine=engine, model=of, port=8000, **fields)  # type: ignore[arg-type]
+    service = Service(name="tiny", engine=engine, model=of, port=8000, **fields)
     accelerator = named(gpu) if gpu else None
     arguments = (service, of, accelerator, stack_of(accelerator), machine)
     return compatibility.refusals(*arguments), compatibility.warnings(*arguments)
@@ -187,18 +188,6 @@ def test_an_old_cpu_is_refused_by_ktransformers_and_doubted_by_torch() -> None:
     assert not refusals and "AVX2" in warnings[0]
 
 
-@pytest.mark.parametrize(
-    ("engine", "of", "kv_cache", "hint"),
-    [("llama.cpp", GGUF, "fp8", "q8_0"), ("vllm", safetensors("FP8"), "q8_0", "fp8")],
-)
-def test_a_key_value_cache_of_the_other_kind_is_refused(
-    engine: str, of: Model, kv_cache: str, hint: str
-) -> None:
-    refusals, _ = asked(engine, "H200", of, kv_cache=kv_cache)
-    assert hint in refusals[0].hint
-    assert asked(engine, "H200", of, kv_cache=hint) == ((), ())
-
-
 def test_a_card_that_the_table_does_not_have_warns() -> None:
     there = replace(UBUNTU, gpus=(*UBUNTU.gpus, Gpu(address="0000:01:00.0", pci_id="10de:9999")))
     assert compatibility.unknown_gpus(UBUNTU) == ()
@@ -254,6 +243,12 @@ def test_a_lane_says_where_it_comes_from(stack: SoftwareStack) -> None:
         assert stack.driver and stack.minimum and stack.branch and stack.flavour
         assert stack.driver.startswith(f"{stack.branch}.")
         assert parsed(stack.minimum) <= parsed(stack.driver)
+
+
+RULES = [
+    *EVERY,
+    *(rule for each in ENGINES.values() for rule in (each.reads.other, *each.rules)),
+]
 
 
 def test_a_rule_says_where_it_comes_from() -> None:

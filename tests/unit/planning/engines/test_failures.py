@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from deploys.planning.engines.failures import explain
-from deploys.planning.engines.known_failures import KNOWN
-from deploys.planning.inputs.profile import ENGINES, HostProfile, Service
+from deploys.planning.engines.known_failures import EVERY
+from deploys.planning.engines.registry import ENGINES
+from deploys.planning.inputs.profile import HostProfile, Service
 from tests.unit import UNIT
 
 DATA = UNIT / "data"
@@ -28,13 +29,14 @@ def test_a_known_failure_is_explained(case: dict[str, Any]) -> None:
 
 
 def test_every_row_is_proven_by_a_case() -> None:
+    rows = {name: (*engine.failures, *EVERY) for name, engine in ENGINES.items()}
     proven = {
         row.pattern.pattern
         for case in CASES
-        for row in KNOWN
-        if case["engine"] in row.engines and any(map(row.pattern.search, case["log"].splitlines()))
+        for row in rows[case["engine"]]
+        if any(map(row.pattern.search, case["log"].splitlines()))
     }
-    assert {row.pattern.pattern for row in KNOWN} - proven == set()
+    assert {row.pattern.pattern for each in rows.values() for row in each} - proven == set()
 
 
 def test_settings_that_are_named_exist() -> None:
@@ -49,8 +51,6 @@ def test_settings_that_are_named_exist() -> None:
     named |= {"cpu_experts", "min_tokens_per_second", "port"}
     assert named <= set(Service.__dataclass_fields__)
     assert "driver" in HostProfile.__dataclass_fields__
-    for known in KNOWN:
-        assert {*known.engines} <= {*ENGINES}
 
 
 def test_a_cause_is_told_before_what_follows_from_it() -> None:

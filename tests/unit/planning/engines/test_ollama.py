@@ -223,9 +223,11 @@ def test_a_port_is_shared_with_no_other_engine() -> None:
 
 
 def test_a_copy_is_a_word_for_ollama_alone() -> None:
-    assert on_ollama(allow_copy=True).allow_copy
-    with pytest.raises(Refusal, match=r"llama\.cpp reads the weights as they lie"):
-        service(allow_copy=True)
+    assert plan(profile(on_ollama(allow_copy=True)))
+    with pytest.raises(
+        Refusal, match=r"llama\.cpp has no allow_copy: it reads the weights as they lie"
+    ):
+        plan(profile(service(allow_copy=True)))
 
 
 def test_our_own_process_holds_the_port() -> None:

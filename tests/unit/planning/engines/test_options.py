@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from deploys.control import locks as lock_files
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.machine import Machine
-from deploys.planning.inputs.profile import ENGINES
 from deploys.planning.inputs.site import Site
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploys.planning.engines.vllm import VLLM
 from deploys.planning.hardware.gpus import named
-from deploys.planning.inputs.profile import Engine, Service
+from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes, request_bytes
@@ -33,7 +34,7 @@ HYBRID = ["gpt-oss-20b", "gpt-oss-120b", "qwen3.6-27b", "qwen3.6-35b-a3b"]
 
 
 def layout(tensor: int, pipeline: int = 1, **settings: Any) -> Layout:
-    usual = {"engine": "vllm", "kv_cache": "auto", "share": 0.92}
+    usual = {"takes": VLLM.takes, "kv_cache": "auto", "share": 0.92}
     return Layout(tensor_parallel=tensor, pipeline_parallel=pipeline, **{**usual, **settings})
 
 
@@ -50,7 +51,7 @@ def split(entry: Model, context: int, parallel: int = 1, gpu_layers: int | None 
 def placed(key: str, gpu: str, count: int, **settings: Any) -> Placement:
     entry, accelerator = model(key), named(gpu)
     cards = [Card(index=index, total=accelerator.memory) for index in range(count)]
-    engine: Engine = "llama.cpp" if entry.format == "gguf" else "vllm"
+    engine: str = "llama.cpp" if entry.format == "gguf" else "vllm"
     service = Service(name="it", engine=engine, model=key, port=8000, **settings)
     return place(service, entry, entry.size, accelerator, cards, machine())
 

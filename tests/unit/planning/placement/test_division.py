@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from deploys.planning.engines import compatibility
+from deploys.planning.engines.base import FillsCards
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
 from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.profile import Service
@@ -18,7 +20,7 @@ from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.division import divides, takes
+from deploys.planning.placement.division import divides, divides_for
 from deploys.planning.placement.memory import GIB, Card
 from tests.unit import UNIT
 from tests.unit.planning.machines import machine
@@ -118,7 +120,9 @@ def test_what_an_operator_names_is_taken_where_the_engine_takes_it(
     row: dict[str, Any], engine: Any
 ) -> None:
     entry, gpu, tensor = model(row["model"]), named(row["gpu"]), row["tensor"]
-    assert takes(engine, entry, tensor, gpu) is row[engine]
+    takes = ENGINES[engine].takes
+    assert isinstance(takes, FillsCards)
+    assert divides_for(takes, entry, tensor, gpu) is row[engine]
     assert not row[engine] or not [*refusals(engine, entry, tensor, gpu)]
     service = Service(name="it", engine=engine, model=entry, port=8000, tensor_parallel=tensor)
     cards = [Card(index=index, total=gpu.memory) for index in range(8)]

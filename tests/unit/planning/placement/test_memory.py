@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploys.planning.engines.base import FillsCards, FixedShare
+from deploys.planning.engines.sglang import SGLANG
+from deploys.planning.engines.vllm import VLLM
 from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
@@ -48,7 +51,7 @@ def visible(gibibytes: float, count: int) -> list[Card]:
 
 
 def layout(tensor: int, **settings: Any) -> Layout:
-    usual = {"engine": "vllm", "pipeline_parallel": 1, "kv_cache": "auto", "share": 0.92}
+    usual = {"takes": VLLM.takes, "pipeline_parallel": 1, "kv_cache": "auto", "share": 0.92}
     return Layout(tensor_parallel=tensor, **{**usual, **settings})
 
 
@@ -221,7 +224,7 @@ def test_mla_on_hopper_keeps_the_parts_that_a_cache_is_split_in() -> None:
     # Its cache in FP8 has other kernels, and so have other cards and engines.
     for settings in ({"kv_cache": "fp8", "compute": "9.0"}, {"compute": "8.0"}):
         assert graphs(**settings) == base
-    assert graphs(engine="sglang", compute="9.0") == base
+    assert graphs(takes=SGLANG.takes, compute="9.0") == base
 
 
 def test_offload_by_the_how_tos_rule() -> None:
@@ -267,5 +270,7 @@ def test_the_cards_of_a_copy_hold_all_weights(entry: Model, tensor: int, pipelin
 )
 def test_what_sglang_leaves_of_a_card(key: str, tensor: int, mebibytes: int, kept: int) -> None:
     card = Card(index=0, total=mebibytes << 20)
-    share = shares.sglang(model(key), tensor, 1, card)
+    takes = SGLANG.takes
+    assert isinstance(takes, FillsCards) and not isinstance(takes.share, FixedShare)
+    share = shares.beside(takes.share, model(key), tensor, 1, card)
     assert share == round((mebibytes - kept) / mebibytes, 3)

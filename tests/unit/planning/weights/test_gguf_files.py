@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.inputs.profile import Engine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.weights.listing import Listed, files_of
 from tests.unit.planning.plan_examples import attempt, locks, model, plan, profile, service
@@ -16,7 +15,7 @@ UPPER = ("X-00001-of-00002.GGUF", "X-00002-of-00002.GGUF")
 PIECES = ("M.Q6_K.gguf.part1of2", "M.Q6_K.gguf.part2of2")
 
 
-def opened(*paths: str, engine: Engine = "llama.cpp", merge: bool | None = None) -> str | None:
+def opened(*paths: str, engine: str = "llama.cpp", merge: bool | None = None) -> str | None:
     """The file in the plan, of files that a hub lists and that are pinned."""
     chosen = model(files=ALL)
     files_of(chosen, [Listed(path=path, size=1, sha256="a" * 64) for path in paths])
@@ -41,7 +40,7 @@ def opened(*paths: str, engine: Engine = "llama.cpp", merge: bool | None = None)
     ],
 )
 def test_it_is_the_model_whatever_lies_beside_it(
-    engine: Engine, paths: tuple[str, ...], file: str
+    engine: str, paths: tuple[str, ...], file: str
 ) -> None:
     assert opened(*paths, engine=engine) == file
 
@@ -70,9 +69,7 @@ def test_shards_whose_names_llama_cpp_does_not_find_are_refused() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("engine", ["llama.cpp", "ollama"])
-def test_what_cannot_be_decided_is_refused(
-    engine: Engine, paths: tuple[str, ...], said: str
-) -> None:
+def test_what_cannot_be_decided_is_refused(engine: str, paths: tuple[str, ...], said: str) -> None:
     with pytest.raises(Refusal, match=said):
         opened(*paths, engine=engine)
     # Pinned by a version that let it pass, too.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.inputs.profile import ENGINES
+from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.weights.merge_policy import SHARD_SUPPORT, needs_merge
+from deploys.planning.weights.merge_policy import needs_merge
 from tests.unit.planning.plan_examples import attempt, locks, profile, service
 
 READS_SHARDS = {"llama.cpp", "ktransformers"}
 
 
 def test_every_engine_says_how_it_reads_shards() -> None:
-    assert set(SHARD_SUPPORT) == set(ENGINES)
-    assert {engine for engine, reading in SHARD_SUPPORT.items() if reading.shards} == READS_SHARDS
-    assert all(reading.source and reading.date for reading in SHARD_SUPPORT.values())
-    assert all(bool(reading.why) != reading.shards for reading in SHARD_SUPPORT.values())
+    found = {name: engine.reads.split_gguf for name, engine in ENGINES.items()}
+    assert {name for name, reading in found.items() if reading.shards} == READS_SHARDS
+    assert all(reading.source and reading.date for reading in found.values())
+    assert all(bool(reading.why) != reading.shards for reading in found.values())
 
 
 @pytest.mark.parametrize("engine", ENGINES)

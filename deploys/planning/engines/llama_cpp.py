@@ -1,18 +1,33 @@
-"""How an engine is compiled: source, options, and the packages needed for that."""
+"""llama.cpp."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 from deploys.planning.driver import packages as names
+from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines.base import (
+    CACHE_IN_Q8_0,
+    HONOURED,
+    NOTHING_TO_COPY,
+    OF_VLLM_AND_SGLANG,
+    ONE_COPY,
+    ONE_PERFORMANCE,
+    Compiled,
+    DealsLayers,
+    Engine,
+    Reads,
+    Setting,
+    Settings,
+    SplitGguf,
+)
+from deploys.planning.engines.software import Build
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Isa, Machine
 from deploys.planning.inputs.refusal import Refusal
 
+_NAME = "llama.cpp"
 # Instruction sets on top of x86-64-v3, which is what llama.cpp assumes for a portable build.
 # Source: ggml/CMakeLists.txt, INS_ENB.
 _ISA_OPTIONS: dict[Isa, tuple[str, ...]] = {
@@ -29,50 +44,11 @@ _ISA_OPTIONS: dict[Isa, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Build:
-    """One compiled engine, identical on all machines with the same digest.
-
-    + source: pinned archive
-    + options: CMake cache entries, NAME=VALUE
-    + targets: programs that are built and installed into bin/
-    + toolchain: distribution release and architecture, which determine compiler and C library, and
-      the CUDA release
-    + packages: needed for compiling; installed only on the machine that compiles
-    """
-
-    name: str
-    version: str
-    source: ArtifactLock
-    options: tuple[str, ...]
-    targets: tuple[str, ...]
-    toolchain: str
-    packages: tuple[str, ...]
-    how: ClassVar[str] = "compiled"
-
-    @property
-    def digest(self) -> str:
-        """Digest of everything that determines the result, 12 hex digits."""
-        decides = asdict(self)
-        del decides["packages"]
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-
-    @property
-    def directory(self) -> str:
-        """Directory of the installed programs on the machine."""
-        return f"/opt/modelrack/engines/{self.name}/{self.version}-{self.digest}"
-
-    @property
-    def smoke(self) -> tuple[str, ...]:
-        """Command that must succeed on the machine before anything is switched to this version."""
-        return (f"{self.directory}/bin/{self.targets[0]}", "--version")
-
-
-def llama_cpp(
+def _build(
     machine: Machine,
     source: ArtifactLock,
-    gpu: Accelerator | None = None,
-    cuda: str | None = None,
+    gpu: Accelerator | None,
+    cuda: str | None,
 ) -> Build:
     """Return the build of llama.cpp for the CPU of `machine`; it downloads nothing while building.
 
@@ -85,7 +61,7 @@ def llama_cpp(
         )
     toolchain = f"{machine.os}-{machine.os_version}-{machine.architecture}"
     built = Build(
-        name="llama.cpp",
+        name=_NAME,
         version=source.version,
         source=source,
         options=(
@@ -133,3 +109,57 @@ def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
         f"CUDAToolkit_ROOT=/usr/local/cuda-{cuda}",
         f"CMAKE_CUDA_COMPILER=/usr/local/cuda-{cuda}/bin/nvcc",
     )
+
+
+_SETTINGS = Settings(
+    context=HONOURED,
+    parallel=HONOURED,
+    tensor_parallel=OF_VLLM_AND_SGLANG,
+    pipeline_parallel=HONOURED,
+    replicas=ONE_COPY,
+    # Source: llama-server --help, --cache-type-k, read 2026-11-22.
+    kv_cache=CACHE_IN_Q8_0,
+    performance=ONE_PERFORMANCE,
+    gpu_memory_utilization=OF_VLLM_AND_SGLANG,
+    gpu_layers=HONOURED,
+    cpu_experts=HONOURED,
+    min_tokens_per_second=HONOURED,
+    merge=HONOURED,
+    allow_copy=NOTHING_TO_COPY,
+)
+
+LLAMA_CPP = Engine(
+    name=_NAME,
+    title="llama.cpp",
+    unit="llama-server@{}.service",
+    shared=(),
+    model_id="{}",
+    # A bare system has the C++ library already, apt needs it.
+    software=Compiled(build=_build, vendors=("nvidia",), packages=("libgomp1",)),
+    glibc=None,
+    reads=Reads(
+        formats=("gguf",),
+        other=rules.NO_SAFETENSORS,
+        split_gguf=SplitGguf(
+            shards=True,
+            source="served from its first shard, with the llama.cpp 0.5.0-dev that xllamacpp"
+            " contains",
+            date="2026-11-22",
+        ),
+    ),
+    takes=DealsLayers(experts_in_host=False, prompt_cache=True),
+    settings=_SETTINGS,
+    settings_without_cards=replace(
+        _SETTINGS,
+        cpu_experts=Setting(values=(0,), why="without cards all experts are in host memory"),
+        # rendering/chunked_prefill.py
+        performance=Setting(
+            values=("throughput",),
+            why="without cards it reads long prompts in small chunks anyway, so that nobody waits",
+            hint='Leave performance out, or set it to "throughput" for larger chunks',
+        ),
+    ),
+    parsers=None,
+    rules=rules.GGML,
+    failures=known_failures.GGUF,
+)

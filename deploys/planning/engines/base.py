@@ -1,0 +1,290 @@
+"""The record of an engine: everything that planning has to know of it, in one place.
+
+Each engine is one such record, in the file named for it; registry.py lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from deploys.planning.engines.known_failures import Known
+from deploys.planning.engines.rules import Rule
+from deploys.planning.engines.software import Build, Release
+from deploys.planning.hardware.gpus import Accelerator, Vendor
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.models.model import Format
+from deploys.planning.models.parsers import Parsers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How an environment is made from a lock.
+
+    + package: the engine's package in the lock
+    + pythons: versions that the lock has hashes for, the preferred first
+    + imports: modules that must import even without a GPU, as while an image is built
+    + packages: of the distribution: compilers, and libraries that the wheels do not contain
+    + wheels: the lock names wheels that no package index has
+    + cuda_compiler: which one compiles kernels at run time: that of the CUDA toolkit in the lock,
+      or one that the driver's stage installs; None where none does
+    """
+
+    package: str
+    pythons: tuple[str, ...] = ("3.12",)
+    imports: tuple[str, ...]
+    packages: tuple[str, ...] = ("g++",)
+    wheels: bool = False
+    cuda_compiler: Literal["in the lock", "on the machine"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """An engine that is Python packages, from the lock that the software stack names.
+
+    + recipes: by the name of the lock
+    """
+
+    recipes: Mapping[str, Recipe]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """An engine that is compiled on the machine, from one pinned archive.
+
+    + build: what is compiled, for a machine, from an archive, for GPUs and a CUDA release; None and
+      None for a CPU build
+    + vendors: whose GPUs it is built for
+    + packages: of the distribution, that its programs need at run time
+    """
+
+    build: Callable[[Machine, ArtifactLock, Accelerator | None, str | None], Build]
+    vendors: tuple[Vendor, ...]
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released:
+    """An engine that is installed as released, from one pinned archive.
+
+    + release: what is installed, for a machine, from an archive, for GPUs
+    + packages: of the distribution, that unpack it or that its programs need at run time
+    """
+
+    release: Callable[[Machine, ArtifactLock, Accelerator | None], Release]
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitGguf:
+    """How an engine reads a split GGUF.
+
+    + shards: it opens shards by itself
+    + why: a clause that follows "ollama needs a split GGUF as one file: "; "" if it reads shards
+    """
+
+    shards: bool
+    why: str = ""
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads:
+    """The weights that an engine reads.
+
+    + formats: those it reads; other: the rule that refuses the others
+    + split_gguf: whether shards are merged for it
+    """
+
+    formats: tuple[Format, ...]
+    other: Rule
+    split_gguf: SplitGguf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of computation on a card.
+
+    + gib: visible memory of the card from which this holds
+    + tokens, sequences: of the step, at most
+    """
+
+    gib: int
+    tokens: int
+    sequences: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedShare:
+    """A share of a card that is the same for every model.
+
+    + usual: the engine's own default; most: the share where that leaves hardly any cache
+    """
+
+    usual: float
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a card keeps beside weights and cache, from a memory in GiB up; see placement/shares.py.
+
+    + chunk: tokens of a prefill chunk
+    + batches: largest batch of the decoding graphs, below and from four cards that share layers
+    + graphs: graphs of prefill
+    """
+
+    gib: int
+    chunk: int
+    batches: tuple[int, int]
+    graphs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillsCards:
+    """An engine that takes a share of every card it is given, and makes the rest of it a cache.
+
+    + share: by default; by FixedShare, or so that what it keeps beside weights and cache is left
+    + share_of: what is counted in it
+    + steps: by the memory of a card, the largest first
+    + doubles_steps: for throughput a step takes twice the tokens
+    + unpacks_awq: experts in AWQ are on a card a second time while they are loaded
+    + splits_cache: FlashAttention 3 keeps the results of a cache's parts, beside CUDA graphs
+    + refines_fp8: blocks of experts in FP8 that do not divide are cut finer
+    + cpu_build: it has a build for machines without cards
+    """
+
+    share: FixedShare | tuple[Kept, ...]
+    share_of: Literal["everything", "weights and cache"]
+    steps: tuple[Step, ...]
+    doubles_steps: bool
+    unpacks_awq: bool
+    splits_cache: bool
+    refines_fp8: bool
+    cpu_build: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DealsLayers:
+    """An engine that deals whole layers to cards, and keeps the others in host memory.
+
+    + experts_in_host: all experts are there, and the rest of the model is on one card
+    + prompt_cache: it keeps answered prompts in host memory
+    """
+
+    experts_in_host: bool
+    prompt_cache: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What an engine makes of one field of Service.
+
+    + values: those that it honours beside the field's default; None for all
+    + why: a clause that follows "llama.cpp has no tensor_parallel: "
+    + hint: what to do then; "" to leave the field out
+    """
+
+    values: tuple[object, ...] | None
+    why: str = ""
+    hint: str = ""
+
+
+HONOURED = Setting(values=None)
+
+
+def ignored(why: str, hint: str = "") -> Setting:
+    """Return the setting that changes nothing for an engine, and is refused therefore."""
+    return Setting(values=(), why=why, hint=hint)
+
+
+OF_LLAMA_CPP = ignored("that is a setting of llama.cpp")
+OF_VLLM_AND_SGLANG = ignored("that is a setting of vLLM and SGLang")
+ONE_COPY = Setting(
+    values=(1,), why="one server is one copy", hint="Set replicas to 1, or leave it out"
+)
+CACHE_IN_FP8 = Setting(
+    values=("fp8",),
+    why="q8_0 is a cache of llama.cpp",
+    hint='Set kv_cache="fp8", which takes as much memory, or leave it out',
+)
+CACHE_IN_Q8_0 = Setting(
+    values=("q8_0",),
+    why="its cache has no FP8",
+    hint='Set kv_cache="q8_0", which takes as much memory, or leave it out',
+)
+ONE_PERFORMANCE = ignored(
+    "no setting of it depends on that",
+    "Leave performance out, and set parallel and context instead",
+)
+NOTHING_TO_MERGE = ignored("shards are merged of a GGUF alone, and it reads safetensors")
+NOTHING_TO_COPY = ignored("it reads the weights as they lie")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an engine makes of every field of Service that a profile may leave out."""
+
+    context: Setting
+    parallel: Setting
+    tensor_parallel: Setting
+    pipeline_parallel: Setting
+    replicas: Setting
+    kv_cache: Setting
+    performance: Setting
+    gpu_memory_utilization: Setting
+    gpu_layers: Setting
+    cpu_experts: Setting
+    min_tokens_per_second: Setting
+    merge: Setting
+    allow_copy: Setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """One engine.
+
+    + name: in profiles, and of its folder below /opt/modelrack/engines
+    + title: as its makers write it
+    + unit: of the service whose name is filled in; one without a place for it serves all models
+    + shared: fields of Service that all models of its one process share; () where each service has
+      a process of its own
+    + model_id: what the API reports, with the service's name filled in
+    + software: how it is installed
+    + glibc: what its published packages need; None where it is compiled on the machine
+    + reads, takes: its weights, and its part of cards and host memory
+    + settings: what it makes of the fields of Service
+    + settings_without_cards: the same on a machine without GPUs
+    + parsers: names of its parsers, by the key of a model; None where it parses by the model's own
+      chat template
+    + rules: what does not work with it, or less well than expected
+    + failures: what it prints when it cannot start; EVERY of known_failures.py is added to it
+    """
+
+    name: str
+    title: str
+    unit: str
+    shared: tuple[str, ...]
+    model_id: str
+    software: Locked | Compiled | Released
+    glibc: tuple[int, int] | None
+    reads: Reads
+    takes: FillsCards | DealsLayers
+    settings: Settings
+    settings_without_cards: Settings
+    parsers: Callable[[str], Parsers] | None
+    rules: tuple[Rule, ...]
+    failures: tuple[Known, ...]
+
+    @property
+    def template_unit(self) -> str:
+        """Name of the file that its unit, or the unit of each service, is written to."""
+        return self.unit.format("")
+
+    @property
+    def unit_prefix(self) -> str:
+        """What the names of all its units begin with, and those of no other."""
+        return self.unit.partition("{")[0]

