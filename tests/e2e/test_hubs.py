@@ -22,7 +22,7 @@ CANARY = "hf_canary0123456789"
 # A service that this version does not deploy yet: its weights can be had all the same.
 SERVICE = """
 profile = replace(profile, locked=True, services=(replace(
-    profile.services[0], name="tree", engine="vllm", merge=False,
+    profile.services[0], name="tree", engine="vllm", merge=None,
     model=replace(
         profile.services[0].model, key="tiny-tree", format="safetensors", quantization={claimed!r},
         modelscope={repository!r}, huggingface={repository!r}, files=("*.safetensors", "*.json"),

@@ -34,7 +34,7 @@ _folder = _with(
     head_dim=32,
     intermediate=256,
 )
-_vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model=_folder, merge=False)
+_vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model=_folder, merge=None)
 profile = _with(profile, services=(_gguf, _vllm))
 # What is left here is data of the host, and printed.
 del _wheels, _gguf, _folder, _vllm
