@@ -7,6 +7,7 @@ from pathlib import Path
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import GLOBAL, Site
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 
 _folder = Path(__file__).resolve().parents[2] / ".lab" / "sandbox"
 _lab = json.loads((_folder / "lab.json").read_text()) if _folder.exists() else {}
@@ -35,22 +36,25 @@ profile = HostProfile(
             model=Model(
                 key="tiny-qwen2",
                 title="A few hundred kilobytes of made-up Qwen2",
+                network=Network(
+                    name="tiny-qwen2",
+                    parameters=150_000,
+                    layers=2,
+                    hidden=64,
+                    heads=4,
+                    kv_heads=2,
+                    head_dim=16,
+                    vocabulary=277,
+                    intermediate=128,
+                    context=2048,
+                    licence="Apache-2.0",
+                ),
                 format="gguf",
                 quantization="F16",
                 modelscope="modelrack-lab/tiny-qwen2-gguf",
                 huggingface="modelrack-lab/tiny-qwen2-gguf",
                 files=("tiny-qwen2-F16-*.gguf",),
                 size=1 << 20,
-                parameters=150_000,
-                layers=2,
-                hidden=64,
-                heads=4,
-                kv_heads=2,
-                head_dim=16,
-                vocabulary=277,
-                intermediate=128,
-                context=2048,
-                licence="Apache-2.0",
                 source="tests/lab/tiny_model.py",
             ),
         ),

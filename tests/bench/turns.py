@@ -94,7 +94,7 @@ def _service(engine: str, model: Model, kind: Performance) -> Service:
 
 def _vllm(machine: Machine, folder: Path, python: Path) -> dict[Performance, Server]:
     """Its weights are made up by itself."""
-    size = 2 * (entry(SHAPE, 0).parameters or 0)
+    size = 2 * entry(SHAPE, 0).network.parameters
     model = replace(entry(SHAPE, size), format="safetensors", quantization="BF16")
     config = {
         "architectures": ["Qwen2ForCausalLM"],

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import prod
 
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 from tests.gpu.networks import DEPLOYED
 from tests.gpu.shapes import SHAPES, Shape
 
@@ -15,18 +16,15 @@ def made_up(name: str, size: int) -> Model:
     if name in SHAPES:
         return entry(SHAPES[name], size)
     # None of them has further files, nor layers that predict more than a token.
-    return replace(DEPLOYED[name].model, size=size, files=("*.safetensors", "*.json"), mtp_layers=0)
+    model = DEPLOYED[name].model
+    network = replace(model.network, mtp_layers=0)
+    return replace(model, network=network, size=size, files=("*.safetensors", "*.json"))
 
 
 def entry(shape: Shape, size: int) -> Model:
     """What config.json would say of the shape, and the size of its files in bytes."""
-    return Model(
-        key=shape.name,
-        title=shape.name,
-        format="gguf",
-        quantization=shape.quantization,
-        files=("*.gguf",),
-        size=size,
+    network = Network(
+        name=shape.name,
         parameters=sum(prod(weight.shape) for weight in shape.weights()),
         layers=shape.layers,
         hidden=shape.hidden,
@@ -46,5 +44,14 @@ def entry(shape: Shape, size: int) -> Model:
         dense_layers=shape.dense_layers,
         context=131_072,
         licence="none",
+    )
+    return Model(
+        key=shape.name,
+        title=shape.name,
+        network=network,
+        format="gguf",
+        quantization=shape.quantization,
+        files=("*.gguf",),
+        size=size,
         source="tests/gpu/shapes.py",
     )

@@ -63,9 +63,10 @@ def _cut(network: Network, key: str, **figures: int) -> Network:
     """One with other figures, by the names of config.json, and the size of the files then."""
     config = {**network.config, **figures}
     fields = {_FIELDS[name]: number for name, number in figures.items() if name in _FIELDS}
-    shorter = replace(network.model, **{"key": key, "size": tensors.size(config), **fields})
+    shorter = replace(network.model.network, **fields)
     shorter = replace(shorter, parameters=parameter_count(shorter))
-    return replace(network, model=shorter, config=config)
+    model = replace(network.model, key=key, network=shorter, size=tensors.size(config))
+    return replace(network, model=model, config=config)
 
 
 # What our catalogue calls it.

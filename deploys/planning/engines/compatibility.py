@@ -130,7 +130,7 @@ def _fits(
 
 
 def _is_sparse(model: Model) -> bool:
-    return model.attention == "sparse-mla" or model.key.startswith(_SPARSE)
+    return model.network.attention == "sparse-mla" or model.key.startswith(_SPARSE)
 
 
 def _where(rule: Rule, gpu: Accelerator | None) -> str:

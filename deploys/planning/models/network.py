@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from deploys.planning.inputs.profile import KvCache
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 
 # llama-quantize gives the two outer matrices more bits than the average of a small quantization:
 # Q4_K for the token embedding, Q6_K for the output head. Source: ggml-quants, 144 and 210 bytes for
@@ -59,8 +60,9 @@ class Parts:
 @lru_cache(maxsize=256)
 def parts(model: Model, size: int) -> Parts:
     """Distribute `size` bytes of files over the parts, by their parameters and usual bit widths."""
-    matrix = (model.vocabulary or 0) * model.hidden
-    average = size * 8 / model.parameters
+    network = model.network
+    matrix = (network.vocabulary or 0) * network.hidden
+    average = size * 8 / network.parameters
     embedding_bits = head_bits = max(average, 16.0)
     rest_bits = _rest_bits(model)
     if model.format == "gguf" and model.quantization in _EXPERTS_ALONE:
@@ -69,11 +71,11 @@ def parts(model: Model, size: int) -> Parts:
         embedding_bits = average if average >= 8 else _GGUF_EMBEDDING_BITS
         head_bits = average if average >= 8 else _GGUF_HEAD_BITS
     embedding = int(matrix * embedding_bits / 8)
-    head = 0 if model.tied_embeddings else int(matrix * head_bits / 8)
-    count = model.layers + model.mtp_layers
-    rest = [_without_experts(model, layer) for layer in range(count)]
-    routed = [_routed(model, layer) for layer in range(count)]
-    routers = [_router(model, layer) for layer in range(count)]
+    head = 0 if network.tied_embeddings else int(matrix * head_bits / 8)
+    count = network.layers + network.mtp_layers
+    rest = [_without_experts(network, layer) for layer in range(count)]
+    routed = [_routed(network, layer) for layer in range(count)]
+    routers = [_router(network, layer) for layer in range(count)]
     router_width = (_GGUF_ROUTER_BITS if model.format == "gguf" else average) / 8
     inner = size - embedding - head - sum(routers) * router_width
     width = inner / max(1, sum(rest) + sum(routed))
@@ -87,36 +89,36 @@ def parts(model: Model, size: int) -> Parts:
     return Parts(embedding=embedding, head=head, layers=tuple(layers), experts=tuple(experts))
 
 
-def parameter_count(model: Model) -> int:
+def parameter_count(network: Network) -> int:
     """Return the parameter count, from the shape, without multi-token prediction and norms."""
-    matrices = (model.vocabulary or 0) * model.hidden * (1 if model.tied_embeddings else 2)
-    layers = range(model.layers)
+    matrices = (network.vocabulary or 0) * network.hidden * (1 if network.tied_embeddings else 2)
+    layers = range(network.layers)
     return matrices + sum(
-        _without_experts(model, n) + _router(model, n) + _routed(model, n) for n in layers
+        _without_experts(network, n) + _router(network, n) + _routed(network, n) for n in layers
     )
 
 
-def latent_weights(model: Model) -> int:
+def latent_weights(network: Network) -> int:
     """Return the parameters of an MLA layer that every card holds in full: the down projections.
 
     Source: vLLM and SGLang, deepseek_v2.py, ReplicatedLinear of q_a_proj and kv_a_proj_with_mqa.
     """
-    if model.kv_lora_rank is None:
+    if network.kv_lora_rank is None:
         return 0
-    latent = model.kv_lora_rank + (model.rope_head_dim or 0)
-    return model.hidden * ((model.q_lora_rank or 0) + latent)
+    latent = network.kv_lora_rank + (network.rope_head_dim or 0)
+    return network.hidden * ((network.q_lora_rank or 0) + latent)
 
 
-def caches_every_token(model: Model, layer: int) -> bool:
+def caches_every_token(network: Network, layer: int) -> bool:
     """Return whether the layer caches every token; those of multi-token prediction do."""
-    return layer >= model.layers or (layer + 1) % model.full_attention_interval == 0
+    return layer >= network.layers or (layer + 1) % network.full_attention_interval == 0
 
 
-def count_caching_layers(model: Model, layers: Sequence[int] | None = None) -> int:
+def count_caching_layers(network: Network, layers: Sequence[int] | None = None) -> int:
     """Return how many of `layers`, by default all but those of MTP, cache every token."""
-    if model.full_attention_interval == 1:
-        return model.layers if layers is None else len(layers)
-    return sum(caches_every_token(model, layer) for layer in layers or range(model.layers))
+    if network.full_attention_interval == 1:
+        return network.layers if layers is None else len(layers)
+    return sum(caches_every_token(network, layer) for layer in layers or range(network.layers))
 
 
 def kv_bytes(model: Model, kv_cache: KvCache = "auto", *, tensor_parallel: int = 1) -> int:
@@ -128,19 +130,20 @@ def kv_bytes(model: Model, kv_cache: KvCache = "auto", *, tensor_parallel: int =
     Sparse MLA also caches the indexer's keys: one byte per number, and four for their scale (vLLM
     0.33).
     """
+    network = model.network
     width = _KV_WIDTH[kv_cache]
-    if model.kv_lora_rank is None:
-        heads = model.kv_heads / min(tensor_parallel, model.kv_heads)
-        return int(2 * heads * model.head_dim * width)
-    rope = model.rope_head_dim or 0
+    if network.kv_lora_rank is None:
+        heads = network.kv_heads / min(tensor_parallel, network.kv_heads)
+        return int(2 * heads * network.head_dim * width)
+    rope = network.rope_head_dim or 0
     if model.legacy_cache:
-        keys = (model.nope_head_dim or model.head_dim) + rope
-        values = model.v_head_dim or model.head_dim
-        return int(model.heads * (keys + values) * width)
-    if model.index_head_dim is not None:
-        entry = _FP8_DS_MLA if kv_cache == "fp8" else (model.kv_lora_rank + rope) * width
-        return int(entry + model.index_head_dim + 4)
-    return int((model.kv_lora_rank + rope) * width)
+        keys = (network.nope_head_dim or network.head_dim) + rope
+        values = network.v_head_dim or network.head_dim
+        return int(network.heads * (keys + values) * width)
+    if network.index_head_dim is not None:
+        entry = _FP8_DS_MLA if kv_cache == "fp8" else (network.kv_lora_rank + rope) * width
+        return int(entry + network.index_head_dim + 4)
+    return int((network.kv_lora_rank + rope) * width)
 
 
 def request_bytes(
@@ -157,12 +160,13 @@ def request_bytes(
 
     + window: tokens that the engine keeps of a sliding window, if that is more
     """
-    if model.sliding_window is not None:
-        tokens = window or model.sliding_window
+    network = model.network
+    if network.sliding_window is not None:
+        tokens = window or network.sliding_window
         return tokens * kv_bytes(model, kv_cache, tensor_parallel=tensor_parallel)
-    width = model.linear_head_dim
-    inputs = (2 * model.linear_key_heads + model.linear_value_heads) * width * _CONVOLUTION
-    state = model.linear_value_heads * width * width + inputs
+    width = network.linear_head_dim
+    inputs = (2 * network.linear_key_heads + network.linear_value_heads) * width * _CONVOLUTION
+    state = network.linear_value_heads * width * width + inputs
     return state * _STATE_WIDTH // tensor_parallel
 
 
@@ -173,63 +177,63 @@ def _rest_bits(model: Model) -> float | None:
     return _DYNAMIC_REST_BITS if model.quantization.startswith("UD-") else None
 
 
-def _without_experts(model: Model, layer: int) -> int:
+def _without_experts(network: Network, layer: int) -> int:
     """Return the parameters of attention and of the MLP that every token passes through."""
-    if model.intermediate is None:
+    if network.intermediate is None:
         return 1
-    feed_forward = model.intermediate
-    if _has_experts(model, layer):
-        feed_forward = model.shared_experts * model.expert_intermediate
-    attention = _attention(model) if _has_attention(model, layer) else _linear_attention(model)
-    return attention + 3 * model.hidden * feed_forward
+    feed_forward = network.intermediate
+    if _has_experts(network, layer):
+        feed_forward = network.shared_experts * network.expert_intermediate
+    kind = _attention if _has_attention(network, layer) else _linear_attention
+    return kind(network) + 3 * network.hidden * feed_forward
 
 
-def _routed(model: Model, layer: int) -> int:
+def _routed(network: Network, layer: int) -> int:
     """Return the parameters of the routed experts."""
-    if model.intermediate is None or not _has_experts(model, layer):
+    if network.intermediate is None or not _has_experts(network, layer):
         return 0
-    return model.experts * model.hidden * 3 * model.expert_intermediate
+    return network.experts * network.hidden * 3 * network.expert_intermediate
 
 
-def _router(model: Model, layer: int) -> int:
+def _router(network: Network, layer: int) -> int:
     """Return the parameters of the router, which llama.cpp keeps with the rest of the layer."""
-    return model.experts * model.hidden if _routed(model, layer) else 0
+    return network.experts * network.hidden if _routed(network, layer) else 0
 
 
-def _has_experts(model: Model, layer: int) -> bool:
-    return model.experts > 0 and layer >= model.dense_layers
+def _has_experts(network: Network, layer: int) -> bool:
+    return network.experts > 0 and layer >= network.dense_layers
 
 
-def _has_attention(model: Model, layer: int) -> bool:
-    return caches_every_token(model, layer) or model.linear_value_heads == 0
+def _has_attention(network: Network, layer: int) -> bool:
+    return caches_every_token(network, layer) or network.linear_value_heads == 0
 
 
-def _linear_attention(model: Model) -> int:
+def _linear_attention(network: Network) -> int:
     """Return the parameters of a linear attention layer: projections, gates and convolution."""
-    keys = model.linear_key_heads * model.linear_head_dim
-    values = model.linear_value_heads * model.linear_head_dim
-    inner = 2 * keys + 3 * values + 2 * model.linear_value_heads
-    return model.hidden * inner + (2 * keys + values) * (_CONVOLUTION + 1)
+    keys = network.linear_key_heads * network.linear_head_dim
+    values = network.linear_value_heads * network.linear_head_dim
+    inner = 2 * keys + 3 * values + 2 * network.linear_value_heads
+    return network.hidden * inner + (2 * keys + values) * (_CONVOLUTION + 1)
 
 
-def _attention(model: Model) -> int:
-    if model.kv_lora_rank is None:
-        queries = (3 if model.gated_attention else 2) * model.heads
-        return model.hidden * model.head_dim * (queries + 2 * model.kv_heads)
-    keys = model.nope_head_dim or model.head_dim
-    values = model.v_head_dim or model.head_dim
-    query = model.heads * (keys + (model.rope_head_dim or 0))
+def _attention(network: Network) -> int:
+    if network.kv_lora_rank is None:
+        queries = (3 if network.gated_attention else 2) * network.heads
+        return network.hidden * network.head_dim * (queries + 2 * network.kv_heads)
+    keys = network.nope_head_dim or network.head_dim
+    values = network.v_head_dim or network.head_dim
+    query = network.heads * (keys + (network.rope_head_dim or 0))
     return (
-        latent_weights(model)
-        + _indexer(model)
-        + query * (model.q_lora_rank or model.hidden)
-        + model.kv_lora_rank * model.heads * (keys + values)
-        + model.heads * values * model.hidden
+        latent_weights(network)
+        + _indexer(network)
+        + query * (network.q_lora_rank or network.hidden)
+        + network.kv_lora_rank * network.heads * (keys + values)
+        + network.heads * values * network.hidden
     )
 
 
-def _indexer(model: Model) -> int:
+def _indexer(network: Network) -> int:
     """Return the parameters of sparse MLA's indexer: queries, one key, a weight per head."""
-    width = model.index_head_dim or 0
-    queries = model.index_heads * width * (model.q_lora_rank or model.hidden)
-    return queries + model.hidden * (width + model.index_heads)
+    width = network.index_head_dim or 0
+    queries = network.index_heads * width * (network.q_lora_rank or network.hidden)
+    return queries + network.hidden * (width + network.index_heads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from deploys.planning.models.model import Model
@@ -30,8 +30,7 @@ def original(
         quantization,
         size,
         source,
-        network.repository,
-        network.modelscope or network.repository,
+        *_repositories(network),
     )
     files = _TOP_FILES if folders else _FILES
     return replace(variant, key=network.name.lower(), files=files)
@@ -53,7 +52,6 @@ def safetensors(
     """
     return _model(
         network,
-        key=f"{network.name}-{quantization}".lower(),
         format="safetensors",
         quantization=quantization,
         modelscope=modelscope,
@@ -77,13 +75,14 @@ def suffixed(
 
     + scale_group: as Model has it
     """
+    huggingface, modelscope = _repositories(network)
     return safetensors(
         network,
         quantization,
         size,
         source,
-        f"{network.repository}-{quantization}",
-        f"{network.modelscope or network.repository}-{quantization}",
+        f"{huggingface}-{quantization}",
+        f"{modelscope}-{quantization}",
         scale_group=scale_group,
     )
 
@@ -109,7 +108,6 @@ def gguf(
     repository = repository or f"unsloth/{network.name}-GGUF"
     return _model(
         replace(network, mtp_layers=0),
-        key=f"{network.name}-{quantization}".lower(),
         format="gguf",
         quantization=quantization,
         modelscope=repository if modelscope else None,
@@ -130,13 +128,18 @@ def r1_gguf(network: Network, quantization: str, size: int, source: str) -> Mode
     return replace(gguf(network, quantization, size, source, files=files), legacy_cache=True)
 
 
-def _model(network: Network, *, key: str, quantization: str, **rest: Any) -> Model:
-    shape = asdict(network)
-    del shape["repository"], shape["modelscope"]
+def _repositories(network: Network) -> tuple[str, str]:
+    """Return the vendor's own repositories, on Hugging Face and on ModelScope."""
+    assert network.repository is not None, network.name
+    return network.repository, network.modelscope or network.repository
+
+
+def _model(network: Network, *, quantization: str, **rest: Any) -> Model:
+    """Return the variant, under the key and the title that all of them have."""
     return Model(
-        key=key,
-        title=f"{shape.pop('name')} {quantization}",
+        key=f"{network.name}-{quantization}".lower(),
+        title=f"{network.name} {quantization}",
+        network=network,
         quantization=quantization,
-        **shape,
         **rest,
     )

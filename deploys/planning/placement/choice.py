@@ -119,7 +119,7 @@ class Request:
         """Contexts to try, longest first: the operator's, or the model's own and shorter ones."""
         if self.service.context is not None:
             return (self.service.context,)
-        longest = self.model.context
+        longest = self.model.network.context
         return (longest, *(step for step in CONTEXTS if step < longest))
 
 
@@ -138,7 +138,7 @@ def refused(
         pipeline_parallel=service.pipeline_parallel or 1,
         replicas=service.replicas or 1,
         groups=(),
-        context=service.context or model.context,
+        context=service.context or model.network.context,
         parallel=service.parallel or 1,
         kv_cache=service.kv_cache,
         gpu_memory_utilization=service.gpu_memory_utilization,
@@ -148,7 +148,7 @@ def refused(
             cards=tuple(ledger_of(card, {}) for card in request.cards),
             host={},
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model),
+            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model.network),
             kv_tokens=0,
         ),
         refusals=tuple(refusals),
@@ -157,7 +157,7 @@ def refused(
 
 def context_too_long(request: Request) -> list[Refusal]:
     """Return a refusal if the context exceeds what the model was trained for."""
-    wanted, longest = request.service.context, request.model.context
+    wanted, longest = request.service.context, request.model.network.context
     if wanted is None or wanted <= longest:
         return []
     return [
@@ -190,15 +190,16 @@ def ignored_settings(request: Request) -> dict[str, Refusal]:
 def estimate_warnings(request: Request) -> Iterator[str]:
     """Yield warnings where the memory estimate is less certain than usual."""
     model = request.model
-    if model.vocabulary is None or model.intermediate is None:
+    network = model.network
+    if network.vocabulary is None or network.intermediate is None:
         yield (
             f"{request.name}: the shape of {model.key} is not known whole, so its memory is a rough"
             " estimate"
         )
-    if count_caching_layers(model) < model.layers:
-        kept = "a window" if model.sliding_window is not None else "a state"
+    if count_caching_layers(network) < network.layers:
+        kept = "a window" if network.sliding_window is not None else "a state"
         yield (
-            f"{request.name}: {count_caching_layers(model)} of {model.layers} layers of"
+            f"{request.name}: {count_caching_layers(network)} of {network.layers} layers of"
             f" {model.key} keep every"
             f" token, the others {kept}; what that takes was computed, so compare it with the log"
             " of the first start"
@@ -208,7 +209,7 @@ def estimate_warnings(request: Request) -> Iterator[str]:
 def smaller_variants(request: Request) -> list[Request]:
     """Return the request with each smaller variant of the model in the catalogue, largest first."""
     model = request.model
-    same = [other for other in CATALOGUE.values() if _name(other) == _name(model)]
+    same = [other for other in CATALOGUE.values() if other.network.name == model.network.name]
     variants = [
         other for other in same if other.format == model.format and other.size < request.size
     ]
@@ -221,10 +222,6 @@ def size_hint(fitting: Request | None, most: int, otherwise: str) -> str:
     if fitting is not None:
         return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"
     return f"Choose weights of about {gib(max(0, most))} at most, or {otherwise}"
-
-
-def _name(model: Model) -> str:
-    return model.title.removesuffix(model.quantization).strip()
 
 
 def gib(size: float) -> str:

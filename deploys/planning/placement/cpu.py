@@ -78,7 +78,7 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
     layout = Layout(takes=takes, tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0)
     of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
-    a_token = kv_bytes(model, "auto") * count_caching_layers(model)
+    a_token = kv_bytes(model, "auto") * count_caching_layers(model.network)
     parallel = service.parallel or min(_MOST_REQUESTS, full * _SHORTER)
     return Placement(
         service=service.name,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 
 # Weights that share a scale, by the beginning of a quantization's name, where a model says nothing
 # else. Weights in FP8 do so in both directions. Those of MXFP4 are padded by the engines.
@@ -24,18 +25,19 @@ _FINEST = 32
 
 def divides(model: Model, tensor: int) -> bool:
     """Heads are dealt out whole; with fewer heads of keys and values than cards, these repeat."""
+    network = model.network
     if tensor == 1:
         return True
-    if model.heads % tensor:
+    if network.heads % tensor:
         return False
-    if model.kv_lora_rank is None and model.kv_heads % tensor and tensor % model.kv_heads:
+    if network.kv_lora_rank is None and network.kv_heads % tensor and tensor % network.kv_heads:
         return False
-    if model.linear_key_heads % tensor or model.linear_value_heads % tensor:
+    if network.linear_key_heads % tensor or network.linear_value_heads % tensor:
         return False
     group, blocks = group_of(model)
-    if any(width % (tensor * group) for width in _inputs(model)):
+    if any(width % (tensor * group) for width in _inputs(network)):
         return False
-    return not blocks or all(width % group == 0 for width in _columns(model, tensor))
+    return not blocks or all(width % group == 0 for width in _columns(network, tensor))
 
 
 def divides_for(engine: FillsCards, model: Model, tensor: int, gpu: Accelerator | None) -> bool:
@@ -44,14 +46,17 @@ def divides_for(engine: FillsCards, model: Model, tensor: int, gpu: Accelerator 
     Where the blocks of experts do not divide, some cut them finer for kernels that need FP8 on the
     card.
     """
+    network = model.network
     if divides(model, tensor):
         return True
     group, blocks = group_of(model)
     refined = blocks and group > 1 and engine.refines_fp8 and gpu is not None and gpu.fp8
-    if not refined or model.shared_experts or model.expert_intermediate % tensor:
+    if not refined or network.shared_experts or network.expert_intermediate % tensor:
         return False
-    finer = math.gcd(group, model.expert_intermediate // tensor, model.hidden)
-    return finer >= _FINEST and divides(replace(model, expert_intermediate=0), tensor)
+    finer = math.gcd(group, network.expert_intermediate // tensor, network.hidden)
+    return finer >= _FINEST and divides(
+        replace(model, network=replace(model.network, expert_intermediate=0)), tensor
+    )
 
 
 def group_of(model: Model) -> tuple[int, bool]:
@@ -61,23 +66,23 @@ def group_of(model: Model) -> tuple[int, bool]:
     return model.scale_group or usual, name.startswith(_IN_BLOCKS)
 
 
-def _inputs(model: Model) -> Iterator[int]:
+def _inputs(network: Network) -> Iterator[int]:
     """Widths of the matrices whose inputs are dealt out; gates and ups have the same."""
-    shared = model.shared_experts * model.expert_intermediate
-    values = model.heads * (model.v_head_dim or model.head_dim)
-    states = model.linear_value_heads * model.linear_head_dim
-    widths = (model.intermediate, model.expert_intermediate, shared, values, states)
+    shared = network.shared_experts * network.expert_intermediate
+    values = network.heads * (network.v_head_dim or network.head_dim)
+    states = network.linear_value_heads * network.linear_head_dim
+    widths = (network.intermediate, network.expert_intermediate, shared, values, states)
     yield from (width for width in widths if width)
 
 
-def _columns(model: Model, tensor: int) -> Iterator[int]:
+def _columns(network: Network, tensor: int) -> Iterator[int]:
     """Of one card, the outputs of the matrices that attention begins with."""
-    heads = model.heads // tensor
-    if model.kv_lora_rank is None:
-        yield heads * model.head_dim
-        yield max(1, model.kv_heads // tensor) * model.head_dim
+    heads = network.heads // tensor
+    if network.kv_lora_rank is None:
+        yield heads * network.head_dim
+        yield max(1, network.kv_heads // tensor) * network.head_dim
     else:
-        keys = model.nope_head_dim or model.head_dim
-        yield heads * (keys + (model.rope_head_dim or 0))
-        yield heads * (keys + (model.v_head_dim or model.head_dim))
-    yield model.linear_key_heads // tensor * model.linear_head_dim
+        keys = network.nope_head_dim or network.head_dim
+        yield heads * (keys + (network.rope_head_dim or 0))
+        yield heads * (keys + (network.v_head_dim or network.head_dim))
+    yield network.linear_key_heads // tensor * network.linear_head_dim

@@ -34,16 +34,17 @@ def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None
 
     + size: bytes of the model's files
     """
+    network = model.network
     if gpu is None or not placement.groups or _in_host_memory(model, placement):
         return None
     # Stages of a pipeline, and layers that llama.cpp deals to several cards, come one by one.
     at_once = placement.tensor_parallel
     read = _bytes_read(model, size) + _DEPTH * kv_bytes(
         model, placement.kv_cache
-    ) * count_caching_layers(model)
+    ) * count_caching_layers(network)
     seconds = read / (_EFFICIENCY * gpu.bandwidth * at_once)
-    layer = (_LAYER_OF_EXPERTS if model.experts else _LAYER) + (_ALL_REDUCE if at_once > 1 else 0)
-    expected = 1 / (seconds + model.layers * layer)
+    layer = (_LAYER_OF_EXPERTS if network.experts else _LAYER) + (_ALL_REDUCE if at_once > 1 else 0)
+    expected = 1 / (seconds + network.layers * layer)
     return float(f"{_SHARE * expected:.2g}")
 
 
@@ -52,14 +53,15 @@ def _in_host_memory(model: Model, placement: Placement) -> bool:
     if placement.cpu_experts or (isinstance(takes, DealsLayers) and takes.experts_in_host):
         return True
     # The output head counts as a layer.
-    return placement.gpu_layers is not None and placement.gpu_layers <= model.layers
+    return placement.gpu_layers is not None and placement.gpu_layers <= model.network.layers
 
 
 def _bytes_read(model: Model, size: int) -> int:
     """Return the bytes of weights read per token."""
+    network = model.network
     split = parts(model, size)
-    routed = sum(split.experts[: model.layers])
-    used = routed * model.experts_used // model.experts if model.experts else 0
+    routed = sum(split.experts[: network.layers])
+    used = routed * network.experts_used // network.experts if network.experts else 0
     # Of the token embedding one row is read, unless it is the output head, too.
     head = split.head or split.embedding
-    return head + sum(split.layers[: model.layers]) - routed + used
+    return head + sum(split.layers[: network.layers]) - routed + used

@@ -61,17 +61,18 @@ def _fits(request: Request, attempt: Placement) -> bool:
 
 def _wrong(request: Request) -> list[Refusal]:
     service, model, cards = request.service, request.model, len(request.cards)
+    network = model.network
     ignored = ignored_settings(request)
     wrong = [*context_too_long(request), *ignored.values()]
     limits = {
         "pipeline_parallel": (max(1, cards), f"there are {cards} cards for it"),
         "gpu_layers": (
-            all_gpu_layers(model) if cards else 0,
-            f"{model.key} has {model.layers} and an output head" if cards else "there is no card",
+            all_gpu_layers(network) if cards else 0,
+            f"{model.key} has {network.layers} and an output head" if cards else "there is no card",
         ),
         "cpu_experts": (
-            model.layers if model.experts else 0,
-            f"{model.key} has {model.layers} layers" if model.experts else "it has no experts",
+            network.layers if network.experts else 0,
+            f"{model.key} has {network.layers} layers" if network.experts else "it has no experts",
         ),
     }
     for field, (most, why) in limits.items():
@@ -89,8 +90,9 @@ def _wrong(request: Request) -> list[Refusal]:
 def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Sequence[Card]]]:
     """Yield the splits to try: everything on cards, the fewest first; then less and less of it."""
     service, model = request.service, request.model
+    network = model.network
     sizes = list(_sizes(request))
-    experts_at_home = takes.experts_in_host and model.experts > 0
+    experts_at_home = takes.experts_in_host and network.experts > 0
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     counts = range(1, (1 if experts_at_home else len(freest)) + 1)
     if service.pipeline_parallel is not None and request.cards:
@@ -108,7 +110,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
     if not request.cards:
         yield from ((split(size, 0, service.cpu_experts or 0), ()) for size in sizes)
         return
-    layers = all_gpu_layers(model) if service.gpu_layers is None else service.gpu_layers
+    layers = all_gpu_layers(network) if service.gpu_layers is None else service.gpu_layers
     experts = service.cpu_experts or 0
     if service.cpu_experts is not None or not experts_at_home:
         for size in sizes:
@@ -116,12 +118,12 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
                 yield split(size, layers, experts), _by_index(freest[:most])
     modest = next((size for size in reversed(sizes) if size[0] >= _MODEST), sizes[-1])
     cards = _by_index(freest[: counts[-1]])
-    if service.cpu_experts is None and model.experts:
-        for experts in range(model.dense_layers + 1, model.layers + 1):
-            if experts == model.layers or not experts_at_home:
+    if service.cpu_experts is None and network.experts:
+        for experts in range(network.dense_layers + 1, network.layers + 1):
+            if experts == network.layers or not experts_at_home:
                 yield split(modest, layers, experts), cards
     if service.gpu_layers is None:
-        for layers in range(model.layers, -1, -1):
+        for layers in range(network.layers, -1, -1):
             yield split(modest, layers, experts), cards
 
 
@@ -162,7 +164,7 @@ def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placeme
             cards=ledgers,
             host=host,
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model),
+            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model.network),
             kv_tokens=split.cells * split.parallel,
         ),
         reasons=tuple(_reasons(request, split, cards)),
@@ -181,20 +183,21 @@ def _host_over(request: Request, attempt: Placement) -> int:
 
 def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[str]:
     service, model = request.service, request.model
-    whole = split.gpu_layers == all_gpu_layers(model)
+    network = model.network
+    whole = split.gpu_layers == all_gpu_layers(network)
     where = f"on {count(len(cards), 'card')}"
     if not cards:
         why = "the cards are given to other services" if request.gpu else "there is no card"
         yield f"All layers in host memory, as {why}"
     elif whole and not split.cpu_experts:
-        yield f"All {model.layers} layers {where}, the fewest that hold them"
+        yield f"All {network.layers} layers {where}, the fewest that hold them"
     elif whole:
         yield (
             f"All layers {where}, but the experts of the first {split.cpu_experts} in host"
             " memory, as a token passes through few of them"
         )
     else:
-        yield f"{split.gpu_layers} of {all_gpu_layers(model)} layers {where}, all they hold"
+        yield f"{split.gpu_layers} of {all_gpu_layers(network)} layers {where}, all they hold"
     if service.context is None or service.parallel is None:
         yield (
             f"{count(split.parallel, 'request')} of {split.context} tokens, the most of what we try"
@@ -208,12 +211,11 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
 
 
 def _warnings(request: Request, split: Split) -> Iterator[str]:
-    model = request.model
-    if request.cards and split.gpu_layers < all_gpu_layers(model):
+    network = request.model.network
+    if request.cards and split.gpu_layers < all_gpu_layers(network):
         yield (
-            f"{request.name}: {all_gpu_layers(model) - split.gpu_layers} layers run on the CPU,"
-            " which"
-            " sets the pace"
+            f"{request.name}: {all_gpu_layers(network) - split.gpu_layers} layers run on the CPU,"
+            " which sets the pace"
         )
     yield from estimate_warnings(request)
 

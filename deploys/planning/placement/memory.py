@@ -19,6 +19,7 @@ from deploys.planning.models.network import (
     latent_weights,
     request_bytes,
 )
+from deploys.planning.models.shapes import Network
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -128,24 +129,26 @@ def driver_reserve(total: int) -> int:
 
 def token_bytes(model: Model, layout: Layout, stage: range) -> int:
     """Return the bytes that one token takes in the cache of one card of a stage."""
+    network = model.network
     a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    drafting = model.mtp_layers if layout.mtp and stage.stop == model.layers else 0
-    return a_layer * max(1, count_caching_layers(model, stage) + drafting)
+    drafting = network.mtp_layers if layout.mtp and stage.stop == network.layers else 0
+    return a_layer * max(1, count_caching_layers(network, stage) + drafting)
 
 
 def fixed_cost_tokens(model: Model, layout: Layout) -> int:
     """Return a request's fixed cost in the cache, windows or states, converted to tokens."""
-    if model.full_attention_interval == 1:
+    network = model.network
+    if network.full_attention_interval == 1:
         return 0
     tensor_parallel = layout.tensor_parallel
     a_layer = request_bytes(model, layout.kv_cache, tensor_parallel=tensor_parallel)
-    if model.sliding_window is None:
+    if network.sliding_window is None:
         a_layer *= _STATES
     return max(
         a_layer
-        * (len(stage) - count_caching_layers(model, stage))
+        * (len(stage) - count_caching_layers(network, stage))
         // token_bytes(model, layout, stage)
-        for stage in stages_of(model, layout.pipeline_parallel)
+        for stage in stages_of(network, layout.pipeline_parallel)
     )
 
 
@@ -156,14 +159,14 @@ def ledger_of(card: Card, own: Mapping[str, int]) -> CardLedger:
     return CardLedger(index=card.index, total=card.total, lines=kept)
 
 
-def stages_of(model: Model, pipeline_parallel: int) -> tuple[range, ...]:
+def stages_of(network: Network, pipeline_parallel: int) -> tuple[range, ...]:
     """Return the layers of each pipeline stage.
 
     A remainder is spread over the stages from the last but one backwards.
 
     Source: vLLM 0.33, distributed/utils.py, get_pp_indices.
     """
-    even, over = divmod(model.layers, pipeline_parallel)
+    even, over = divmod(network.layers, pipeline_parallel)
     counts = [even] * pipeline_parallel
     for stage in range(over):
         counts[-2 - stage] += 1
@@ -180,12 +183,13 @@ def card_weights(
     last, by vocabulary. The down projections of MLA are replicated on every card. Layers for
     multi-token prediction are loaded only for speculative decoding (vLLM, deepseek_v2.py).
     """
+    network = model.network
     whole = sum(split.layers[stage.start : stage.stop])
     if stage.start == 0:
         whole += split.embedding
-    if stage.stop == model.layers:
-        whole += split.head + (sum(split.layers[model.layers :]) if mtp else 0)
-    uncut = int(latent_weights(model) * len(stage) * split.total / model.parameters)
+    if stage.stop == network.layers:
+        whole += split.head + (sum(split.layers[network.layers :]) if mtp else 0)
+    uncut = int(latent_weights(network) * len(stage) * split.total / network.parameters)
     return (whole - uncut) // tensor_parallel + uncut
 
 
@@ -194,7 +198,8 @@ def unpacked_mla_weights(model: Model, stage: range, tensor_parallel: int) -> in
 
     Source: vLLM, mla_attention.py, W_UK_T and W_UV; SGLang, deepseek_v2.py, w_kc and w_vc.
     """
-    if model.kv_lora_rank is None or model.quantization in ("BF16", "F16"):
+    network = model.network
+    if network.kv_lora_rank is None or model.quantization in ("BF16", "F16"):
         return 0
-    a_head = (model.nope_head_dim or model.head_dim) + (model.v_head_dim or model.head_dim)
-    return len(stage) * model.kv_lora_rank * model.heads * a_head * 2 // tensor_parallel
+    a_head = (network.nope_head_dim or network.head_dim) + (network.v_head_dim or network.head_dim)
+    return len(stage) * network.kv_lora_rank * network.heads * a_head * 2 // tensor_parallel

@@ -22,6 +22,7 @@ from deploys.planning.models.network import (
     parts,
     request_bytes,
 )
+from deploys.planning.models.shapes import Network
 from deploys.planning.placement.memory import MIB, Card, CardLedger, ledger_of
 
 # Tokens of one step (--ubatch-size); all numbers below are llama.cpp's at commit 0c1e570.
@@ -58,23 +59,24 @@ class Split:
         return -(-self.context // _CELLS) * _CELLS
 
 
-def all_gpu_layers(model: Model) -> int:
+def all_gpu_layers(network: Network) -> int:
     """Return the gpu_layers of a server that keeps all layers and the head on its cards."""
-    return model.layers + 1
+    return network.layers + 1
 
 
 def server(
     model: Model, size: int, split: Split, cards: Sequence[Card]
 ) -> tuple[tuple[CardLedger, ...], Mapping[str, int]]:
     """Return the ledgers of the cards, and the bytes of host memory by purpose."""
+    network = model.network
     pieces = parts(model, size)
     cache = cache_of(model, split)
-    start = model.layers + 1 - split.gpu_layers
+    start = network.layers + 1 - split.gpu_layers
     weights, caches = [0] * len(cards), [0] * len(cards)
     # The embedding is looked up on the host, row by row. A tied head is a copy of it on the card.
     host_weights, host_cache = pieces.embedding, 0
-    for layer, card in enumerate(_cards_of_layers(model, split, cards), start):
-        if layer == model.layers:
+    for layer, card in enumerate(_cards_of_layers(network, split, cards), start):
+        if layer == network.layers:
             weights[card] += pieces.head or pieces.embedding
             continue
         caches[card] += cache[layer]
@@ -82,10 +84,10 @@ def server(
         if layer < split.cpu_experts:
             weights[card] -= pieces.experts[layer]
             host_weights += pieces.experts[layer]
-    for layer in range(min(start, model.layers)):
+    for layer in range(min(start, network.layers)):
         host_weights += pieces.layers[layer]
         host_cache += cache[layer]
-    if start > model.layers:
+    if start > network.layers:
         host_weights += pieces.head
     host = {
         "weights": host_weights,
@@ -93,7 +95,7 @@ def server(
         "compute buffer": host_buffer(model, split, cards=len(cards)),
         "processes": _PROCESS,
     }
-    plain = model.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
+    plain = network.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
     context = _CONTEXT if plain else _CONTEXT + _CUBLAS
     buffers = [compute_buffer(model, split, cards=len(cards))] * len(cards)
     if cards:
@@ -119,14 +121,15 @@ def cache_of(model: Model, split: Split) -> tuple[int, ...]:
 
     A sliding window has room for one more step (llama-kv-cache-iswa.cpp).
     """
+    network = model.network
     whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
-    if count_caching_layers(model) == model.layers:
-        return (whole,) * model.layers
-    window = -(-((model.sliding_window or 0) + STEP) // _CELLS) * _CELLS
+    if count_caching_layers(network) == network.layers:
+        return (whole,) * network.layers
+    window = -(-((network.sliding_window or 0) + STEP) // _CELLS) * _CELLS
     cells = min(window, split.cells)
     fixed = request_bytes(model, split.kv_cache, window=cells) * split.parallel
     return tuple(
-        whole if caches_every_token(model, layer) else fixed for layer in range(model.layers)
+        whole if caches_every_token(network, layer) else fixed for layer in range(network.layers)
     )
 
 
@@ -140,43 +143,45 @@ def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
     token uses; that is not confirmed. Added to that is the mask of flash attention, 2 bytes per
     token of the step and cell.
     """
-    wide = 3 * (model.intermediate or 4 * model.hidden) + 3 * model.hidden
-    if model.experts:
-        expert = 3 * model.expert_intermediate + model.hidden
-        wide = max(wide, model.experts_used * expert + 3 * model.hidden)
-    if model.kv_lora_rank is not None and not model.legacy_cache:
-        rope = model.rope_head_dim or 0
-        query = (model.nope_head_dim or model.head_dim) + rope
-        found = model.kv_lora_rank + (model.v_head_dim or model.head_dim)
-        latent = model.heads * (query + model.kv_lora_rank + rope + found)
-        wide = max(wide, latent + 2 * model.hidden)
-    copies = _copies(model, split, cards)
-    inputs = copies * _mask(split) + (copies * _embeddings(model) if copies > 1 else 0)
+    network = model.network
+    wide = 3 * (network.intermediate or 4 * network.hidden) + 3 * network.hidden
+    if network.experts:
+        expert = 3 * network.expert_intermediate + network.hidden
+        wide = max(wide, network.experts_used * expert + 3 * network.hidden)
+    if network.kv_lora_rank is not None and not model.legacy_cache:
+        rope = network.rope_head_dim or 0
+        query = (network.nope_head_dim or network.head_dim) + rope
+        found = network.kv_lora_rank + (network.v_head_dim or network.head_dim)
+        latent = network.heads * (query + network.kv_lora_rank + rope + found)
+        wide = max(wide, latent + 2 * network.hidden)
+    copies = _copies(network, split, cards)
+    inputs = copies * _mask(split) + (copies * _embeddings(network) if copies > 1 else 0)
     return 4 * STEP * wide + inputs
 
 
 def host_buffer(model: Model, split: Split, *, cards: int) -> int:
     """Return the host's buffer for one step: only inputs and outputs if all layers are on cards."""
-    if split.gpu_layers < all_gpu_layers(model):
+    network = model.network
+    if split.gpu_layers < all_gpu_layers(network):
         return compute_buffer(model, split)
-    inputs = _copies(model, split, cards) * (_mask(split) + _embeddings(model))
-    return inputs + _embeddings(model)
+    inputs = _copies(network, split, cards) * (_mask(split) + _embeddings(network))
+    return inputs + _embeddings(network)
 
 
-def _copies(model: Model, split: Split, cards: int) -> int:
+def _copies(network: Network, split: Split, cards: int) -> int:
     """Return the steps in flight: 4 if several cards hold all layers (GGML_SCHED_MAX_COPIES)."""
-    return 4 if cards > 1 and split.gpu_layers > model.layers and not split.cpu_experts else 1
+    return 4 if cards > 1 and split.gpu_layers > network.layers and not split.cpu_experts else 1
 
 
 def _mask(split: Split) -> int:
     return 2 * STEP * split.cells
 
 
-def _embeddings(model: Model) -> int:
-    return 4 * STEP * model.hidden
+def _embeddings(network: Network) -> int:
+    return 4 * STEP * network.hidden
 
 
-def _cards_of_layers(model: Model, split: Split, cards: Sequence[Card]) -> list[int]:
+def _cards_of_layers(network: Network, split: Split, cards: Sequence[Card]) -> list[int]:
     """Return the card position of each layer, from the first one on a card to the head.
 
     Source: llama-model.cpp, get_layer_buft_list: a layer goes to the card whose cumulative share of
@@ -201,7 +206,7 @@ def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
     layer to layer, and each size has its own place. DeepSeek-R1 in Q4_K_M, where an average matrix
     is 2170 MiB, showed 2228 on an H200 with one such layer, and 4970 on an H100 with more.
     """
-    read = pieces.experts[: min(split.cpu_experts, model.layers - 1)]
+    read = pieces.experts[: min(split.cpu_experts, model.network.layers - 1)]
     matrix = max(read, default=0) / 3
     places = 1.0 if sum(map(bool, read)) < 2 else 2.28
-    return int(matrix * places) + _mask(split) + _embeddings(model)
+    return int(matrix * places) + _mask(split) + _embeddings(model.network)

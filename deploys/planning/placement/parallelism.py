@@ -62,6 +62,7 @@ class Attempt:
 def wrong_settings(request: Request, takes: FillsCards) -> list[Refusal]:
     """Return refusals of settings that are impossible whatever the memory."""
     service, model, cards = request.service, request.model, len(request.cards)
+    network = model.network
     if not cards:
         return [
             Refusal(
@@ -79,17 +80,17 @@ def wrong_settings(request: Request, takes: FillsCards) -> list[Refusal]:
         scales = f" with a scale for {group} weights" if group > 1 else ""
         wrong.append(
             Refusal(
-                f"{request.name}: {tensor} cards cannot share the {model.heads} heads"
-                f" ({model.kv_heads} of keys and values) and matrices{scales} of {model.key}",
+                f"{request.name}: {tensor} cards cannot share the {network.heads} heads"
+                f" ({network.kv_heads} of keys and values) and matrices{scales} of {model.key}",
                 f"Set tensor_parallel to one of {', '.join(possible)}, or leave it out",
             )
         )
-    if pipeline > model.layers:
+    if pipeline > network.layers:
         wrong.append(
             Refusal(
-                f"{request.name}: {model.key} has {model.layers} layers, too few for"
+                f"{request.name}: {model.key} has {network.layers} layers, too few for"
                 f" {pipeline} pipeline stages",
-                f"Set pipeline_parallel to {model.layers} or less, or leave it out",
+                f"Set pipeline_parallel to {network.layers} or less, or leave it out",
             )
         )
     copies = service.replicas or request.copies or 1
@@ -177,7 +178,7 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
             f"{layout.moe_backend.title()}'s kernels for the experts: to load those that vLLM"
             " prefers here takes more of a card than there is"
         )
-    if request.model.kv_lora_rank is not None and tensor > 1:
+    if request.model.network.kv_lora_rank is not None and tensor > 1:
         yield f"MLA keeps one vector for all heads, so each of {tensor} cards holds the whole cache"
 
 
@@ -201,7 +202,7 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
 def _needs(request: Request, attempt: Attempt) -> int:
     """Return the bytes that the fullest card lacks for weights and one full-length request."""
     layout, model = attempt.layout, request.model
-    stages = stages_of(model, layout.pipeline_parallel)
+    stages = stages_of(model.network, layout.pipeline_parallel)
     a_token = max(token_bytes(model, layout, stage) for stage in stages)
     cache = a_token * (request.contexts[-1] + fixed_cost_tokens(model, layout))
     lacking = []

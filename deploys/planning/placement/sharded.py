@@ -91,7 +91,7 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
             for tensor in range(1, size + 1)
             if size % tensor == 0
             and (divides(model, tensor) or tensor == service.tensor_parallel)
-            and size // tensor <= model.layers
+            and size // tensor <= model.network.layers
             and service.tensor_parallel in (None, tensor)
             and service.pipeline_parallel in (None, size // tensor)
         ]
@@ -161,7 +161,9 @@ def _layout(
         share = round(min(most, 1 - _used(cards)), 2)
     elif share is None:
         assert not isinstance(usual, FixedShare)
-        own = min(shares.beside(usual, request.model, tensor, pipeline, card) for card in cards)
+        own = min(
+            shares.beside(usual, request.model.network, tensor, pipeline, card) for card in cards
+        )
         share = max(0.0, round(own - _used(cards), 3))
     return Layout(
         takes=takes,
@@ -172,7 +174,7 @@ def _layout(
         performance=service.performance,
         sequences=math.ceil(requests / copies),
         # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
-        mtp=service.performance == "latency" and request.model.mtp_layers > 0,
+        mtp=service.performance == "latency" and request.model.network.mtp_layers > 0,
         compute=request.gpu.compute if request.gpu else None,
     )
 
@@ -235,4 +237,4 @@ def _kv_of_copy(model: Model, layout: Layout) -> int:
     With MLA, or with few key-value heads, several cards hold the same data.
     """
     a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    return a_card * count_caching_layers(model) * layout.tensor_parallel
+    return a_card * count_caching_layers(model.network) * layout.tensor_parallel

@@ -11,6 +11,7 @@ from dataclasses import replace
 from deploys.planning.engines.base import Step
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import Parts, parts
+from deploys.planning.models.shapes import Network
 from deploys.planning.placement.memory import (
     GIB,
     MIB,
@@ -61,14 +62,14 @@ def copy_of(
     alone. A share below the weights leaves no cache, and the ledger may end below zero.
     """
     split = parts(model, size)
-    stages = stages_of(model, layout.pipeline_parallel)
+    stages = stages_of(model.network, layout.pipeline_parallel)
     ledgers, tokens = [], []
     for position, card in enumerate(group):
         stage = stages[position // layout.tensor_parallel]
         weights = card_weights(model, split, stage, layout.tensor_parallel, mtp=layout.mtp)
         own = {
             "weights": weights + unpacked_mla_weights(model, stage, layout.tensor_parallel),
-            **_working(model, layout, card),
+            **_working(model.network, layout, card),
         }
         everything = layout.takes.share_of == "everything"
         counted = sum(own.values()) if everything else own["weights"]
@@ -87,27 +88,28 @@ def converting(model: Model, split: Parts, layout: Layout) -> int:
 
     These are the gates and ups of all experts, one tensor, as the files have them or unpacked.
     """
+    network = model.network
     packed = model.quantization.upper().startswith("AWQ")
-    if not model.experts or not packed or not layout.takes.unpacks_awq:
+    if not network.experts or not packed or not layout.takes.unpacks_awq:
         return 0
     if layout.compute == _HUMMING and layout.moe_backend is None:
-        weights = 2 * model.experts * model.hidden * model.expert_intermediate
+        weights = 2 * network.experts * network.hidden * network.expert_intermediate
         return _COPIES * weights * _UNPACKED // layout.tensor_parallel
     return max(split.experts) * 2 // 3 // layout.tensor_parallel
 
 
-def _working(model: Model, layout: Layout, card: Card) -> dict[str, int]:
+def _working(network: Network, layout: Layout, card: Card) -> dict[str, int]:
     """Return what an engine takes beside weights and cache, in bytes by purpose."""
     grouped = layout.tensor_parallel * layout.pipeline_parallel > 1
     return {
-        "activations": _activations(model, layout, card),
-        "CUDA graphs": _GRAPHS + _splits(model, layout, card),
+        "activations": _activations(network, layout, card),
+        "CUDA graphs": _GRAPHS + _splits(network, layout, card),
         "communication": _COMMUNICATION if grouped else 0,
         "CUDA context": _CONTEXT,
     }
 
 
-def _activations(model: Model, layout: Layout, card: Card) -> int:
+def _activations(network: Network, layout: Layout, card: Card) -> int:
     """Return the peak of one full step in bytes, bf16 but for the logits, and what stays beside.
 
     The experts' workspace stays: for each expert that a token passes through, its input or output,
@@ -122,38 +124,39 @@ def _activations(model: Model, layout: Layout, card: Card) -> int:
     sequences = min(sequences, layout.sequences or sequences)
     if layout.takes.doubles_steps and layout.performance == "throughput":
         step *= 2
-    kept, width = 0.0, model.intermediate or 4 * model.hidden
-    if model.experts:
-        expert = model.expert_intermediate / tensor_parallel
-        rows = max(expert, model.hidden) + max(2 * expert, model.hidden)
-        kept = step * model.experts_used * rows * 2
-        shared = model.shared_experts * model.expert_intermediate
-        width = max(shared, width if model.dense_layers else 0)
-    wide = 3 * width / tensor_parallel + 2 * model.hidden
-    phases = [sequences * (model.vocabulary or 0) * _LOGITS, step * wide * 2]
-    if model.kv_lora_rank is not None:
-        heads = model.heads / tensor_parallel
-        keys, values = model.nope_head_dim or model.head_dim, model.v_head_dim or model.head_dim
-        rope = model.rope_head_dim or 0
-        row = heads * (keys + rope + values) + 2 * model.hidden
-        row += (model.q_lora_rank or 0) + model.kv_lora_rank + rope
+    kept, width = 0.0, network.intermediate or 4 * network.hidden
+    if network.experts:
+        expert = network.expert_intermediate / tensor_parallel
+        rows = max(expert, network.hidden) + max(2 * expert, network.hidden)
+        kept = step * network.experts_used * rows * 2
+        shared = network.shared_experts * network.expert_intermediate
+        width = max(shared, width if network.dense_layers else 0)
+    wide = 3 * width / tensor_parallel + 2 * network.hidden
+    phases = [sequences * (network.vocabulary or 0) * _LOGITS, step * wide * 2]
+    if network.kv_lora_rank is not None:
+        heads = network.heads / tensor_parallel
+        keys = network.nope_head_dim or network.head_dim
+        values = network.v_head_dim or network.head_dim
+        rope = network.rope_head_dim or 0
+        row = heads * (keys + rope + values) + 2 * network.hidden
+        row += (network.q_lora_rank or 0) + network.kv_lora_rank + rope
         phases.append(_MLA_WORKSPACE * heads * (keys + values) * 2 + step * row * 2)
     return int(kept + max(phases))
 
 
-def _splits(model: Model, layout: Layout, card: Card) -> int:
+def _splits(network: Network, layout: Layout, card: Card) -> int:
     """Return the bytes of FlashAttention 3's split results; those of MLA are latent vectors."""
-    fp8_latent = model.kv_lora_rank is not None and layout.kv_cache == "fp8"
+    fp8_latent = network.kv_lora_rank is not None and layout.kv_cache == "fp8"
     if not layout.takes.splits_cache or layout.compute != _FLASH_ATTENTION_3 or fp8_latent:
         return 0
-    if model.index_head_dim is not None:
+    if network.index_head_dim is not None:
         return 0
     most = _step(layout, card).sequences
     sequences = min(most, layout.sequences or most)
     captured = min(2 * sequences, _CAPTURED)
     tokens = captured + min(sequences, captured)
-    width = model.kv_lora_rank or model.head_dim
-    return _SPLITS * model.heads * width * 4 * tokens // layout.tensor_parallel
+    width = network.kv_lora_rank or network.head_dim
+    return _SPLITS * network.heads * width * 4 * tokens // layout.tensor_parallel
 
 
 def _step(layout: Layout, card: Card) -> Step:

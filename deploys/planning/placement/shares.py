@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploys.planning.engines.base import Kept
-from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 from deploys.planning.placement.memory import GIB, MIB, Card
 
 
 def beside(
-    rows: Sequence[Kept], model: Model, tensor_parallel: int, pipeline_parallel: int, card: Card
+    rows: Sequence[Kept], network: Network, tensor_parallel: int, pipeline_parallel: int, card: Card
 ) -> float:
     """Return the share for weights and cache that is left beside what is kept, to three digits.
 
@@ -20,7 +20,7 @@ def beside(
     """
     row = next(row for row in rows if card.total >= row.gib * GIB)
     batch = row.batches[tensor_parallel >= 4]
-    prefill = 1536 if model.kv_lora_rank is not None else row.graphs * 8
+    prefill = 1536 if network.kv_lora_rank is not None else row.graphs * 8
     kept = (512 + batch * 2 + prefill) * MIB + row.chunk * 3 * MIB // 2
     kept += tensor_parallel * pipeline_parallel * GIB // 8
     if card.total > 60 * GIB:

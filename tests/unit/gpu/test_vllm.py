@@ -26,12 +26,15 @@ INFO 11-25 12:02:31 [kv_cache_utils.py:1307] GPU KV cache size: 433,328 tokens
 
 @EVERY_NETWORK
 def test_a_network_is_the_one_that_is_planned(name: str) -> None:
-    model, config = NETWORKS[name].model, NETWORKS[name].config
-    assert (config["num_hidden_layers"], config["hidden_size"]) == (model.layers, model.hidden)
-    assert (config["num_attention_heads"], config["vocab_size"]) == (model.heads, model.vocabulary)
-    assert config.get("kv_lora_rank") == model.kv_lora_rank
-    assert config.get("n_routed_experts", 0) == model.experts
-    assert config["intermediate_size"] == model.intermediate
+    network, config = NETWORKS[name].model.network, NETWORKS[name].config
+    assert (config["num_hidden_layers"], config["hidden_size"]) == (network.layers, network.hidden)
+    assert (config["num_attention_heads"], config["vocab_size"]) == (
+        network.heads,
+        network.vocabulary,
+    )
+    assert config.get("kv_lora_rank") == network.kv_lora_rank
+    assert config.get("n_routed_experts", 0) == network.experts
+    assert config["intermediate_size"] == network.intermediate
 
 
 @EVERY_NETWORK

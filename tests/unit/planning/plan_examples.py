@@ -11,6 +11,7 @@ from deploys.planning.inputs.machine import Disk, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from tests.plans.simulated import MACHINES
@@ -20,6 +21,19 @@ MACHINE = replace(
     Machine.from_json(MACHINES["cpu"]),
     memory=32 * GIB,
     disks=(Disk(mount="/", kind="ext4", total=100 * GIB, free=50 * GIB),),
+)
+TINY = Network(
+    name="Tiny",
+    parameters=1,
+    layers=1,
+    hidden=1,
+    heads=1,
+    kv_heads=1,
+    head_dim=1,
+    vocabulary=1000,
+    intermediate=1,
+    context=32_768,
+    licence="MIT",
 )
 SHARDS = ("tiny-00001-of-00003.gguf", "tiny-00002-of-00003.gguf", "tiny-00003-of-00003.gguf")
 
@@ -38,6 +52,7 @@ def model(**fields: Any) -> Model:
     """A small GGUF model, other where `fields` say so."""
     return Model(
         **{
+            "network": TINY,
             "key": "tiny",
             "title": "Tiny",
             "format": "gguf",
@@ -46,20 +61,15 @@ def model(**fields: Any) -> Model:
             "huggingface": "o/tiny-hf",
             "files": ("*.gguf",),
             "size": 3 * GIB,
-            "parameters": 1,
-            "layers": 1,
-            "hidden": 1,
-            "heads": 1,
-            "kv_heads": 1,
-            "head_dim": 1,
-            "vocabulary": 1000,
-            "intermediate": 1,
-            "context": 32_768,
-            "licence": "MIT",
             "source": "made up",
             **fields,
         }
     )
+
+
+def reshaped(entry: Model, **fields: Any) -> Model:
+    """The same weights of a network that is other where `fields` say so."""
+    return replace(entry, network=replace(entry.network, **fields))
 
 
 def service(**fields: Any) -> Service:

@@ -112,7 +112,7 @@ def test_sources_are_asked_in_the_order_of_the_site_at_the_pinned_revision() -> 
 
 
 def test_context_is_bounded_by_the_model() -> None:
-    assert plan(profile(service(context=None))).services[0].context <= model().context
+    assert plan(profile(service(context=None))).services[0].context <= model().network.context
     assert plan(profile(service(context=4096))).services[0].context == 4096
 
 

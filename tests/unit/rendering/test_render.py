@@ -288,7 +288,7 @@ def test_what_a_process_was_started_with_changes_its_digest(other: HostPlan) -> 
         plan(site=CN_SITE),
         plan(machine=replace(MACHINE, hostname="other", memory=33 << 30)),
         plan(profile(service(), service(name="b", port=8081))),
-        plan(profile(service(model=model(title="Another title", licence="other")))),
+        plan(profile(service(model=model(title="Another title", source="other")))),
     ],
     ids=["nothing", "mirrors", "machine", "another service", "words about the model"],
 )

@@ -26,7 +26,7 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
 from tests.plans.simulated import MACHINES
-from tests.unit.planning.plan_examples import model
+from tests.unit.planning.plan_examples import model, reshaped
 
 UBUNTU = Machine.from_json(MACHINES["rtx4090"])
 SYSTEMS = {
@@ -69,7 +69,7 @@ def safetensors(quantization: str, key: str = "tiny") -> Model:
 
 GGUF = weights("gguf", "Q4_K_M")
 V32 = safetensors("FP8", "deepseek-v3.2-fp8")
-SPARSE = replace(safetensors("FP8", "our-own"), kv_lora_rank=512, index_head_dim=128)
+SPARSE = reshaped(safetensors("FP8", "our-own"), kv_lora_rank=512, index_head_dim=128)
 
 REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "vLLM on Volta": ("vllm", "V100", safetensors("FP16"), "no code for Volta", "llama.cpp or Oll"),

@@ -108,7 +108,7 @@ def test_models_and_gpu_are_known(name: str) -> None:
     assert profile.services
     for service in profile.services:
         model = model_of(service)
-        assert service.context is None or service.context <= model.context
+        assert service.context is None or service.context <= model.network.context
         assert (model.format == "gguf") == (service.engine == "llama.cpp")
         assert (service.tensor_parallel or 1) * (service.replicas or 1) <= max(profile.gpus, 1)
     if profile.gpu is not None:

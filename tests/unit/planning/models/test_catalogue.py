@@ -39,7 +39,7 @@ def selected(entry: Model, listing: list[str]) -> list[str]:
 
 
 def name_of(entry: Model) -> str:
-    return entry.title.removesuffix(f" {entry.quantization}")
+    return entry.network.name
 
 
 @EVERY_SELECTION
@@ -88,7 +88,8 @@ def test_kv_cache_of_a_token(key: str, expected: int) -> None:
     entry = model(key)
     variants = [other for other in CATALOGUE.values() if name_of(other) == name_of(entry)]
     of_a_token = {
-        kv_bytes(other) * sum(caches_every_token(other, layer) for layer in range(other.layers))
+        kv_bytes(other)
+        * sum(caches_every_token(other.network, layer) for layer in range(other.network.layers))
         for other in variants
         if not other.legacy_cache
     }
@@ -143,40 +144,55 @@ def test_size_fits_parameters_and_quantization(entry: Model) -> None:
     mixed = {"qwen3.6-27b-awq": (5.5, 6), "qwen3.6-35b-a3b-awq": (5.2, 5.6)}
     low, high = mixed.get(entry.key, bits[entry.quantization])
     split = parts(entry, entry.size)
-    outer = 2 * (entry.vocabulary or 0) * entry.hidden
+    outer = 2 * (entry.network.vocabulary or 0) * entry.network.hidden
     inner = entry.size - split.embedding - split.head
     # The layers of multi-token prediction that come with some files are as large as the last one.
-    layer = (parameter_count(entry) - outer) / entry.layers
-    assert low <= inner * 8 / (parameter_count(entry) - outer + layer * entry.mtp_layers) <= high
+    layer = (parameter_count(entry.network) - outer) / entry.network.layers
+    assert (
+        low
+        <= inner * 8 / (parameter_count(entry.network) - outer + layer * entry.network.mtp_layers)
+        <= high
+    )
 
 
 @EVERY
 def test_the_network_is_described_whole(entry: Model) -> None:
-    assert entry.heads % entry.kv_heads == 0
-    assert (entry.kv_lora_rank is None) == (entry.rope_head_dim is None)
-    assert (entry.index_head_dim is None) == (entry.index_heads == 0)
-    assert (entry.experts > 0) == (entry.active_parameters is not None)
-    assert entry.experts_used <= entry.experts
-    assert entry.context >= 16_384
-    assert entry.licence and entry.source and entry.title
+    assert entry.network.heads % entry.network.kv_heads == 0
+    assert entry.network.vocabulary is not None and entry.network.intermediate is not None
+    assert (entry.network.kv_lora_rank is None) == (entry.network.rope_head_dim is None)
+    assert (entry.network.index_head_dim is None) == (entry.network.index_heads == 0)
+    assert (entry.network.experts > 0) == (entry.network.active_parameters is not None)
+    assert entry.network.experts_used <= entry.network.experts
+    assert entry.network.context >= 16_384
+    assert (
+        entry.network.licence
+        and entry.source
+        and entry.title == f"{entry.network.name} {entry.quantization}"
+    )
     # Layers that do not keep every token keep a window or a state, and never both.
-    kinds = (entry.sliding_window is not None) + (entry.linear_value_heads > 0)
-    assert kinds == (entry.full_attention_interval > 1)
-    assert (entry.linear_value_heads > 0) == (entry.linear_key_heads * entry.linear_head_dim > 0)
-    assert entry.layers % entry.full_attention_interval == 0
+    kinds = (entry.network.sliding_window is not None) + (entry.network.linear_value_heads > 0)
+    assert kinds == (entry.network.full_attention_interval > 1)
+    assert (entry.network.linear_value_heads > 0) == (
+        entry.network.linear_key_heads * entry.network.linear_head_dim > 0
+    )
+    assert entry.network.layers % entry.network.full_attention_interval == 0
 
 
 @EVERY
 def test_experts_multiply_out_to_the_weights_that_a_token_passes_through(entry: Model) -> None:
-    if entry.active_parameters is None:
+    if entry.network.active_parameters is None:
         return
-    routed = entry.experts * 3 * entry.hidden * entry.expert_intermediate
-    unused = routed * (entry.layers - entry.dense_layers) * (1 - entry.experts_used / entry.experts)
+    routed = entry.network.experts * 3 * entry.network.hidden * entry.network.expert_intermediate
+    unused = (
+        routed
+        * (entry.network.layers - entry.network.dense_layers)
+        * (1 - entry.network.experts_used / entry.network.experts)
+    )
     # Some vendors count the embeddings, some do not; most round to billions.
-    embeddings = 2 * (entry.vocabulary or 0) * entry.hidden
-    with_them = parameter_count(entry) - unused
+    embeddings = 2 * (entry.network.vocabulary or 0) * entry.network.hidden
+    with_them = parameter_count(entry.network) - unused
     without = with_them - embeddings
-    assert without * 0.97 - 5e8 <= entry.active_parameters <= with_them * 1.03 + 5e8
+    assert without * 0.97 - 5e8 <= entry.network.active_parameters <= with_them * 1.03 + 5e8
 
 
 @EVERY

@@ -43,7 +43,7 @@ def split(entry: Model, context: int, parallel: int = 1, gpu_layers: int | None 
         context=context,
         parallel=parallel,
         kv_cache="auto",
-        gpu_layers=all_gpu_layers(entry) if gpu_layers is None else gpu_layers,
+        gpu_layers=all_gpu_layers(entry.network) if gpu_layers is None else gpu_layers,
         cpu_experts=0,
     )
 
@@ -60,7 +60,7 @@ def placed(key: str, gpu: str, count: int, **settings: Any) -> Placement:
 def test_vllm_was_reported_to_hold_as_many_requests(row: dict[str, Any]) -> None:
     entry = model(row["model"])
     cut = layout(row["cards"], kv_cache="fp8")
-    tokens = row["cache"] * GIB / token_bytes(entry, cut, range(entry.layers))
+    tokens = row["cache"] * GIB / token_bytes(entry, cut, range(entry.network.layers))
     requests = tokens / (row["context"] + fixed_cost_tokens(entry, cut))
     assert requests == pytest.approx(row["requests"], rel=0.015)
 
@@ -84,12 +84,11 @@ def test_a_state_is_a_matrix_for_each_head_and_what_the_convolution_needs() -> N
 def test_layers_that_keep_every_token_are_counted_once_in_a_pipeline(
     key: str, pipeline: int
 ) -> None:
-    entry = model(key)
-    stages = stages_of(entry, pipeline)
-    assert sum(count_caching_layers(entry, stage) for stage in stages) == count_caching_layers(
-        entry
-    )
-    assert count_caching_layers(entry) * entry.full_attention_interval == entry.layers
+    network = model(key).network
+    stages = stages_of(network, pipeline)
+    whole = count_caching_layers(network)
+    assert sum(count_caching_layers(network, stage) for stage in stages) == whole
+    assert whole * network.full_attention_interval == network.layers
 
 
 @pytest.mark.parametrize("key", HYBRID)
@@ -98,7 +97,9 @@ def test_the_cache_of_a_copy_is_dealt_to_those_layers_alone(key: str) -> None:
     cards = [Card(index=index, total=80 * GIB) for index in range(2)]
     ledgers, tokens = copy_of(entry, entry.size, layout(2), cards)
     cache = min(ledger.lines["KV cache"] for ledger in ledgers)
-    assert tokens == cache // (count_caching_layers(entry) * kv_bytes(entry, tensor_parallel=2))
+    assert tokens == cache // (
+        count_caching_layers(entry.network) * kv_bytes(entry, tensor_parallel=2)
+    )
 
 
 def test_llama_cpp_keeps_a_window_with_the_step_that_moves_it() -> None:

@@ -24,6 +24,7 @@ from deploys.planning.placement.division import divides, divides_for
 from deploys.planning.placement.memory import GIB, Card
 from tests.unit import UNIT
 from tests.unit.planning.machines import machine
+from tests.unit.planning.plan_examples import reshaped
 
 TABLES = yaml.safe_load((UNIT / "data" / "division.yaml").read_text())
 HOST = machine(memory=4096 * GIB)
@@ -32,26 +33,34 @@ COUNTS = (1, 2, 4, 8)
 
 def shares(entry: Model, tensor: int) -> Mapping[str, list[float]]:
     """What of one card the engines look at, by the names that the checks have for it."""
-    mla = entry.kv_lora_rank is not None
-    keys, values = entry.nope_head_dim or entry.head_dim, entry.v_head_dim or entry.head_dim
-    heads = entry.heads / tensor
-    kept = 1 if mla else max(1.0, entry.kv_heads / tensor)
-    dense = entry.intermediate if not entry.experts or entry.dense_layers else 0
-    forward = [dense or 0, entry.shared_experts * entry.expert_intermediate]
-    states = entry.linear_value_heads * entry.linear_head_dim
-    latent = [heads * (keys + (entry.rope_head_dim or 0)), heads * (keys + values)]
+    mla = entry.network.kv_lora_rank is not None
+    keys, values = (
+        entry.network.nope_head_dim or entry.network.head_dim,
+        entry.network.v_head_dim or entry.network.head_dim,
+    )
+    heads = entry.network.heads / tensor
+    kept = 1 if mla else max(1.0, entry.network.kv_heads / tensor)
+    dense = (
+        entry.network.intermediate if not entry.network.experts or entry.network.dense_layers else 0
+    )
+    forward = [dense or 0, entry.network.shared_experts * entry.network.expert_intermediate]
+    states = entry.network.linear_value_heads * entry.network.linear_head_dim
+    latent = [heads * (keys + (entry.network.rope_head_dim or 0)), heads * (keys + values)]
     return {
         "heads": [heads],
-        "kv heads": [kept if tensor <= entry.kv_heads else tensor / entry.kv_heads],
-        "states": [entry.linear_key_heads / tensor, entry.linear_value_heads / tensor],
+        "kv heads": [kept if tensor <= entry.network.kv_heads else tensor / entry.network.kv_heads],
+        "states": [
+            entry.network.linear_key_heads / tensor,
+            entry.network.linear_value_heads / tensor,
+        ],
         "inputs": [*(width / tensor for width in forward), heads * values, states / tensor],
         "outputs": latent if mla else [],
         "merged outputs": [
             *(width / tensor for width in forward),
-            *(() if mla else (heads * entry.head_dim, kept * entry.head_dim)),
-            entry.linear_key_heads * entry.linear_head_dim / tensor,
+            *(() if mla else (heads * entry.network.head_dim, kept * entry.network.head_dim)),
+            entry.network.linear_key_heads * entry.network.linear_head_dim / tensor,
         ],
-        "experts": [entry.expert_intermediate / tensor],
+        "experts": [entry.network.expert_intermediate / tensor],
     }
 
 
@@ -68,7 +77,7 @@ def refusals(engine: str, entry: Model, tensor: int, gpu: Accelerator) -> Iterat
         for share in shares(entry, tensor)[check["share"]]:
             passed = share % check["multiple"] == 0
             if not passed and gpu.fp8 and "finer" in check and share == int(share):
-                finer = math.gcd(check["multiple"], int(share), entry.hidden)
+                finer = math.gcd(check["multiple"], int(share), entry.network.hidden)
                 passed = finer >= check["finer"]
             if not passed:
                 yield f"{check['file']}:{check['line']} {check['share']} {share:g}"
@@ -146,8 +155,6 @@ def test_what_an_operator_names_is_taken_where_the_engine_takes_it(
 def test_no_group_of_weights_is_cut(
     quantization: str, group: int | None, width: int, sizes: list[int]
 ) -> None:
-    entry = replace(
-        model("qwen2.5-72b-instruct"),
-        **{"quantization": quantization, "scale_group": group, "intermediate": width},
-    )
+    entry = reshaped(model("qwen2.5-72b-instruct"), intermediate=width)
+    entry = replace(entry, quantization=quantization, scale_group=group)
     assert [tensor for tensor in COUNTS if divides(entry, tensor)] == sizes

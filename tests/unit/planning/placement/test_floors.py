@@ -33,8 +33,10 @@ def _floor(key: str, gpu: str, placement: Placement, layers: int | None = None) 
     model = CATALOGUE[key]
     size = model.size
     if layers is not None:
-        size = size * layers // model.layers
-        model = replace(model, layers=layers, parameters=model.parameters * layers // model.layers)
+        size = size * layers // model.network.layers
+        network = model.network
+        parameters = network.parameters * layers // network.layers
+        model = replace(model, network=replace(network, layers=layers, parameters=parameters))
     found = floors.floor(model, size, placement, gpus.named(gpu))
     assert found is not None
     return found
@@ -114,7 +116,7 @@ def test_nothing_is_known_of_host_memory(placement: Placement) -> None:
 
 def test_all_layers_and_the_head_on_the_gpu_are_the_whole_model() -> None:
     model = CATALOGUE["deepseek-r1-q4_k_m"]
-    whole = _placed("llama.cpp", gpu_layers=model.layers + 1)
+    whole = _placed("llama.cpp", gpu_layers=model.network.layers + 1)
     assert floors.floor(model, model.size, whole, gpus.named("H800")) == _floor(
         model.key, "H800", _placed("llama.cpp")
     )

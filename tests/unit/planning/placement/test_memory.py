@@ -32,6 +32,7 @@ from deploys.planning.placement.sharded_memory import converting, copy_of
 from tests.gpu.networks import NETWORKS
 from tests.unit import UNIT
 from tests.unit.planning.machines import machine
+from tests.unit.planning.plan_examples import reshaped
 
 TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
@@ -63,14 +64,14 @@ ROUNDED = ("deepseek-v3.2", "glm-4.", "qwen3-235b", "qwen3.6-", "gpt-oss-120b")
 @EVERY
 def test_the_shape_multiplies_out_to_the_published_count_of_weights(entry: Model) -> None:
     within = 1e-2 if entry.key.startswith(ROUNDED) else 2e-4
-    assert parameter_count(entry) == pytest.approx(entry.parameters, rel=within)
+    assert parameter_count(entry.network) == pytest.approx(entry.network.parameters, rel=within)
 
 
 @EVERY
 def test_the_parts_add_up_to_the_files(entry: Model) -> None:
     split = parts(entry, entry.size)
     assert split.total == pytest.approx(entry.size, abs=1000)
-    assert len(split.layers) == entry.layers + entry.mtp_layers
+    assert len(split.layers) == entry.network.layers + entry.network.mtp_layers
     assert all(0 <= own <= layer for own, layer in zip(split.experts, split.layers, strict=True))
     assert min(split.layers) > 0
 
@@ -78,11 +79,11 @@ def test_the_parts_add_up_to_the_files(entry: Model) -> None:
 @rows("weights")
 def test_weights(row: dict[str, Any]) -> None:
     entry = model(row["model"])
-    outer = 2 * (entry.vocabulary or 0) * entry.hidden
-    inner = parameter_count(entry) - outer
-    if entry.mtp_layers:
-        layer = replace(entry, layers=1, dense_layers=0)
-        inner += (parameter_count(layer) - outer) * entry.mtp_layers
+    outer = 2 * (entry.network.vocabulary or 0) * entry.network.hidden
+    inner = parameter_count(entry.network) - outer
+    if entry.network.mtp_layers:
+        layer = replace(entry.network, layers=1, dense_layers=0)
+        inner += (parameter_count(layer) - outer) * entry.network.mtp_layers
         outer *= 2
     computed = inner * row["bits"] / 8 + outer * 2
     assert computed / 1e9 == pytest.approx(row["gigabytes"], rel=row["within"])
@@ -97,15 +98,15 @@ def test_files_that_were_listed(row: dict[str, Any]) -> None:
 @rows("cache")
 def test_cache(row: dict[str, Any]) -> None:
     entry = model(row["model"])
-    a_token = kv_bytes(entry, row.get("kv_cache", "auto")) * entry.layers
+    a_token = kv_bytes(entry, row.get("kv_cache", "auto")) * entry.network.layers
     assert a_token == row["bytes"]
     for tokens, gibibytes in zip((8192, 32_768, 131_072), row["gibibytes"], strict=True):
         assert a_token * tokens / GIB == pytest.approx(gibibytes, rel=0.03)
 
 
 def test_sparse_mla_keeps_656_bytes_in_fp8_and_the_keys_of_its_indexer() -> None:
-    sparse = replace(model("deepseek-r1"), index_head_dim=128)
-    assert sparse.attention == "sparse-mla"
+    sparse = reshaped(model("deepseek-r1"), index_head_dim=128)
+    assert sparse.network.attention == "sparse-mla"
     assert kv_bytes(sparse, "fp8") == 656 + 132
     assert kv_bytes(sparse) == 576 * 2 + 132
 
@@ -129,7 +130,7 @@ def table_tokens(entry: Model, row: dict[str, Any], share: float, other: float) 
     size = row["weights"] * 1e9 if "weights" in row else entry.size
     left = (row["visible"] * share - other) * GIB - size / row["cards"]
     cache = kv_bytes(entry, row.get("kv_cache", "auto"), tensor_parallel=row["cards"])
-    return max(0.0, left / (cache * entry.layers))
+    return max(0.0, left / (cache * entry.network.layers))
 
 
 @rows("capacity")
@@ -155,19 +156,19 @@ def test_concurrency(row: dict[str, Any]) -> None:
 def test_reported_by_vllm(row: dict[str, Any]) -> None:
     entry = model(row["model"])
     if "layers" in row:
-        entry = replace(entry, layers=row["layers"])
-        entry = replace(entry, parameters=parameter_count(entry))
-    a_token = kv_bytes(entry) * entry.layers
+        entry = reshaped(entry, layers=row["layers"])
+        entry = reshaped(entry, parameters=parameter_count(entry.network))
+    a_token = kv_bytes(entry) * entry.network.layers
     assert row["tokens"] * a_token == pytest.approx(row["cache"] * GIB, rel=0.001)
     card = Card(index=0, total=143_771 << 20)
-    size = int(row["weights"] * GIB) - unpacked_mla_weights(entry, range(entry.layers), 1)
+    size = int(row["weights"] * GIB) - unpacked_mla_weights(entry, range(entry.network.layers), 1)
     settings = {"performance": "throughput", "sequences": row.get("sequences"), "compute": "9.0"}
     (ledger,), tokens = copy_of(entry, size, layout(1, share=row["share"], **settings), [card])
     if row["eager"]:
         tokens += ledger.lines["CUDA graphs"] // a_token
     assert tokens == pytest.approx(row["tokens"], rel=row["ours"])
     split = parts(model(row["model"]), model(row["model"]).size)
-    counted = split.embedding + split.head + sum(split.layers[: entry.layers])
+    counted = split.embedding + split.head + sum(split.layers[: entry.network.layers])
     assert counted == pytest.approx(size, rel=0.03)
 
 
@@ -240,10 +241,10 @@ def test_offload_by_the_how_tos_rule() -> None:
 
 
 def test_a_pipelines_stages_are_vllms() -> None:
-    entry = replace(model("deepseek-r1-distill-llama-70b"), layers=61)
-    assert [len(stage) for stage in stages_of(entry, 4)] == [15, 15, 16, 15]
-    assert [len(stage) for stage in stages_of(entry, 8)] == [7, 7, 8, 8, 8, 8, 8, 7]
-    assert stages_of(entry, 4)[-1] == range(46, 61)
+    network = replace(model("deepseek-r1-distill-llama-70b").network, layers=61)
+    assert [len(stage) for stage in stages_of(network, 4)] == [15, 15, 16, 15]
+    assert [len(stage) for stage in stages_of(network, 8)] == [7, 7, 8, 8, 8, 8, 8, 7]
+    assert stages_of(network, 4)[-1] == range(46, 61)
 
 
 @EVERY
@@ -251,9 +252,10 @@ def test_a_pipelines_stages_are_vllms() -> None:
 def test_the_cards_of_a_copy_hold_all_weights(entry: Model, tensor: int, pipeline: int) -> None:
     split = parts(entry, entry.size)
     held = sum(
-        card_weights(entry, split, stage, tensor) * tensor for stage in stages_of(entry, pipeline)
+        card_weights(entry, split, stage, tensor) * tensor
+        for stage in stages_of(entry.network, pipeline)
     )
-    unread = sum(split.layers[entry.layers :])
+    unread = sum(split.layers[entry.network.layers :])
     assert held >= split.total - unread - tensor * pipeline
     # What MLA repeats is little.
     assert held <= 1.03 * (split.total - unread)
@@ -272,5 +274,5 @@ def test_what_sglang_leaves_of_a_card(key: str, tensor: int, mebibytes: int, kep
     card = Card(index=0, total=mebibytes << 20)
     takes = SGLANG.takes
     assert isinstance(takes, FillsCards) and not isinstance(takes.share, FixedShare)
-    share = shares.beside(takes.share, model(key), tensor, 1, card)
+    share = shares.beside(takes.share, model(key).network, tensor, 1, card)
     assert share == round((mebibytes - kept) / mebibytes, 3)

@@ -19,7 +19,7 @@ TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 
 def split(entry: Model, **settings: Any) -> Split:
     usual = {"context": 8192, "parallel": 1, "kv_cache": "auto", "cpu_experts": 0}
-    return Split(**{**usual, "gpu_layers": all_gpu_layers(entry), **settings})
+    return Split(**{**usual, "gpu_layers": all_gpu_layers(entry.network), **settings})
 
 
 def cards(count: int, gibibytes: int = 80) -> list[Card]:
@@ -38,13 +38,13 @@ def test_compute_buffers_are_those_that_were_reported(row: dict[str, Any]) -> No
 def test_cards_and_host_together_hold_all_weights_once(count: int) -> None:
     entry = model("deepseek-r1-distill-llama-70b-q4_k_m")
     whole = parts(entry, entry.size)
-    for gpu_layers in (0, 1, 40, all_gpu_layers(entry)):
+    for gpu_layers in (0, 1, 40, all_gpu_layers(entry.network)):
         ledgers, host = server(entry, entry.size, split(entry, gpu_layers=gpu_layers), cards(count))
         held = sum(ledger.lines.get("weights", 0) for ledger in ledgers) + host["weights"]
         assert held == whole.total
         cached = sum(ledger.lines.get("KV cache", 0) for ledger in ledgers)
         cached += host.get("KV cache", 0)
-        assert cached == kv_bytes(entry) * entry.layers * 8192
+        assert cached == kv_bytes(entry) * entry.network.layers * 8192
 
 
 def test_layers_are_dealt_out_by_free_memory() -> None:
@@ -61,7 +61,7 @@ def test_a_context_is_kept_in_whole_blocks_for_each_request() -> None:
     entry = model("deepseek-r1-distill-qwen-7b-q4_k_m")
     assert split(entry, context=1000, parallel=3).cells == 1024
     _, host = server(entry, entry.size, split(entry, context=1000, parallel=3, gpu_layers=0), [])
-    assert host["KV cache"] == kv_bytes(entry) * entry.layers * 1024 * 3
+    assert host["KV cache"] == kv_bytes(entry) * entry.network.layers * 1024 * 3
 
 
 def test_experts_in_host_memory_leave_the_card_and_cost_it_a_copy() -> None:

@@ -103,11 +103,11 @@ def test_experts_go_to_the_host_first() -> None:
     modern = replace(model("deepseek-r1-q4_k_m"), legacy_cache=False)
     placement = placed(row, modern)
     assert not placement.refusals
-    assert placement.gpu_layers == modern.layers + 1
-    assert placement.cpu_experts == modern.layers - 1
+    assert placement.gpu_layers == modern.network.layers + 1
+    assert placement.cpu_experts == modern.network.layers - 1
     # Public runs of this model with attention alone on the card report about 9.5 GB there, router
     # and shared experts included or not.
-    alone = placed({**row, "service": {"cpu_experts": modern.layers}}, modern)
+    alone = placed({**row, "service": {"cpu_experts": modern.network.layers}}, modern)
     assert alone.ledger.cards[0].lines["weights"] / 1e9 == pytest.approx(9.5, rel=0.1)
 
 
@@ -275,7 +275,7 @@ def test_no_plan_promises_more_than_there_is(rack: tuple[Any, ...]) -> None:
         if not placement.refusals:
             held = sum(card.lines.get("weights", 0) for card in placement.ledger.cards)
             held += placement.ledger.host.get("weights", 0)
-            unread = size * entry.mtp_layers // entry.layers
+            unread = size * entry.network.mtp_layers // entry.network.layers
             assert held >= (size - unread) * placement.replicas * 0.98
 
 
@@ -299,8 +299,8 @@ def test_what_is_explicit_is_kept_or_refused(rack: tuple[Any, ...]) -> None:
             named_value = getattr(service, name)
             assert named_value is None or getattr(placement, name) == named_value
         assert placement.kv_cache == service.kv_cache
-        assert placement.context <= entry.context
-        assert entry.heads % placement.tensor_parallel == 0
+        assert placement.context <= entry.network.context
+        assert entry.network.heads % placement.tensor_parallel == 0
         used = (
             placement.tensor_parallel * placement.pipeline_parallel * placement.replicas
             if placement.groups
