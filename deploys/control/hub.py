@@ -15,13 +15,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from deploys.control.hub_clients import ListingAnswer, ListingRequest
 from deploys.planning.inputs.locks import Place, WeightsLock
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub
 from deploys.planning.models.model import Model
-from deploys.planning.plan import Source
+from deploys.planning.plan import HubSource
 from deploys.planning.weights.listing import Listed, difference, files_of
 
 # Seconds for one listing, retries of the client included.
@@ -36,9 +36,7 @@ _ENVIRONMENT = {
 }
 
 Tokens = Mapping[Hub, str]
-Request = dict[str, Any]
-Answer = dict[str, Any]
-Ask = Callable[[Sequence[Request]], Sequence[Answer]]
+Ask = Callable[[Sequence[ListingRequest]], Sequence[ListingAnswer]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ class Pinned:
 
 
 def pin(
-    model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None = None
+    model: Model, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None = None
 ) -> Pinned:
     """Return a lock entry for `model` at a fixed revision, with every hub that has the same files.
 
@@ -92,7 +90,7 @@ def pin(
 def check(
     model: Model,
     lock: WeightsLock,
-    sources: Sequence[Source],
+    sources: Sequence[HubSource],
     tokens: Tokens,
     machine: Ask | None = None,
 ) -> Pinned:
@@ -135,8 +133,8 @@ def check(
 
 
 def _answers(
-    model: Model, sources: Sequence[Source], tokens: Tokens, machine: Ask | None
-) -> Iterator[tuple[Source, Answer]]:
+    model: Model, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None
+) -> Iterator[tuple[HubSource, ListingAnswer]]:
     requests = [
         {
             "kind": source.kind,
@@ -155,7 +153,7 @@ def _answers(
     return zip(sources, answers, strict=True)
 
 
-def _ask_here(requests: Sequence[Request]) -> Sequence[Answer]:
+def _ask_here(requests: Sequence[ListingRequest]) -> Sequence[ListingAnswer]:
     environment = {**os.environ, **_ENVIRONMENT}
     # modelscope and modelscope-hub read it differently, and one of them fails on what the other
     # wants.
@@ -164,7 +162,7 @@ def _ask_here(requests: Sequence[Request]) -> Sequence[Answer]:
     return [_result(program) for program in running]
 
 
-def _started(request: Request, environment: dict[str, str]) -> subprocess.Popen[str]:
+def _started(request: ListingRequest, environment: dict[str, str]) -> subprocess.Popen[str]:
     program = subprocess.Popen(
         [sys.executable, "-m", "deploys.control.hub_clients"],
         stdin=subprocess.PIPE,
@@ -182,7 +180,7 @@ def _started(request: Request, environment: dict[str, str]) -> subprocess.Popen[
     return program
 
 
-def _result(program: subprocess.Popen[str]) -> Answer:
+def _result(program: subprocess.Popen[str]) -> ListingAnswer:
     try:
         output, errors = program.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
@@ -193,11 +191,11 @@ def _result(program: subprocess.Popen[str]) -> Answer:
         lines = [line for line in errors.splitlines() if line.strip()]
         problem = lines[-1] if lines else f"exit code {program.returncode}"
         return {"problem": problem, "status": 0}
-    answer: Answer = json.loads(output.splitlines()[-1])
+    answer: ListingAnswer = json.loads(output.splitlines()[-1])
     return answer
 
 
-def _listing(source: Source, answer: Answer, tokens: Tokens) -> list[Listed]:
+def _listing(source: HubSource, answer: ListingAnswer, tokens: Tokens) -> list[Listed]:
     """Return the files in an answer; raise Refusal with a hint if it reports a problem."""
     if "problem" not in answer:
         return [
@@ -230,7 +228,7 @@ def _moving(places: Sequence[Place]) -> Iterator[str]:
             )
 
 
-def _name(source: Source) -> str:
+def _name(source: HubSource) -> str:
     return f"{source.kind}:{source.repository} ({source.endpoint})"
 
 

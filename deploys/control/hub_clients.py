@@ -29,12 +29,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Answer = dict[str, Any]
+# The same JSON as in deploys/remote/download/listing.py.
+ListingRequest = dict[str, Any]
+ListingAnswer = dict[str, Any]
 # Downloads one file of the repository at the commit into a folder.
 Download = Callable[[str, str], "str | Path"]
 
 
-def answer(request: dict[str, Any]) -> Answer:
+def answer(request: ListingRequest) -> ListingAnswer:
     """Return the hub's listing, or the problem and its HTTP status, 0 without a response."""
     try:
         return {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]](request)
@@ -46,7 +48,7 @@ def answer(request: dict[str, Any]) -> Answer:
         return {"problem": text.replace(request["token"] or "\0", "***"), "status": status or 0}
 
 
-def _modelscope(request: dict[str, Any]) -> Answer:
+def _modelscope(request: ListingRequest) -> ListingAnswer:
     from modelscope_hub import HubApi
 
     # An empty token is "no token"; None would read the one that this user is logged in with.
@@ -66,7 +68,7 @@ def _modelscope(request: dict[str, Any]) -> Answer:
     return {"revision": revision, "files": _hashed(request, files, {}, download)}
 
 
-def _huggingface(request: dict[str, Any]) -> Answer:
+def _huggingface(request: ListingRequest) -> ListingAnswer:
     from huggingface_hub import HfApi, RepoFile
 
     # False is "no token"; None would take the one that this user is logged in with.
@@ -87,7 +89,7 @@ def _huggingface(request: dict[str, Any]) -> Answer:
     return {"revision": commit, "files": _hashed(request, files, oids, download)}
 
 
-def _commit(request: dict[str, Any]) -> str | None:
+def _commit(request: ListingRequest) -> str | None:
     """Return the commit of a branch or tag on ModelScope, or None if the hub does not give it."""
     if re.fullmatch(r"[0-9a-f]{40}", request["revision"]):
         return str(request["revision"])
@@ -107,7 +109,7 @@ def _commit(request: dict[str, Any]) -> str | None:
 
 
 def _hashed(
-    request: dict[str, Any], files: list[dict[str, Any]], oids: dict[str, str], download: Download
+    request: ListingRequest, files: list[dict[str, Any]], oids: dict[str, str], download: Download
 ) -> list[dict[str, Any]]:
     for file in files:
         path = file["path"]

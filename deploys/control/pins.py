@@ -14,7 +14,8 @@ from pyinfra import host, logger
 
 from deploys.connection import transport
 from deploys.control import hub, locks, tokens
-from deploys.control.hub import Answer, Pinned, Request
+from deploys.control.hub import Pinned
+from deploys.control.hub_clients import ListingAnswer, ListingRequest
 from deploys.facts.listings import Listings
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
@@ -86,9 +87,11 @@ def _models(plan: HostPlan) -> dict[str, Model]:
     return {model.key: model for model in map(model_of, plan.profile.services)}
 
 
-def _ask_machine(requests: Sequence[Request]) -> Sequence[Answer]:
+def _ask_machine(requests: Sequence[ListingRequest]) -> Sequence[ListingAnswer]:
     logger.info(f"{host.print_prefix}no hub can be reached from here, so this machine asks them")
-    answers: list[Answer] = host.get_fact(Listings, _stdin=_SecretStdin(json.dumps(requests)))
+    answers: list[ListingAnswer] = host.get_fact(
+        Listings, _stdin=_SecretStdin(json.dumps(requests))
+    )
     return answers
 
 

@@ -10,7 +10,7 @@ from pyinfra.api import FactBase, StringCommand
 
 from deploys.connection import programs
 
-State = Literal["none", "running", "done", "failed", "lost"]
+JobState = Literal["none", "running", "done", "failed", "lost"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Status:
     + elapsed: seconds since it was started
     """
 
-    state: State = "none"
+    state: JobState = "none"
     exit: int | None = None
     progress: dict[str, Any] | None = None
     tail: tuple[str, ...] = ()

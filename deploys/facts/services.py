@@ -13,7 +13,7 @@ from deploys.connection import programs
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitHealth:
     """The state of one unit: the properties that `systemctl show` prints, and:
 
     + digest: of the configuration that the running process was started with
@@ -39,7 +39,7 @@ class Unit:
         return dict(vars(self))
 
 
-class Units(FactBase[dict[str, Unit]]):
+class Units(FactBase[dict[str, UnitHealth]]):
     """
     Return the state of units by name.
 
@@ -53,8 +53,8 @@ class Units(FactBase[dict[str, Unit]]):
             "printf", "%s", QuoteString(questions), "|", programs.inline("services.units")
         )
 
-    def process(self, output: list[str]) -> dict[str, Unit]:
-        return {name: Unit(**state) for name, state in json.loads(output[-1]).items()}
+    def process(self, output: list[str]) -> dict[str, UnitHealth]:
+        return {name: UnitHealth(**state) for name, state in json.loads(output[-1]).items()}
 
 
 @dataclass(frozen=True)

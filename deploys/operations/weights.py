@@ -14,12 +14,12 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.weights import Manifests
 from deploys.operations import job
-from deploys.planning.plan import Peer, Source, Weights
+from deploys.planning.plan import HubSource, PeerServer, Weights
 
 
 @operation()
 def present(
-    models: Sequence[Weights], peer: Peer | None = None, systemd: bool = True
+    models: Sequence[Weights], peer: PeerServer | None = None, systemd: bool = True
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Fetch models, merge them where the plan says so, and verify every file.
@@ -49,7 +49,7 @@ def present(
         )
 
 
-def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
+def _spec(model: Weights, peer: PeerServer | None) -> dict[str, Any]:
     """Return the spec that remote/download/fetch.py reads."""
     told: dict[str, Any] = {
         "model": model.model,
@@ -71,5 +71,5 @@ def _spec(model: Weights, peer: Peer | None) -> dict[str, Any]:
     return told
 
 
-def _source(source: Source) -> dict[str, str]:
+def _source(source: HubSource) -> dict[str, str]:
     return {name: value for name, value in asdict(source).items() if value is not None}

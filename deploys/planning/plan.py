@@ -10,7 +10,7 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
 from deploys.planning.hardware.software_stacks import SoftwareStack
-from deploys.planning.inputs.locks import File
+from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.profile import HostProfile, Performance
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub, Site
@@ -19,7 +19,7 @@ from deploys.planning.placement.choice import Placement
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class HubSource:
     """One repository that a model's files can be fetched from.
 
     + token_file: file on the machine with the access token of this hub; None if it needs none
@@ -33,7 +33,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Peer:
+class PeerServer:
     """The server on which this machine shares its weights with the other machines of the site.
 
     + address, port: where it listens
@@ -73,8 +73,8 @@ class Weights:
 
     model: str
     directory: str
-    sources: tuple[Source, ...]
-    files: tuple[File, ...]
+    sources: tuple[HubSource, ...]
+    files: tuple[ListedFile, ...]
     size: int
     merge: str | None
     opened: str | None = None
@@ -182,7 +182,7 @@ class HostPlan:
     systemd: bool
     cards: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
-    peer: Peer | None = None
+    peer: PeerServer | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -14,7 +14,7 @@ from deploys.planning.engines.ollama import OLLAMA
 from deploys.planning.engines.sglang import SGLANG
 from deploys.planning.engines.vllm import VLLM
 from deploys.planning.package_manager import Apt
-from deploys.planning.plan import HostPlan, Peer, ServicePlan
+from deploys.planning.plan import HostPlan, PeerServer, ServicePlan
 from deploys.rendering import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.rendering.templates import Rendered, file
 
@@ -107,7 +107,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     return files(plan, service, digest), digest
 
 
-def peer(plan: HostPlan, peer: Peer) -> tuple[Rendered, ...]:
+def peer(plan: HostPlan, peer: PeerServer) -> tuple[Rendered, ...]:
     """Return the unit and the configuration of the server that shares weights."""
     unit, configuration = PEER_FILES
     listen = peer.url.partition("//")[2]

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from deploys.control import locks
-from deploys.planning.inputs.locks import File, WeightsLock
+from deploys.planning.inputs.locks import ListedFile, WeightsLock
 from deploys.planning.inputs.site import CN, GLOBAL, Mirrors
 from deploys.planning.inputs.site import Hub as HubName
 from tests.e2e import stub
@@ -260,7 +260,7 @@ def _pin_model(folder: Path, hub: HubName, has: Hub) -> None:
     """As if it had been listed: the operator's computer has no way to the hosts of a preset."""
     repository = "modelrack-lab/tiny-qwen2-gguf"
     files = tuple(
-        File(path=each.path, size=each.size, sha256=each.sha256)
+        ListedFile(path=each.path, size=each.size, sha256=each.sha256)
         for each in has.entries(repository)
         if each.path.startswith("tiny-qwen2-F16-")
     )

@@ -45,7 +45,7 @@ def status_request(units: Sequence[Unit], *, chat: bool) -> str:
     )
 
 
-def is_measured(unit: Unit, state: facts.Unit) -> bool:
+def is_measured(unit: Unit, state: facts.UnitHealth) -> bool:
     """Return whether the unit was measured with its current settings and was fast enough.
 
     Fast enough is at least a third of its floor. A unit that is not to be measured counts as
@@ -69,7 +69,7 @@ def wait_until_it_answers(
         return _give_up(host, arguments, unit, restarted, reason)
 
     started = said = time.monotonic()
-    first: facts.Unit | None = None
+    first: facts.UnitHealth | None = None
     # What it has outlived before this run is no failure of it.
     before = 0 if restarted is not None else None
     answering_since = wrong_since = started
@@ -152,12 +152,12 @@ def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
     return float(figures["tokens_per_second"]) < (unit.min_tokens_per_second or 0) * _BROKEN
 
 
-def probe(host: Host, arguments: Any, unit: Unit) -> facts.Unit | None:
+def probe(host: Host, arguments: Any, unit: Unit) -> facts.UnitHealth | None:
     """Return the unit's state after a test request, or None if the machine does not answer."""
     ok, output = _ask(host, arguments, "services.units", status_request([unit], chat=True))
     if not ok or not output.stdout_lines:
         return None
-    return facts.Unit(**json.loads(output.stdout_lines[-1])[unit.name])
+    return facts.UnitHealth(**json.loads(output.stdout_lines[-1])[unit.name])
 
 
 def _ask(host: Host, arguments: Any, program: str, question: str) -> tuple[bool, Any]:

@@ -17,13 +17,13 @@ from deploys.operations import job
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """One model that Ollama is to have.
+    """One model that Ollama is to have; deploys/remote/ollama/register.py reads its JSON.
 
     + name: what Ollama calls it, such as "tiny" or "tiny:q4"
     + directory: the model directory; its manifest holds
     + file: path in it of the GGUF that Ollama opens; None where there is but one
     + models: Ollama's folder (OLLAMA_MODELS), best on the same file system
-    + version: Ollama's own; the layout of the folder is known for some (remote/ollama_store.py)
+    + version: Ollama's own; the layout of the folder is known for some (remote/ollama/store.py)
     + program: where Ollama lies
     + parameters: what a Modelfile would set by PARAMETER, such as num_ctx
     + owner: account that Ollama runs as, "user" or "user:group"

@@ -174,7 +174,7 @@ def _is_unit_file(path: str) -> bool:
     return path.startswith("/etc/systemd/system/")
 
 
-def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
+def _as_wanted(unit: Unit, state: facts.UnitHealth | None) -> bool:
     return (
         state is not None
         and state.active == "active"
@@ -186,7 +186,7 @@ def _as_wanted(unit: Unit, state: facts.Unit | None) -> bool:
     )
 
 
-def _needs_a_start(unit: Unit, state: facts.Unit) -> bool:
+def _needs_a_start(unit: Unit, state: facts.UnitHealth) -> bool:
     other = unit.digest is not None and state.digest != unit.digest
     return state.active != "active" or other or state.stale
 

@@ -9,7 +9,7 @@ from deploys.planning.hardware.gpus import Vendor
 from deploys.planning.inputs.locks import ArtifactLock
 
 Action = Literal["none", "install", "reboot"]
-PackageManager = Literal["apt", "dnf"]
+PackageManagerKind = Literal["apt", "dnf"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class DriverPlan:
     version: str
     flavour: str = ""
     system: str
-    package_manager: PackageManager
+    package_manager: PackageManagerKind
     repository: Repository | None = None
     tools: Repository | None = None
     groups: tuple[PackageGroup, ...] = ()

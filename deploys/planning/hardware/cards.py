@@ -7,7 +7,7 @@ from itertools import combinations
 
 from deploys.planning.hardware import hardware_health
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.inputs.machine import Gpu, Link, Machine
+from deploys.planning.inputs.machine import Gpu, GpuLink, Machine
 
 # How the hardware table calls links that make all cards of a machine one island.
 _ALL_TO_ALL = {"nvswitch", "xgmi", "hccs"}
@@ -59,7 +59,7 @@ def is_idle(card: Gpu, memory: int) -> bool:
 
 
 def joins(
-    indices: Sequence[int], links: Sequence[Link], gpu: Accelerator | None
+    indices: Sequence[int], links: Sequence[GpuLink], gpu: Accelerator | None
 ) -> tuple[tuple[int, ...], ...]:
     """Group the indices of cards that reach each other over a link; a lone card is a group, too.
 

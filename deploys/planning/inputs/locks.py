@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deploys.planning.inputs.site import Hub, Origin
+from deploys.planning.inputs.site import Hub, OriginName
 
 
 @dataclass(frozen=True, kw_only=True)
-class File:
-    """One file of a repository; size in bytes, sha256 in lower case hex."""
+class ListedFile:
+    """One file of a repository; size in bytes, sha256 in lower case hex.
+
+    The programs on the machine read its JSON as `ListedFile` of deploys/remote/lib/spec.py.
+    """
 
     path: str
     size: int
@@ -37,7 +40,7 @@ class WeightsLock:
     hub: Hub
     repository: str
     revision: str
-    files: tuple[File, ...]
+    files: tuple[ListedFile, ...]
     also: tuple[Place, ...] = ()
 
     @property
@@ -55,7 +58,7 @@ class WeightsLock:
         return cls(
             **{
                 **data,
-                "files": tuple(File(**file) for file in data["files"]),
+                "files": tuple(ListedFile(**file) for file in data["files"]),
                 "also": tuple(Place(**place) for place in data.get("also", ())),
             }
         )
@@ -80,7 +83,7 @@ class ArtifactLock:
     """
 
     version: str
-    origin: Origin
+    origin: OriginName
     path: str
     sha256: str | None = None
     tree_sha256: str | None = None

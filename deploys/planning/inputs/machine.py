@@ -47,7 +47,7 @@ class Gpu:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class GpuLink:
     """The link between two cards of a machine, given by their driver's index.
 
     + kind: as `nvidia-smi topo -m` prints it: NV18, NV4, PIX, PXB, PHB, NODE, SYS; XGMI or PCIE
@@ -197,7 +197,7 @@ class Machine:
     python: str
     features: tuple[str, ...] = ()
     memory_available: int | None = None
-    links: tuple[Link, ...] = ()
+    links: tuple[GpuLink, ...] = ()
     nvswitches: int = 0
     kernels: tuple[Kernel, ...] = ()
     secure_boot: bool | None = None
@@ -222,7 +222,7 @@ class Machine:
                 **data,
                 "disks": tuple(Disk(**disk) for disk in data["disks"]),
                 "gpus": tuple(Gpu(**gpu) for gpu in data["gpus"]),
-                "links": tuple(Link(**link) for link in data.get("links", ())),
+                "links": tuple(GpuLink(**link) for link in data.get("links", ())),
                 "kernels": tuple(Kernel(**kernel) for kernel in data.get("kernels", ())),
                 "holders": tuple(Holder(**holder) for holder in data.get("holders", ())),
                 "driver": Driver(**{**driver, "held": tuple(driver.get("held", ()))}),

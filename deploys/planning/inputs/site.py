@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from deploys.planning.inputs.refusal import Refusal
 
-Origin = Literal[
+OriginName = Literal[
     "github",
     "ollama",
     "cuda",
@@ -135,7 +135,7 @@ class Site:
                 "The weights are served without privileges, so give a port in that range",
             )
 
-    def url(self, origin: Origin, path: str = "") -> str:
+    def url(self, origin: OriginName, path: str = "") -> str:
         """Return the URL of `path` at `origin` via this site; raise Refusal if it has none."""
         base: str | None = getattr(self.mirrors, origin)
         if base is None:

@@ -9,7 +9,7 @@ from typing import Any
 from deploys.planning.engines.base import DealsLayers, FillsCards, Settings
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.inputs.machine import Link
+from deploys.planning.inputs.machine import GpuLink
 from deploys.planning.inputs.profile import KvCache, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
@@ -98,7 +98,7 @@ class Request:
     size: int
     gpu: Accelerator | None
     cards: tuple[Card, ...]
-    links: tuple[Link, ...]
+    links: tuple[GpuLink, ...]
     host: int
     copies: int | None
     comfort: float

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.inputs.machine import Gpu, Link, Machine
+from deploys.planning.inputs.machine import Gpu, GpuLink, Machine
 from deploys.planning.placement.memory import Card
 
 # By how much the memory of one kind of card differs between driver versions, as a share.
@@ -46,7 +46,7 @@ def _total(card: Gpu, known: int) -> int:
 
 
 def islands(
-    own: Sequence[Card], links: Sequence[Link], gpu: Accelerator | None
+    own: Sequence[Card], links: Sequence[GpuLink], gpu: Accelerator | None
 ) -> tuple[tuple[int, ...], ...]:
     """Group the indices of cards that reach each other over a link; a lone card is a group, too."""
     return cards.joins([card.index for card in own], links, gpu)

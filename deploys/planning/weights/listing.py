@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from deploys.planning.inputs.locks import File
+from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
 from deploys.planning.weights import gguf_files
@@ -28,7 +28,7 @@ class Listed:
     sha256: str
 
 
-def files_of(model: Model, listing: Iterable[Listed]) -> tuple[File, ...]:
+def files_of(model: Model, listing: Iterable[Listed]) -> tuple[ListedFile, ...]:
     """Return the files that the model's patterns select, sorted by path; raise Refusal if unfit."""
     listing = list(listing)
     chosen = sorted(
@@ -55,7 +55,7 @@ def selects(model: Model, path: str) -> bool:
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in model.files)
 
 
-def difference(pinned: Sequence[File], found: Iterable[File | Listed]) -> str:
+def difference(pinned: Sequence[ListedFile], found: Iterable[ListedFile | Listed]) -> str:
     """Return how a listing contradicts the pins, with both digests, or "" if it does not.
 
     Files that are not pinned are ignored.
@@ -86,7 +86,7 @@ _SHARD = re.compile(
 )
 
 
-def _file(listed: Listed) -> File:
+def _file(listed: Listed) -> ListedFile:
     path, parts = listed.path, listed.path.split("/")
     if (
         "\\" in path
@@ -101,7 +101,7 @@ def _file(listed: Listed) -> File:
         raise Refusal(f"it gives no sha256 for {path}, so nothing could prove the file", _OTHER_HUB)
     if listed.size < 0:
         raise Refusal(f"it lists {path} with {listed.size} bytes", _OTHER_HUB)
-    return File(path=path, size=listed.size, sha256=digest)
+    return ListedFile(path=path, size=listed.size, sha256=digest)
 
 
 def _refuse_pickles(model: Model, paths: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-from deploys.planning.plan import Peer, Weights, peer_url
+from deploys.planning.plan import PeerServer, Weights, peer_url
 
 UNIT = "modelrack-peer.service"
 
@@ -27,7 +27,7 @@ class Neighbour:
     models: frozenset[str]
 
 
-def peer_of(site: Site, machine: Machine) -> Peer | None:
+def peer_of(site: Site, machine: Machine) -> PeerServer | None:
     """Return where this machine shares its weights, or None if the site does not share them.
 
     Raise Refusal if it has no address in the network or the port is taken.
@@ -48,7 +48,7 @@ def peer_of(site: Site, machine: Machine) -> Peer | None:
             f" is taken by {holder or 'a process'}",
             "Stop that process, or set peer_port of the site to another port",
         )
-    return Peer(
+    return PeerServer(
         address=address,
         port=site.peer_port,
         network=site.peers,
@@ -67,7 +67,7 @@ def address_in(network: str, addresses: Sequence[str]) -> str | None:
 
 
 def with_peers(
-    weights: Sequence[Weights], peer: Peer | None, neighbours: Sequence[Neighbour]
+    weights: Sequence[Weights], peer: PeerServer | None, neighbours: Sequence[Neighbour]
 ) -> tuple[Weights, ...]:
     """Return the weights, each with the sorted URLs of machines that have it or will have it."""
     if peer is None:
@@ -78,7 +78,7 @@ def with_peers(
     )
 
 
-def _peers(entry: Weights, peer: Peer, neighbours: Sequence[Neighbour]) -> Iterator[str]:
+def _peers(entry: Weights, peer: PeerServer, neighbours: Sequence[Neighbour]) -> Iterator[str]:
     for neighbour in neighbours:
         address = address_in(peer.network, neighbour.addresses)
         if entry.model in neighbour.models and address not in (None, peer.address):
@@ -86,7 +86,7 @@ def _peers(entry: Weights, peer: Peer, neighbours: Sequence[Neighbour]) -> Itera
 
 
 def unreachable(
-    peer: Peer | None, weights: Sequence[Weights], neighbours: Sequence[Neighbour]
+    peer: PeerServer | None, weights: Sequence[Weights], neighbours: Sequence[Neighbour]
 ) -> Iterator[str]:
     """Yield a warning for every neighbour that could share weights but has no known address."""
     wanted = {entry.model for entry in weights}

@@ -11,7 +11,7 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub, Site
 from deploys.planning.models import catalogue
 from deploys.planning.models.model import Model
-from deploys.planning.plan import Source, Weights
+from deploys.planning.plan import HubSource, Weights
 from deploys.planning.quantity import size
 from deploys.planning.weights import gguf_files, merge_policy
 
@@ -70,7 +70,7 @@ def weights_of(
     return tuple(plans.values())
 
 
-def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source, ...]:
+def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[HubSource, ...]:
     """Return the repositories of the model, in the site's order of hubs."""
     repositories: dict[Hub, str | None] = {
         "modelscope": model.modelscope,
@@ -82,7 +82,7 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[Source
         if place.repository == repositories[place.hub]
     }
     sources = tuple(
-        Source(
+        HubSource(
             kind=hub,
             endpoint=site.url(hub),
             repository=repository,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 
-from ..lib.journal import Entry, Journal
+from ..lib.journal import Journal, JournalEntry
 from .scheduler import Scheduler
-from .transfer import State, Transfer
+from .transfer import Transfer, TransferState
 
 
 class Checkpointer:
@@ -28,8 +28,8 @@ class Checkpointer:
         target = transfer.target
         os.fdatasync(target.fd)
         with self.held:
-            self._journal.put({target.key: Entry(((0, transfer.file.size),), proven=True)})
-            transfer.state = State.PROVEN
+            self._journal.put({target.key: JournalEntry(((0, transfer.file.size),), proven=True)})
+            transfer.state = TransferState.PROVEN
 
     def sync(self) -> None:
         """Sync what has been written to disk, then record it in the journal."""
@@ -38,14 +38,14 @@ class Checkpointer:
                 written = [
                     (each, each.era, each.unsynced, each.entry())
                     for each in self._claims.open
-                    if each.unsynced and each.state is State.OPEN
+                    if each.unsynced and each.state is TransferState.OPEN
                 ]
             for fd in {each.target.fd for each, *_ in written}:
                 os.fdatasync(fd)
             entries = {
                 each.target.key: entry
                 for each, era, _, entry in written
-                if each.era == era and each.state is State.OPEN
+                if each.era == era and each.state is TransferState.OPEN
             }
             if entries:
                 self._journal.put(entries)

@@ -9,8 +9,8 @@ from ..lib import space
 from ..lib.content import sha256_of
 from ..lib.durable import rename
 from ..lib.folders import make_directories, refuse_links
-from ..lib.journal import Entry
-from ..lib.spec import File, Spec, owner_ids, take_ownership
+from ..lib.journal import JournalEntry
+from ..lib.spec import ListedFile, Spec, owner_ids, take_ownership
 from ..merge.shards import state_name
 from ..model_dir import manifest
 from ..model_dir.manifest import Record
@@ -22,7 +22,7 @@ class Plain:
     """The Item of a file that is not merged; its Record is added to `records`."""
 
     def __init__(
-        self, spec: Spec, run: Run, file: File, records: list[Record], share: Share | None
+        self, spec: Spec, run: Run, file: ListedFile, records: list[Record], share: Share | None
     ) -> None:
         self.file, self._share = file, share
         self._spec, self._run, self._records = spec, run, records
@@ -63,11 +63,11 @@ class Plain:
         take_ownership(self._final, owner_ids(self._spec.owner))
         found = manifest.record(self._spec.directory, self.file.path, self.file.sha256)
         stat = (found.size, found.mtime_ns, found.inode or 0)
-        self._run.journal.put({self._key: Entry(((0, self.file.size),), True, stat)})
+        self._run.journal.put({self._key: JournalEntry(((0, self.file.size),), True, stat)})
         self._records.append(found)
 
 
-def _already_there(run: Run, file: File, final: Path, key: str) -> bool:
+def _already_there(run: Run, file: ListedFile, final: Path, key: str) -> bool:
     if final.is_symlink() or not has(final, file.size):
         return False
     found, entry = final.stat(), run.journal.get(key)

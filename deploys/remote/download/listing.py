@@ -27,7 +27,8 @@ LONGEST = 64 << 20
 # ModelScope cuts a listing off here.
 ENTRIES = 3000
 
-Request = dict[str, Any]
+# The same JSON as in deploys/control/hub_clients.py.
+ListingRequest = dict[str, Any]
 Files = list[dict[str, Any]]
 
 
@@ -35,7 +36,7 @@ class BadResponse(Exception):
     """The hub's answer cannot be used."""
 
 
-def answer(request: Request) -> dict[str, Any]:
+def answer(request: ListingRequest) -> dict[str, Any]:
     """Return what the hub lists, or why it does not.
 
     In the latter case `status` is the HTTP status, or 0 without a readable answer.
@@ -51,7 +52,7 @@ def answer(request: Request) -> dict[str, Any]:
         return {"problem": f"the listing cannot be read ({error})", "status": 0}
 
 
-def _modelscope(request: Request) -> dict[str, Any]:
+def _modelscope(request: ListingRequest) -> dict[str, Any]:
     repository, revision = request["repository"], request["revision"]
     revision = _commit(request) or revision
     query = urlencode({"Revision": revision, "Recursive": "True"})
@@ -77,7 +78,7 @@ def _modelscope(request: Request) -> dict[str, Any]:
     return {"revision": revision, "files": _hashed(request, files, {}, address)}
 
 
-def _huggingface(request: Request) -> dict[str, Any]:
+def _huggingface(request: ListingRequest) -> dict[str, Any]:
     repository = quote(request["repository"])
     at = quote(request["revision"], safe="")
     commit = str(_get_json(request, f"/api/models/{repository}/revision/{at}")[0]["sha"])
@@ -101,7 +102,7 @@ def _huggingface(request: Request) -> dict[str, Any]:
     return {"revision": commit, "files": _hashed(request, files, oids, address)}
 
 
-def _commit(request: Request) -> str | None:
+def _commit(request: ListingRequest) -> str | None:
     """Return the commit of a branch or tag on ModelScope, or None if the hub does not report it."""
     if re.fullmatch(r"[0-9a-f]{40}", request["revision"]):
         return str(request["revision"])
@@ -117,7 +118,7 @@ def _commit(request: Request) -> str | None:
     return found[1].decode() if found else None
 
 
-def _hashed(request: Request, files: Files, oids: dict[str, str], address: Any) -> Files:
+def _hashed(request: ListingRequest, files: Files, oids: dict[str, str], address: Any) -> Files:
     """Return the files, with a sha256 added where the hub lists none.
 
     Only files that match the patterns and are small are fetched for that.
@@ -137,13 +138,13 @@ def _hashed(request: Request, files: Files, oids: dict[str, str], address: Any) 
     return files
 
 
-def _get_json(request: Request, path: str) -> tuple[Any, str]:
+def _get_json(request: ListingRequest, path: str) -> tuple[Any, str]:
     body, link = _get(request, path, LONGEST)
     return json.loads(body), link
 
 
 def _get(
-    request: Request, path: str, most: int, private: dict[str, str] | None = None
+    request: ListingRequest, path: str, most: int, private: dict[str, str] | None = None
 ) -> tuple[bytes, str]:
     """Return the body and the Link header of a response.
 

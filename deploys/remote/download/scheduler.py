@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from ..lib.failure import Failure, Stopped
 from ..lib.ranges import Range
-from ..lib.spec import File
+from ..lib.spec import ListedFile
 from .http import Interrupted
 from .segment import Segment, Stream
 from .source_health import SourceHealth, its_turn
 from .target import Item, Run
-from .transfer import State, Transfer
+from .transfer import Transfer, TransferState
 
 # Pieces that may be under way or not yet hashed, for each stream.
 PIECES_AHEAD = 2
@@ -82,7 +82,7 @@ class Scheduler:
 
     def opened(self, transfer: Transfer) -> None:
         """Allow claims on a file that was held, for the first time or again."""
-        transfer.state = State.OPEN
+        transfer.state = TransferState.OPEN
         if transfer not in self.open:
             self.open.append(transfer)
         self.news.notify_all()
@@ -149,13 +149,13 @@ class Scheduler:
         self.news.notify_all()
         self._require(transfer)
 
-    def held(self) -> Iterator[tuple[File, Sequence[Range]]]:
+    def held(self) -> Iterator[tuple[ListedFile, Sequence[Range]]]:
         """Yield every file with the byte ranges of it that are here."""
         for each in self._all_files:
             if each not in self._left:
                 yield each.file, [(0, each.file.size)]
             else:
-                yield each.file, () if each.state is State.WAITING else each.entry().ranges
+                yield each.file, () if each.state is TransferState.WAITING else each.entry().ranges
 
     def leave(self, transfer: Transfer) -> SourceHealth | None:
         """Remove a file that is complete.
@@ -183,7 +183,7 @@ class Scheduler:
             return None
         liar.dropped = why
         for each in self.open:
-            if each.state is State.OPEN and name in each.given:
+            if each.state is TransferState.OPEN and name in each.given:
                 each.forget(name)
                 each.avoided = set()  # who was in doubt there may have been wronged
         for each in self._left:
@@ -206,12 +206,12 @@ class Scheduler:
         for transfer in self._left:
             if not its_turn(standing, self.standings, transfer, now):
                 continue
-            if transfer.state is State.OPEN:
+            if transfer.state is TransferState.OPEN:
                 gap = standing.gap(transfer)
                 # A hole is filled in any case: what lies behind it waits for it.
                 if gap is None or not (gap[2] or ahead < self._ahead):
                     continue
-            elif transfer.state is State.HELD:
+            elif transfer.state is TransferState.HELD:
                 continue
             candidates.append(transfer)
             if len(candidates) == self._open_files:
@@ -219,8 +219,8 @@ class Scheduler:
         if not candidates:
             return None
         transfer = min(candidates, key=lambda each: each.ahead)
-        if transfer.state is State.WAITING:
-            transfer.state = State.HELD
+        if transfer.state is TransferState.WAITING:
+            transfer.state = TransferState.HELD
             return transfer
         return self._claim(stream, transfer, now)
 

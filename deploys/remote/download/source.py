@@ -48,7 +48,7 @@ class Source(Protocol):
     def open(self, path: str, start: int, end: int | None) -> Body: ...
 
 
-class Web:
+class WebSource:
     """A hub or a plain web server; used by one thread."""
 
     def __init__(self, spec: SourceSpec, patience: RetryPolicy) -> None:
@@ -83,7 +83,7 @@ class Address:
         return self._session.get(self._url, start, end)
 
 
-class Directory:
+class DirectorySource:
     """A folder on this machine: an attached disk, a network share, shards to be merged."""
 
     def __init__(self, root: Path) -> None:
@@ -102,8 +102,8 @@ class Directory:
 def open_source(spec: SourceSpec, patience: RetryPolicy) -> Source:
     """Return the Source that `spec` describes."""
     if spec.kind == "directory":
-        return Directory(Path(spec.endpoint))
-    return Web(spec, patience)
+        return DirectorySource(Path(spec.endpoint))
+    return WebSource(spec, patience)
 
 
 def _pieces(fd: int, start: int, stop: int, name: str) -> Generator[bytes, None, None]:

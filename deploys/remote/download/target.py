@@ -11,7 +11,7 @@ from ..lib.content import no_callback
 from ..lib.durable import write_all
 from ..lib.journal import Journal
 from ..lib.progress import Progress
-from ..lib.spec import File
+from ..lib.spec import ListedFile
 from .source import RetryPolicy
 
 SYNC_BYTES = 32 << 20
@@ -45,7 +45,7 @@ class Target:
     whose names it is given.
     """
 
-    file: File
+    file: ListedFile
     fd: int
     place: int = 0
     header: bytes = b""
@@ -67,7 +67,7 @@ class Target:
 class Item(Protocol):
     """A file to fetch; each method is called by one thread at a time."""
 
-    file: File
+    file: ListedFile
 
     def begin(self) -> Target | None:
         """Return where the file goes, or None if it is there already."""

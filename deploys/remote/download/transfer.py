@@ -13,7 +13,7 @@ import threading
 
 from ..lib.content import PIECE
 from ..lib.failure import Failure
-from ..lib.journal import Entry
+from ..lib.journal import JournalEntry
 from ..lib.ranges import Range, Ranges
 from .target import Item, Run, Target
 
@@ -22,7 +22,7 @@ ATTEMPTS = 3
 ON_DISK, BEGINNING = "what was on disk", "its beginning"
 
 
-class State(enum.Enum):
+class TransferState(enum.Enum):
     """State of a transfer; while HELD, one thread opens or checks it and nothing is claimed."""
 
     WAITING, HELD, OPEN, PROVEN = range(4)
@@ -32,7 +32,7 @@ class Transfer:
     """State of one file's transfer; callers hold `lock`, unless a method says otherwise."""
 
     def __init__(self, item: Item, run: Run, lock: threading.Lock) -> None:
-        self.item, self.file, self.state = item, item.file, State.WAITING
+        self.item, self.file, self.state = item, item.file, TransferState.WAITING
         self.unsynced = self.hashed = self.era = 0
         self.given: dict[str, Ranges] = {}
         self.avoided: set[str] = set()
@@ -109,7 +109,7 @@ class Transfer:
         Called without the lock.
         """
         with self._lock:
-            if self._hashing or self.state is not State.OPEN:
+            if self._hashing or self.state is not TransferState.OPEN:
                 return False
             self._hashing = True
         buffer = memoryview(bytearray(min(PIECE, self.file.size)))
@@ -122,7 +122,7 @@ class Transfer:
                         self._hashing = False
                         whole = start == self.file.size
                         if whole:
-                            self.state = State.HELD
+                            self.state = TransferState.HELD
                         return whole
                     offset = self.target.place + start - len(self.target.header)
                 count = os.preadv(self.target.fd, [buffer[: stop - start]], offset)
@@ -135,9 +135,9 @@ class Transfer:
             self._hashing = False
             raise
 
-    def entry(self) -> Entry:
+    def entry(self) -> JournalEntry:
         """Return what the journal may record once all that has been written is on disk."""
-        return Entry(tuple(self._have))
+        return JournalEntry(tuple(self._have))
 
     @property
     def digest(self) -> str:

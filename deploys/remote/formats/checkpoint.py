@@ -14,7 +14,7 @@ from typing import Any
 
 from ..lib.failure import Failure
 from . import quantization, safetensors
-from .safetensors import Header
+from .safetensors import SafetensorsHeader
 
 SUFFIX = ".safetensors"
 INDEX = ".safetensors.index.json"
@@ -71,7 +71,7 @@ def _check_no_extra_files(directory: Path, paths: Sequence[str], weights: Sequen
 
 
 def _check_folder(
-    directory: Path, folder: str, paths: Sequence[str], headers: dict[str, Header]
+    directory: Path, folder: str, paths: Sequence[str], headers: dict[str, SafetensorsHeader]
 ) -> None:
     """Raise Failure unless all files of one folder are there, by their index or their numbers."""
     prefix = f"{folder}/" if folder else ""

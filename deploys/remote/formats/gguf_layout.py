@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..lib.failure import Failure
-from ..lib.spec import File
+from ..lib.spec import ListedFile
 from .gguf import DEFAULT_ALIGNMENT, MAGIC, VERSION, Header, padded
 
 SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
@@ -24,7 +24,7 @@ COUNT_ZERO = struct.pack("<Q", len(SPLIT_COUNT)) + SPLIT_COUNT + struct.pack("<I
 
 
 @dataclass(frozen=True)
-class Layout:
+class GgufLayout:
     """The merged file: its header, its size in bytes, and where each shard's data begins in it."""
 
     header: bytes
@@ -32,7 +32,7 @@ class Layout:
     places: tuple[int, ...]
 
 
-def shards_of(files: Sequence[File]) -> tuple[list[File], list[File]]:
+def shards_of(files: Sequence[ListedFile]) -> tuple[list[ListedFile], list[ListedFile]]:
     """Return the shards in order, and the other files.
 
     Raise Failure unless the shards are one complete set.
@@ -61,7 +61,7 @@ def shards_of(files: Sequence[File]) -> tuple[list[File], list[File]]:
     return [file for _, file in shards], others
 
 
-def lay_out(shards: Sequence[tuple[File, Header]]) -> Layout:
+def lay_out(shards: Sequence[tuple[ListedFile, Header]]) -> GgufLayout:
     """Return the layout of the merged file of `shards`, which are given in order.
 
     Raise Failure saying which one does not fit.
@@ -81,10 +81,10 @@ def lay_out(shards: Sequence[tuple[File, Header]]) -> Layout:
     head = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(pairs)) + b"".join(pairs + infos)
     head += bytes(padded(len(head)) - len(head))
     places = tuple(len(head) + start for start in data_starts)
-    return Layout(head, len(head) + sum(sections), places)
+    return GgufLayout(head, len(head) + sum(sections), places)
 
 
-def _check_shard(file: File, header: Header, number: int, count: int) -> None:
+def _check_shard(file: ListedFile, header: Header, number: int, count: int) -> None:
     name, scalars = file.path, header.scalars
     if SPLIT_COUNT not in scalars or b"split.no" not in scalars:
         raise Failure(

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..lib.failure import Failure
-from .safetensors import Tensor
+from .safetensors import SafetensorsTensor
 
-Tensors = Mapping[str, Tensor]
+Tensors = Mapping[str, SafetensorsTensor]
 Config = Mapping[str, Any]
 
 # What is the same under two names.
@@ -136,7 +136,7 @@ def _from_tensors(tensors: Tensors) -> str:
     return types.most_common(1)[0][0] if types else "nothing"
 
 
-def _packing(stem: str, weight: Tensor, tensors: Tensors) -> str:
+def _packing(stem: str, weight: SafetensorsTensor, tensors: Tensors) -> str:
     scales = tensors.get(f"{stem}.scales")
     if scales is None or len(weight.shape) != 2 or len(scales.shape) != 2:
         raise Failure(f"{stem}.qweight has no scales of its own")
@@ -206,5 +206,5 @@ def _positive(value: object) -> bool:
     return type(value) is int and value > 0
 
 
-def _shape(tensor: Tensor) -> str:
+def _shape(tensor: SafetensorsTensor) -> str:
     return str(list(tensor.shape))

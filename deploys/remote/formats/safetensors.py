@@ -34,7 +34,7 @@ class NotSafetensors(Failure):
 
 
 @dataclass(frozen=True)
-class Tensor:
+class SafetensorsTensor:
     """One tensor; its data is at bytes `begin` to `end`, counted from the end of the header."""
 
     dtype: str
@@ -44,15 +44,15 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Header:
+class SafetensorsHeader:
     """The tensors of one file by name; sizes in bytes."""
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, SafetensorsTensor]
     data_offset: int
     data_size: int
 
 
-def read(path: Path) -> Header:
+def read(path: Path) -> SafetensorsHeader:
     """Return the header of a file; raise Failure if the file is invalid or incomplete."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
@@ -86,7 +86,7 @@ def header_length(beginning: bytes, size: int, name: str) -> int:
     return int(length)
 
 
-def parse(data: bytes, name: str) -> Header:
+def parse(data: bytes, name: str) -> SafetensorsHeader:
     """Return the header in `data`, the bytes that follow the length."""
     # An empty list takes 30 times its two bytes once it is read, and no header is full of them.
     if data.count(b"[") > len(data) // 16 + 16 or data.count(b"{") > len(data) // 24 + 16:
@@ -110,10 +110,10 @@ def parse(data: bytes, name: str) -> Header:
         if tensor.begin != end:
             raise _damaged(name, f"{key!r} does not lie where the tensor before it ends")
         end = tensor.end
-    return Header(tensors, 8 + len(data), end)
+    return SafetensorsHeader(tensors, 8 + len(data), end)
 
 
-def _tensor(name: str, value: Any) -> Tensor:
+def _tensor(name: str, value: Any) -> SafetensorsTensor:
     dtype, shape, (begin, end) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
     numbers = (*shape, begin, end)
     if not isinstance(dtype, str) or not all(type(n) is int and n >= 0 for n in numbers):
@@ -122,7 +122,7 @@ def _tensor(name: str, value: Any) -> Tensor:
         raise ValueError(f"{name!r} has an impossible shape or place")
     if dtype in BITS and (end - begin) * 8 != prod(shape) * BITS[dtype]:
         raise ValueError(f"{name!r} has {end - begin} bytes, which is not its shape")
-    return Tensor(dtype, shape, begin, end)
+    return SafetensorsTensor(dtype, shape, begin, end)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

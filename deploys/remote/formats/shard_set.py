@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ..lib.content import looks_like
 from ..lib.failure import Failure
-from ..lib.spec import File
+from ..lib.spec import ListedFile
 from . import gguf
-from .gguf_layout import SHARD_NAME, Layout, data_span, lay_out
+from .gguf_layout import SHARD_NAME, GgufLayout, data_span, lay_out
 
 PIECE_NAME = re.compile(
     r"(?P<stem>.+\.gguf)(?P<mark>[.-](?:part[.-]?|split[.-]?)?)"
@@ -124,7 +124,7 @@ def _of_shards(paths: Sequence[Path]) -> ShardSet:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             data, header = gguf.beginning(_reader([path]), size, path.name)
-        found.append((File(path.name, size, ""), header, data[: header.data_offset]))
+        found.append((ListedFile(path.name, size, ""), header, data[: header.data_offset]))
     layout = lay_out([(file, header) for file, header, _ in found])
     return _whole(paths, [header for _, _, header in found], layout)
 
@@ -138,7 +138,7 @@ def _of_pieces(paths: Sequence[Path]) -> ShardSet:
     _check_size(paths, header, size)
     header_bytes = data[: min(KEPT_BACK, sizes[0])]
     places = [max(len(header_bytes), sum(sizes[:number])) for number in range(len(sizes))]
-    layout = Layout(header_bytes, size, tuple(places))
+    layout = GgufLayout(header_bytes, size, tuple(places))
     return _whole(paths, [header_bytes, *[b""] * (len(paths) - 1)], layout)
 
 
@@ -173,7 +173,7 @@ def _check_piece(path: Path, *, is_first: bool) -> None:
         )
 
 
-def _whole(paths: Sequence[Path], headers: Sequence[bytes], layout: Layout) -> ShardSet:
+def _whole(paths: Sequence[Path], headers: Sequence[bytes], layout: GgufLayout) -> ShardSet:
     parts = []
     ends = [*layout.places[1:], layout.size]
     for path, header, place, end in zip(paths, headers, layout.places, ends):

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..download.http import RangeRefused
-from ..download.source import Address, Directory, RetryPolicy, Source
+from ..download.source import Address, DirectorySource, RetryPolicy, Source
 from ..download.stream import stream
 from ..formats.archive import BadArchive, unpack
 from ..formats.tree import tree_sha256
@@ -230,7 +230,7 @@ def _source(wanted: Artifact, patience: RetryPolicy) -> tuple[Source, str]:
     parts = urlsplit(wanted.url)
     if parts.scheme in ("", "file"):
         local = Path(unquote(parts.path) if parts.scheme else wanted.url)
-        return Directory(local.parent), local.name
+        return DirectorySource(local.parent), local.name
     return Address(wanted.url, wanted.token_file, patience), wanted.directory.name
 
 

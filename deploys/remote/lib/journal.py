@@ -21,7 +21,7 @@ from .ranges import Range
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """The bytes of one file that are in place: `ranges`.
 
     `proven`: all of the file is, and its digest is right. `stat` is (size, mtime in ns, inode) of a
@@ -42,11 +42,11 @@ class Journal:
         replace(path, b"".join(_line(key, entry) for key, entry in self._entries.items()))
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
-    def get(self, key: str) -> Entry:
+    def get(self, key: str) -> JournalEntry:
         """Return what is known about `key`."""
-        return self._entries.get(key, Entry())
+        return self._entries.get(key, JournalEntry())
 
-    def put(self, entries: Mapping[str, Entry]) -> None:
+    def put(self, entries: Mapping[str, JournalEntry]) -> None:
         """Record `entries`, each under its key; raise Stopped after `close`."""
         with self._lock:
             if self._fd < 0:
@@ -57,7 +57,7 @@ class Journal:
 
     def forget(self, key: str) -> None:
         """Discard what is known about `key`."""
-        self.put({key: Entry()})
+        self.put({key: JournalEntry()})
 
     def close(self) -> None:
         """Close the journal; later entries are refused."""
@@ -66,9 +66,9 @@ class Journal:
             self._fd = -1
 
 
-def load(path: Path) -> dict[str, Entry]:
+def load(path: Path) -> dict[str, JournalEntry]:
     """Return the entries of a journal, whether or not another process is writing to it."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, JournalEntry] = {}
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -77,13 +77,13 @@ def load(path: Path) -> dict[str, Entry]:
         try:
             record: dict[str, Any] = json.loads(line)
             ranges = tuple((int(start), int(stop)) for start, stop in record["ranges"])
-            entry = Entry(ranges, bool(record["proven"]), tuple(record["stat"]))
+            entry = JournalEntry(ranges, bool(record["proven"]), tuple(record["stat"]))
             entries[str(record["key"])] = entry
         except (ValueError, KeyError, TypeError):
             continue  # the torn last line of a killed run
     return entries
 
 
-def _line(key: str, entry: Entry) -> bytes:
+def _line(key: str, entry: JournalEntry) -> bytes:
     record = {"key": key, "ranges": entry.ranges, "proven": entry.proven, "stat": entry.stat}
     return json.dumps(record).encode() + b"\n"

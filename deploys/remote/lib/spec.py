@@ -19,8 +19,11 @@ WORKERS = 4
 
 
 @dataclass(frozen=True)
-class File:
-    """One listed file: path in the repository, size in bytes, sha256 in lower-case hex."""
+class ListedFile:
+    """One listed file: path in the repository, size in bytes, sha256 in lower-case hex.
+
+    Its JSON is that of `ListedFile` in deploys/planning/inputs/locks.py.
+    """
 
     path: str
     size: int
@@ -59,7 +62,7 @@ class Spec:
     model: str
     directory: Path
     sources: tuple[SourceSpec, ...]
-    files: tuple[File, ...]
+    files: tuple[ListedFile, ...]
     output: str | None = None
     owner: str | None = None
     workers: int = WORKERS
@@ -87,7 +90,7 @@ def parse(value: dict[str, Any]) -> Spec:
     try:
         directory = Path(str(value["directory"]))
         files = tuple(
-            File(str(f["path"]), int(f["size"]), digest(f["sha256"], f["path"]))
+            ListedFile(str(f["path"]), int(f["size"]), digest(f["sha256"], f["path"]))
             for f in value["files"]
         )
         sources = tuple(_source(s, value) for s in value.get("sources") or ())

@@ -19,10 +19,10 @@ from ..lib import space
 from ..lib.durable import replace, sync_directory, write_all
 from ..lib.failure import Failure, Stopped
 from ..lib.folders import make_directories
-from ..lib.journal import Entry, Journal
+from ..lib.journal import Journal, JournalEntry
 from ..lib.lock import Taken, held
 from ..lib.progress import Progress
-from ..lib.spec import File, SourceSpec, Spec
+from ..lib.spec import ListedFile, SourceSpec, Spec
 from ..model_dir import manifest, prove, publish
 from ..model_dir.manifest import Manifest, Record
 from . import merge_state
@@ -169,7 +169,7 @@ class _Joining:
         return at + count
 
     def _note(self, pipe: Pipe, part: Part, at: int) -> None:
-        pipe.then(lambda: self._there.put({part.path.name: Entry(((0, at),))}))
+        pipe.then(lambda: self._there.put({part.path.name: JournalEntry(((0, at),))}))
 
     def _prove(self, pipe: Pipe, part: Part, found: str) -> None:
         expected = self._work.digests.get(part.path.name, found)
@@ -201,8 +201,8 @@ class _Joining:
 
     def _spec(self) -> Spec:
         digests = zip(self._whole.parts, self._found)
-        files = [File(part.path.name, part.size, digest) for part, digest in digests]
-        files += [File(each.path, each.size, each.sha256) for each in self._work.others]
+        files = [ListedFile(part.path.name, part.size, digest) for part, digest in digests]
+        files += [ListedFile(each.path, each.size, each.sha256) for each in self._work.others]
         return _spec_of(self._work, tuple(files))
 
 
@@ -212,7 +212,7 @@ def _pending(work: MergeState, state: Path) -> Spec:
     return _spec_of(work, found.sources if found else ())
 
 
-def _spec_of(work: MergeState, files: tuple[File, ...]) -> Spec:
+def _spec_of(work: MergeState, files: tuple[ListedFile, ...]) -> Spec:
     # No place to fetch from; it carries the repository's name into the manifest.
     origin = SourceSpec("directory", str(work.output.parent), work.repository, work.revision)
     return Spec(work.model, work.output.parent, (origin,), files, work.output.name)

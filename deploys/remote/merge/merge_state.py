@@ -18,7 +18,7 @@ from ..formats.shard_set import Part, ShardSet, find_set
 from ..lib import journal
 from ..lib.durable import replace
 from ..lib.failure import Failure
-from ..lib.journal import Entry, Journal
+from ..lib.journal import Journal, JournalEntry
 from ..model_dir import manifest
 from ..model_dir.manifest import Record
 
@@ -140,9 +140,9 @@ def load(state: Path, output: Path, digests: Mapping[str, str]) -> MergeState | 
     return renewed
 
 
-def all_of(part: Part) -> Entry:
+def all_of(part: Part) -> JournalEntry:
     """Return the journal entry of a part that is safe on disk."""
-    return Entry(((0, part.size),))
+    return JournalEntry(((0, part.size),))
 
 
 def forget(state: Path) -> None:

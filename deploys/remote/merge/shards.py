@@ -19,13 +19,13 @@ from ..download.target import Item, Run, Target
 from ..download.trailing_hash import TrailingHasher
 from ..formats import gguf
 from ..formats.gguf import Header, padded
-from ..formats.gguf_layout import Layout, lay_out
+from ..formats.gguf_layout import GgufLayout, lay_out
 from ..lib import space
 from ..lib.durable import replace, write_all
 from ..lib.failure import Failure, SourceFailure
 from ..lib.folders import make_directories, refuse_links
-from ..lib.journal import Entry
-from ..lib.spec import File, Spec, owner_ids, take_ownership
+from ..lib.journal import JournalEntry
+from ..lib.spec import ListedFile, Spec, owner_ids, take_ownership
 from ..model_dir.manifest import Record
 
 # The journal's key for the file that shards are merged into.
@@ -43,7 +43,7 @@ class Merging:
         self,
         spec: Spec,
         run: Run,
-        shards: Sequence[File],
+        shards: Sequence[ListedFile],
         open_sources: Callable[[], Sequence[Source]],
     ) -> None:
         self._spec, self.files, self._run = spec, shards, run
@@ -75,7 +75,7 @@ class Merging:
                 places = zip(self.files, self._layout.places)
                 keys = [Target(file, self._fd, place).key for file, place in places]
                 ranges = {key: () if new else journal.get(key).ranges for key in keys}
-                journal.put({**{key: Entry(ranges[key]) for key in keys}, PART: own})
+                journal.put({**{key: JournalEntry(ranges[key]) for key in keys}, PART: own})
             space.allocate(self._fd, self._layout.size)
             self._follower = TrailingHasher(self._fd, self._layout.header, self._spans())
         except BaseException:
@@ -96,7 +96,7 @@ class Merging:
         """Return one item per shard, to be begun in this order, in which the follower reads."""
         return [_Shard(self, number) for number in range(len(self.files))]
 
-    def places(self) -> list[tuple[File, int, int]]:
+    def places(self) -> list[tuple[ListedFile, int, int]]:
         """Return each shard, the size of its header, and where what follows it is in the file."""
         heads = [header.data_offset for header in self._headers]
         return list(zip(self.files, heads, self._layout.places))
@@ -183,7 +183,7 @@ class Head:
     """The first bytes of one shard, at least its header; kept for the next run."""
 
     def __init__(
-        self, kept: Path, file: File, patience: RetryPolicy, stop: threading.Event
+        self, kept: Path, file: ListedFile, patience: RetryPolicy, stop: threading.Event
     ) -> None:
         self._kept, self._file = kept, file
         self._patience, self._stop = patience, stop
@@ -233,9 +233,9 @@ class Head:
         return gguf.beginning(read, file.size, file.path)
 
 
-def part_entry(fd: int) -> Entry:
+def part_entry(fd: int) -> JournalEntry:
     """Return the journal's entry for the merged file, by which it is recognized later."""
-    return Entry(stat=(os.fstat(fd).st_ino,))
+    return JournalEntry(stat=(os.fstat(fd).st_ino,))
 
 
 def part_of(spec: Spec) -> Path:
@@ -243,12 +243,12 @@ def part_of(spec: Spec) -> Path:
     return spec.directory / f"{spec.output}.part"
 
 
-def head_of(directory: Path, file: File) -> Path:
+def head_of(directory: Path, file: ListedFile) -> Path:
     """Return where a model directory keeps the first bytes of a shard."""
     return directory / ".fetch" / f"{state_name(file)}.head"
 
 
-def kept(directory: Path, shards: Sequence[File]) -> tuple[list[bytes], Layout]:
+def kept(directory: Path, shards: Sequence[ListedFile]) -> tuple[list[bytes], GgufLayout]:
     """Return the headers that are kept of all shards of a merged file, and the layout of that file.
 
     Raise OSError, NotGguf or Short if they are missing or damaged, Failure if they do not fit.
@@ -260,6 +260,6 @@ def kept(directory: Path, shards: Sequence[File]) -> tuple[list[bytes], Layout]:
     return [data[:end] for data, end in zip(found, ends)], layout
 
 
-def state_name(file: File) -> str:
+def state_name(file: ListedFile) -> str:
     """Return a unique file name for what `.fetch/` keeps about `file` with this content."""
     return hashlib.sha256(f"{file.path}\n{file.sha256}".encode()).hexdigest()[:24]

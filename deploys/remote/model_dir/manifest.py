@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lib.failure import Failure
-from ..lib.spec import File, Spec
+from ..lib.spec import ListedFile, Spec
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -43,7 +43,7 @@ class Manifest:
     repository: str
     revision: str
     files: tuple[Record, ...]
-    sources: tuple[File, ...]
+    sources: tuple[ListedFile, ...]
     merged: bool
 
     def describes(self, spec: Spec) -> bool:
@@ -88,7 +88,7 @@ def load(path: Path) -> Manifest | None:
             value["repository"],
             value["revision"],
             tuple(Record(**each) for each in value["files"]),
-            tuple(File(**each) for each in value["sources"]),
+            tuple(ListedFile(**each) for each in value["sources"]),
             value["merged"],
         )
     except FileNotFoundError:

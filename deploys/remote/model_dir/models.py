@@ -18,7 +18,7 @@ DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class ModelDirectory:
     """One model directory. `size`: bytes on disk of its files; `notes`: what to know, what to do.
 
     `state`: complete (the manifest holds), damaged (it does not), partial (there is none yet), or
@@ -33,14 +33,14 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def models_in(root: Path) -> list[Found]:
+def models_in(root: Path) -> list[ModelDirectory]:
     """Return `root` itself if it is a model directory, else those below it."""
     if not root.is_dir():
         raise Failure(f"{root} is not a folder: name one that has models, or one model")
     return list(_below(root, DEPTH))
 
 
-def table(models: list[Found]) -> str:
+def table(models: list[ModelDirectory]) -> str:
     """Return a table with one line per model, each followed by its notes."""
     rows = [("STATE", "SIZE", "FILES", "MODEL", "FOLDER")]
     rows += [(m.state, human(m.size), str(m.files), m.model, str(m.directory)) for m in models]
@@ -54,7 +54,7 @@ def table(models: list[Found]) -> str:
     return "\n".join(lines)
 
 
-def _below(folder: Path, depth: int) -> Iterator[Found]:
+def _below(folder: Path, depth: int) -> Iterator[ModelDirectory]:
     found = _model(folder)
     if found:
         yield found
@@ -64,30 +64,32 @@ def _below(folder: Path, depth: int) -> Iterator[Found]:
                 yield from _below(each, depth - 1)
 
 
-def _model(folder: Path) -> Found | None:
+def _model(folder: Path) -> ModelDirectory | None:
     files = dict(_files(folder))
     taken = sum(found.st_blocks * 512 for found in files.values())
     state = folder / ".fetch"
     try:
         record = manifest.load(folder / manifest.NAME)
     except Failure as failure:
-        return Found(folder, "damaged", folder.name, taken, len(files), (str(failure),))
+        return ModelDirectory(folder, "damaged", folder.name, taken, len(files), (str(failure),))
     if record:
         return _recorded(folder, record, files)
     if is_held(state / "lock"):
-        return Found(folder, "partial", folder.name, taken, len(files), ("being written now",))
+        return ModelDirectory(
+            folder, "partial", folder.name, taken, len(files), ("being written now",)
+        )
     if (state / "journal").exists():
         notes: tuple[str, ...] = ("unfinished: run the same fetch again, it goes on from here",)
-        return Found(folder, "partial", folder.name, taken, len(files), notes)
+        return ModelDirectory(folder, "partial", folder.name, taken, len(files), notes)
     if (state / "begun.json").exists():
         notes = ("unfinished: run the same merge again, it goes on from here",)
-        return Found(folder, "partial", folder.name, taken, len(files), notes)
+        return ModelDirectory(folder, "partial", folder.name, taken, len(files), notes)
     here = [path for path in files if os.sep not in path]
     pieces = sorted(path for path in here if _is_piece(path))
     if pieces or any(Path(path).suffix.lower() in WEIGHTS for path in here):
         merge = [f"no engine opens pieces: weights merge {folder / each} OUTPUT" for each in pieces]
         notes = ("no manifest says what these files should be", *merge[:1])
-        return Found(folder, "unproven", folder.name, taken, len(files), notes)
+        return ModelDirectory(folder, "unproven", folder.name, taken, len(files), notes)
     return None
 
 
@@ -97,7 +99,9 @@ def _is_piece(path: str) -> bool:
     return named is not None and (named["number"].isdigit() or len(named["number"]) < 3)
 
 
-def _recorded(folder: Path, record: manifest.Manifest, files: dict[str, os.stat_result]) -> Found:
+def _recorded(
+    folder: Path, record: manifest.Manifest, files: dict[str, os.stat_result]
+) -> ModelDirectory:
     problems = manifest.problems(record, folder)
     copied = manifest.are_copied(problems)
     notes = [*problems[:3]]
@@ -112,7 +116,7 @@ def _recorded(folder: Path, record: manifest.Manifest, files: dict[str, os.stat_
         notes.append(f"beside it {len(more)} files, {size}, that the manifest does not name")
     taken = sum(files[path].st_size for path in own)
     state = "unproven" if copied else "damaged" if problems else "complete"
-    return Found(folder, state, record.model, taken, len(own), tuple(notes))
+    return ModelDirectory(folder, state, record.model, taken, len(own), tuple(notes))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

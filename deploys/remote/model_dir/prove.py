@@ -21,7 +21,7 @@ from ..lib.durable import replace
 from ..lib.failure import Failure, Stopped
 from ..lib.lock import Taken, held
 from ..lib.progress import Progress
-from ..lib.spec import File, take_ownership
+from ..lib.spec import ListedFile, take_ownership
 from . import manifest, verify
 from .manifest import Manifest, Record
 from .verify import Finding
@@ -39,7 +39,7 @@ class Proof:
 
     found: Manifest
     problems: tuple[str, ...] = ()
-    sound: tuple[File, ...] = ()
+    sound: tuple[ListedFile, ...] = ()
 
 
 def prove(found: Manifest, directory: Path, stop: threading.Event | None = None) -> Proof:

@@ -19,7 +19,7 @@ from ..formats import gguf
 from ..formats.gguf_layout import shards_of
 from ..lib.content import OnBytes, no_callback, sha256_of, update_from
 from ..lib.failure import Failure
-from ..lib.spec import File
+from ..lib.spec import ListedFile
 from ..merge.shards import kept
 from .manifest import Manifest, Record
 
@@ -31,7 +31,7 @@ class _Stretch:
     `shard` is whose bytes they are, or which one they follow; None for the header.
     """
 
-    shard: File | None
+    shard: ListedFile | None
     head: bytes
     start: int
     stop: int
@@ -47,7 +47,7 @@ class Finding:
 
     record: Record
     problem: str = ""
-    sound: tuple[File, ...] = ()
+    sound: tuple[ListedFile, ...] = ()
 
 
 def problems(found: Manifest, directory: Path, on_bytes: OnBytes) -> list[str]:

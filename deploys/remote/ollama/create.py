@@ -35,7 +35,7 @@ PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
-class Source:
+class GgufSource:
     """The GGUF file that a model is made from, and the parameters that its Modelfile sets."""
 
     file: Path
@@ -44,7 +44,7 @@ class Source:
     parameters: dict[str, int]
 
 
-def create(models: Path, name: str, source: Source, program: str, ids: tuple[int, int]) -> None:
+def create(models: Path, name: str, source: GgufSource, program: str, ids: tuple[int, int]) -> None:
     """Create the model in Ollama, and record what it was made from and which files were written."""
     make_directories(models, ids)
     space.require(models, COPIES * source.size, 16)

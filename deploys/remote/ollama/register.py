@@ -30,7 +30,7 @@ from .store import Layer
 
 @dataclass(frozen=True)
 class Registration:
-    """What to make of a model directory of ours.
+    """What to make of a model directory of ours: the JSON of deploys/operations/services/ollama.py.
 
     `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own,
     `program` where it lies, `parameters` what a Modelfile would set. `allow_copy`: a second copy of
@@ -239,7 +239,7 @@ def _create(wanted: Registration, record: Record) -> None:
             f"{high} do: use one of these, or allow ollama create, which copies the weights, by "
             "allow_copy=True of the service"
         )
-    made = create.Source(
+    made = create.GgufSource(
         wanted.directory / record.path, record.sha256, record.size, wanted.parameters
     )
     ids = owner_ids(wanted.owner)

@@ -9,7 +9,7 @@ from ..download.source import RetryPolicy, Source
 from ..download.source_health import SourceHealth
 from ..download.transfer import Transfer
 from ..lib.ranges import Range
-from ..lib.spec import File, Sharing, Spec
+from ..lib.spec import ListedFile, Sharing, Spec
 from .peer_source import PeerSource
 from .peers import Peer, Peers
 from .seed import Share
@@ -60,7 +60,7 @@ class Exchange:
         """Call `news` from now on when another machine has something new."""
         self._peers.news = news
 
-    def tell(self, held: Iterable[tuple[File, Sequence[Range]]], came: int) -> None:
+    def tell(self, held: Iterable[tuple[ListedFile, Sequence[Range]]], came: int) -> None:
         """Report to the other machines what is on this one.
 
         + held: each file with the byte ranges that are here

@@ -8,17 +8,17 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from ..download.http import Body, Session
 from ..download.source import RetryPolicy
 from ..lib.failure import SourceFailure
-from ..lib.spec import File
+from ..lib.spec import ListedFile
 from .peers import LIFE, Peer
 
 
 class PeerSource:
     """The content that one machine offers, over the connections of one thread."""
 
-    def __init__(self, peer: Peer, files: Sequence[File], patience: RetryPolicy) -> None:
+    def __init__(self, peer: Peer, files: Sequence[ListedFile], patience: RetryPolicy) -> None:
         self.name = peer.name
         self._peer = peer
-        self._files: Mapping[str, File] = {file.path: file for file in files}
+        self._files: Mapping[str, ListedFile] = {file.path: file for file in files}
         self._session = Session(timeout=min(patience.silence, LIFE))
 
     def open(self, path: str, start: int, end: int | None) -> Body:

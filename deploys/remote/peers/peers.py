@@ -18,7 +18,7 @@ from typing import Any
 from ..download.http import Interrupted, Session
 from ..lib.failure import SourceFailure
 from ..lib.ranges import Range, Ranges
-from ..lib.spec import File, Sharing
+from ..lib.spec import ListedFile, Sharing
 from .seed import listing_id
 
 # What one machine asks the hub for at a time, and the least that is taken from another machine
@@ -65,7 +65,7 @@ class Peer:
     dropped: bool = False
     sign: tuple[object, object] = (None, None)
 
-    def gives(self, file: File, start: int, stop: int) -> Range | None:
+    def gives(self, file: ListedFile, start: int, stop: int) -> Range | None:
         """Return the first bytes between `start` and `stop` that may be taken from this peer now.
 
         None if there are none.
@@ -85,7 +85,7 @@ class Peers:
     def __init__(
         self,
         sharing: Sharing,
-        files: Sequence[File],
+        files: Sequence[ListedFile],
         stop: threading.Event,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -110,7 +110,7 @@ class Peers:
             threading.Thread(target=self._look, args=(peer,), daemon=True).start()
 
     def next_hub_range(
-        self, file: File, start: int, stop: int, without: Collection[str] = ()
+        self, file: ListedFile, start: int, stop: int, without: Collection[str] = ()
     ) -> Range | None:
         """Return the first bytes from `start` to `stop` that this machine is to ask the hub for.
 

@@ -25,7 +25,7 @@ from ..formats import gguf
 from ..formats.gguf_layout import shards_of
 from ..lib.durable import replace
 from ..lib.ranges import Range
-from ..lib.spec import File, Spec
+from ..lib.spec import ListedFile, Spec
 from ..merge.shards import head_of, kept
 
 # Seconds between two reports with news, and between two that only show that this fetch is alive.
@@ -34,7 +34,7 @@ SIGN_EVERY = 1.0
 
 
 @dataclass
-class Held:
+class LocalCopy:
     """What is here of one file: its first `head` bytes in a file of their own, the rest in another.
 
     The rest begins at byte `place` of that other file. `have` are the byte ranges that are here, as
@@ -52,15 +52,15 @@ class Share:
     def __init__(self, spec: Spec, folder: Path) -> None:
         self._spec, self._folder = spec, folder
         self._now, self._complete = report_paths(folder, spec.files)
-        self._held = {file.sha256: Held() for file in spec.files}
+        self._held = {file.sha256: LocalCopy() for file in spec.files}
         self._lock = threading.Lock()
         self._beat, self._due = 0, 0.0
-        self._said: dict[str, Held] = {}
+        self._said: dict[str, LocalCopy] = {}
         # The web server is another user; nothing in there is secret.
         with contextlib.suppress(OSError):
             (spec.directory / ".fetch").chmod(0o711)
 
-    def link(self, file: File, body: Path, *, head: int = 0, place: int = 0) -> None:
+    def link(self, file: ListedFile, body: Path, *, head: int = 0, place: int = 0) -> None:
         """Link `file` to `body`, which holds, or will hold, its bytes from `head` on.
 
         They begin at byte `place` of `body`.
@@ -72,7 +72,7 @@ class Share:
             _link(head_of(self._spec.directory, file), self._folder / f"{file.sha256}.head")
         _link(body, self._folder / file.sha256)
 
-    def holds(self, file: File, have: Iterable[Range]) -> None:
+    def holds(self, file: ListedFile, have: Iterable[Range]) -> None:
         """Record that these bytes of the file are here now, and no others."""
         with self._lock:
             self._held[file.sha256].have = tuple(have)
@@ -101,7 +101,7 @@ class Share:
         """
         now = time.monotonic()
         with self._lock:
-            held = {sha256: Held(**vars(each)) for sha256, each in self._held.items()}
+            held = {sha256: LocalCopy(**vars(each)) for sha256, each in self._held.items()}
         if not last and now < self._due - (SIGN_EVERY - NEWS_EVERY) * (held != self._said):
             return
         self._beat, self._due, self._said = self._beat + 1, now + SIGN_EVERY, held
@@ -124,7 +124,7 @@ def is_published(spec: Spec, folder: Path) -> bool:
         return False
 
 
-def report_paths(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
+def report_paths(folder: Path, files: Sequence[ListedFile]) -> tuple[Path, Path]:
     """Return the paths of the reports on an incomplete and on a complete model.
 
     Only one of them is kept.
@@ -133,7 +133,7 @@ def report_paths(folder: Path, files: Sequence[File]) -> tuple[Path, Path]:
     return folder / f"{name}.now", folder / f"{name}.json"
 
 
-def listing_id(files: Sequence[File]) -> str:
+def listing_id(files: Sequence[ListedFile]) -> str:
     """Return 64 hex digits that are the same on every machine that wants the same content."""
     lines = sorted(f"{file.sha256} {file.size}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -14,7 +14,7 @@ from deploys.control import hub as pins
 from deploys.control import hub_clients
 from deploys.planning.inputs.locks import Place
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.plan import Source
+from deploys.planning.plan import HubSource
 from tests.lab.hub import Hub
 from tests.unit.planning.plan_examples import model
 
@@ -67,10 +67,10 @@ def _hub(root: Path, readme: bytes = FILES["README.md"]) -> Hub:
     return Hub(root)
 
 
-def _sources(modelscope: Hub | None, huggingface: Hub | None) -> list[Source]:
+def _sources(modelscope: Hub | None, huggingface: Hub | None) -> list[HubSource]:
     hubs = (("modelscope", modelscope, "master"), ("huggingface", huggingface, "main"))
     return [
-        Source(
+        HubSource(
             kind=kind,  # type: ignore[arg-type]
             endpoint=hub.url,
             repository=REPOSITORY,
@@ -81,7 +81,7 @@ def _sources(modelscope: Hub | None, huggingface: Hub | None) -> list[Source]:
     ]
 
 
-def _at(sources: Sequence[Source], places: Sequence[Place]) -> list[Source]:
+def _at(sources: Sequence[HubSource], places: Sequence[Place]) -> list[HubSource]:
     """The sources as a later plan has them: at the revisions that are pinned."""
     revisions = {place.hub: place.revision for place in places}
     return [replace(each, revision=revisions.get(each.kind, each.revision)) for each in sources]

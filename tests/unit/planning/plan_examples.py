@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deploys.planning.inputs.locks import ArtifactLock, File, Locks, WeightsLock
+from deploys.planning.inputs.locks import ArtifactLock, ListedFile, Locks, WeightsLock
 from deploys.planning.inputs.machine import Disk, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
@@ -84,7 +84,9 @@ def profile(*services: Service, **fields: Any) -> HostProfile:
 
 def locks(files: Sequence[str] = SHARDS, **fields: Any) -> Locks:
     """The model pinned as `files`, the source of llama.cpp, and Ollama's release."""
-    pinned = tuple(File(path=path, size=GIB, sha256=f"{n:064x}") for n, path in enumerate(files))
+    pinned = tuple(
+        ListedFile(path=path, size=GIB, sha256=f"{n:064x}") for n, path in enumerate(files)
+    )
     lock = WeightsLock(hub="modelscope", repository="o/tiny", revision="c0ffee", files=pinned)
     source = ArtifactLock(version="b1", origin="github", path="o/l/b1.tar.gz", tree_sha256="a" * 64)
     ollama = ArtifactLock(version="0.35.0", origin="ollama", path="v0/o.tar.zst", sha256="c" * 64)

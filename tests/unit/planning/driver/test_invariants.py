@@ -10,7 +10,7 @@ import pytest
 
 from deploys.planning.driver import invariants
 from deploys.planning.driver.plan import DriverPlan, PackageGroup
-from deploys.planning.inputs.machine import Driver, Gpu, Kernel, Link, Machine
+from deploys.planning.inputs.machine import Driver, Gpu, GpuLink, Kernel, Machine
 from tests.unit.planning.plan_examples import MACHINE
 
 V, OLD = "580.178.04", "580.159.04"
@@ -34,7 +34,7 @@ ADDRESSES = tuple(gpu.address for gpu in GPUS)
 RIGHT = replace(
     MACHINE,
     gpus=GPUS,
-    links=(Link(first=0, second=1, kind="NV8"),),
+    links=(GpuLink(first=0, second=1, kind="NV8"),),
     kernels=tuple(
         Kernel(release=release, headers=True, module=V, signed=False) for release in PLAN.kernels
     ),
@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[Callable[[Machine], Machine], tuple[str, ...]]] = {
     "memory errors": (_gpu(uncorrected=2), ("GPU 0 at 0000:08:00.0 has memory errors",)),
     "a pending remap": (_gpu(remap_pending=True), ("a reset has to clear",)),
     "not over NVSwitch": (
-        _machine(links=(Link(first=0, second=1, kind="SYS"),)),
+        _machine(links=(GpuLink(first=0, second=1, kind="SYS"),)),
         ("do not reach each other over NVSwitch",),
     ),
     "an Xid": (_machine(xids=("NVRM: Xid (PCI:0000:18:00): 79",)), ("Xid (PCI:0000:18:00): 79",)),
@@ -121,7 +121,7 @@ def test_a_kernel_that_was_removed_since_is_not_missed() -> None:
 def test_cards_that_are_somebody_elses_are_not_looked_at() -> None:
     sick = {"index": None, "uncorrected": 2, "persistence": False}
     theirs = tuple(replace(gpu, **sick) for gpu in GPUS[4:])
-    links = (*RIGHT.links, Link(first=3, second=4, kind="SYS"))
+    links = (*RIGHT.links, GpuLink(first=3, second=4, kind="SYS"))
     shared = replace(RIGHT, gpus=(*GPUS[:4], *theirs), links=links)
     assert invariants.violations(PLAN, ADDRESSES[:4], shared) == ()
     assert len(invariants.violations(PLAN, ADDRESSES[:5], shared)) == 1

@@ -11,7 +11,7 @@ import pytest
 from deploys.control import locks as lock_files
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.gpus import named
-from deploys.planning.inputs.machine import Gpu, Holder, Link, Machine
+from deploys.planning.inputs.machine import Gpu, GpuLink, Holder, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
 from deploys.planning.placement.interconnect import cards_of
@@ -87,12 +87,12 @@ def test_which_four(machine: Machine, expected: list[int]) -> None:
 
 
 def test_links_come_before_numa_nodes() -> None:
-    crossed = [Link(first=a, second=b, kind="NV4") for a, b in combinations((0, 2, 4, 6), 2)]
+    crossed = [GpuLink(first=a, second=b, kind="NV4") for a, b in combinations((0, 2, 4, 6), 2)]
     assert chosen(eight(links=tuple(crossed))) == [0, 2, 4, 6]
     busy = eight(changed={0: {"used": GIB}}, links=tuple(crossed))
     assert 0 not in chosen(busy)
     # A pair is not split for a card, and four in a row are left for others.
-    pairs = tuple(Link(first=a, second=b, kind="NV4") for a, b in ((0, 1), (2, 3), (6, 7)))
+    pairs = tuple(GpuLink(first=a, second=b, kind="NV4") for a, b in ((0, 1), (2, 3), (6, 7)))
     assert chosen(eight(links=pairs), count=2) == [0, 1]
     assert chosen(eight(links=pairs), count=1) == [4]
 

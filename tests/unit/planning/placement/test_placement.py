@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
-from deploys.planning.inputs.machine import Gpu, Holder, Link
+from deploys.planning.inputs.machine import Gpu, GpuLink, Holder
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
@@ -43,7 +43,7 @@ def placed(row: dict[str, Any], entry: Model | None = None) -> Placement:
         for index in range(row["cards"])
         if gpu
     ]
-    links = tuple(Link(first=a, second=b, kind="NV4") for a, b in row.get("links", ()))
+    links = tuple(GpuLink(first=a, second=b, kind="NV4") for a, b in row.get("links", ()))
     service = Service(
         name="it",
         engine=row.get("engine", "vllm"),
@@ -94,7 +94,7 @@ def test_the_table_knows_switches_where_no_driver_tells_links() -> None:
     cards = [Card(index=index, total=1) for index in range(4)]
     assert islands(cards, (), named("H800")) == ((0, 1, 2, 3),)
     assert islands(cards, (), named("RTX 3090")) == ((0,), (1,), (2,), (3,))
-    links = [Link(first=0, second=1, kind="NV18"), Link(first=2, second=3, kind="SYS")]
+    links = [GpuLink(first=0, second=1, kind="NV18"), GpuLink(first=2, second=3, kind="SYS")]
     assert islands(cards, links, named("H800")) == ((0, 1), (2,), (3,))
 
 
@@ -239,7 +239,7 @@ def racks(draw: st.DrawFn) -> tuple[Any, ...]:
     numbers = st.integers(0, 8)
     pairs = draw(st.lists(st.tuples(numbers, numbers), max_size=6))
     kinds = st.sampled_from(["NV4", "SYS", "PIX"])
-    links = tuple(Link(first=a, second=b, kind=draw(kinds)) for a, b in pairs)
+    links = tuple(GpuLink(first=a, second=b, kind=draw(kinds)) for a, b in pairs)
     host = machine(links=links, memory=draw(st.sampled_from([8, 64, 512, 2048])) * GIB)
     wanted = [draw(services(at)) for at in range(draw(st.integers(1, 4)))]
     return wanted, gpu, cards, host

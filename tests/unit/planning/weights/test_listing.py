@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.inputs.locks import File
+from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.weights.listing import Listed, difference, files_of
 from tests.unit.planning.plan_examples import model
@@ -21,7 +21,7 @@ def listed(*paths: str, sha256: str = DIGEST) -> list[Listed]:
 def test_selected_files_are_sorted_and_the_rest_is_left() -> None:
     others = listed("README.md", sha256="")
     found = files_of(model(files=("*/a.gguf",)), [*listed("F16/a.gguf"), *others])
-    assert found == (File(path="F16/a.gguf", size=7, sha256=DIGEST),)
+    assert found == (ListedFile(path="F16/a.gguf", size=7, sha256=DIGEST),)
     tree = files_of(TREE, listed("model.safetensors", "config.json", "a/b.json"))
     assert [file.path for file in tree] == ["a/b.json", "config.json", "model.safetensors"]
 
@@ -141,7 +141,10 @@ def test_what_belongs_beside_a_model_is_no_second_one() -> None:
 
 
 def test_a_difference_names_both_digests() -> None:
-    pinned = [File(path="a", size=7, sha256=DIGEST), File(path="b", size=7, sha256=DIGEST)]
+    pinned = [
+        ListedFile(path="a", size=7, sha256=DIGEST),
+        ListedFile(path="b", size=7, sha256=DIGEST),
+    ]
     assert difference(pinned, listed("a", "b", "c", sha256=DIGEST.upper())) == ""
     assert difference(pinned, listed("a")) == "b is not there"
     other = "cd" * 32

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from deploys.remote.download import fetch as program
 from deploys.remote.download.http import Body
-from deploys.remote.download.source import Directory, RetryPolicy
+from deploys.remote.download.source import DirectorySource, RetryPolicy
 from deploys.remote.download.trailing_hash import TrailingHasher
 from deploys.remote.formats import gguf
 from deploys.remote.lib import spec
@@ -191,7 +191,7 @@ class Killed(BaseException):
     """The process died here: nothing is flushed, nothing is journalled."""
 
 
-class Mortal(Directory):
+class Mortal(DirectorySource):
     """A source that takes the process with it after `left` more bytes."""
 
     left: int | None = None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploys.planning.inputs.machine import Driver, Gpu, Link
+from deploys.planning.inputs.machine import Driver, Gpu, GpuLink
 from deploys.remote.facts import amd, ascend, driver, nvidia, packages, topology
 from deploys.remote.lib import probe
 from tests.unit import UNIT
@@ -361,7 +361,9 @@ def test_amd_s_older_tool() -> None:
 def test_links_between_amd_cards() -> None:
     links = [{"gpu": 0, "link_type": "SELF"}, {"gpu": 1, "link_type": "XGMI"}]
     text = json.dumps([{"gpu": 0, "links": links}, {"gpu": 1, "links": links[:1]}])
-    assert [Link(**link) for link in amd.links(text)] == [Link(first=0, second=1, kind="XGMI")]
+    assert [GpuLink(**link) for link in amd.links(text)] == [
+        GpuLink(first=0, second=1, kind="XGMI")
+    ]
 
 
 def test_amd_cards_are_completed_from_sysfs_and_the_tool(
@@ -470,7 +472,7 @@ def test_any_text_of_nvidia_smi_is_read(text: str) -> None:
     for address, card in rows.items():
         Gpu(address=address, pci_id="10de:2324", **card)
     for link in topology.links(text):
-        assert Link(**link).first < Link(**link).second
+        assert GpuLink(**link).first < GpuLink(**link).second
     nvidia.loaded(text)
 
 
@@ -484,7 +486,7 @@ def test_any_text_of_the_other_tools_is_read(text: str) -> None:
     for address, card in found:
         Gpu(address=address, pci_id="1002:74a1", **card)
     for link in amd.links(text):
-        Link(**link)
+        GpuLink(**link)
 
 
 @given(

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from deploys.remote.download import fetch
 from deploys.remote.formats import checkpoint
 from deploys.remote.formats.quantization import quantization_of, same
-from deploys.remote.formats.safetensors import Tensor
+from deploys.remote.formats.safetensors import SafetensorsTensor
 from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Failure
 from deploys.remote.model_dir import manifest
@@ -152,7 +152,9 @@ def test_older_configurations_are_read_where_the_first_says_nothing(
 
 
 def shown(shapes: Shapes, config: dict[str, Any] | None) -> str:
-    tensors = {name: Tensor(dtype, shape, 0, 1) for name, (dtype, shape) in shapes.items()}
+    tensors = {
+        name: SafetensorsTensor(dtype, shape, 0, 1) for name, (dtype, shape) in shapes.items()
+    }
     return quantization_of({"config.json": {"quantization_config": config}}, tensors)
 
 
@@ -252,7 +254,7 @@ _JSON = some.recursive(
 @given(_JSON, some.sampled_from(sorted(tiny_tree.QUANTIZATIONS)), _JSON)
 def test_any_configuration_gives_a_name_or_a_failure(config: Any, kind: str, other: Any) -> None:
     tensors = {
-        name: Tensor(dtype, shape, 0, 1)
+        name: SafetensorsTensor(dtype, shape, 0, 1)
         for name, (dtype, shape) in tiny_tree.linear("m", kind).items()
     }
     configs = {"config.json": {"quantization_config": config}}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from deploys.remote.formats import gguf
 from deploys.remote.formats.gguf_layout import lay_out
 from deploys.remote.lib.failure import Failure
-from deploys.remote.lib.spec import File
+from deploys.remote.lib.spec import ListedFile
 from tests.unit.remote.support import MODEL, pad, pair, split, text
 
 SHARDS = split([[("token_embd", b"a" * 64), ("blk.0.a", b"b" * 40)], [("blk.1.a", b"c" * 64)]])
@@ -142,7 +142,7 @@ def test_damaged_headers_are_said_by_name_or_make_a_file_of_the_right_size(
         heads[whole] = HEADERS[whole]
     try:
         read = [
-            (File(name, len(SHARDS[name]), "0" * 64), gguf.scan(heads[name], name))
+            (ListedFile(name, len(SHARDS[name]), "0" * 64), gguf.scan(heads[name], name))
             for name in SHARDS
         ]
         made = lay_out(read)
@@ -233,7 +233,7 @@ def test_a_tensor_that_is_there_twice_is_found_among_many_at_once() -> None:
     names = [f"t{n}" for n in range(30_000)]
     groups = [[(name, b"x") for name in names], [(names[-1], b"x")]]
     shards = [
-        (File(name, len(data), "0" * 64), gguf.scan(data, name))
+        (ListedFile(name, len(data), "0" * 64), gguf.scan(data, name))
         for name, data in split(groups).items()
     ]
     began = time.process_time()

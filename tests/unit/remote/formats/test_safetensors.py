@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from deploys.remote.formats import safetensors
-from deploys.remote.formats.safetensors import NotSafetensors, Tensor
+from deploys.remote.formats.safetensors import NotSafetensors, SafetensorsTensor
 from deploys.remote.lib.failure import Failure
 from tests.lab import tiny_tree
 
@@ -26,7 +26,7 @@ LENGTH = struct.unpack("<Q", WHOLE[:8])[0]
 HEADER = json.loads(WHOLE[8 : 8 + LENGTH])
 
 
-def read(tmp_path: Path, data: bytes) -> safetensors.Header:
+def read(tmp_path: Path, data: bytes) -> safetensors.SafetensorsHeader:
     path = tmp_path / "m.safetensors"
     path.write_bytes(data)
     return safetensors.read(path)
@@ -45,9 +45,9 @@ def one(**fields: object) -> bytes:
 def test_a_whole_file(tmp_path: Path) -> None:
     header = read(tmp_path, WHOLE)
     assert header.tensors == {
-        "a": Tensor("BF16", (2, 3), 0, 12),
-        "b.weight": Tensor("F8_E4M3", (4,), 12, 16),
-        "empty": Tensor("F32", (0, 5), 16, 16),
+        "a": SafetensorsTensor("BF16", (2, 3), 0, 12),
+        "b.weight": SafetensorsTensor("F8_E4M3", (4,), 12, 16),
+        "empty": SafetensorsTensor("F32", (0, 5), 16, 16),
     }
     assert (header.data_offset, header.data_size) == (8 + LENGTH, 16)
     assert sorted(dict(official.deserialize(WHOLE))) == sorted(header.tensors)

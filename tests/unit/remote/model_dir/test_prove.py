@@ -17,7 +17,7 @@ from deploys.remote.download import fetch as program
 from deploys.remote.download.source import RetryPolicy
 from deploys.remote.lib import content, spec
 from deploys.remote.lib.failure import Failure, Stopped
-from deploys.remote.lib.journal import Entry, Journal
+from deploys.remote.lib.journal import Journal, JournalEntry
 from deploys.remote.model_dir import manifest, prove, publish, verify
 from tests.unit.remote.support import Hub, merged, request, serving, split
 
@@ -174,7 +174,7 @@ def test_a_stale_journal_says_nothing_of_a_file_that_is_opened_again(tmp_path: P
         place = WHOLE.index(bytes([1]) * 1000)
         journal = Journal(tmp_path / ".fetch" / "journal")
         digest = next(each["sha256"] for each in value["files"] if each["path"] == SECOND)
-        journal.put({f"{digest} {place} {SECOND}": Entry(((0, 1),), True)})
+        journal.put({f"{digest} {place} {SECOND}": JournalEntry(((0, 1),), True)})
         journal.close()
         spoil(tmp_path / "tiny.gguf", 450_000)
         assert fetch(value)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from deploys.remote.lib.ranges import Range
-from deploys.remote.lib.spec import File, Sharing
+from deploys.remote.lib.spec import ListedFile, Sharing
 from deploys.remote.peers.peers import LEAST, LIFE, LONGEST_START, PIECE, STAGGER, STANDSTILL, Peers
 
 NAMES = ("a", "b", "c", "d")
 # Pieces of both files are numbered in one row: 0 to 9, and 10 to 13.
-LARGE = File("large", 10 * PIECE, "1" * 64)
-SMALL = File("small", 3 * PIECE + 5, "2" * 64)
+LARGE = ListedFile("large", 10 * PIECE, "1" * 64)
+SMALL = ListedFile("small", 3 * PIECE + 5, "2" * 64)
 
 
 class Clock:
@@ -33,7 +33,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def peers(clock: Clock, me: str = "a", files: Sequence[File] = (LARGE, SMALL)) -> Peers:
+def peers(clock: Clock, me: str = "a", files: Sequence[ListedFile] = (LARGE, SMALL)) -> Peers:
     others = tuple(name for name in NAMES if name != me)
     sharing = Sharing(folder=None, me=me, others=others)  # type: ignore[arg-type]
     return Peers(sharing, files, threading.Event(), clock=clock)
@@ -45,7 +45,7 @@ def report(beat: int = 1, *, last: bool = False, **have: Sequence[Range]) -> dic
     return {"fetch": 7, "beat": beat, "last": last, "files": told}
 
 
-def turns(found: Peers, file: File = LARGE) -> list[int]:
+def turns(found: Peers, file: ListedFile = LARGE) -> list[int]:
     """The numbers of the pieces of a file that this machine asks the hub for."""
     numbers, position = [], 0
     while (part := found.next_hub_range(file, position, file.size)) is not None:
@@ -90,7 +90,7 @@ def test_who_has_died_has_its_pieces_dealt_out(clock: Clock) -> None:
 
 
 def test_a_small_model_is_not_waited_for(clock: Clock) -> None:
-    tiny = File("large", 1000, "1" * 64)
+    tiny = ListedFile("large", 1000, "1" * 64)
     found = peers(clock, "b", [tiny])
     assert turns(found, tiny) == []
     clock.now += 0.01
