@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from deploys.planning.hardware.gpus import Vendor
 from deploys.planning.inputs.locks import ArtifactLock
 
 Action = Literal["none", "install", "reboot"]
 PackageManagerKind = Literal["apt", "dnf"]
+GroupName = Literal[
+    "prerequisites",
+    "headers",
+    "pinning",
+    "driver",
+    "fabric manager",
+    "monitoring",
+    "CUDA libraries",
+    "CUDA compiler",
+]
+GROUPS: tuple[GroupName, ...] = get_args(GroupName)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackageGroup:
     """Packages installed in one transaction, without recommended ones.
 
-    + name: "headers", "pinning", "driver", "fabric manager", "monitoring", "CUDA libraries", "CUDA
-      compiler"
     + packages: in the package manager's syntax: NAME, or with a version NAME=VERSION-* (apt, a
       pattern) and NAME-VERSION (dnf)
     """
 
-    name: str
+    name: GroupName
     packages: tuple[str, ...]
 
 
@@ -113,6 +122,13 @@ class DriverPlan:
             version == self.version or version.startswith(f"{self.version}.")
         )
 
-    def group(self, name: str) -> tuple[str, ...]:
-        """Return the packages of a group, or () if there is no such group."""
+    def group(self, name: GroupName) -> tuple[str, ...]:
+        """Return the packages of a group, or () if this machine needs none of it.
+
+        Raise ValueError if no machine has such a group.
+        """
+        if name not in GROUPS:
+            raise ValueError(
+                f"There is no group of driver packages {name!r}: write one of {', '.join(GROUPS)}"
+            )
         return next((group.packages for group in self.groups if group.name == name), ())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import asdict, replace
 
 import pytest
 
+from deploys.planning.driver.plan import GROUPS
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Kernel
 from deploys.planning.inputs.site import CN, GLOBAL, Site
+from tests.unit import ROOT
 from tests.unit.planning.driver.driver_examples import (
     ARTIFACTS,
     DEBIAN_12,
@@ -266,3 +269,24 @@ def test_every_class_on_every_system_has_a_plan_in_order(name: str, there: dict[
     asked = [package for group in made.groups for package in group.packages]
     assert all(any(package.startswith(name) for package in asked) for name in made.holds)
     json.dumps(asdict(made))
+
+
+def test_an_unknown_group_is_an_error_and_one_that_a_machine_does_not_need_is_empty() -> None:
+    made = plan(machine())
+    assert made.group("driver") and made.group("prerequisites") == ()
+    with pytest.raises(ValueError, match="no group of driver packages 'fabric-manager'"):
+        made.group("fabric-manager")  # type: ignore[arg-type]
+
+
+def test_every_group_is_installed_by_a_stage() -> None:
+    """And none is asked for that no plan can have."""
+    asked = [
+        node.args[0].value
+        for stage in (ROOT / "deploys" / "stages").glob("*.py")
+        for node in ast.walk(ast.parse(stage.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "group"
+        and isinstance(node.args[0], ast.Constant)
+    ]
+    assert {*asked} == {*GROUPS}
