@@ -16,6 +16,7 @@ from deploys.facts.machine import Hardware
 from deploys.facts.services import UnitStates
 from deploys.operations import files, host_lock
 from deploys.operations.files import File
+from deploys.planning import unit_names
 from deploys.planning.driver import invariants
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.state import foreign_processes
@@ -32,7 +33,7 @@ _ANSWER = 5
 _WHICH_BOOT = "cat /proc/sys/kernel/random/boot_id; sed 's/.*) //' /proc/1/stat | cut -d' ' -f20"
 # Detached, so that the answer arrives before the link goes.
 _REBOOT = "( sleep 1; systemctl reboot ) </dev/null >/dev/null 2>&1 &"
-_JOBS = "systemctl list-units --plain --no-legend --state=active,activating 'modelrack-job-*'"
+_JOBS = f"systemctl list-units --plain --no-legend --state=active,activating '{unit_names.JOBS}'"
 
 
 @operation()

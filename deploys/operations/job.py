@@ -21,6 +21,7 @@ from deploys.connection.transport import HostCommand
 from deploys.facts.jobs import Job, Status, parse_status
 from deploys.operations import files
 from deploys.operations.files import Directory, File
+from deploys.planning import unit_names
 
 ROOT = "/var/lib/modelrack/jobs"
 # Seconds between two looks at a job, and between two lines about it.
@@ -85,7 +86,7 @@ def _start(state: State, host: Host, arguments: Any, job: str, directory: str, w
     if status is not None and status.state == "running":
         logger.info(f"{host.print_prefix}{job} is running already, watching it")
         return True
-    unit = f"modelrack-job-{job}"
+    unit = unit_names.job(job)
     ok, output = transport.run(
         host,
         arguments,

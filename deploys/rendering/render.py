@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deploys.planning import unit_names
 from deploys.planning.driver.plan import DriverPlan, Repository
 from deploys.planning.engines.ktransformers import KTRANSFORMERS
 from deploys.planning.engines.llama_cpp import LLAMA_CPP
@@ -34,7 +35,7 @@ def base(plan: HostPlan) -> tuple[Rendered, ...]:
         file("base/limits.conf", "/etc/security/limits.d/60-modelrack.conf", plan=plan),
         file("base/sysctl.conf", "/etc/sysctl.d/60-modelrack.conf", values=SYSCTL),
     ]
-    files.append(file("base/modelrack-failed@.service", FAILED_UNIT))
+    files.append(file(f"base/{unit_names.FAILED}", unit_names.file(unit_names.FAILED)))
     manager = plan.package_manager
     if isinstance(manager, Apt):
         files.append(file("base/apt.conf", "/etc/apt/apt.conf.d/60modelrack", apt=manager))
@@ -112,7 +113,7 @@ def peer(plan: HostPlan, peer: PeerServer) -> tuple[Rendered, ...]:
     unit, configuration = PEER_FILES
     listen = peer.url.partition("//")[2]
     return (
-        file("peer/modelrack-peer.service", unit, peer=peer, data_root=plan.site.data_root),
+        file(f"peer/{unit_names.PEER}", unit, peer=peer, data_root=plan.site.data_root),
         file("peer/peer.conf", configuration, peer=peer, listen=listen),
     )
 
@@ -133,10 +134,7 @@ SYSCTL: dict[str, int] = {
     "vm.swappiness": 1,
 }
 
-# Every engine's unit starts it, by OnFailure.
-FAILED_UNIT = "/etc/systemd/system/modelrack-failed@.service"
-
-PEER_FILES = ("/etc/systemd/system/modelrack-peer.service", "/etc/modelrack/peer.conf")
+PEER_FILES = (unit_names.file(unit_names.PEER), "/etc/modelrack/peer.conf")
 
 # apt reads these instead of its own lists while we call it, and only then.
 APT_SOURCES = "/etc/modelrack/apt.sources"

@@ -9,6 +9,7 @@ from deploys.operations import files, webserver
 from deploys.operations.files import Directory, File
 from deploys.operations.services import service
 from deploys.operations.services.unit import Unit
+from deploys.planning import unit_names
 from deploys.planning.weights import peers
 from deploys.rendering import render
 
@@ -29,7 +30,7 @@ def share() -> None:
             name="Start weight sharing",
             units=[
                 Unit(
-                    name=peers.UNIT,
+                    name=unit_names.PEER,
                     files=tuple(map(File.of, render.peer(plan, plan.peer))),
                     digest=None,
                     url=plan.peer.url,
@@ -43,7 +44,7 @@ def share() -> None:
     else:
         service.absent(
             name="Disable weight sharing",
-            unit=peers.UNIT,
+            unit=unit_names.PEER,
             paths=(*render.PEER_FILES, peers.folder_of(plan.site)),
             systemd=plan.systemd,
         )

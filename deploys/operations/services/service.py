@@ -18,9 +18,10 @@ from deploys.operations import files
 from deploys.operations.services import health, versions
 from deploys.operations.services.unit import Unit
 from deploys.operations.services.versions import Version
+from deploys.planning import unit_names
 from deploys.planning.engines.software import Software
 
-_WANTS = "/etc/systemd/system/multi-user.target.wants"
+_WANTS = unit_names.file("multi-user.target.wants")
 # What the settings of a model server are called, behind its name.
 _SETTINGS = ("env", "yaml")
 
@@ -171,7 +172,7 @@ def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, No
 
 
 def _is_unit_file(path: str) -> bool:
-    return path.startswith("/etc/systemd/system/")
+    return path.startswith(f"{unit_names.FOLDER}/")
 
 
 def _as_wanted(unit: Unit, state: facts.UnitHealth | None) -> bool:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
+from deploys.planning import unit_names
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.plan import PeerServer, Weights, peer_url
-
-UNIT = "modelrack-peer.service"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ def peer_of(site: Site, machine: Machine) -> PeerServer | None:
             "Set peers of the site to the network that its machines share, or to None",
         )
     holder = machine.ports.get(site.peer_port)
-    if holder is not None and holder != UNIT:
+    if holder is not None and holder != unit_names.PEER:
         raise Refusal(
             f"Port {site.peer_port}, on which weights would be given to the site's other machines,"
             f" is taken by {holder or 'a process'}",

@@ -11,8 +11,9 @@ from ..lib.probe import read
 ETC, SETTINGS = Path("/etc/systemd/system"), Path("/etc/modelrack")
 # A folder for each unit that has processes: of all hierarchies in one, or of systemd's own.
 GROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"))
-# The first words of what we render. What is called like this serves no models.
-_OURS, _NO_SERVER = "# Written by modelrack", "modelrack-"
+# The first words of what we render. What is called like this (planning/unit_names.py) serves no
+# models.
+_OURS, NO_SERVER = "# Written by modelrack", "modelrack-"
 
 
 def units(etc: Path = ETC, groups: tuple[Path, ...] = GROUPS) -> list[str]:
@@ -45,4 +46,4 @@ def _names(etc: Path, groups: tuple[Path, ...]) -> Iterator[str]:
 
 def _is_ours(name: str, etc: Path) -> bool:
     file = etc / re.sub(r"@.*", "@.service", name)
-    return not name.startswith(_NO_SERVER) and read(file).startswith(_OURS)
+    return not name.startswith(NO_SERVER) and read(file).startswith(_OURS)

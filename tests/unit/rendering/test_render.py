@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, UndefinedError, meta, nodes
 
+from deploys.planning import unit_names
 from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
@@ -126,7 +127,7 @@ def test_what_ends_is_started_again_and_given_up_on_after_five(made: HostPlan) -
     # Five that take half an hour each are within it.
     limit = {key: sections["Unit"][f"StartLimit{key}"] for key in ("IntervalSec", "Burst")}
     assert limit == {"IntervalSec": ["3h"], "Burst": ["5"]}
-    assert sections["Unit"]["OnFailure"] == ["modelrack-failed@%n.service"]
+    assert sections["Unit"]["OnFailure"] == [unit_names.FAILED.replace("@", "@%n")]
 
 
 @pytest.fixture(scope="module", params=["cpu", "on cards"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploys.planning import unit_names
 from deploys.rendering import render
 from tests.unit.rendering.render_examples import PLANS, analyze, unit
 
@@ -33,7 +34,7 @@ def peer_files(name: str, tmp_path: Path) -> dict[str, Path]:
 def test_systemd_accepts_the_unit_of_the_peer(name: str, peer_files: dict[str, Path]) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not on this machine")
-    path = peer_files["/etc/systemd/system/modelrack-peer.service"]
+    path = peer_files[unit_names.file(unit_names.PEER)]
     path.write_text(re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", path.read_text()))
     verified = analyze("verify", "--man=no", path)
     about_it = [line for line in verified.stderr.splitlines() if path.name in line]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from deploys.control import neighbours as asked
+from deploys.planning import unit_names
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.resolve import resolve
-from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
 from tests.unit.planning.plan_examples import MACHINE, attempt, locks, model, profile, service
 
@@ -78,7 +78,7 @@ def test_what_stands_against_it_is_refused() -> None:
         with pytest.raises(Refusal, match=said):
             raise made.refusals[0]
         assert made.peer is None
-    assert not planned(machine=replace(HERE, ports={8788: peers.UNIT})).refusals
+    assert not planned(machine=replace(HERE, ports={8788: unit_names.PEER})).refusals
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploys.planning import unit_names
 from deploys.remote.facts import managed_units
 
 OURS = "# Written by modelrack. One instance a service\n[Service]\n"
@@ -16,7 +17,7 @@ def etc(tmp_path: Path) -> Path:
     """Units of ours, and an Ollama that somebody else has installed."""
     etc = tmp_path / "etc"
     (etc / "multi-user.target.wants").mkdir(parents=True)
-    for name in ("vllm@.service", "llama-server@.service", "modelrack-peer.service"):
+    for name in ("vllm@.service", "llama-server@.service", unit_names.PEER):
         (etc / name).write_text(OURS)
     (etc / "ollama.service").write_text("[Unit]\nDescription=Ollama Service\n")
     return etc
@@ -28,7 +29,7 @@ def enabled(etc: Path, *names: str) -> None:
 
 
 def test_what_is_enabled(etc: Path) -> None:
-    enabled(etc, "vllm@r1.service", "ollama.service", "modelrack-peer.service", "ssh.service")
+    enabled(etc, "vllm@r1.service", "ollama.service", unit_names.PEER, "ssh.service")
     assert managed_units.units(etc, ()) == ["vllm@r1.service"]
     (etc / "ollama.service").write_text(OURS)
     assert managed_units.units(etc, ()) == ["ollama.service", "vllm@r1.service"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deploys.planning import unit_names
 from deploys.remote.services import failure_log
-from deploys.rendering import render
 from tests.unit.planning.plan_examples import plan
 from tests.unit.rendering.render_examples import TEMPLATES, files
 
@@ -52,5 +52,5 @@ def test_every_unit_of_an_engine_calls_for_it() -> None:
         text = path.read_text()
         if extended := re.match(r'{% extends "(.+)" %}', text):
             text = (TEMPLATES / extended[1]).read_text()
-        assert "OnFailure=modelrack-failed@%n.service\n" in text, path
-    assert render.FAILED_UNIT in files(plan())
+        assert f"OnFailure={unit_names.FAILED.replace('@', '@%n')}\n" in text, path
+    assert unit_names.file(unit_names.FAILED) in files(plan())

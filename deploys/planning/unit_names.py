@@ -1,0 +1,27 @@
+"""Names of our own units in systemd; those of engines say which engine they are of.
+
+A program that travels to the machine cannot read this: deploys/remote/facts/managed_units.py tells
+model servers from these by PREFIX. Templates name FAILED as it stands here, which a test compares.
+"""
+
+from __future__ import annotations
+
+PREFIX = "modelrack-"
+# Shares weights with the other machines of the site.
+PEER = f"{PREFIX}peer.service"
+# Keeps the last words of a unit that has failed: OnFailure= of every engine's unit starts it.
+FAILED = f"{PREFIX}failed@.service"
+# All jobs that run, as systemctl takes a pattern.
+JOBS = f"{PREFIX}job-*"
+
+FOLDER = "/etc/systemd/system"
+
+
+def job(name: str) -> str:
+    """Return the unit of a job: work that takes more than a minute."""
+    return JOBS.replace("*", name)
+
+
+def file(unit: str) -> str:
+    """Return the path of a unit's file on the machine."""
+    return f"{FOLDER}/{unit}"
