@@ -20,7 +20,7 @@ from deploys.facts.listings import Listings
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
 from deploys.planning.plan import HostPlan, Weights
-from deploys.planning.quantity import size
+from deploys.planning.quantity import human
 from deploys.planning.weights.weights import model_of
 
 _known: dict[tuple[Path, str], str | Refusal] = {}
@@ -80,7 +80,7 @@ def _asked(
     places = " and ".join(
         f"{place.hub}:{place.repository} at {place.revision}" for place in lock.places
     )
-    return f"{weights.model} is {done}: {len(lock.files)} files, {size(lock.size)}, {places}"
+    return f"{weights.model} is {done}: {len(lock.files)} files, {human(lock.size)}, {places}"
 
 
 def _models(plan: HostPlan) -> dict[str, Model]:

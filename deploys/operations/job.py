@@ -22,6 +22,7 @@ from deploys.facts.jobs import Job, Status, parse_status
 from deploys.operations import files
 from deploys.operations.files import Directory, File
 from deploys.planning import unit_names
+from deploys.planning.quantity import human
 
 ROOT = "/var/lib/modelrack/jobs"
 # Seconds between two looks at a job, and between two lines about it.
@@ -169,7 +170,7 @@ class _Rate:
         done, total = status.progress["done"], status.progress["total"]
         step = status.progress.get("step") or "step"
         if status.progress.get("unit") == "B":
-            amount = f"{step} {_size(done)} of {_size(total)}"
+            amount = f"{step} {human(done)} of {human(total)}"
         else:
             amount = f"{step} {done} of {total}"
         if self.first is None or done < self.first[1]:
@@ -178,17 +179,9 @@ class _Rate:
         text = f"{amount} ({100 * done // total} %)"
         if speed > 0:
             if status.progress.get("unit") == "B":
-                text += f", {_size(speed)}/s"
+                text += f", {human(speed)}/s"
             text += f", {_duration((total - done) / speed)} left"
         return text
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def _duration(seconds: float | None) -> str:

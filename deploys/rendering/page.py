@@ -10,7 +10,7 @@ from deploys.planning.hardware import gpus
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.placement.memory import GIB, CardLedger
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.planning.quantity import size
+from deploys.planning.quantity import human
 from deploys.planning.weights.weights import missing_of
 from deploys.rendering.templates import text
 
@@ -22,7 +22,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         name=name,
         machine=machine,
         plan=plan,
-        size=size,
+        human=human,
         cards=list(_cards(machine)),
         loaded=_loaded(machine),
         disks=list(_disks(machine, plan)),
@@ -51,7 +51,7 @@ def _cards(machine: Machine) -> Iterator[str]:
             continue
         nodes = sorted({gpu.numa for gpu in machine.gpus if gpu.numa is not None})
         on = f", NUMA node{'s' if len(nodes) > 1 else ''} {_ranges(nodes)}" if nodes else ""
-        yield f"{count} x {known.name} ({pci_id}), {size(known.memory)} each{on}{_links(machine)}"
+        yield f"{count} x {known.name} ({pci_id}), {human(known.memory)} each{on}{_links(machine)}"
 
 
 def _links(machine: Machine) -> str:
@@ -84,10 +84,10 @@ def _disks(machine: Machine, plan: HostPlan) -> Iterator[str]:
             coming[disk.mount] = coming.get(disk.mount, 0) + missing_of(entry, machine)
     for disk in machine.disks:
         if disk.mount in coming:
-            left = size(max(0, disk.free - coming[disk.mount]))
+            left = human(max(0, disk.free - coming[disk.mount]))
             yield (
-                f"{disk.mount} ({disk.kind}): {size(disk.free)} free,"
-                f" {size(coming[disk.mount])} to fetch, {left} left then"
+                f"{disk.mount} ({disk.kind}): {human(disk.free)} free,"
+                f" {human(coming[disk.mount])} to fetch, {left} left then"
             )
 
 
@@ -126,7 +126,7 @@ def _ledger(service: ServicePlan) -> Iterator[str]:
             numbers = "".join(_column(lines, purpose) for purpose in purposes)
             yield f"{label:{width}}{numbers}{free / GIB:9.1f}{total / GIB:9.1f}  GiB"
     if ledger.host:
-        parts = ", ".join(f"{purpose} {size(count)}" for purpose, count in ledger.host.items())
+        parts = ", ".join(f"{purpose} {human(count)}" for purpose, count in ledger.host.items())
         yield f"host memory: {parts}"
     if rows or ledger.kv_tokens:
         yield f"the cache holds {ledger.kv_tokens:,} tokens of {ledger.kv_bytes:,} bytes"

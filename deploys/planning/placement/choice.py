@@ -15,7 +15,8 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes
-from deploys.planning.placement.memory import GIB, Card, Ledger, ledger_of
+from deploys.planning.placement.memory import Card, Ledger, ledger_of
+from deploys.planning.quantity import human
 
 # Contexts that are tried where the operator names none.
 CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8192, 4096)
@@ -220,13 +221,8 @@ def smaller_variants(request: Request) -> list[Request]:
 def size_hint(fitting: Request | None, most: int, otherwise: str) -> str:
     """Return a hint for weights that are too large: a variant that fits, or the maximum size."""
     if fitting is not None:
-        return f"Choose {fitting.model.key}, which is {gib(fitting.size)}, or {otherwise}"
-    return f"Choose weights of about {gib(max(0, most))} at most, or {otherwise}"
-
-
-def gib(size: float) -> str:
-    """Return a byte count in GiB, for messages."""
-    return f"{size / GIB:.1f} GiB"
+        return f"Choose {fitting.model.key}, which is {human(fitting.size)}, or {otherwise}"
+    return f"Choose weights of about {human(max(0, most))} at most, or {otherwise}"
 
 
 def count(number: int, thing: str) -> str:

@@ -17,13 +17,13 @@ from deploys.planning.placement.choice import (
     context_too_long,
     count,
     estimate_warnings,
-    gib,
     ignored_settings,
     refused,
     size_hint,
     smaller_variants,
 )
 from deploys.planning.placement.memory import GIB, Layout, Ledger, fixed_cost_tokens
+from deploys.planning.quantity import human
 
 # Three Python processes with PyTorch, seen with a tiny model: 2.0 GiB in all.
 _PROCESSES = 2 * GIB
@@ -125,11 +125,11 @@ def _does_not_fit(request: Request, closest: Placement, fitting: Request | None)
     over = _over(request, closest)
     if request.service.context is not None and closest.ledger.host["KV cache"] > over:
         return Refusal(
-            f"{request.name}: a cache for {closest.context} tokens is {gib(over)} too large for the"
-            " host's memory",
+            f"{request.name}: a cache for {closest.context} tokens is {human(over)} too large for"
+            " the host's memory",
             "Lower context, or leave it out",
         )
     return Refusal(
-        f"{request.name}: {request.model.key} is {gib(over)} too large for the host's memory",
+        f"{request.name}: {request.model.key} is {human(over)} too large for the host's memory",
         size_hint(fitting, request.size - over, "more memory"),
     )

@@ -17,7 +17,6 @@ from deploys.planning.placement.choice import (
     context_too_long,
     count,
     estimate_warnings,
-    gib,
     ignored_settings,
     refused,
     size_hint,
@@ -25,6 +24,7 @@ from deploys.planning.placement.choice import (
 )
 from deploys.planning.placement.memory import Card, Ledger
 from deploys.planning.placement.offload import Split, all_gpu_layers, server
+from deploys.planning.quantity import human
 
 # Where the operator names none: requests at a time, the longest context (a long prompt takes a
 # server of this kind minutes), and the context that is worth more than further requests.
@@ -225,18 +225,18 @@ def _does_not_fit(request: Request, closest: Placement, fitting: Request | None)
     tokens = f"{closest.parallel} x {closest.context}"
     if over > 0:
         return Refusal(
-            f"{request.name}: {request.model.key} with a cache for {tokens} tokens is {gib(over)}"
+            f"{request.name}: {request.model.key} with a cache for {tokens} tokens is {human(over)}"
             " too large for the fullest card",
             "Lower context, parallel or gpu_layers, raise cpu_experts, or leave them out",
         )
     cache = closest.ledger.host.get("KV cache", 0)
     if cache > host:
         return Refusal(
-            f"{request.name}: a cache for {tokens} tokens is {gib(host)} too large for the host's"
+            f"{request.name}: a cache for {tokens} tokens is {human(host)} too large for the host's"
             " memory",
             f"Lower context or parallel to {(cache - host) / cache:.0%} of that, or leave them out",
         )
     return Refusal(
-        f"{request.name}: {request.model.key} is {gib(host)} too large for the host's memory",
+        f"{request.name}: {request.model.key} is {human(host)} too large for the host's memory",
         size_hint(fitting, request.size - host, "more memory"),
     )

@@ -13,7 +13,6 @@ from deploys.planning.placement.choice import (
     context_too_long,
     count,
     estimate_warnings,
-    gib,
     ignored_settings,
     size_hint,
 )
@@ -26,6 +25,7 @@ from deploys.planning.placement.memory import (
     stages_of,
     token_bytes,
 )
+from deploys.planning.quantity import human
 
 # Share of weights and cache below which a cache is worth a warning.
 TIGHT = 0.1
@@ -117,8 +117,8 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
         used = max(ledger.lines.get("other processes", 0) for ledger in attempt.ledgers)
         return Refusal(
             f"{request.name}: gpu_memory_utilization {service.gpu_memory_utilization} of a card is"
-            f" {gib(attempt.over)} more"
-            f" than other processes, which hold {gib(used)}, leave of it",
+            f" {human(attempt.over)} more"
+            f" than other processes, which hold {human(used)}, leave of it",
             "Stop them, lower gpu_memory_utilization, or leave it out",
         )
     tokens = min(attempt.tokens) - fixed_cost_tokens(request.model, layout)
@@ -126,7 +126,7 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
     if 0 < tokens < context:
         fp8 = "" if layout.kv_cache == "fp8" else ", or kv_cache to fp8 for twice as many"
         return Refusal(
-            f"{request.name}: a request of {context} tokens needs {gib(_needs(request, attempt))}"
+            f"{request.name}: a request of {context} tokens needs {human(_needs(request, attempt))}"
             f" more of a card than {request.model.key} on {cut} cards leaves",
             f"Set context to {tokens // 256 * 256} or less{fp8}",
         )
@@ -134,7 +134,7 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
     cards = layout.tensor_parallel * layout.pipeline_parallel
     return Refusal(
         f"{request.name}: {request.model.key} with a cache for {context} tokens needs"
-        f" {gib(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
+        f" {human(missing)} more than a card has, cut for {cut} of {len(request.cards)} cards",
         size_hint(fitting, request.size - missing * cards, "more or larger cards"),
     )
 
@@ -145,7 +145,7 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
     cards, copies = tensor * pipeline, len(attempt.groups)
     if service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
-        room = f"room for the cache ({gib(attempt.cache)} each)"
+        room = f"room for the cache ({human(attempt.cache)} each)"
         few = (
             f"the fewest with {room}" if attempt.cache_share >= request.comfort else f"with {room}"
         )
@@ -193,7 +193,7 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
         )
     if attempt.cache_share < TIGHT:
         yield (
-            f"{request.name}: {gib(attempt.cache)} of a card are left for the cache, which is"
+            f"{request.name}: {human(attempt.cache)} of a card are left for the cache, which is"
             f" {min(attempt.tokens)} tokens of all requests together"
         )
     yield from estimate_warnings(request)

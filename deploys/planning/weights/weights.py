@@ -12,7 +12,7 @@ from deploys.planning.inputs.site import Hub, Site
 from deploys.planning.models import catalogue
 from deploys.planning.models.model import Model
 from deploys.planning.plan import HubSource, Weights
-from deploys.planning.quantity import size
+from deploys.planning.quantity import human
 from deploys.planning.weights import gguf_files, merge_policy
 
 # What a file system must keep free beyond the weights, as a share of them.
@@ -162,7 +162,7 @@ def check_disk(weights: Sequence[Weights], machine: Machine) -> Iterator[Refusal
     for mount, needed in missing.items():
         if needed > free[mount]:
             yield Refusal(
-                f"The weights need {size(needed)} on {mount}, which has {size(free[mount])} free",
-                f"Free {size(needed - free[mount], up=True)} there, or set data_root of the site to"
-                " a larger file system",
+                f"The weights need {human(needed)} on {mount}, which has {human(free[mount])} free",
+                f"Free {human(needed - free[mount], up=True)} there, or set data_root of the site"
+                " to a larger file system",
             )

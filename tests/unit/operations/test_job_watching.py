@@ -19,21 +19,6 @@ GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (1536 << 10, "1.5 MiB"),
-        (GIB, "1.0 GiB"),
-        (700 * GIB, "700.0 GiB"),
-    ],
-)
-def test_a_size_reads(size: int, text: str) -> None:
-    assert job._size(size) == text
-
-
-@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (None, "an unknown time"),

@@ -188,7 +188,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "not enough memory": (
         lambda: attempt(machine=machine(memory=3 * GIB)),
-        "Service tiny: tiny is 0.4 GiB too large for the host's memory",
+        "Service tiny: tiny is 413.6 MiB too large for the host's memory",
         "Choose weights of about 2.6 GiB at most",
     ),
     "context that the model was not trained for": (
