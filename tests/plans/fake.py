@@ -21,16 +21,5 @@ def _host(name):
     )
 
 
-h800 = [_host("h800")]
-h20 = [_host("h20")]
-h200 = [_host("h200")]
-a100 = [_host("a100")]
-v100 = [_host("v100")]
-rtx4090 = [_host("rtx4090")]
-rtx5090 = [_host("rtx5090")]
-rtx3090 = [_host("rtx3090")]
-rtx6000ada = [_host("rtx6000ada")]
-l40s = [_host("l40s")]
-mi300x = [_host("mi300x")]
-ascend910b = [_host("ascend910b")]
-cpu = [_host("cpu")]
+# A group is a list by the name of its class.
+globals().update({name: [_host(name)] for name in MACHINES})

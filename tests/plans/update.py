@@ -17,6 +17,7 @@ from typing import Any
 
 from deploys.control import locks
 from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.rendering import page
@@ -85,9 +86,15 @@ def golden(name: str, full: Planned, drivers: list[Planned]) -> str:
 def plan_of(name: str) -> tuple[Machine, HostPlan]:
     """The simulated machine of a class, and what planning alone makes of it."""
     site = runpy.run_path(str(GROUP_DATA / "all.py"))["site"]
-    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
     machine = Machine.from_json(json.loads(json.dumps(MACHINES[name])))
-    return machine, resolve(profile, site, machine, locks.read(site.locks))
+    return machine, resolve(profile_of(name), site, machine, locks.read(site.locks))
+
+
+def profile_of(name: str) -> HostProfile:
+    """What the inventories say of a class."""
+    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
+    assert isinstance(profile, HostProfile)
+    return profile
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
 from deploys.remote import weights
 from tests.__main__ import TIERS
+from tests.plans.update import profile_of
 from tests.unit import ROOT
 
 DOCS = ROOT / "docs"
@@ -250,7 +251,7 @@ def test_the_table_of_classes_is_what_the_inventories_say(page: Path) -> None:
     table = {row[0]: row for row in rows(page) if row[0] in classes()}
     assert set(table) == classes()
     for name, (_, gpus, engine, model, port, served) in table.items():
-        profile = runpy.run_path(str(ROOT / "inventories" / "group_data" / f"{name}.py"))["profile"]
+        profile = profile_of(name)
         (service,) = profile.services
         assert (engine.lower(), model, port) == (service.engine, service.model, str(service.port))
         if profile.gpu:

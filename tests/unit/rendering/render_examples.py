@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import subprocess
 from dataclasses import replace
 from typing import Any
@@ -18,11 +17,11 @@ from deploys.planning.plan import HostPlan
 from deploys.rendering import render
 from deploys.rendering.templates import Rendered
 from tests.plans.simulated import MACHINES
+from tests.plans.update import profile_of
 from tests.unit import UNIT
 from tests.unit.planning.plan_examples import MACHINE, locks, plan, profile, service
 
 TEMPLATES = UNIT.parents[1] / "templates"
-GROUP_DATA = UNIT.parents[1] / "inventories" / "group_data"
 CN_SITE = Site(mirrors=CN)
 
 KEYRING = ArtifactLock(version="1.1-1", origin="cuda", path="k.deb", sha256="d9" * 32)
@@ -33,7 +32,7 @@ WITH_KEYS = replace(locks(), artifacts={**locks().artifacts, **KEYS.artifacts})
 
 def on(name: str, **fields: Any) -> HostPlan:
     """The plan of a host class, its service other where `fields` say so."""
-    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
+    profile = profile_of(name)
     (served,) = profile.services
     wanted = replace(profile, services=(replace(served, **fields),))
     machine = Machine.from_json(MACHINES[name])

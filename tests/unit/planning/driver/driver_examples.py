@@ -14,22 +14,18 @@ from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Driver, Holder, Kernel, Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.site import Site
+from tests.plans import update
 from tests.plans.simulated import MACHINES
 
 ARTIFACTS = lock_files.read(Site().locks).artifacts
 WANTED = "580.178.04"
 OLD = "535.261.03"
+_CLASSES = {name: update.profile_of(name) for name in MACHINES}
+# Kind and number of the cards of every class with NVIDIA's.
 PROFILES = {
-    "h800": ("H800", 8),
-    "h20": ("H20", 8),
-    "h200": ("H200", 8),
-    "a100": ("A100 PCIe", 2),
-    "v100": ("V100", 2),
-    "rtx4090": ("RTX 4090", 8),
-    "rtx5090": ("RTX 5090", 8),
-    "rtx3090": ("RTX 3090", 2),
-    "rtx6000ada": ("RTX 6000 Ada", 4),
-    "l40s": ("L40S", 8),
+    name: (profile.gpu, profile.gpus)
+    for name, profile in _CLASSES.items()
+    if profile.gpu is not None and named(profile.gpu).vendor == "nvidia"
 }
 UBUNTU_RELEASES = {"22.04": "5.15.0-161-generic", "24.04": "6.8.0-87-generic"}
 

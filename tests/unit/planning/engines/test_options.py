@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.rendering import render, templates
 from tests.plans.simulated import MACHINES
-from tests.unit import ROOT
+from tests.plans.update import profile_of
 from tests.unit.planning.engines.options import (
     DATA,
     NEAREST,
@@ -30,7 +29,6 @@ from tests.unit.planning.engines.options import (
 )
 from tests.unit.rendering.render_examples import OLLAMA, PLANS
 
-GROUP_DATA = ROOT / "inventories" / "group_data"
 SETTINGS = "/etc/modelrack/"
 # Planned from documents alone: nothing of theirs is rendered.
 NOT_RECORDED = {("vllm", "0.20.2")}
@@ -42,7 +40,7 @@ EVERY_RECORDED = pytest.mark.parametrize(("engine", "version"), RECORDED)
 
 def class_plan(name: str) -> HostPlan:
     """What a machine of a host class is to become."""
-    profile = runpy.run_path(str(GROUP_DATA / f"{name}.py"))["profile"]
+    profile = profile_of(name)
     pins = lock_files.read(Site().locks)
     return resolve(profile, Site(), Machine.from_json(MACHINES[name]), pins)
 
