@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
-from deploys.planning.engines.base import Compiled, Locked
+from deploys.planning.engines.base import FromLock, FromSource
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
 from deploys.planning.hardware.gpus import Accelerator
@@ -168,7 +168,7 @@ def _refusals(
         )
     software = ENGINES[service.engine].software
     if (
-        isinstance(software, Compiled)
+        isinstance(software, FromSource)
         and gpu is not None
         and gpu.vendor not in software.vendors
         and service.engine in stack.engines
@@ -198,11 +198,11 @@ def _driver(
         None,
         driver_plan,
         *given,
-        compiles=any(isinstance(each, Compiled) for each in software),
+        compiles=any(isinstance(each, FromSource) for each in software),
         compiles_later=any(
             recipe.cuda_compiler == "on the machine"
             for each in software
-            if isinstance(each, Locked)
+            if isinstance(each, FromLock)
             for recipe in each.recipes.values()
         ),
     )

@@ -41,7 +41,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Locked:
+class FromLock:
     """An engine that is Python packages, from the lock that the software stack names.
 
     + recipes: by the name of the lock
@@ -51,7 +51,7 @@ class Locked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compiled:
+class FromSource:
     """An engine that is compiled on the machine, from one pinned archive.
 
     + build: what is compiled, for a machine, from an archive, for GPUs and a CUDA release; None and
@@ -66,7 +66,7 @@ class Compiled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Released:
+class FromRelease:
     """An engine that is installed as released, from one pinned archive.
 
     + release: what is installed, for a machine, from an archive, for GPUs
@@ -225,7 +225,7 @@ NOTHING_TO_COPY = ignored("it reads the weights as they lie")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ServiceSettings:
     """What an engine makes of every field of Service that a profile may leave out."""
 
     context: Setting
@@ -269,12 +269,12 @@ class Engine:
     unit: str
     shared: tuple[str, ...]
     model_id: str
-    software: Locked | Compiled | Released
+    software: FromLock | FromSource | FromRelease
     glibc: tuple[int, int] | None
     reads: Reads
     takes: FillsCards | DealsLayers
-    settings: Settings
-    settings_without_cards: Settings
+    settings: ServiceSettings
+    settings_without_cards: ServiceSettings
     parsers: Callable[[str], Parsers] | None
     rules: tuple[Rule, ...]
     failures: tuple[Known, ...]

@@ -6,7 +6,7 @@ model, with the distribution's compiler and the headers of their Python.
 
 from __future__ import annotations
 
-from deploys.planning.engines.base import Locked
+from deploys.planning.engines.base import FromLock
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment
 from deploys.planning.hardware.software_stacks import SoftwareStack
@@ -34,7 +34,7 @@ def environment(
 ) -> Environment:
     """Return the environment of an engine on a machine; raise Refusal if none is available."""
     software, name = ENGINES[engine].software, stack.locks.get(engine, "")
-    recipes = software.recipes if isinstance(software, Locked) else {}
+    recipes = software.recipes if isinstance(software, FromLock) else {}
     if name not in recipes or name not in locks.environments:
         raise Refusal(
             f"{engine} has no lock for {stack.platform} yet, so it is planned there and not"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import environments
-from deploys.planning.engines.base import Compiled, Locked, Released
+from deploys.planning.engines.base import FromLock, FromRelease, FromSource
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment, Software
 from deploys.planning.hardware.gpus import Accelerator
@@ -33,7 +33,7 @@ def software_of(
     for engine in sorted({service.engine for service in services}):
         software = ENGINES[engine].software
         try:
-            if not isinstance(software, Locked):
+            if not isinstance(software, FromLock):
                 each = _from_archive(engine, software, site, machine, locks, gpu, driver)
                 found += [each] if each else []
             elif engine in stack.engines:
@@ -50,14 +50,14 @@ def packages(services: Sequence[Service], installed: Sequence[Software]) -> tupl
     """Return the distribution packages needed at run time, without build dependencies."""
     engines = sorted({service.engine for service in services})
     software = [ENGINES[engine].software for engine in engines]
-    needed = [each.packages for each in software if not isinstance(each, Locked)]
+    needed = [each.packages for each in software if not isinstance(each, FromLock)]
     needed += [each.packages for each in installed if isinstance(each, Environment)]
     return tuple(dict.fromkeys(package for each in needed for package in each))
 
 
 def _from_archive(
     engine: str,
-    software: Compiled | Released,
+    software: FromSource | FromRelease,
     site: Site,
     machine: Machine,
     locks: Locks,
@@ -70,7 +70,7 @@ def _from_archive(
     archive = locks.artifacts[engine]
     # Asked for now, so that a site without a way to it is refused now and not half way.
     site.url(archive.origin, archive.path)
-    if isinstance(software, Released):
+    if isinstance(software, FromRelease):
         return software.release(machine, archive, gpu)
     cuda = driver.cuda if driver else None
     if gpu is not None and cuda is None:

@@ -13,11 +13,11 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
-    Locked,
+    FromLock,
     Reads,
     Recipe,
+    ServiceSettings,
     Setting,
-    Settings,
     SplitGguf,
     ignored,
 )
@@ -25,7 +25,7 @@ from deploys.planning.engines.known_failures import known
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 
-_SETTINGS = Settings(
+_SETTINGS = ServiceSettings(
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=OF_VLLM_AND_SGLANG,
@@ -47,7 +47,7 @@ KTRANSFORMERS = Engine(
     unit="ktransformers@{}.service",
     shared=(),
     model_id="{}",
-    software=Locked(
+    software=FromLock(
         recipes={
             # Its kernels, kt_kernel and sgl_kernel, look for a card when they are imported.
             "ktransformers-cuda12": Recipe(

@@ -13,12 +13,12 @@ from deploys.planning.engines.base import (
     OF_VLLM_AND_SGLANG,
     ONE_COPY,
     ONE_PERFORMANCE,
-    Compiled,
     DealsLayers,
     Engine,
+    FromSource,
     Reads,
+    ServiceSettings,
     Setting,
-    Settings,
     SplitGguf,
 )
 from deploys.planning.engines.software import Build
@@ -111,7 +111,7 @@ def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
     )
 
 
-_SETTINGS = Settings(
+_SETTINGS = ServiceSettings(
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=OF_VLLM_AND_SGLANG,
@@ -135,7 +135,7 @@ LLAMA_CPP = Engine(
     shared=(),
     model_id="{}",
     # A bare system has the C++ library already, apt needs it.
-    software=Compiled(build=_build, vendors=("nvidia",), packages=("libgomp1",)),
+    software=FromSource(build=_build, vendors=("nvidia",), packages=("libgomp1",)),
     glibc=None,
     reads=Reads(
         formats=("gguf",),

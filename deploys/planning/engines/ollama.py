@@ -12,9 +12,9 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
+    FromRelease,
     Reads,
-    Released,
-    Settings,
+    ServiceSettings,
     SplitGguf,
 )
 from deploys.planning.engines.known_failures import known
@@ -43,7 +43,7 @@ def _release(machine: Machine, archive: ArtifactLock, gpu: Accelerator | None) -
     return Release(name=_NAME, version=archive.version, archive=archive)
 
 
-_SETTINGS = Settings(
+_SETTINGS = ServiceSettings(
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=OF_VLLM_AND_SGLANG,
@@ -67,7 +67,7 @@ OLLAMA = Engine(
     # Its names have a tag, which requests may omit.
     model_id="{}:latest",
     # zstd unpacks it.
-    software=Released(release=_release, packages=("zstd",)),
+    software=FromRelease(release=_release, packages=("zstd",)),
     # Its Dockerfile builds on AlmaLinux 8.
     glibc=(2, 28),
     reads=Reads(

@@ -11,18 +11,18 @@ from deploys.planning.engines.base import (
     OF_LLAMA_CPP,
     Engine,
     FillsCards,
+    FromLock,
     Kept,
-    Locked,
     Reads,
     Recipe,
-    Settings,
+    ServiceSettings,
     SplitGguf,
     Step,
 )
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 
-_SETTINGS = Settings(
+_SETTINGS = ServiceSettings(
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=HONOURED,
@@ -44,7 +44,7 @@ SGLANG = Engine(
     unit="sglang@{}.service",
     shared=(),
     model_id="{}",
-    software=Locked(
+    software=FromLock(
         recipes={
             "sglang-cuda13": Recipe(
                 package="sglang",

@@ -14,11 +14,11 @@ from deploys.planning.engines.base import (
     Engine,
     FillsCards,
     FixedShare,
-    Locked,
+    FromLock,
     Reads,
     Recipe,
+    ServiceSettings,
     Setting,
-    Settings,
     SplitGguf,
     Step,
     ignored,
@@ -27,7 +27,7 @@ from deploys.planning.engines.known_failures import OTHER_USER, known
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 
-_SETTINGS = Settings(
+_SETTINGS = ServiceSettings(
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=HONOURED,
@@ -51,7 +51,7 @@ VLLM = Engine(
     unit="vllm@{}.service",
     shared=(),
     model_id="{}",
-    software=Locked(
+    software=FromLock(
         recipes={
             "vllm-cuda13": Recipe(
                 package="vllm",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from deploys.planning.engines.base import DealsLayers, FillsCards, Settings
+from deploys.planning.engines.base import DealsLayers, FillsCards, ServiceSettings
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.machine import GpuLink
@@ -176,7 +176,7 @@ def ignored_settings(request: Request) -> dict[str, Refusal]:
     settings = engine.settings if request.gpu else engine.settings_without_cards
     usual = {field.name: field.default for field in fields(service)}
     refusals = {}
-    for name in (field.name for field in fields(Settings)):
+    for name in (field.name for field in fields(ServiceSettings)):
         setting, value = getattr(settings, name), getattr(service, name)
         if value == usual[name] or setting.values is None or value in setting.values:
             continue

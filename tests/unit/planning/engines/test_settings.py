@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploys.control import locks as lock_files
-from deploys.planning.engines.base import DealsLayers, Settings
+from deploys.planning.engines.base import DealsLayers, ServiceSettings
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
@@ -86,7 +86,7 @@ WHERE = [
 
 def test_every_field_is_walked() -> None:
     optional = {field.name for field in fields(Service)} - IDENTITY
-    assert set(VALUES) == optional == {field.name for field in fields(Settings)}
+    assert set(VALUES) == optional == {field.name for field in fields(ServiceSettings)}
 
 
 def test_every_engine_is_walked() -> None:
@@ -133,7 +133,7 @@ def test_a_refusal_says_why_and_what_to_do() -> None:
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES.keys())
 def test_a_setting_that_is_refused_has_a_reason(engine: Any) -> None:
     for settings in (engine.settings, engine.settings_without_cards):
-        for field in fields(Settings):
+        for field in fields(ServiceSettings):
             setting = getattr(settings, field.name)
             assert (setting.values is None) == (setting.why == "")
             assert not setting.why.endswith(".") and not setting.hint.endswith(".")

@@ -193,12 +193,16 @@ def test_a_variant_that_a_refusal_names_does_fit(gpu: Accelerator, count: int) -
                 assert not placed({**row, "model": key}).refusals
 
 
-def test_a_hundred_machines_are_planned_in_a_second() -> None:
-    began = time.monotonic()
-    for _ in range(5):
-        for row in TABLES["filling"]:
-            placed(row)
-    assert time.monotonic() - began < 1
+def test_ten_times_the_machines_take_little_more_than_ten_times_as_long() -> None:
+    def seconds(times: int) -> float:
+        began = time.process_time()
+        for _ in range(times):
+            for row in TABLES["filling"]:
+                placed(row)
+        return time.process_time() - began
+
+    seconds(1)  # What is read once is read.
+    assert seconds(10) < 20 * seconds(1)
 
 
 @st.composite

@@ -11,6 +11,7 @@ import yaml
 
 from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.profile import ENGINES
+from deploys.rendering.render import SERVING
 from tests.unit import ROOT, UNIT
 from tests.unit.project.recipes import DEPLOYS, FULL, Found, left_out, stems, verbs
 
@@ -43,7 +44,7 @@ def unit_templates(engine: str) -> list[Path]:
     return sorted((TEMPLATES / engine).glob("*.service.j2"))
 
 
-left_out(RECIPE, "profile.py`")(lambda: engines() - {*ENGINES})
+left_out(RECIPE, "`registry.py`")(lambda: engines() - {*ENGINES})
 left_out(RECIPE, "`software_stacks.py`")(lambda: engines() - {name for name, _ in versions()})
 
 
@@ -110,12 +111,7 @@ def _in_full() -> Found:
                 yield f"{engine}, {verb}()"
 
 
-@left_out(RECIPE, "tests/machine")
-def _unit_name() -> Found:
-    known = (ROOT / "tests" / "machine" / "conftest.py").read_text()
-    for engine in engines():
-        for unit in (path.name.partition(".service")[0] for path in unit_templates(engine)):
-            said = rf'"{re.escape(engine)}": f?"{re.escape(unit)}'
-            # One that is called like its engine needs no line of its own.
-            if unit != f"{engine}@" and not re.search(said, known):
-                yield engine
+@left_out(RECIPE, "deploys/rendering/<engine>.py")
+def _rendered() -> Found:
+    modules = stems(DEPLOYS / "rendering")
+    return {name for name in engines() if name not in SERVING or module_of(name) not in modules}

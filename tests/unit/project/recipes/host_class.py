@@ -21,14 +21,10 @@ def in_readme(page: str) -> set[str]:
     return set(re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(), re.M))
 
 
-def faked() -> set[str]:
-    return set(re.findall(r"^(\w+) = \[_host\(", (PLANS / "fake.py").read_text(), re.M))
-
-
 def classes() -> set[str]:
     """Those that any step was done for."""
     described = stems(INVENTORIES) | stems(INVENTORIES / "group_data")
-    tested = {*MACHINES} | faked() | stems(PLANS, "*.txt")
+    tested = {*MACHINES} | stems(PLANS, "*.txt")
     return (described | tested | in_readme("README.md") | in_readme("README.zh-CN.md")) - OTHERS
 
 
@@ -48,7 +44,6 @@ left_out(RECIPE, "inventories/group_data/<class>.py")(
 )
 left_out(RECIPE, "hardware/gpus.py")(lambda: {*gpus().values()} - {*ACCELERATORS})
 left_out(RECIPE, "simulated.py")(lambda: classes() - {*MACHINES})
-left_out(RECIPE, "fake.py")(lambda: classes() - faked())
 left_out(RECIPE, "tests.plans.update")(lambda: classes() - stems(PLANS, "*.txt"))
 left_out(RECIPE, "`README.md`")(lambda: classes() - in_readme("README.md"))
 left_out(RECIPE, "`README.zh-CN.md`")(lambda: classes() - in_readme("README.zh-CN.md"))

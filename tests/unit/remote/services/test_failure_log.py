@@ -50,7 +50,7 @@ def test_every_unit_of_an_engine_calls_for_it() -> None:
     assert {"llama.cpp", "ollama"} <= folders
     for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
         text = path.read_text()
-        if extended := re.match(r'{% extends "(.+)" %}', text):
+        while extended := re.match(r'{% extends "(.+)" %}', text):
             text = (TEMPLATES / extended[1]).read_text()
         assert f"OnFailure={unit_names.FAILED.replace('@', '@%n')}\n" in text, path
     assert unit_names.file(unit_names.FAILED) in files(plan())
