@@ -11,8 +11,7 @@ from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.base import FromLock, FromSource
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
-from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import SoftwareStack
+from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import RHEL_LIKE, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
@@ -52,16 +51,17 @@ def resolve(
     against = _Refusals()
     gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
     stack = software_stacks.stack_of(gpu)
+    inputs = Inputs(profile=profile, site=site, machine=machine, locks=locks, gpu=gpu, stack=stack)
     against.attempt(None, check_system, machine)
     own = cards.ours(machine, gpu, profile.gpus)
     against.all_of(hardware_health.refusals(machine, own))
-    services, weights = _with_weights(profile, site, locks, against)
+    services, weights = _with_weights(inputs, against)
     units = [_unit(service) for service in profile.services]
     retired = tuple(unit for unit in machine.served if unit not in units)
     peer = against.attempt(None, peers.peer_of, site, machine)
     weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
-        against.all_of(_refusals(service, gpu, stack, machine, retired), service.name)
+        against.all_of(_refusals(service, inputs, retired), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
     placements = place_all(
@@ -72,8 +72,8 @@ def resolve(
     )
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
-    driver = _driver(profile, site, machine, locks, gpu, stack, against)
-    software, missing = installation.software_of(services, site, machine, locks, gpu, stack, driver)
+    driver = _driver(inputs, against)
+    software, missing = installation.software_of(services, inputs, driver)
     for refusal in missing:
         against.all_of([refusal], refusal.service)
     return HostPlan(
@@ -90,7 +90,7 @@ def resolve(
         software=software,
         weights=weights,
         services=tuple(
-            _service(service, placement, weights, gpu, machine)
+            _service(service, placement, weights, inputs)
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
@@ -101,7 +101,7 @@ def resolve(
         warnings=(
             *(
                 warning
-                for warning in _warnings(services, weights, placements, gpu, stack, machine, driver)
+                for warning in _warnings(services, weights, placements, inputs, driver)
                 if warning not in {refusal.reason for refusal in against.refusals}
             ),
             *peers.unreachable(peer, weights, neighbours),
@@ -132,27 +132,26 @@ class _Refusals:
 
 
 def _with_weights(
-    profile: HostProfile, site: Site, locks: Locks, against: _Refusals
+    inputs: Inputs, against: _Refusals
 ) -> tuple[tuple[Service, ...], tuple[Weights, ...]]:
     """Return the services whose models are available, and these models."""
     services: tuple[Service, ...] = ()
     weights: tuple[Weights, ...] = ()
+    profile = inputs.profile
     for service in profile.services:
         more = (*services, service)
         try:
-            services, weights = more, weights_of(more, site, locks, locked=profile.locked)
+            services, weights = (
+                more,
+                weights_of(more, inputs.site, inputs.locks, locked=profile.locked),
+            )
         except Refusal as refusal:
             against.all_of([refusal], service.name)
     return services, weights
 
 
-def _refusals(
-    service: Service,
-    gpu: Accelerator | None,
-    stack: SoftwareStack,
-    machine: Machine,
-    retired: Sequence[str],
-) -> Iterator[Refusal]:
+def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Iterator[Refusal]:
+    machine, gpu, stack = inputs.machine, inputs.gpu, inputs.stack
     owner = machine.ports.get(service.port)
     if owner is not None and owner not in (_unit(service), *retired):
         yield Refusal(
@@ -181,23 +180,19 @@ def _refusals(
         )
 
 
-def _driver(
-    profile: HostProfile,
-    site: Site,
-    machine: Machine,
-    locks: Locks,
-    gpu: Accelerator | None,
-    stack: SoftwareStack,
-    against: _Refusals,
-) -> DriverPlan | None:
-    if gpu is None:
+def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:
+    if inputs.gpu is None:
         return None
-    software = [ENGINES[service.engine].software for service in profile.services]
-    given = (machine, profile, gpu, stack, site, locks.artifacts)
+    software = [ENGINES[service.engine].software for service in inputs.profile.services]
     return against.attempt(
         None,
         driver_plan,
-        *given,
+        inputs.machine,
+        inputs.profile,
+        inputs.gpu,
+        inputs.stack,
+        inputs.site,
+        inputs.locks.artifacts,
         compiles=any(isinstance(each, FromSource) for each in software),
         compiles_later=any(
             recipe.cuda_compiler == "on the machine"
@@ -212,10 +207,9 @@ def _service(
     service: Service,
     placement: Placement,
     weights: Sequence[Weights],
-    gpu: Accelerator | None,
-    machine: Machine,
+    inputs: Inputs,
 ) -> ServicePlan:
-    model = model_of(service)
+    model, machine = model_of(service), inputs.machine
     fetched = next(plan for plan in weights if plan.model == model.key)
     return ServicePlan(
         name=service.name,
@@ -230,7 +224,7 @@ def _service(
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         patience=int(_TO_START + fetched.size * _TO_READ),
         min_tokens_per_second=service.min_tokens_per_second
-        or floors.floor(model, fetched.size, placement, gpu),
+        or floors.floor(model, fetched.size, placement, inputs.gpu),
         placement=placement,
         weights=fetched,
     )
@@ -244,11 +238,10 @@ def _warnings(
     services: Sequence[Service],
     weights: Sequence[Weights],
     placements: Sequence[Placement],
-    gpu: Accelerator | None,
-    stack: SoftwareStack,
-    machine: Machine,
+    inputs: Inputs,
     driver: DriverPlan | None,
 ) -> tuple[str, ...]:
+    machine, gpu, stack = inputs.machine, inputs.gpu, inputs.stack
     found = [*hardware_health.warnings(machine), *compatibility.unknown_gpus(machine)]
     found += [
         f"{entry.model} is not pinned yet: its files are listed and pinned on the first run"

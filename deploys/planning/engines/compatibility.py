@@ -54,8 +54,7 @@ def warnings(
     if not stack.confirmed:
         found.append(
             f"Service {service.name}: {stack.platform} is planned from documents of {stack.date}"
-            " and"
-            " was not run on such hardware"
+            " and was not run on such hardware"
         )
     if _glibc(machine) is None:
         found.append(

@@ -9,32 +9,23 @@ from deploys.planning.engines import environments
 from deploys.planning.engines.base import FromLock, FromRelease, FromSource
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment, Software
-from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import SoftwareStack
-from deploys.planning.inputs.locks import Locks
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.inputs.site import Site
 
 
 def software_of(
-    services: Sequence[Service],
-    site: Site,
-    machine: Machine,
-    locks: Locks,
-    gpu: Accelerator | None,
-    stack: SoftwareStack,
-    driver: DriverPlan | None,
+    services: Sequence[Service], inputs: Inputs, driver: DriverPlan | None
 ) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
     """Return one entry per engine and one for nvitop; and refusals, by service, for the others."""
     found: list[Software] = []
     refusals = []
+    site, machine, locks, stack = inputs.site, inputs.machine, inputs.locks, inputs.stack
     for engine in sorted({service.engine for service in services}):
         software = ENGINES[engine].software
         try:
             if not isinstance(software, FromLock):
-                each = _from_archive(engine, software, site, machine, locks, gpu, driver)
+                each = _from_archive(engine, software, inputs, driver)
                 found += [each] if each else []
             elif engine in stack.engines:
                 found.append(environments.environment(engine, stack, machine, site, locks))
@@ -58,18 +49,15 @@ def packages(services: Sequence[Service], installed: Sequence[Software]) -> tupl
 def _from_archive(
     engine: str,
     software: FromSource | FromRelease,
-    site: Site,
-    machine: Machine,
-    locks: Locks,
-    gpu: Accelerator | None,
+    inputs: Inputs,
     driver: DriverPlan | None,
 ) -> Software | None:
     """Return a build or a release; None if no archive is pinned or a GPU has no CUDA release."""
-    if engine not in locks.artifacts:
+    archive, machine, gpu = inputs.locks.artifacts.get(engine), inputs.machine, inputs.gpu
+    if archive is None:
         return None
-    archive = locks.artifacts[engine]
     # Asked for now, so that a site without a way to it is refused now and not half way.
-    site.url(archive.origin, archive.path)
+    inputs.site.url(archive.origin, archive.path)
     if isinstance(software, FromRelease):
         return software.release(machine, archive, gpu)
     cuda = driver.cuda if driver else None
