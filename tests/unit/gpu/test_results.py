@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.engines.base import Compiled
+from deploys.planning.engines.base import FromSource
 from deploys.planning.engines.llama_cpp import LLAMA_CPP
 from deploys.planning.hardware.gpus import by_pci_id
 from deploys.planning.inputs.locks import ArtifactLock
@@ -196,7 +196,7 @@ def test_the_margin_covers_what_was_predicted_too_low(run: tuple[str, int]) -> N
 def test_the_bench_builds_what_machines_get() -> None:
     source = ArtifactLock(version="1", origin="github", path="p")
     software = LLAMA_CPP.software
-    assert isinstance(software, Compiled)
+    assert isinstance(software, FromSource)
     built = software.build(replace(MACHINE, isa="x86-64-v3"), source, None, None)
     assert set(built.options) <= set(building.OPTIONS)
 
