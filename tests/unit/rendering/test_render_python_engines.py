@@ -234,6 +234,11 @@ def test_thoughts_and_calls_of_tools_are_told_apart_where_the_model_is_known() -
     assert "enable-auto-tool-choice" not in told(on("h800"))
 
 
+def test_vllm_finds_what_nvrtc_loads_while_it_compiles() -> None:
+    made = environment(on("rtx4090"))
+    assert made["LD_LIBRARY_PATH"] == f"{made['CUDA_HOME']}/lib64"
+
+
 def test_ktransformers_compiles_with_the_toolkit_that_comes_with_the_driver() -> None:
     made = PYTHON_ENGINES["ktransformers"]
     assert environment(made)["CUDA_HOME"] == "/usr/local/cuda-12.9"
