@@ -38,7 +38,7 @@ PATIENCE = 600
 # Which words are special to a parser is a matter of the real tokenizer.
 _ABOUT_WORDS = ("reasoning-parser", "enable-auto-tool-choice", "tool-call-parser")
 # Of the folders of a deployed engine, which is not what is started here.
-_DEPLOYED = ("CUDA_HOME", "MODELRACK_WEIGHTS", "MODELRACK_DIGEST")
+_DEPLOYED = ("CUDA_HOME", "LD_LIBRARY_PATH", "MODELRACK_WEIGHTS", "MODELRACK_DIGEST")
 _TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 # So that no two prompts are alike.
 _FRESH = itertools.count()

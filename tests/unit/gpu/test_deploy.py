@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from deploys.planning.hardware.gpus import named
+from deploys.planning.hardware.software_stacks import stack_of
 from tests.gpu import deploy
 from tests.gpu.entry import made_up
 from tests.gpu.networks import DEPLOYED
@@ -72,9 +74,20 @@ def test_a_machine_with_a_card_came_to_a_service_and_stayed_as_it_was(
 
 def test_llama_cpp_was_compiled_there_and_sits_on_the_card() -> None:
     result = RESULTS["h200-deploy"]
-    assert "llama.cpp | Install llama.cpp" in (result["steps"][0]["said"])
+    assert any("Install llama.cpp" in said for said in result["steps"][0]["said"])
     # The health gate's own figures: a model that sat on the processor would come to a few.
     assert result["service"]["tokens_per_second"] > 70
+
+
+def test_vllm_answered_came_back_after_a_kill_and_started_warm() -> None:
+    result = RESULTS["h200-deploy-vllm"]
+    steps = {step["step"]: step["said"] for step in result["steps"]}
+    assert tuple(steps) == deploy.STEPS
+    assert result["engine"]["version"] == stack_of(named("H200")).engines["vllm"]
+    cold, after_the_kill, restarted = result["seconds_to_ready"]
+    assert max(after_the_kill, restarted) < cold / 3
+    alone, many, _ = (each["tokens_per_second"] for each in steps["speed"])
+    assert many > 40 * alone > 40 * 80
 
 
 @pytest.mark.parametrize("name", [*SHAPES, *DEPLOYED])
