@@ -16,7 +16,7 @@ from statistics import median
 from tests import temporary
 from tests.e2e import sharing
 from tests.e2e.rack import Rack
-from tests.lab import Lab, LabError, Machine, hint, large_model
+from tests.lab import Lab, LabError, Machine, large_model, way_out
 from tests.lab.hub import Hub
 
 # Times as long as one machine alone takes, and times the model, that so many may take.
@@ -35,7 +35,7 @@ def main() -> int:
                 data = sharing.group_data(sharing.network_of(lab))
                 rack = Rack(lab, url, url, work, data)
                 machines = _machines(lab, rack, max(runs))
-                hint.narrow(lab, arguments.hint)
+                way_out.narrow(lab, arguments.way_out)
                 for machine in machines if arguments.link else ():
                     machine.slow_link(arguments.link)
                 for _ in range(arguments.repetitions):
@@ -82,7 +82,7 @@ def _deploy(rack: Rack, deploy: str) -> None:
 def _report(runs: dict[int, Sequence[tuple[float, float]]], arguments: argparse.Namespace) -> int:
     times = {count: median(seconds for seconds, _ in found) for count, found in runs.items()}
     shares = {count: max(share for _, share in found) for count, found in runs.items()}
-    print(f"\n{arguments.mib} MiB, way out {arguments.hint}")
+    print(f"\n{arguments.mib} MiB, way out {arguments.way_out}")
     print("machines   seconds: median      min      max   times one   hub sent, times the model")
     for count, found in _rows(runs):
         print(

@@ -126,9 +126,10 @@ set -eu
 systemctl stop llama-server@tiny
 cd /data
 tar -cf /data/backup.tar models
-rm -rf models
+mv models before
 tar -xf backup.tar
-rm backup.tar
+# Only now, so that no file comes back under its old inode.
+rm -r backup.tar before
 """
 SPOIL = """\
 set -eu

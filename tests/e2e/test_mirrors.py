@@ -47,7 +47,7 @@ TOLD = {
     "GLOBAL": {"packages": ("own-tool",), "cuda": ("nvidia-driver-pinning-580",)},
 }
 SITE = """
-from deploys.planning.site import CN
+from deploys.planning.inputs.site import CN
 site = replace(site, mirrors={preset}, data_root="/srv/{preset}")
 told = {told!r}
 _tiny = profile.services[0]

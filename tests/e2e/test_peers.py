@@ -14,7 +14,7 @@ import pytest
 from deploys.rendering import render
 from tests.e2e import alive, sharing
 from tests.e2e.rack import Rack
-from tests.lab import Lab, Machine, hint, large_model
+from tests.lab import Lab, Machine, large_model, way_out
 from tests.lab.hub import Hub
 from tests.unit.rendering.render_examples import PLANS
 
@@ -55,7 +55,7 @@ def shared(lab_factory, tmp_path_factory) -> Iterator[Shared]:
         made = Shared(lab, hub, rack, url)
         made.point_to(*lab.machines[:4])
         assert rack.deploy(deploy="tests/e2e/deploys/peers.py").code == 0
-        hint.narrow(lab, "80mbit")
+        way_out.narrow(lab, "80mbit")
         yield made
 
 

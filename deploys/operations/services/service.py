@@ -261,6 +261,9 @@ def restore(
             transport.run(host, arguments, "systemctl", "enable", "--quiet", name)
             restarted[unit.name] = time.monotonic()
             transport.run(host, arguments, _restart(unit))
+        else:
+            # systemd has started it by itself; what it counted was about the other version.
+            transport.run(host, arguments, "systemctl", "reset-failed", QuoteString(unit.name))
     version = f"{engine} {restored['version']}"
     if not all(
         health.wait_until_it_answers(state, host, arguments, unit, restarted.get(unit.name))
