@@ -1,4 +1,4 @@
-"""Command line of modelrack.pyz: weights, ollama, artifact, build, venv, job, last-words, lock.
+"""Command line of modelrack.pyz: weights, ollama, artifact, build, venv, job, guard, and others.
 
 Exit 0: done. Exit 1: failed; the last line on standard error says why and what to do. Exit 75:
 another process has the lock. Exit 143: stopped by a signal.
@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     command = programs.add_parser("last-words")
     command.add_argument("unit")
     command.set_defaults(program=_last_words)
+    command = programs.add_parser("guard")
+    command.add_argument("title", help="what the titles of its workers begin with")
+    command.add_argument("command", nargs=argparse.REMAINDER)
+    command.set_defaults(program=_guard)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
 
@@ -129,6 +133,15 @@ def _job_status(options: Any) -> int:
 
     print(json.dumps(job.status(options.directory, options.tail)))
     return 0
+
+
+def _guard(options: Any) -> int:
+    from .services import guard
+
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        raise Failure("guard TITLE -- COMMAND: the command is missing")
+    return guard.run(options.title, command)
 
 
 def _last_words(options: Any) -> int:
