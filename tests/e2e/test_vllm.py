@@ -30,9 +30,7 @@ _folder = _with(
     modelscope="modelrack-lab/tiny-qwen2",
     huggingface="modelrack-lab/tiny-qwen2",
     files=("*.safetensors", "*.json"),
-    hidden=128,
-    head_dim=32,
-    intermediate=256,
+    network=_with(_gguf.model.network, hidden=128, head_dim=32, intermediate=256),
 )
 _vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model=_folder, merge=None)
 profile = _with(profile, services=(_gguf, _vllm))
