@@ -83,7 +83,9 @@ def test_the_cache_is_as_the_ledger_has_it(key: tuple[str, str, str]) -> None:
         # It counted the larger of what MLA's splits take beside graphs, 4 GiB, and inside them,
         # 2 GiB; 0.32 counts both.
         planned += (2 << 30) // 23_040
-    assert planned == pytest.approx(RUNS[key]["kv_tokens"], rel=0.025)
+    # Of MLA with 0.32, 2.4 % are not explained yet.
+    within = 0.025 if (key[1], version) == (DEEPSEEK, "0.32.0") else 0.02
+    assert planned == pytest.approx(RUNS[key]["kv_tokens"], rel=within)
 
 
 def test_it_is_faster_than_as_the_how_tos_have_it() -> None:
