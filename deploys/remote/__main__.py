@@ -122,10 +122,15 @@ def _venv(options: Any) -> int:
 def _job_run(options: Any) -> int:
     from .install import job
 
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    return job.run(options.directory, _command(options, "job run DIR"))
+
+
+def _command(options: Any, before: str) -> list[str]:
+    """Return what stands behind `--`; raise Failure if nothing does."""
+    command: list[str] = options.command[options.command[:1] == ["--"] :]
     if not command:
-        raise Failure("job run DIR -- COMMAND: the command is missing")
-    return job.run(options.directory, command)
+        raise Failure(f"{before} -- COMMAND: the command is missing")
+    return command
 
 
 def _job_status(options: Any) -> int:
@@ -138,10 +143,7 @@ def _job_status(options: Any) -> int:
 def _guard(options: Any) -> int:
     from .services import guard
 
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command:
-        raise Failure("guard TITLE -- COMMAND: the command is missing")
-    return guard.run(options.title, command)
+    return guard.run(options.title, _command(options, "guard TITLE"))
 
 
 def _last_words(options: Any) -> int:
