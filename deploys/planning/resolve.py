@@ -181,18 +181,11 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
 
 
 def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:
-    if inputs.gpu is None:
-        return None
     software = [ENGINES[service.engine].software for service in inputs.profile.services]
     return against.attempt(
         None,
         driver_plan,
-        inputs.machine,
-        inputs.profile,
-        inputs.gpu,
-        inputs.stack,
-        inputs.site,
-        inputs.locks.artifacts,
+        inputs,
         compiles=any(isinstance(each, FromSource) for each in software),
         compiles_later=any(
             recipe.cuda_compiler == "on the machine"

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import SoftwareStack
+from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import ArtifactLock
-from deploys.planning.inputs.machine import RHEL_LIKE, Machine
-from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.machine import RHEL_LIKE
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.inputs.site import Site
 
 
-@dataclass(frozen=True)
-class DriverInputs:
-    """One machine with its profile, accelerator, software stack and site."""
+@dataclass(frozen=True, kw_only=True)
+class DriverInputs(Inputs):
+    """What decisions about a driver read: all inputs of a machine that has GPUs."""
 
-    machine: Machine
-    profile: HostProfile
     gpu: Accelerator
-    stack: SoftwareStack
-    site: Site
-    artifacts: Mapping[str, ArtifactLock]
 
     @property
     def switched(self) -> bool:
@@ -70,7 +62,7 @@ class DriverInputs:
 
     def key(self, lock: str) -> ArtifactLock:
         """Return the artifact with a repository's signing key; raise Refusal if not pinned."""
-        found = self.artifacts.get(lock)
+        found = self.locks.artifacts.get(lock)
         if found is None or found.sha256 is None:
             raise Refusal(
                 f"{lock}, which signs the driver's packages, is not pinned in artifacts.yaml of"

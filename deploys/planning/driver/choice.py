@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from deploys.planning.driver import state
@@ -20,34 +19,25 @@ from deploys.planning.driver.install import (
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.vendors import vendor_plan
 from deploys.planning.hardware import cards
-from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.hardware.software_stacks import SoftwareStack, check_driver
-from deploys.planning.inputs.locks import ArtifactLock
-from deploys.planning.inputs.machine import Machine
-from deploys.planning.inputs.profile import HostProfile
-from deploys.planning.inputs.site import Site
+from deploys.planning.hardware.software_stacks import check_driver
+from deploys.planning.inputs.inputs import Inputs
 
 
 def driver_plan(
-    machine: Machine,
-    profile: HostProfile,
-    gpu: Accelerator,
-    stack: SoftwareStack,
-    site: Site,
-    artifacts: Mapping[str, ArtifactLock],
-    *,
-    compiles: bool,
-    compiles_later: bool = False,
-) -> DriverPlan:
-    """Return the driver plan of one machine; raise Refusal if there is none.
+    inputs: Inputs, *, compiles: bool, compiles_later: bool = False
+) -> DriverPlan | None:
+    """Return the driver plan of one machine, None without GPUs; raise Refusal if there is none.
 
     + compiles: something is compiled for the GPUs, so the CUDA libraries are installed
     + compiles_later: an engine compiles at run time, and its packages bring no compiler
     """
-    if profile.driver is not None:
-        check_driver(profile.driver, stack)
-    state.check_gpus(machine, profile, gpu)
-    case = DriverInputs(machine, profile, gpu, stack, site, artifacts)
+    if inputs.gpu is None:
+        return None
+    case = DriverInputs(**{**vars(inputs), "gpu": inputs.gpu})
+    stack = case.stack
+    if case.profile.driver is not None:
+        check_driver(case.profile.driver, stack)
+    state.check_gpus(case.machine, case.profile, case.gpu)
     if stack.vendor not in ("nvidia", "amd"):
         return vendor_plan(case)
     if stack.vendor == "amd":

@@ -10,7 +10,8 @@ from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import stack_of
-from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.inputs import Inputs
+from deploys.planning.inputs.locks import ArtifactLock, Locks
 from deploys.planning.inputs.machine import Driver, Holder, Kernel, Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.site import Site
@@ -83,16 +84,20 @@ def plan(
     wanted = HostProfile(**{"gpu": gpu, "gpus": gpus, **fields})
     assert wanted.gpu is not None
     accelerator = named(wanted.gpu)
-    return driver_plan(
-        there,
-        wanted,
-        accelerator,
-        stack_of(accelerator),
-        site or Site(),
-        ARTIFACTS if artifacts is None else artifacts,
+    made = driver_plan(
+        Inputs(
+            profile=wanted,
+            site=site or Site(),
+            machine=there,
+            locks=Locks(artifacts=ARTIFACTS if artifacts is None else artifacts),
+            gpu=accelerator,
+            stack=stack_of(accelerator),
+        ),
         compiles=compiles,
         compiles_later=compiles_later,
     )
+    assert made is not None
+    return made
 
 
 def groups(of: DriverPlan) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,8 @@ from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import parsed, stack_of
-from deploys.planning.inputs.locks import ArtifactLock
+from deploys.planning.inputs.inputs import Inputs
+from deploys.planning.inputs.locks import ArtifactLock, Locks
 from deploys.planning.inputs.machine import Driver, Gpu, Holder, Kernel, Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
@@ -73,15 +74,19 @@ def plan(
     **fields: Any,
 ) -> DriverPlan:
     name = gpu or GPUS[there.hostname.removesuffix("-01")]
-    return driver_plan(
-        there,
-        HostProfile(gpu=name, gpus=8, **fields),
-        named(name),
-        stack_of(named(name)),
-        site or Site(),
-        ARTIFACTS if artifacts is None else artifacts,
+    made = driver_plan(
+        Inputs(
+            profile=HostProfile(gpu=name, gpus=8, **fields),
+            site=site or Site(),
+            machine=there,
+            locks=Locks(artifacts=ARTIFACTS if artifacts is None else artifacts),
+            gpu=named(name),
+            stack=stack_of(named(name)),
+        ),
         compiles=False,
     )
+    assert made is not None
+    return made
 
 
 def groups(of: DriverPlan) -> dict[str, tuple[str, ...]]:
