@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deploys.planning.driver import state
 from deploys.planning.driver.amd import amd_plan
-from deploys.planning.driver.case import DriverInputs
+from deploys.planning.driver.driver_inputs import DriverInputs
 from deploys.planning.driver.install import (
     install,
     repository,

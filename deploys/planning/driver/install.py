@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
-from deploys.planning.driver.case import DriverInputs
+from deploys.planning.driver.driver_inputs import DriverInputs
 from deploys.planning.driver.packages import System
 from deploys.planning.driver.plan import DriverPlan, PackageGroup, Repository
 from deploys.planning.inputs.refusal import Refusal

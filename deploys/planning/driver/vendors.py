@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deploys.planning.driver import state
-from deploys.planning.driver.case import DriverInputs
+from deploys.planning.driver.driver_inputs import DriverInputs
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware import cards
 from deploys.planning.inputs.machine import RHEL_LIKE
