@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 from pyinfra.api.exceptions import PyinfraError
 
+from deploys.connection import speed
 from deploys.connection.password import has_terminal
 
+speed.quicken()
 _arguments = click.get_current_context().params
 _inventory = Path(_arguments.get("chdir") or ".", str(_arguments.get("inventory")))
 

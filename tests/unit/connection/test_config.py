@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,12 @@ def test_every_other_inventory_is_taken(inventory: str) -> None:
     run = _pyinfra(inventory, "debug-inventory")
     assert run.returncode == 0, run.stderr
     assert "There are: " not in run.stdout + run.stderr
+
+
+def test_it_makes_pyinfra_quick_before_the_inventory_is_read(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(
+        "from pyinfra.api import util\nhosts = [('@fake/one', {'made': util.stack.__module__})]\n"
+    )
+    run = _pyinfra(str(inventory), "debug-inventory")
+    assert "deploys.connection.speed" in run.stdout + run.stderr
