@@ -54,7 +54,6 @@ def start() -> None:
 
 def _registrations(plan: HostPlan) -> list[Registration]:
     software = plan.software_of("ollama")
-    copies = {each.name for each in plan.profile.services if each.allow_copy}
     return [
         Registration(
             name=planned.name,
@@ -64,7 +63,7 @@ def _registrations(plan: HostPlan) -> list[Registration]:
             program=f"{software.directory}/bin/ollama",
             owner="modelrack",
             parameters=serving.parameters(plan, planned),
-            allow_copy=planned.name in copies,
+            allow_copy=plan.wanted_of(planned).allow_copy,
             file=planned.weights.merge or planned.weights.opened,
         )
         for planned in plan.services_of("ollama")

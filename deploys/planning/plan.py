@@ -11,7 +11,7 @@ from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import ListedFile
-from deploys.planning.inputs.profile import HostProfile, Performance
+from deploys.planning.inputs.profile import HostProfile, Performance, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub, Site
 from deploys.planning.package_manager import PackageManager
@@ -191,6 +191,10 @@ class HostPlan:
 
     def services_of(self, engine: str) -> tuple[ServicePlan, ...]:
         return tuple(service for service in self.services if service.engine == engine)
+
+    def wanted_of(self, service: ServicePlan) -> Service:
+        """Return what the profile says of a service: the settings that no decision changes."""
+        return next(each for each in self.profile.services if each.name == service.name)
 
     def software_of(self, engine: str) -> Software:
         return next(each for each in self.software if each.name == engine)

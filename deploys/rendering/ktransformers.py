@@ -17,6 +17,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     return (
         settings.unit(plan, KTRANSFORMERS),
         settings.config(
+            plan,
             service,
             KTRANSFORMERS,
             parallel=service.parallel,
@@ -24,7 +25,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             method=_METHODS.get((service.weights.quantization or "").upper()),
             numa_nodes=service.numa_nodes,
         ),
-        settings.environment(service, KTRANSFORMERS, digest, cuda=AT_RUN_TIME),
+        settings.environment(plan, service, KTRANSFORMERS, digest, cuda=AT_RUN_TIME),
     )
 
 

@@ -47,7 +47,7 @@ def models(plan: HostPlan) -> str:
 
 def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int]:
     """Return what a Modelfile would set; num_gpu only if the service sets gpu_layers."""
-    layers = next(each.gpu_layers for each in plan.profile.services if each.name == service.name)
+    layers = plan.wanted_of(service).gpu_layers
     found = {"num_ctx": service.context}
     return found if layers is None else {**found, "num_gpu": layers}
 

@@ -23,24 +23,28 @@ def unit(plan: HostPlan, engine: Engine, **values: Any) -> Rendered:
     )
 
 
-def config(service: ServicePlan, engine: Engine, **values: Any) -> Rendered:
+def config(plan: HostPlan, service: ServicePlan, engine: Engine, **values: Any) -> Rendered:
     """Return the file that an engine reads its options from."""
     return file(
         f"{engine.name}/service.yaml",
         f"/etc/modelrack/services/{service.name}.yaml",
         service=service,
+        wanted=plan.wanted_of(service),
         placement=service.placement,
         parsers=engine.parsers(service.model) if engine.parsers else None,
         **values,
     )
 
 
-def environment(service: ServicePlan, engine: Engine, digest: str, **values: Any) -> Rendered:
+def environment(
+    plan: HostPlan, service: ServicePlan, engine: Engine, digest: str, **values: Any
+) -> Rendered:
     """Return the environment file: cards, digest, and settings that are not options."""
     return file(
         f"{engine.name}/service.env",
         f"/etc/modelrack/services/{service.name}.env",
         service=service,
+        wanted=plan.wanted_of(service),
         cards=service.placement.cards,
         digest=digest,
         **values,

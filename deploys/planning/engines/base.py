@@ -226,7 +226,11 @@ NOTHING_TO_COPY = ignored("it reads the weights as they lie")
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """What an engine makes of every field of Service that a profile may leave out."""
+    """What an engine makes of every field of Service that a profile may leave out.
+
+    What one engine alone honours has a refusal as its default here, such as
+    `ignored("that is a setting of vLLM")`; the others need not name it.
+    """
 
     context: Setting
     parallel: Setting

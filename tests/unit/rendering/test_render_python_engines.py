@@ -17,7 +17,7 @@ from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.site import Site
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.rendering import render
+from deploys.rendering import render, templates
 from tests.gpu.networks import NETWORKS
 from tests.gpu.planned import planned
 from tests.plans.simulated import MACHINES
@@ -318,3 +318,19 @@ def test_a_service_sees_its_cards_and_no_other_device(made: HostPlan) -> None:
     # Kernels are compiled at run time; workers share memory.
     assert not {"MemoryDenyWriteExecute", "PrivateIPC"} & set(run)
     assert run["KillMode"] == ["mixed"] and run["LimitMEMLOCK"] == ["infinity"]
+
+
+@pytest.mark.parametrize("name", PYTHON_ENGINES)
+def test_templates_of_settings_are_given_what_the_profile_says(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a setting that nothing decides on goes from Service to a template, and nowhere between."""
+    made = PYTHON_ENGINES[name]
+    given: dict[str, Any] = {}
+    text = templates.text
+    monkeypatch.setattr(
+        templates, "text", lambda path, /, **v: given.update({path: v}) or text(path, **v)
+    )
+    render.service(made, made.services[0])
+    told_of = [given[path] for path in given if path.endswith(("service.yaml", "service.env"))]
+    assert [each["wanted"] for each in told_of] == [*made.profile.services] * 2

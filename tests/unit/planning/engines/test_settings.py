@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from deploys.control import locks as lock_files
+from deploys.planning.engines import base
 from deploys.planning.engines.base import DealsLayers, ServiceSettings
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
@@ -86,14 +88,22 @@ WHERE = [
 
 def test_every_field_is_walked() -> None:
     optional = {field.name for field in fields(Service)} - IDENTITY
-    assert set(VALUES) == optional == {field.name for field in fields(ServiceSettings)}
+    settings = {field.name for field in fields(ServiceSettings)}
+    where = f"what engines make of it (ServiceSettings in {base.__name__})"
+    assert optional == settings, f"{names(optional ^ settings)}: say in Service, and {where}"
+    assert optional == set(VALUES), f"{names(optional ^ set(VALUES))}: give VALUES here some of it"
 
 
 def test_every_engine_is_walked() -> None:
     assert {engine for engine, _ in WHERE} == set(ENGINES)
-    assert {engine for engine, cards in WHERE if not cards} == {"vllm", "llama.cpp", "ollama"}
+    without_cards = {engine for engine, cards in WHERE if not cards}
+    assert without_cards == {*stack_of(None).engines}
     for engine, cards in WHERE:
         assert not planned(engine, cards=cards).refusals
+
+
+def names(found: set[str]) -> str:
+    return ", ".join(sorted(found))
 
 
 @pytest.mark.parametrize("field", VALUES)
