@@ -89,9 +89,9 @@ WHERE = [
 def test_every_field_is_walked() -> None:
     optional = {field.name for field in fields(Service)} - IDENTITY
     settings = {field.name for field in fields(ServiceSettings)}
-    where = f"what engines make of it (ServiceSettings in {base.__name__})"
-    assert optional == settings, f"{names(optional ^ settings)}: say in Service, and {where}"
-    assert optional == set(VALUES), f"{names(optional ^ set(VALUES))}: give VALUES here some of it"
+    one = f"only one of Service and ServiceSettings ({base.__name__}) has this field"
+    assert optional == settings, f"{names(optional ^ settings)}: {one}"
+    assert optional == set(VALUES), f"{names(optional ^ set(VALUES))}: VALUES here has none of it"
 
 
 def test_every_engine_is_walked() -> None:

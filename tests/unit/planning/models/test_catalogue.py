@@ -108,7 +108,7 @@ def test_variants_of_a_network_stand_together_the_largest_first() -> None:
     assert len(set(names)) == len(names)
     for _, variants in groupby(CATALOGUE.values(), name_of):
         sizes = [entry.size for entry in variants]
-        assert sizes == sorted(sizes, reverse=True)
+        assert sizes == sorted(sizes, reverse=True), "the largest variant of a network comes first"
 
 
 @EVERY
@@ -148,10 +148,11 @@ def test_size_fits_parameters_and_quantization(entry: Model) -> None:
     inner = entry.size - split.embedding - split.head
     # The layers of multi-token prediction that come with some files are as large as the last one.
     layer = (parameter_count(entry.network) - outer) / entry.network.layers
-    assert (
-        low
-        <= inner * 8 / (parameter_count(entry.network) - outer + layer * entry.network.mtp_layers)
-        <= high
+    weights = parameter_count(entry.network) - outer + layer * entry.network.mtp_layers
+    found = inner * 8 / weights
+    assert low <= found <= high, (
+        f"{entry.key} has {found:.2f} bits a weight, and {entry.quantization} {low} to {high}:"
+        " compare its size with the hub, and its network with config.json"
     )
 
 

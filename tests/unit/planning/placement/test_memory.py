@@ -64,7 +64,11 @@ ROUNDED = ("deepseek-v3.2", "glm-4.", "qwen3-235b", "qwen3.6-", "gpt-oss-120b")
 @EVERY
 def test_the_shape_multiplies_out_to_the_published_count_of_weights(entry: Model) -> None:
     within = 1e-2 if entry.key.startswith(ROUNDED) else 2e-4
-    assert parameter_count(entry.network) == pytest.approx(entry.network.parameters, rel=within)
+    found, published = parameter_count(entry.network), entry.network.parameters
+    assert found == pytest.approx(published, rel=within), (
+        f"the numbers of {entry.network.name} multiply out to {found:,} weights, and {published:,}"
+        " are said: compare both with config.json"
+    )
 
 
 @EVERY
