@@ -20,11 +20,14 @@ class Parsers:
 
 
 _Names: TypeAlias = "tuple[str | None, str | None, str | None, str | None]"
+_NONE: _Names = (None, None, None, None)
 # By the beginning of the model's key, the longest that fits: reasoning and tools for vLLM, then for
 # SGLang. Source: the registries of vLLM 0.32 (reasoning/__init__.py, tool_parsers/__init__.py) and
 # SGLang 0.5.23 (reasoning_parser.py, function_call_parser.py), and the recipes in vLLM's source.
-_NAMES: dict[str, _Names] = {
+NAMES: dict[str, _Names] = {
     "deepseek-r1": ("deepseek_r1", None, "deepseek-r1", None),
+    "deepseek-v3": _NONE,
+    "deepseek-coder-": _NONE,
     "deepseek-v3.1": ("deepseek_v3", None, "deepseek-v3", None),
     "deepseek-v3.2": ("deepseek_v3", "deepseek_v32", "deepseek-v3", "deepseekv32"),
     "qwen2.5-": (None, "hermes", None, "qwen25"),
@@ -55,7 +58,7 @@ def sglang(model: str) -> Parsers:
 
 
 def _names(model: str) -> _Names:
-    fitting = [beginning for beginning in _NAMES if model.startswith(beginning)]
+    fitting = [beginning for beginning in NAMES if model.startswith(beginning)]
     if not fitting:
-        return (None, None, None, None)
-    return _NAMES[max(fitting, key=len)]
+        return _NONE
+    return NAMES[max(fitting, key=len)]

@@ -72,7 +72,11 @@ PLANS = {
         pins=WITH_KEYS,
     ),
 }
-OLLAMA = plan(profile(service(engine="ollama", port=11434)))
+# Other engines from an archive, as it is pinned.
+PINNED = replace(locks(), artifacts=lock_files.read(Site().locks).artifacts)
+OTHER_ENGINES = {
+    "ollama": plan(profile(service(engine="ollama", port=11434)), pins=PINNED),
+}
 DRIVER = plan(
     HostProfile(gpu="H800", gpus=8),
     machine=Machine.from_json({**MACHINES["h800"], "nouveau": True}),

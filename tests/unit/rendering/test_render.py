@@ -23,7 +23,7 @@ from tests.unit.rendering.render_examples import (
     CN_SITE,
     DRIVER,
     EVERY_PLAN,
-    OLLAMA,
+    OTHER_ENGINES,
     PLANS,
     PYTHON_ENGINES,
     TEMPLATES,
@@ -54,7 +54,7 @@ def test_no_template_is_left_out() -> None:
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
-        for made in (*PLANS.values(), *PYTHON_ENGINES.values(), OLLAMA):
+        for made in (*PLANS.values(), *PYTHON_ENGINES.values(), *OTHER_ENGINES.values()):
             files(made)
             page.of("machine-01", MACHINE, made)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
@@ -118,7 +118,7 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
     assert sections["Install"]["WantedBy"] == ["multi-user.target"]
 
 
-@pytest.mark.parametrize("made", [PLANS["cpu"], OLLAMA, *PYTHON_ENGINES.values()])
+@pytest.mark.parametrize("made", [PLANS["cpu"], *OTHER_ENGINES.values(), *PYTHON_ENGINES.values()])
 def test_what_ends_is_started_again_and_given_up_on_after_five(made: HostPlan) -> None:
     (served,) = made.services
     name = re.sub(r"@.*\.", "@.", served.unit)

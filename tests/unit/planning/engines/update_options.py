@@ -130,18 +130,22 @@ def _long_first(name: str) -> tuple[bool, bool]:
     return not name.startswith("--"), name.startswith("--no-")
 
 
-READERS: dict[str, Callable[..., Options]] = {
-    "vllm": vllm,
-    "llama.cpp": llama_cpp,
-    "sglang": sglang,
-    "ktransformers": ktransformers,
-    "ollama": ollama,
+# What reads them, and how many there are at least: fewer were misread.
+READERS: dict[str, tuple[Callable[..., Options], int]] = {
+    "vllm": (vllm, 500),
+    "llama.cpp": (llama_cpp, 350),
+    "sglang": (sglang, 1000),
+    "ktransformers": (ktransformers, 500),
+    "ollama": (ollama, 30),
 }
 
 
 def main(engine: str, version: str = "", *arguments: str) -> None:
     """One option a line, so that a change is a readable diff."""
-    options = sorted(READERS[engine](*arguments), key=lambda option: option["name"])
+    read, least = READERS[engine]
+    options = sorted(read(*arguments), key=lambda option: option["name"])
+    if len(options) < least:
+        sys.exit(f"{engine}: {len(options)} options were read, and there are {least} or more")
     lines = ",\n".join(json.dumps(option) for option in options)
     path = DATA / f"{engine}-{version or VERSIONS[engine]}.json"
     path.write_text(f"[\n{lines}\n]\n")

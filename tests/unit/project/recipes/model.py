@@ -6,7 +6,7 @@ import ast
 
 import yaml
 
-from deploys.planning.models import catalogue, dense, experts
+from deploys.planning.models import catalogue, dense, experts, parsers
 from tests.unit import UNIT
 from tests.unit.project.recipes import Found, left_out
 
@@ -33,6 +33,11 @@ def _listing() -> Found:
     for key, entry in entries.items():
         if entry.files not in patterns or (entry.format == "gguf" and key not in LISTED):
             yield key
+
+
+@left_out(RECIPE, "parsers.py")
+def _parsers() -> Found:
+    return {key for key in catalogue.CATALOGUE if not key.startswith(tuple(parsers.NAMES))}
 
 
 @left_out(RECIPE, "bits a weight")

@@ -8,7 +8,10 @@ import re
 from tests.unit.project.recipes import DEPLOYS, E2E, OPERATING, Found, left_out, stems
 
 RECIPE = "A new outcome script"
-
+# Modules whose functions change a machine.
+ACTS = r"deploys\.(stages|engines|operations)\.|pyinfra\.operations\."
+# The lock is a program in Python.
+BEFORE_THE_LOCK = {"python"}
 
 SCRIPTS = {name: ast.parse((DEPLOYS / f"{name}.py").read_text()) for name in stems(DEPLOYS)}
 
@@ -30,10 +33,35 @@ def _command() -> Found:
 @left_out(RECIPE, "host_lock.acquire")
 def _locks() -> Found:
     for name, tree in SCRIPTS.items():
-        text = ast.unparse(tree)
-        acts = "deploys.operations" in text or "deploys.stages" in text or "deploys.engines" in text
-        if acts and not ("host_lock.acquire(" in text and "REQUIRE_PYINFRA_VERSION" in text):
+        acting = first_lines(tree)
+        lock = acting.pop("host_lock", None)
+        if acting and (lock is None or lock > min(acting.values())):
             yield f"deploys/{name}.py"
+
+
+@left_out(RECIPE, "REQUIRE_PYINFRA_VERSION")
+def _requires() -> Found:
+    for name, tree in SCRIPTS.items():
+        if first_lines(tree) and "config.REQUIRE_PYINFRA_VERSION" not in ast.unparse(tree):
+            yield f"deploys/{name}.py"
+
+
+def first_lines(tree: ast.Module) -> dict[str, int]:
+    """Where each of the modules that can change a machine is first called."""
+    acting = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if re.match(ACTS, f"{getattr(node, 'module', '')}.{alias.name}".lstrip("."))
+    }
+    found: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (name := ast.unparse(node.func).rpartition(".")[0]):
+            owner = name if name in acting else name.partition(".")[0]
+            if owner in acting and owner not in BEFORE_THE_LOCK:
+                found[owner] = min(node.lineno, found.get(owner, node.lineno))
+    return found
 
 
 @left_out(RECIPE, "docs/zh-CN/operating.md")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from tests.unit.project.recipes import E2E, FULL, OPERATING, PLANS, Found, left_out, verbs
+from tests.unit.project.recipes import DEPLOYS, E2E, FULL, OPERATING, PLANS, Found, left_out, verbs
 
 RECIPE = "A new stage"
 
@@ -18,6 +19,17 @@ def stages() -> dict[str, dict[str, str]]:
 
 
 left_out(RECIPE, "@deploy(")(lambda: {name for name, found in stages().items() if not found})
+
+
+@left_out(RECIPE, "plan = current_plan()")
+def _planned() -> Found:
+    for name in stages():
+        path = DEPLOYS / "stages" / f"{name}.py"
+        tree = ast.parse(path.read_text() if path.is_file() else "")
+        for function in tree.body:
+            verb = isinstance(function, ast.FunctionDef) and function.decorator_list
+            if verb and "plan = current_plan(" not in ast.unparse(function):
+                yield f"{name}.{function.name}()"
 
 
 @left_out(RECIPE, "deploys/full.py")
