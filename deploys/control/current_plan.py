@@ -149,7 +149,7 @@ def _resolved() -> tuple[Machine, HostPlan]:
         raise Refusal(
             "There is no python3 on this machine that our programs run on",
             "Where it is missing, deploys/full.py and deploys.stages.base.install install it first;"
-            " where there is one that does not work, put it right",
+            " where there is one that does not work, repair it",
         )
     return machine, _plan(this, profile, site, machine)
 
@@ -182,7 +182,7 @@ def _wanted() -> tuple[HostProfile, Site]:
         missing = "site" if isinstance(profile, HostProfile) else "profile"
         raise Refusal(
             f"This host has no {missing}",
-            f"Name its host class: {missing} is set in inventories/group_data, in the file called"
-            " like the inventory or like a group in it",
+            f"Name its host class: {missing} is set in inventories/group_data, in the file named"
+            " after the inventory or after a group in it",
         )
     return profile, site

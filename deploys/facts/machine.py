@@ -40,7 +40,9 @@ class Hardware(FactBase[Machine | None]):
         try:
             return Machine.from_json(json.loads(output[-1]))
         except (ValueError, TypeError, KeyError) as error:
-            raise FactProcessError(f"the machine described itself unreadably: {error}") from error
+            raise FactProcessError(
+                f"what the machine says of itself cannot be read: {error}"
+            ) from error
 
 
 class WithoutPython(FactBase[Bare | None]):

@@ -146,7 +146,7 @@ def rebooted(
     others = () if busy or machine is None else foreign_processes(machine)
     if others:
         yield transport.fail(
-            f"{others[0].name} (pid {others[0].pid}) uses the GPUs by now, so this machine is not"
+            f"{others[0].name} (pid {others[0].pid}) now uses the GPUs, so this machine is not"
             f" rebooted into driver {driver.version}, which is installed. Stop that, then run this"
             " again."
         )
@@ -262,7 +262,7 @@ def verified(
     machine = host.get_fact(Hardware, data_root=data_root)
     wrong = invariants.violations(driver, gpus, machine) if machine else ()
     if machine is not None and not wrong:
-        host.noop(f"driver {machine.driver.loaded} holds in every respect")
+        host.noop(f"driver {machine.driver.loaded} passes every check")
         return
     yield HostCommand(_say, [str(refusal) for refusal in wrong])
 

@@ -56,8 +56,8 @@ def installed(first: FirstPython) -> Generator[PyinfraCommand, None, None]:
         yield _command(["dnf", "-y", "install", first.package])
     if state.is_executing:
         yield transport.fail(
-            f"{first.package} is installed. Run the same command again: only now can be seen what"
-            " else would change."
+            f"{first.package} is installed. Run the same command again: only now can it be seen"
+            " what else would change."
         )
 
 

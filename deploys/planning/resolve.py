@@ -161,8 +161,8 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
     yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
     if machine.os in RHEL_LIKE:
         yield Refusal(
-            f"Service {service.name}: this version serves models on Debian and Ubuntu, and brings"
-            f" {machine.os} its driver alone",
+            f"Service {service.name}: this version serves models on Debian and Ubuntu, and"
+            f" installs only the driver on {machine.os}",
             "Run deploys.stages.nvidia.install there, or install one of these",
         )
     software = ENGINES[service.engine].software
@@ -175,7 +175,7 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
         vendors = " and ".join(vendor.upper() for vendor in software.vendors)
         yield Refusal(
             f"Service {service.name}: this version builds {service.engine} for CPUs and"
-            f" {vendors} GPUs, and the {gpu.name} would stand idle",
+            f" {vendors} GPUs, and the {gpu.name} would sit idle",
             "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 

@@ -191,7 +191,7 @@ def _sums(path: Path) -> dict[str, str]:
     for line in filter(str.strip, lines):
         named = SUMS.fullmatch(line.strip())
         if not named:
-            raise Failure(f"{path} has a line that is no digest and name: {line[:80]!r}")
+            raise Failure(f"{path} has a line that is not a digest and a name: {line[:80]!r}")
         found[Path(named[2]).name] = named[1].lower()
     return found
 

@@ -31,7 +31,7 @@ def to_previous(engine: str | None = None) -> Generator[PyinfraCommand, None, No
     if engine and found.previous:
         yield HostCommand(_go_back, engine, found.serving)
     elif engine and found.withdrawn:
-        host.noop(f"{engine} {found.serving} serves already in place of {found.withdrawn}")
+        host.noop(f"{engine} {found.serving} already serves in place of {found.withdrawn}")
     else:
         yield transport.fail(_why_not(engine, noted))
 

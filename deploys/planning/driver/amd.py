@@ -88,7 +88,8 @@ def _install(case: DriverInputs, reason: str) -> DriverPlan:
     suite = _suite(case)
     if case.machine.secure_boot:
         raise Refusal(
-            "Secure Boot is on, and AMD's module is compiled on the machine, by no key it accepts",
+            "Secure Boot is on, and AMD's module, compiled on the machine, has no signature that it"
+            " accepts",
             "Enrol a key of the machine's owner: install dkms, run mokutil --import"
             " /var/lib/dkms/mok.pub, reboot, confirm on the console (Enroll MOK), install"
             f" amdgpu-dkms {case.stack.driver} by hand and run this again; or turn Secure Boot off",
@@ -98,8 +99,8 @@ def _install(case: DriverInputs, reason: str) -> DriverPlan:
     doubts = []
     if names.flavour_of(case.machine) is None:
         doubts.append(
-            f"Kernel {case.machine.kernel} is none of the distribution's, and AMD's module is known"
-            " not to compile for each"
+            f"Kernel {case.machine.kernel} is not one of the distribution's, and AMD's module"
+            " does not compile for every kernel"
         )
     made = _plan(
         case,

@@ -117,7 +117,9 @@ def _doubts(case: DriverInputs, plan: DriverPlan) -> tuple[str, ...]:
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
     if plan.action == "none" and machine.driver.packages and not machine.driver.held:
-        found.append("No package of the driver is held: an upgrade may exchange it under a service")
+        found.append(
+            "No package of the driver is held: an upgrade may replace it under a running service"
+        )
     if plan.action == "none" and machine.nouveau_in_initramfs:
         found.append("nouveau is in the initramfs, and may take the GPUs at the next boot")
     return tuple(found)

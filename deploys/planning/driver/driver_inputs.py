@@ -67,8 +67,8 @@ class DriverInputs(Inputs):
             raise Refusal(
                 f"{lock}, which signs the driver's packages, is not pinned in artifacts.yaml of"
                 f" {self.site.locks}",
-                "Pin it there as deploys/locks/artifacts.yaml pins its likes, with the sha256 of a"
-                " file that you trust",
+                "Pin it there as deploys/locks/artifacts.yaml pins others like it, with the sha256"
+                " of a file that you trust",
             )
         # Asked for now, so that a site without a way to it is refused now and not half way.
         self.site.url(found.origin, found.path)

@@ -83,7 +83,7 @@ def with_libraries(case: DriverInputs, plan: DriverPlan) -> DriverPlan:
         raise Refusal(
             f"NVIDIA has no toolkit of {case.stack.platform} for {case.machine.os}"
             f" {case.machine.os_version}, and something is to be compiled for these cards",
-            "Serve the model with Ollama, which brings it along, or install Debian 12 or Ubuntu",
+            "Serve the model with Ollama, which includes it, or install Debian 12 or Ubuntu",
         )
     group = PackageGroup(name="CUDA libraries", packages=names.libraries(cuda))
     return replace(_with_toolkit(case, system, plan, group), cuda=cuda)
@@ -189,8 +189,8 @@ def _from_nvidia(case: DriverInputs, system: System, version: str) -> DriverPlan
     doubts = []
     if system.manager == "apt" and names.flavour_of(case.machine) is None:
         doubts.append(
-            f"Kernel {case.machine.kernel} is none of the distribution's, so that the next one of"
-            " its kind gets no headers, and no driver, by itself"
+            f"Kernel {case.machine.kernel} is not one of the distribution's, so that the next one"
+            " of its kind gets no headers, and no driver, by itself"
         )
     return case.plan(
         version=version,

@@ -154,7 +154,7 @@ def _holds(driver: DriverPlan, machine: Machine) -> Iterator[Refusal]:
     loose = sorted({*driver.holds} - {*machine.driver.held})
     if loose:
         yield Refusal(
-            f"An upgrade of the system may exchange {', '.join(loose)} under running services",
+            f"An upgrade of the system may replace {', '.join(loose)} under running services",
             "Run this again, which holds them",
         )
 

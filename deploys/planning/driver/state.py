@@ -47,7 +47,7 @@ def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None
             f"The driver does not see {len(unseen)} of {len(known)} {gpu.name}, at"
             f" {', '.join(unseen)}, which are on the PCI bus",
             "Read dmesg for Xid lines, power the machine off and on again, and replace a card that"
-            " stays away",
+            " stays missing",
         )
 
 

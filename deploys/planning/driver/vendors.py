@@ -22,8 +22,8 @@ def vendor_plan(case: DriverInputs) -> DriverPlan:
     own = cards.ours(machine, case.gpu, profile.gpus)
     if loaded is None and not all(each.driver for each in own):
         raise Refusal(
-            f"No driver is loaded for {profile.gpus} x {profile.gpu}, and its installer is handed"
-            " out by its vendor alone",
+            f"No driver is loaded for {profile.gpus} x {profile.gpu}, and its installer is"
+            " available from its vendor alone",
             _by_hand(case),
         )
     doubts = [f"{stack.platform} is planned from documents of {stack.date}, and was not run by us"]

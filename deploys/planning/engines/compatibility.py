@@ -57,12 +57,10 @@ def warnings(
             " and was not run on such hardware"
         )
     if _glibc(machine) is None:
-        found.append(
-            f"{machine.os} {machine.os_version} is not a system that {service.engine} is known on"
-        )
+        found.append(f"{service.engine} is not known to run on {machine.os} {machine.os_version}")
     if not _quantization(model).startswith(_QUANTIZATIONS[model.format]):
         found.append(
-            f"Service {service.name}: nothing is known of {model.quantization} with"
+            f"Service {service.name}: nothing is known about {model.quantization} with"
             f" {service.engine}, watch its first start"
         )
     if machine.architecture not in {"x86_64", "aarch64"}:

@@ -110,7 +110,7 @@ EVERY = (
     known(
         "GPU",
         r"no CUDA-capable device is detected|No CUDA GPUs are available",
-        "{engine} sees no GPU: look whether nvidia-smi does, and " + _DRIVER,
+        "{engine} sees no GPU: check whether nvidia-smi does, and " + _DRIVER,
         "CUDA runtime, error 100; PyTorch, torch/cuda",
     ),
     known(
@@ -134,7 +134,8 @@ EVERY = (
         "process",
         r"code=killed, status=9/KILL",
         "It was killed from outside, as the kernel does when memory is short: dmesg -T | grep -i"
-        " oom tells; stop what else uses the host's memory, or set a smaller context or parallel",
+        " oom shows it; stop what else uses the host's memory, or set a smaller context or"
+        " parallel",
         "systemd, core/service.c",
     ),
     known(
@@ -157,7 +158,7 @@ GGUF = (
     known(
         "network",
         r"unknown model architecture: '(?P<architecture>[^']+)'",
-        "This version of {engine} does not know networks of the kind {architecture}: pin a newer"
+        "This version of {engine} does not support the architecture {architecture}: pin a newer"
         " one in deploys/locks/artifacts.yaml, or serve another model",
         "llama.cpp, src/llama-model.cpp",
     ),
@@ -183,7 +184,7 @@ TORCH = (
     known(
         "network",
         r"Model architectures \['(?P<architecture>[^']+)'.*\] are not supported",
-        "This version of {engine} does not know networks of the kind {architecture}: serve another"
+        "This version of {engine} does not support the architecture {architecture}: serve another"
         " model, or with another engine",
         "vLLM 0.33, model_executor/models/registry.py; SGLang 0.5.23, models/registry.py",
     ),

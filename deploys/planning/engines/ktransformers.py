@@ -63,8 +63,8 @@ KTRANSFORMERS = Engine(
         formats=("safetensors",),
         other=Rule(
             verdict="refuse",
-            what="it takes the experts alone from a GGUF, and the rest from the original weights,"
-            " of which this version fetches one",
+            what="it takes the experts alone from a GGUF, and the rest from the original weights;"
+            " this version fetches only one of the two",
             hint="Choose the original weights in FP8, BF16 or INT4, or serve this GGUF with"
             " llama.cpp and its experts in host memory",
             source="kt-kernel README",
@@ -94,7 +94,7 @@ KTRANSFORMERS = Engine(
             formats=("safetensors",),
             isas=("x86-64-v3",),
             verdict="refuse",
-            what="its kernels for such experts begin with AVX-512",
+            what="its kernels for such experts need AVX-512",
             hint="Serve a GGUF variant with llama.cpp, which builds for this CPU",
             source="kt-kernel README, CPU requirements by backend",
             date="2026-11-25",
@@ -111,7 +111,7 @@ KTRANSFORMERS = Engine(
         Rule(
             generations=("blackwell",),
             verdict="refuse",
-            what="its published kernels end with compute capability 9.0",
+            what="its published kernels stop at compute capability 9.0",
             hint="Serve the model with llama.cpp and its experts in host memory",
             source="kt-kernel wheel metadata: SM 80, 86, 89, 90",
             date="2026-11-22",
@@ -119,7 +119,7 @@ KTRANSFORMERS = Engine(
         Rule(
             isas=("x86-64-v1", "x86-64-v2", "aarch64"),
             verdict="refuse",
-            what="its CPU kernels begin with AVX2",
+            what="its CPU kernels need AVX2",
             hint="Serve the model with llama.cpp, which builds for this CPU",
             source="kt-kernel README",
             date="2026-11-22",

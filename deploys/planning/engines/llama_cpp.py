@@ -57,7 +57,7 @@ def _build(
     if machine.isa not in _ISA_OPTIONS:
         raise Refusal(
             f"llama.cpp is not built for a {machine.isa} processor ({machine.cpu})",
-            "Give this machine's services to one with x86-64-v2 or newer",
+            "Move this machine's services to one with x86-64-v2 or newer",
         )
     toolchain = f"{machine.os}-{machine.os_version}-{machine.architecture}"
     built = Build(

@@ -22,7 +22,7 @@ def renamed(**names: str) -> Callable[[type[T]], type[T]]:
             for old, new in names.items():
                 if old in kwargs:
                     raise Refusal(
-                        f"{cls.__name__}: {old} is called {new} now",
+                        f"{cls.__name__}: {old} is now called {new}",
                         f"Write {new}={kwargs[old]!r} instead",
                     )
             construct(self, *args, **kwargs)

@@ -124,7 +124,7 @@ class Site:
                 )
         if unknown := set(self.tokens) - set(get_args(Hub)):
             raise Refusal(
-                f"tokens of the site name {', '.join(sorted(unknown))}, which is no hub",
+                f"tokens of the site name {', '.join(sorted(unknown))}, which is not a hub",
                 f"Write one of {', '.join(get_args(Hub))}",
             )
         if self.peers is not None:

@@ -136,9 +136,9 @@ def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
     if not shard[0].endswith(f"-of-{shard['count']}.gguf"):
         raise Refusal(
             f"Service {services[0].name}: {shard[0]} is one of several shards, and"
-            f" {services[0].engine} finds the others by small letters alone"
+            f" {services[0].engine} finds the others only by a name in lower case"
             f" (-of-{shard['count']}.gguf)",
-            f"Set merge=True of {services[0].name}: one file may be called as it likes",
+            f"Set merge=True of {services[0].name}: a single file may have any name",
         )
     return None
 

@@ -66,7 +66,7 @@ def _check_no_extra_files(directory: Path, paths: Sequence[str], weights: Sequen
     found = {path.name for path in directory.glob(f"*{SUFFIX}")}
     if others := sorted(found - set(weights)):
         raise Failure(
-            f"{_some(others)} lies in {directory} and is no part of the model: move it elsewhere"
+            f"{_some(others)} lies in {directory} and is not part of the model: move it elsewhere"
         )
 
 

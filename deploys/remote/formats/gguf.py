@@ -172,7 +172,7 @@ def refuse_parts(header: Header, name: str) -> None:
     if architecture in PARTS or kind not in ("model", "unknown"):
         what = PARTS.get(architecture) or f"of the type {kind}"
         raise Failure(
-            f"{name} is no model but {what}: set files of the model to patterns that select its"
+            f"{name} is not a model but {what}: set files of the model to patterns that select its"
             " GGUF and leave this one out, remove its entry from weights.yaml, then run again"
         )
 

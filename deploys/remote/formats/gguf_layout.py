@@ -114,7 +114,7 @@ def _check_data(name: str, header: Header, size: int) -> None:
     if size < least:
         raise Failure(f"{name} ends before its last tensor does: truncated at the source")
     if most is not None and size > most:
-        raise Failure(f"{name} goes on for {size - most} bytes behind its last tensor: damaged")
+        raise Failure(f"{name} goes on for {size - most} bytes past its last tensor: damaged")
 
 
 def data_span(name: str, header: Header) -> tuple[int, int | None]:

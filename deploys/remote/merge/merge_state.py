@@ -69,7 +69,7 @@ def begin(first: Path, output: Path, digests: Mapping[str, str], *, free: bool) 
         )
     if free and any(part.path.is_symlink() for part in whole.parts):
         raise Failure(
-            f"{first.name} is a link, to remove it would free nothing: leave --free away, or name "
+            f"{first.name} is a link, to remove it would free nothing: leave --free out, or name "
             "the file that it points to"
         )
     known: dict[str, str] = {}

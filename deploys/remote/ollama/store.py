@@ -79,7 +79,9 @@ def manifest_path(models: Path, name: str) -> Path:
     place, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "latest")
     parts = place.split("/")
     if len(parts) > 3 or not all(PART.fullmatch(part) for part in [*parts, tag]):
-        raise Failure(f"{name!r} is no name of a model in Ollama: use letters, digits, . _ and -")
+        raise Failure(
+            f"{name!r} cannot be the name of a model in Ollama: use letters, digits, . _ and -"
+        )
     host = parts[0] if len(parts) == 3 else "registry.ollama.ai"
     space = parts[-2] if len(parts) > 1 else "library"
     return models / "manifests" / host / space / parts[-1] / tag

@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "llama.cpp beside a gpu": (
         lambda: attempt(profile(gpu="MI300X", gpus=8)),
-        "for CPUs and NVIDIA GPUs, and the MI300X would stand idle",
+        "for CPUs and NVIDIA GPUs, and the MI300X would sit idle",
         "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
     ),
     "safetensors on llama.cpp": (

@@ -66,7 +66,7 @@ def test_merge_takes_what_sha256sum_prints(tmp_path: Path, run: Run) -> None:
     assert run("merge", folder / FIRST, output, "--sums", tmp_path / "sums")[0] == 0
     (tmp_path / "sums").write_text("hello\n")
     code, _, said = run("merge", folder / FIRST, output, "--sums", tmp_path / "sums")
-    assert code == 1 and "no digest and name: 'hello'" in said
+    assert code == 1 and "not a digest and a name: 'hello'" in said
 
 
 def test_verify(tmp_path: Path, run: Run) -> None:

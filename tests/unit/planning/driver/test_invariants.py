@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[Callable[[Machine], Machine], tuple[str, ...]]] = {
         ("do not reach each other over NVSwitch",),
     ),
     "an Xid": (_machine(xids=("NVRM: Xid (PCI:0000:18:00): 79",)), ("Xid (PCI:0000:18:00): 79",)),
-    "nothing is held": (_driver(held=()), ("may exchange nvidia-utils-580",)),
+    "nothing is held": (_driver(held=()), ("may replace nvidia-utils-580",)),
 }
 
 

@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "vLLM on Volta": ("vllm", "V100", safetensors("FP16"), "no code for Volta", "llama.cpp or Oll"),
     "SGLang on Volta": ("sglang", "V100", safetensors("FP16"), "no code for Volta", "GGUF"),
     "KTransformers on Volta": ("ktransformers", "V100", safetensors("FP16"), "CUDA 13", "GGUF"),
-    "AWQ on Volta": ("vllm", "V100", safetensors("AWQ"), "AWQ begin with .* 7.5", "Q4_K_M"),
+    "AWQ on Volta": ("vllm", "V100", safetensors("AWQ"), "AWQ need .* 7.5", "Q4_K_M"),
     "BF16 on Volta": ("vllm", "V100", safetensors("BF16"), "no bfloat16", "llama.cpp"),
     "FP8 in SGLang on Ampere": ("sglang", "A100", safetensors("FP8"), "capability 8.9", "vLLM"),
     "sparse attention on Ampere": ("vllm", "A100", V32, "sparse attention", "Hopper"),
@@ -84,7 +84,7 @@ REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "sparse attention by its shape": ("vllm", "A100", SPARSE, "sparse attention", "Hopper"),
     "KTransformers on Blackwell": (
         *("ktransformers", "RTX 5090", safetensors("INT4")),
-        *("end with compute capability 9.0", "llama.cpp"),
+        *("stop at compute capability 9.0", "llama.cpp"),
     ),
     "NVFP4 in SGLang on Hopper": ("sglang", "H200", safetensors("NVFP4"), "Blackwell", "FP8"),
     "GGUF in vLLM": ("vllm", "H200", GGUF, "it reads safetensors", "serve this one with llama"),
@@ -132,7 +132,7 @@ WARNED: dict[str, tuple[str, str | None, Model, str]] = {
     "SGLang on AMD": ("sglang", "MI300X", safetensors("FP8"), "ROCm .* not run on such hardware"),
     "AWQ on AMD": ("vllm", "MI300X", safetensors("AWQ"), "not confirmed"),
     "vLLM on Ascend": ("vllm", "Ascend 910B", safetensors("BF16"), "CANN .* not run"),
-    "unheard-of quantization": ("vllm", "H200", safetensors("EXL9"), "nothing is known of EXL9"),
+    "unheard-of quantization": ("vllm", "H200", safetensors("EXL9"), "nothing is known about EXL9"),
     "sparse attention in SGLang on Ada": ("sglang", "L20", V32, "triton"),
 }
 
@@ -174,7 +174,7 @@ def test_each_engine_runs_where_its_c_library_is(
 
 def test_an_unknown_system_warns() -> None:
     _, warnings = asked("vllm", "H200", safetensors("FP8"), on("ubuntu 30.04"))
-    assert warnings == ("ubuntu 30.04 is not a system that vllm is known on",)
+    assert warnings == ("vllm is not known to run on ubuntu 30.04",)
 
 
 def test_an_old_cpu_is_refused_by_ktransformers_and_doubted_by_torch() -> None:

@@ -44,7 +44,7 @@ def rack(tmp_path: Path) -> Path:
         ),
         (
             "profile = Service(name='a', engine='vllm', model='m', port=8080, floor=30)",
-            "floor is called min_tokens_per_second now",
+            "floor is now called min_tokens_per_second",
         ),
         (
             "profile = Service(name='a', engine='vllm', model='m', port=8080, gpu_share=0.9)",
@@ -52,7 +52,7 @@ def rack(tmp_path: Path) -> Path:
         ),
         (
             "profile = Service(name='a', engine='ollama', model='m', port=8080, copy=True)",
-            "copy is called allow_copy now",
+            "copy is now called allow_copy",
         ),
         ("profile = HostProfile(busy_gpus=True)", "Write allow_busy_gpus=True instead"),
     ],

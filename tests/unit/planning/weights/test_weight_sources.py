@@ -73,7 +73,7 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
 def test_a_token_that_is_not_there_and_a_hub_that_is_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="The token for modelscope cannot be read"):
         tokens.of(Site(tokens={"modelscope": tmp_path / "none"}))
-    with pytest.raises(Refusal, match="github, which is no hub"):
+    with pytest.raises(Refusal, match="github, which is not a hub"):
         Site(tokens={"github": tmp_path})  # type: ignore[dict-item]
 
 

@@ -283,7 +283,7 @@ def test_what_is_no_model_is_never_complete(
     part = gguf([pair(key, 8, text(value)), *split_pairs(0, 1, 1)], [("v", content(900))])
     files = {"x-00001-of-00001.gguf": part}
     more = {"opened": next(iter(files)), "merge": {"output": "x.gguf"} if merged else None}
-    with serving(Hub(files)) as hub, pytest.raises(Failure, match=f"is no model but {said}"):
+    with serving(Hub(files)) as hub, pytest.raises(Failure, match=f"is not a model but {said}"):
         fetch(request(tmp_path, files, hub, **more))
     assert not (tmp_path / "manifest.json").exists() and not (tmp_path / "x.gguf").exists()
 

@@ -138,7 +138,7 @@ BAD = {
     "is in two shards": changed(1, tensors=GROUPS[0]),
     "the set says": changed(1, tensors=[("one", b"1"), ("two", b"2")]),
     "truncated": {**SHARDS, NAMES[2]: SHARDS[NAMES[2]][:-40]},
-    "behind its last tensor": {**SHARDS, NAMES[2]: SHARDS[NAMES[2]] + bytes(32)},
+    "past its last tensor": {**SHARDS, NAMES[2]: SHARDS[NAMES[2]] + bytes(32)},
     "general.alignment 64": changed(
         1,
         pairs=[

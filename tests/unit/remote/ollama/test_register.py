@@ -287,7 +287,9 @@ def test_of_two_files_the_one_that_is_asked_for_and_never_a_projector(
     both = altered(wanted, directory=tmp_path / "two")
     assert register.register(altered(both, file="MODEL.GGUF"))
     assert Store(wanted.models).model("tiny")[0].samefile(tmp_path / "two" / "MODEL.GGUF")
-    with pytest.raises(Failure, match=r"mmproj\.gguf is no model but its part that sees pictures"):
+    with pytest.raises(
+        Failure, match=r"mmproj\.gguf is not a model but its part that sees pictures"
+    ):
         register.register(altered(both, file="mmproj.gguf"))
 
 

@@ -42,7 +42,7 @@ def test_where_a_manifest_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b/c/d", "../x", "a:", "a b", ".hidden", "a/../b"])
 def test_names_that_would_lead_elsewhere(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Failure, match="no name of a model in Ollama"):
+    with pytest.raises(Failure, match="cannot be the name of a model in Ollama"):
         store.manifest_path(tmp_path, name)
 
 
