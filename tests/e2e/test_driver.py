@@ -443,7 +443,7 @@ def test_an_installation_that_was_interrupted_is_finished(bench: Bench, l40s: Ma
     assert f"Open Kernel Module for x86_64  {DRIVER}  " in l40s.ssh(LOADED).stdout
 
 
-def test_every_kernel_that_may_be_booted_has_the_module_or_it_is_said_why(bench: Bench) -> None:
+def test_every_kernel_that_may_be_booted_has_the_module_or_a_reason_is_given(bench: Bench) -> None:
     profile = f"gpu='RTX 4090', gpus={len(HARDWARE['rtx4090'].boards)}"
     # The running kernel's module cannot be compiled.
     machine = bench.machine("kernels", replace(HARDWARE["rtx4090"], headers="broken"))

@@ -95,7 +95,7 @@ def test_link_faults_come_and_go(lab: Lab) -> None:
     third.restore_link()
 
 
-def test_a_snapshot_starts_further_machines(lab: Lab) -> None:
+def test_a_snapshot_starts_more_machines(lab: Lab) -> None:
     machine = lab.machines[2]
     machine.ssh("mkdir -p /srv/a/b && echo deep > /srv/a/b/c && rm /usr/bin/curl")
     machine.stop()

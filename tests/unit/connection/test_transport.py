@@ -190,7 +190,7 @@ def test_after_a_reboot_the_lock_is_taken_again_by_a_run_that_had_it(
     assert next(lines, None) is None
 
 
-def test_a_link_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_is_gone_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     host: Any = SimpleNamespace(connector=_Connector(), connector_data={"modelrack_held": [1]})
     answers = iter([ConnectionError("the connection was lost"), (True, "back"), (False, "no")])
 
@@ -214,7 +214,7 @@ def test_a_link_that_is_gone_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("line", ["", "Killed", "{}", "[]", "no connection: timed out"])
-def test_an_answer_that_is_none_is_said(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_answer_is_reported(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (command,), _ = _acquire(monkeypatch, [line] * 20)
     assert f"could not be taken: {line or 'no answer'}" in command.args[0] or line == "{}"
     assert "Nothing was changed" in command.args[0]

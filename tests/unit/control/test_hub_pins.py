@@ -153,7 +153,7 @@ def test_a_hub_with_other_content_is_left_out_and_named(modelscope: Hub, hugging
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 500])
-def test_a_hub_that_does_not_answer_is_said_and_the_other_used(
+def test_a_hub_that_does_not_answer_is_reported_and_the_other_used(
     modelscope: Hub, huggingface: Hub, code: int
 ) -> None:
     huggingface.faults.add("status", code=code)
@@ -208,7 +208,7 @@ def test_other_content_at_a_pinned_revision_is_an_error_with_both(
     assert said in refusal.value.reason and lock.revision in refusal.value.reason
 
 
-def test_a_hub_that_joins_later_is_added_and_one_that_is_away_is_said(
+def test_a_hub_that_joins_later_is_added_and_one_that_is_away_is_reported(
     modelscope: Hub, huggingface: Hub
 ) -> None:
     sources = _sources(modelscope, huggingface)

@@ -109,7 +109,7 @@ def test_its_kernels_could_not_bring_half_of_it() -> None:
     assert share_of_the_memorys_speed() / (1 - waiting / all_of_them) < 0.48
 
 
-def test_kernels_alike_are_counted_together() -> None:
+def test_similar_kernels_are_counted_together() -> None:
     columns = ("ID", "Kernel Name", "Grid Size", "Metric Name", "Metric Value")
     metrics = ("gpu__time_duration.sum", "dram__bytes_read.sum")
     slots = "sm__inst_issued.avg.pct_of_peak_sustained_active"

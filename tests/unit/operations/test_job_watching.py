@@ -46,7 +46,7 @@ def test_two_looks_make_a_speed() -> None:
     assert line == "fetch 2.0 GiB of 4.0 GiB (50 %), 102.4 MiB/s, 20 s left"
 
 
-def test_a_step_that_begins_anew_has_a_speed_of_its_own() -> None:
+def test_a_step_that_begins_again_has_a_speed_of_its_own() -> None:
     rate = job._Rate()
     rate.line(_progress(3 * GIB), 0.0)
     assert "/s" not in rate.line(_progress(0, step="verify"), 100.0)
@@ -61,7 +61,7 @@ def test_steps_have_no_bytes() -> None:
 
 
 @pytest.mark.parametrize("progress", [None, {}, {"done": 0, "total": 0, "unit": "B"}])
-def test_without_a_total_the_time_is_said(progress: dict[str, Any] | None) -> None:
+def test_without_a_total_the_time_is_reported(progress: dict[str, Any] | None) -> None:
     assert job._Rate().line(Status(progress=progress, elapsed=61), 0.0) == "running for 1 min 1 s"
 
 
@@ -135,7 +135,7 @@ def test_a_job_that_is_gone_is_given_time_to_begin_and_then_up(
     assert "fetch-1 was stopped" in said.messages[-1]
 
 
-def test_progress_is_said_now_and_then_and_not_twice(
+def test_progress_is_reported_now_and_then_and_not_twice(
     monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
 ) -> None:
     half = {**RUNNING, "progress": {"done": 1, "total": 2, "unit": "steps", "step": "compile"}}

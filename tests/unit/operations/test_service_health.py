@@ -106,7 +106,7 @@ def _figures(speed: float) -> dict[str, Any]:
     return {"first_token_ms": 80.0, "tokens_per_second": speed, "digest": "0123"}
 
 
-def test_a_fast_service_is_told_of(machine: Machine) -> None:
+def test_a_fast_service_is_reported(machine: Machine) -> None:
     said = machine(figures=_figures(40))
     assert _measure()
     assert said == [f"{UNIT.name}: 80 ms to the first token, then 40 tokens per second"]

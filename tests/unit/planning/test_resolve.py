@@ -90,7 +90,7 @@ def test_a_single_file_is_not_merged() -> None:
     assert (weights.merge, weights.entry) == (None, "/data/models/tiny/tiny.gguf")
 
 
-def test_what_is_not_pinned_yet_is_said_and_has_the_published_size() -> None:
+def test_what_is_not_pinned_yet_is_reported_and_has_the_published_size() -> None:
     unpinned = plan(pins=replace(locks(), weights={}))
     assert unpinned.unlocked == ("tiny",)
     assert unpinned.weights[0].size == model().size
@@ -327,7 +327,7 @@ def test_a_plan_never_exceeds_the_machine_and_a_refusal_is_the_only_way_to_say_s
 PINS = Locks(artifacts=locks().artifacts)
 
 
-def test_what_is_planned_no_more_is_stopped_and_counts_as_gone() -> None:
+def test_what_is_no_longer_planned_is_stopped_and_counts_as_gone() -> None:
     bare = PLANS["on cards"]
     service, second = bare.services
     old = "llama-server@old.service"

@@ -262,7 +262,7 @@ def _digest(made: HostPlan) -> str:
     return render.service(made, served(made))[1]
 
 
-def test_a_further_service_leaves_the_first_alone() -> None:
+def test_another_service_leaves_the_first_alone() -> None:
     made = on("h800", model="deepseek-r1-distill-qwen-32b-awq", replicas=2)
     first = made.profile.services[0]
     further = replace(

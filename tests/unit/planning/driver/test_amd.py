@@ -188,7 +188,7 @@ def test_a_driver_that_does_is_left_alone(module: str) -> None:
         ({"driver": replace(driven().driver, held=())}, "No package of the driver is held"),
     ],
 )
-def test_what_is_not_well_is_said(fields: dict[str, Any], words: str) -> None:
+def test_what_is_not_well_is_reported(fields: dict[str, Any], words: str) -> None:
     made = plan(driven(**fields))
     assert made.action == "none" and re.search(words, " ".join(made.warnings))
 
@@ -355,7 +355,7 @@ def test_a_machine_in_order_has_nothing_to_say() -> None:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
+def test_what_does_not_hold_is_reported_with_a_hint(case: str) -> None:
     there, words = WRONG[case]
     (found,) = invariants.violations(PLAN, ADDRESSES, there)
     assert words in found.reason

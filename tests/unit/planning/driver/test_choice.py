@@ -119,7 +119,7 @@ def test_blackwell_does_not_keep_proprietary_modules_nor_volta_open_ones() -> No
     assert plan(driven("v100", flavour="open")).flavour == "proprietary"
 
 
-def test_nouveau_is_put_away_with_a_reboot() -> None:
+def test_nouveau_is_unloaded_with_a_reboot() -> None:
     made = plan(machine(nouveau=True, nouveau_in_initramfs=True))
     assert (made.action, made.reboot) == ("install", True)
     assert made.reason == "the kernel's own nouveau holds the GPUs"

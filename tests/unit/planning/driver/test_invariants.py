@@ -105,7 +105,7 @@ def test_a_machine_in_order_has_nothing_to_say() -> None:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_does_not_hold_is_said_with_the_way_out(case: str) -> None:
+def test_what_does_not_hold_is_reported_with_a_hint(case: str) -> None:
     change, words = WRONG[case]
     found = invariants.violations(PLAN, ADDRESSES, change(RIGHT))
     assert len(found) == len(words), found

@@ -189,22 +189,22 @@ def test_somebody_on_the_gpus_is_no_matter_where_nothing_is_exchanged() -> None:
         ({"nouveau_in_initramfs": True}, "next boot"),
     ],
 )
-def test_what_is_not_well_is_said(fields: dict[str, Any], words: str) -> None:
+def test_what_is_not_well_is_reported(fields: dict[str, Any], words: str) -> None:
     made = plan(driven(**fields))
     assert made.action == "none" and re.search(words, " ".join(made.warnings))
 
 
-def test_cards_that_are_not_well_are_said() -> None:
+def test_cards_that_are_not_well_are_reported() -> None:
     there = driven()
     ill = replace(there.gpus[0], uncorrected=3, remap_pending=True, mig=True)
     warnings = " ".join(plan(replace(there, gpus=(ill, *there.gpus[1:]))).warnings)
     assert "3 uncorrected" in warnings and "reset" in warnings and "MIG" in warnings
 
 
-def test_packages_that_nobody_holds_are_said() -> None:
+def test_packages_that_nobody_holds_are_reported() -> None:
     assert "held" in plan(driven(held=False)).warnings[0]
     assert "held" not in " ".join(plan(driven(packages={}, held=False)).warnings)
 
 
-def test_fewer_declared_than_there_are_is_said() -> None:
+def test_fewer_declared_than_there_are_is_reported() -> None:
     assert "uses 4 of 8" in plan(driven("rtx4090"), gpus=4).warnings[0]

@@ -138,7 +138,7 @@ WARNED: dict[str, tuple[str, str | None, Model, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_run_is_refused_with_a_way_out(case: str) -> None:
+def test_what_cannot_run_is_refused_with_a_hint(case: str) -> None:
     engine, gpu, of, reason, hint = REFUSED[case]
     refusals, _ = asked(engine, gpu, of)
     assert [each for each in refusals if re.search(reason, each.reason)]

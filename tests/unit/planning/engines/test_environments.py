@@ -77,7 +77,7 @@ def test_without_cards_pytorch_comes_from_a_page_of_its_own() -> None:
         ("vllm", CPU, replace(MACHINE, architecture="aarch64"), "x86_64, and .* is aarch64"),
     ],
 )
-def test_what_has_no_lock_is_refused_with_a_way_out(
+def test_what_has_no_lock_is_refused_with_a_hint(
     engine: str, stack: SoftwareStack, machine: Machine, reason: str
 ) -> None:
     with pytest.raises(Refusal, match=reason) as refusal:

@@ -55,6 +55,6 @@ def test_a_sick_card_is_refused(fields: dict[str, Any], reason: str, hint: str) 
         (replace(H200, driver=Driver(error="no answer for 10 s")), "no answer for 10 s"),
     ],
 )
-def test_what_is_about_to_go_wrong_is_said(machine: Machine, warning: str) -> None:
+def test_what_is_about_to_go_wrong_is_reported(machine: Machine, warning: str) -> None:
     (said,) = hardware_health.warnings(machine)
     assert warning in said

@@ -66,7 +66,7 @@ def test_what_a_service_that_names_nothing_is_given(row: dict[str, Any]) -> None
 
 
 @rows("refused")
-def test_what_cannot_be_had_is_refused_with_a_way_out(row: dict[str, Any]) -> None:
+def test_what_cannot_be_had_is_refused_with_a_hint(row: dict[str, Any]) -> None:
     placement = placed(row)
     refusal, *others = placement.refusals
     assert all(row["also"] in other.reason for other in others)

@@ -59,7 +59,7 @@ def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "allocate", lambda fd, size: os.ftruncate(fd, size))
 
 
-def test_no_space_is_said_before_a_byte_is_written(tmp_path: Path) -> None:
+def test_no_space_is_reported_before_a_byte_is_written(tmp_path: Path) -> None:
     value = wanted(tmp_path / "m", [{"kind": "http", "endpoint": "http://127.0.0.1:9"}])
     value["files"][0]["size"] = 10**16
     with pytest.raises(Failure, match=r"no space on /.* needed .* free"):

@@ -72,7 +72,7 @@ LASTING: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("said", LASTING)
-def test_what_stays_is_said_and_nothing_is_left_to_be_loaded(tmp_path: Path, said: str) -> None:
+def test_what_stays_is_reported_and_nothing_is_left_to_be_loaded(tmp_path: Path, said: str) -> None:
     with hubs(tmp_path) as (hub,):
         settings = dict(LASTING[said])
         if "to" in settings:

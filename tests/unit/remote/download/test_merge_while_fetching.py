@@ -152,7 +152,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("said", BAD)
-def test_what_cannot_be_merged_is_said_before_anything_is_written(
+def test_what_cannot_be_merged_is_reported_before_anything_is_written(
     tmp_path: Path, said: str
 ) -> None:
     with serving(Hub(BAD[said])) as hub:
@@ -168,7 +168,7 @@ def test_a_damaged_shard_is_fetched_again_alone(tmp_path: Path) -> None:
         assert sum(path == NAMES[0] for path, _ in hub.asked) <= 2
 
 
-def test_a_damaged_header_is_noticed_and_laid_out_anew(tmp_path: Path) -> None:
+def test_a_damaged_header_is_noticed_and_laid_out_again(tmp_path: Path) -> None:
     at = SHARDS[NAMES[2]].index(b"blk.1.a")
     with serving(Hub(SHARDS, corrupt={NAMES[2]: 1}, corrupt_at=at)) as hub:
         fetch(request(tmp_path, SHARDS, hub, merge=OUTPUT))
@@ -303,7 +303,7 @@ def test_tensor_sizes_are_those_of_the_gguf_package() -> None:
     assert {kind: theirs[kind] for kind in gguf.BLOCKS if kind in theirs} == gguf.BLOCKS
 
 
-def test_the_follower_begins_a_span_anew(tmp_path: Path) -> None:
+def test_the_follower_begins_a_span_again(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"head" + b"a" * 50 + b"b" * 50)
     fd = os.open(path, os.O_RDWR)

@@ -224,7 +224,7 @@ def test_a_fallen_gpu_is_one_without_an_index(
     assert gpus[7] == H800S[7]
 
 
-def test_a_driver_that_hangs_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_hangs_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "LIMIT", 0.2)
     smi(tmp_path, monkeypatch, "sleep 60")
     gpus = bus("0000:18:00.0", "0000:3a:00.0")

@@ -109,7 +109,7 @@ def test_an_index_and_its_files_name_the_same_tensors(tmp_path: Path) -> None:
         check(tmp_path, out)
 
 
-def test_a_wrong_sum_is_said_and_no_more(
+def test_a_wrong_sum_is_reported_and_no_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = tiny_tree.files()

@@ -100,7 +100,7 @@ def test_a_header_is_read_as_it_was_written(
 @given(st.binary(max_size=400), st.integers(0, 400))
 @example(b"\xff" * 400, 24)
 @example(struct.pack("<IIQ", 9, 9, 2**63) * 20, 32)
-def test_arbitrary_bytes_behind_any_true_beginning(noise: bytes, true: int) -> None:
+def test_arbitrary_bytes_after_any_true_beginning(noise: bytes, true: int) -> None:
     with suppress(gguf.HeaderIncomplete, gguf.NotGguf):
         gguf.scan(HEADERS[FIRST][:true] + noise, "x")
 
@@ -134,7 +134,7 @@ def damaged(draw: st.DrawFn, name: str) -> bytes:
 
 @settings(max_examples=400)
 @given(damaged(FIRST), damaged(SECOND), st.sampled_from([FIRST, SECOND, None]))
-def test_damaged_headers_are_said_by_name_or_make_a_file_of_the_right_size(
+def test_damaged_headers_are_reported_by_name_or_make_a_file_of_the_right_size(
     first: bytes, second: bytes, whole: str | None
 ) -> None:
     heads = {FIRST: first, SECOND: second}

@@ -112,7 +112,7 @@ def test_every_kind_of_archive(tmp_path: Path, kind: str) -> None:
         assert len(hub.asked) == asked
 
 
-def test_the_tree_is_pinned_where_the_archive_is_packed_anew(tmp_path: Path) -> None:
+def test_the_tree_is_pinned_where_the_archive_is_repacked(tmp_path: Path) -> None:
     pin = {"tree_sha256": project_digest()}
     for number, kind in enumerate(("gz", "xz")):
         with serving(Hub({"src.tar.gz": tar(PROJECT, kind)})) as hub:
@@ -207,7 +207,7 @@ def test_nothing_lands_outside(tmp_path: Path, attack: str) -> None:
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".src.lock"}
 
 
-def test_damage_is_said(tmp_path: Path) -> None:
+def test_damage_is_reported(tmp_path: Path) -> None:
     for number, data in enumerate(
         [tar(PROJECT)[:150], tar(PROJECT, "xz")[:150], b"\x1f\x8bnothing", b"MZ"]
     ):

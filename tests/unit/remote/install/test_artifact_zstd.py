@@ -58,19 +58,19 @@ def test_nothing_lands_outside(tmp_path: Path, attack: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [4, 100, -3], ids=["at once", "in the middle", "at the end"])
-def test_a_damaged_one_is_said(tmp_path: Path, packed: bytes, cut: int) -> None:
+def test_a_damaged_one_is_reported(tmp_path: Path, packed: bytes, cut: int) -> None:
     data = packed[:cut]
     with serving(Hub({"src.tar.gz": data})) as hub, pytest.raises(Failure, match="damaged"):
         artifact.install(wanted(tmp_path / "src", hub, data), patience=QUICK)
 
 
-def test_something_else_than_a_tar_archive_is_said(tmp_path: Path) -> None:
+def test_something_other_than_a_tar_archive_is_reported(tmp_path: Path) -> None:
     data = zstd(b"no tar")
     with serving(Hub({"src.tar.gz": data})) as hub, pytest.raises(Failure, match="damaged"):
         artifact.install(wanted(tmp_path / "src", hub, data), patience=QUICK)
 
 
-def test_without_zstd_that_is_said_and_the_download_kept(
+def test_without_zstd_that_is_reported_and_the_download_kept(
     tmp_path: Path, packed: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(Hub({"src.tar.gz": packed})) as hub:

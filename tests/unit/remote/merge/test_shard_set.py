@@ -151,7 +151,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_no_room_is_said_before_anything_is_written(tmp_path: Path, small: Path) -> None:
+def test_no_room_is_reported_before_anything_is_written(tmp_path: Path, small: Path) -> None:
     folder = written(tmp_path / "old", SHARDS)
     for free in (False, True):  # what is freed elsewhere makes no room here
         with pytest.raises(Failure, match=r"no space on .*small: 3.* kB needed"):

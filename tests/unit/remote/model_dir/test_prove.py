@@ -145,7 +145,7 @@ def test_what_cannot_be_fetched_again_is_never_complete(
     assert main(["weights", "verify", str(tmp_path), "--deep"]) == 0
 
 
-def test_the_header_of_a_merged_file_is_written_anew(tmp_path: Path) -> None:
+def test_the_header_of_a_merged_file_is_written_again(tmp_path: Path) -> None:
     with serving(Hub(SHARDS)) as hub:
         value = fetched(tmp_path, MERGE, hub)
         hub.asked.clear()

@@ -245,7 +245,7 @@ def test_a_hub_that_dies_is_done_without_by_those_who_have_it_all_among_them(
     late.assert_has(FILES)
 
 
-def test_what_is_said_while_fetching_is_true(machines: list[Machine]) -> None:
+def test_what_is_reported_while_fetching_is_true(machines: list[Machine]) -> None:
     machine = machines[0]
     wanted = spec.parse(machine.request(FILES, Hub(FILES), *machines[:1]))
     now, complete = seed.report_paths(machine.folder, wanted.files)

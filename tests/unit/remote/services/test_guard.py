@@ -89,7 +89,7 @@ def test_the_exit_status_is_the_servers(ending: str, code: int) -> None:
     )
 
 
-def test_what_cannot_be_started_is_said() -> None:
+def test_what_cannot_be_started_is_reported() -> None:
     words = ["guard", "nothing::", "--", "/no/such/program"]
     done = subprocess.run(
         [sys.executable, "-m", "deploys.remote", *words], cwd=ROOT, capture_output=True, text=True
