@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from deploys.planning.driver.packages import AT_RUN_TIME
 from deploys.planning.engines.ktransformers import KTRANSFORMERS
 from deploys.planning.plan import HostPlan, ServicePlan
@@ -23,14 +25,31 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             parallel=service.parallel,
             share=_share(service),
             method=_METHODS.get((service.weights.quantization or "").upper()),
+            threads=_threads(service),
             numa_nodes=service.numa_nodes,
         ),
         settings.environment(plan, service, KTRANSFORMERS, digest, cuda=AT_RUN_TIME),
     )
 
 
+# Cores for what is no expert. With all 16 cores of a machine to themselves, the experts of a model
+# came to an eighth of what they did on 14: a barrier waits for whoever has to share a core.
+_OTHERS = 2
+
+
+def _threads(service: ServicePlan) -> int:
+    """Return the threads that compute experts, as many for each memory node."""
+    nodes = service.numa_nodes
+    return max(1, (service.threads - _OTHERS) // nodes) * nodes
+
+
 def _share(service: ServicePlan) -> float:
-    """Return the share of weights and cache on the fullest card, as SGLang counts it."""
+    """Return the share of weights and cache on the fullest card, as SGLang counts it.
+
+    It is all that steps and the margin leave. The cache itself has its number of tokens, and ends
+    there; a share of just the two would take from it what the weights need beyond their estimate.
+    """
     cards = service.placement.ledger.cards
-    used = [card.lines.get("weights", 0) + card.lines.get("KV cache", 0) for card in cards]
-    return round(max(use / card.total for use, card in zip(used, cards, strict=True)), 3)
+    others = [card.planned - card.lines["weights"] - card.lines["KV cache"] for card in cards]
+    least = min(1 - other / card.total for other, card in zip(others, cards, strict=True))
+    return math.floor(least * 1000) / 1000

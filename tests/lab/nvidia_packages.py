@@ -171,6 +171,8 @@ def _toolkit(name: str, version: str) -> Iterator[Package]:
     nvcc = f"#!/bin/sh\necho 'nvcc: NVIDIA (R) Cuda compiler driver'\necho '{text}'\n"
     compiler = {f"usr/local/cuda-{release}/bin/nvcc": nvcc}
     yield Package(name=f"cuda-minimal-build-{name}", version=version, files=compiler)
+    dump = {f"usr/local/cuda-{release}/bin/cuobjdump": "#!/bin/sh\n"}
+    yield Package(name=f"cuda-cuobjdump-{name}", version=version, files=dump)
     folder = f"usr/local/cuda-{release}/targets/x86_64-linux/lib"
     for package, soname in {"cuda-cudart": "libcudart", "libcublas": "libcublas"}.items():
         files = {f"{folder}/{soname}.so.{release.partition('.')[0]}": ""}

@@ -164,8 +164,12 @@ AT_RUN_TIME = "12.9"
 
 
 def at_run_time() -> tuple[str, ...]:
-    """Return the CUDA packages for apt that an engine needs to compile kernels at run time."""
-    return (*compiler(AT_RUN_TIME), *_of(AT_RUN_TIME, "cuda-nvrtc-dev", "libcurand-dev"))
+    """Return the CUDA packages for apt that an engine needs to compile kernels at run time.
+
+    DeepGEMM finds what it has compiled by `cuobjdump -symbols`, and cuda-minimal-build lacks it.
+    """
+    tools = _of(AT_RUN_TIME, "cuda-cuobjdump", "cuda-nvrtc-dev", "libcurand-dev")
+    return (*compiler(AT_RUN_TIME), *tools)
 
 
 def _of(cuda: str, *names: str) -> tuple[str, ...]:

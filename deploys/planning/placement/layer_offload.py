@@ -105,6 +105,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
             kv_cache=service.kv_cache,
             gpu_layers=gpu_layers,
             cpu_experts=cpu_experts,
+            embedding_on_card=takes.experts_in_host,
         )
 
     if not request.cards:

@@ -45,6 +45,7 @@ class Split:
     + context, parallel: tokens per request, and requests; each has a cache of its own
     + gpu_layers: layers on the cards, counted from the last; the output head is the first of them
     + cpu_experts: leading layers whose routed experts stay in host memory
+    + embedding_on_card: it is looked up there, as Python engines do it, and not on the host
     """
 
     context: int
@@ -52,6 +53,7 @@ class Split:
     kv_cache: KvCache
     gpu_layers: int
     cpu_experts: int
+    embedding_on_card: bool = False
 
     @property
     def cells(self) -> int:
@@ -75,6 +77,10 @@ def server(
     weights, caches = [0] * len(cards), [0] * len(cards)
     # The embedding is looked up on the host, row by row. A tied head is a copy of it on the card.
     host_weights, host_cache = pieces.embedding, 0
+    if split.embedding_on_card and cards:
+        host_weights = 0
+        # Where the head is tied, it is this very one.
+        weights[0] += pieces.embedding if pieces.head else 0
     for layer, card in enumerate(_cards_of_layers(network, split, cards), start):
         if layer == network.layers:
             weights[card] += pieces.head or pieces.embedding

@@ -122,7 +122,7 @@ def test_an_engine_that_compiles_while_it_runs_gets_a_toolkit() -> None:
     made = plan(machine("rtx4090", **DEBIAN_12), compiles_later=True)
     assert groups(made)["CUDA compiler"] == (
         *("cuda-minimal-build-12-9", "libcublas-dev-12-9"),
-        *("cuda-nvrtc-dev-12-9", "libcurand-dev-12-9"),
+        *("cuda-cuobjdump-12-9", "cuda-nvrtc-dev-12-9", "libcurand-dev-12-9"),
     )
     assert "CUDA libraries" not in groups(made) and made.cuda is None
     there = plan(driven(), compiles_later=True)

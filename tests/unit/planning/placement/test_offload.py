@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,19 @@ def test_layers_are_dealt_out_by_free_memory() -> None:
     a_layer = parts(entry, entry.size).layers[0]
     assert small.lines["weights"] == 27 * a_layer
     assert large.lines["weights"] == 53 * a_layer + parts(entry, entry.size).head
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_python_engine_looks_words_up_on_the_card(tied: bool) -> None:
+    """KTransformers: but for the experts, the whole model is there, and a tied head only once."""
+    entry = model("qwen3-235b-a22b-instruct-2507-fp8")
+    network = replace(entry.network, tied_embeddings=tied)
+    entry = replace(entry, network=network)
+    whole = parts(entry, entry.size)
+    given = {"cpu_experts": network.layers, "embedding_on_card": True}
+    (card,), host = server(entry, entry.size, split(entry, **given), cards(1))
+    assert card.lines["weights"] == whole.total - sum(whole.experts)
+    assert host.get("weights", 0) == sum(whole.experts)
 
 
 def test_a_context_is_kept_in_whole_blocks_for_each_request() -> None:
