@@ -277,6 +277,15 @@ def test_ktransformers_has_all_of_the_card_that_nothing_else_needs() -> None:
     assert share * card.total > card.lines["weights"] + card.lines["KV cache"]
 
 
+def test_sglang_ends_at_once_where_one_of_its_processes_has() -> None:
+    """Seen with 0.5.23: a minute for dumps, while nobody is answered."""
+    found = environment(PYTHON_ENGINES["sglang on cards"])
+    names = [name for name in found if name.endswith("_BEFORE_CRASH")]
+    assert {found[name] for name in names} == {"0"} and len(names) == 2
+    # Its fork has no such dumps.
+    assert "_BEFORE_CRASH" not in str(environment(PYTHON_ENGINES["ktransformers"]))
+
+
 def _digest(made: HostPlan) -> str:
     return render.service(made, served(made))[1]
 
