@@ -19,8 +19,10 @@ toolkit: `deploys/full.py` twice, then tests/machine, with the lab's stand-ins f
     python -m tests.gpu.deploy --engine vllm --model deepseek-r1-distill-qwen-32b-awq \
         --output deploy.json
 
-After the two runs and tests/machine the service says what its weights hold, is measured, killed and
-started again, which has to be as fast as its kernels are kept; a last run finds nothing to change.
+After the two runs and tests/machine the service says what its weights hold and is measured; each of
+its processes is killed, and it is started again, which has to be as fast as its kernels are kept; a
+last run finds nothing to change. After a reboot of the machine, the same with `--rebooted` waits
+until the service answers, and adds that. `--last speed` ends after that step.
 The journal is beside the result. With `qwen3-tiny` or `qwen2.5-tiny-awq` all of this runs without a
 card, too. Wheels of Python engines are taken from /srv/wheels where there is such a folder.
 

@@ -14,16 +14,19 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deploys.planning.hardware.gpus import by_pci_id
 from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.profile import Service
 from deploys.remote.services.model_server import RequestFailed
 from tests.e2e.rack import Run
-from tests.gpu import folder, surroundings, synthetic, unit, vllm_speed
+from tests.gpu import entry, folder, surroundings, synthetic, unit, vllm_speed
 from tests.gpu.measure import ServerError
 from tests.gpu.networks import DEPLOYED
+from tests.gpu.planned import planned
 from tests.gpu.shapes import SHAPES
 from tests.gpu.unit import Unit
 from tests.lab.github import GitHub
@@ -36,15 +39,15 @@ from tests.machine.conftest import unit_of
 FOLDER = PROJECT / ".lab" / "gpu"
 LOCKS = FOLDER / "locks"
 TOLD = FOLDER / "told.json"
-OWNER, NAME, PORT = "made-up", "made-up", 8080
+OWNER, NAME, PORT, CONTEXT = "made-up", "made-up", 8080, 16_384
 # What tests/gpu/pack.py has brought; otherwise the lab makes it, and an index has the wheels.
 REPOSITORY, WHEELS = Path("/srv/nvidia"), Path("/srv/wheels")
 SERVICE = Path(f"/var/lib/modelrack/services/{NAME}.json")
 STAMP = "/opt/modelrack/engines/{engine}/current/.modelrack.json"
 INVENTORY = "tests/gpu/inventories/this.py"
-ENGINES = ("llama.cpp", "vllm", "sglang")
-STEPS = ("first", "again", "proof", "speed", "killed", "restarted", "last")
-FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST = STEPS
+ENGINES = ("llama.cpp", "vllm", "sglang", "ktransformers")
+STEPS = ("first", "again", "proof", "speed", "killed", "restarted", "last", "rebooted")
+FIRST, AGAIN, PROOF, SPEED, KILLED, RESTARTED, LAST, REBOOTED = STEPS
 # Steps in which there is nothing to change.
 STILL = (AGAIN, LAST)
 _FULL = f"pyinfra {INVENTORY} deploys/full.py -y --json"
@@ -54,12 +57,14 @@ COMMANDS = {
     PROOF: f"pytest -q -p no:cacheprovider tests/machine --inventory {INVENTORY}",
     LAST: _FULL,
 }
-# Requests at a time, tokens of the prompt and of the answer: where there is no card, enough to see
+# Requests at a time, tokens of the prompt and of the answer. Where there is no card: enough to see
 # that it can be asked so.
 FEW = ((1, 16, 16), (4, 16, 16))
+# Where experts are computed on the processor: as many as it is planned for, and some that wait.
+AT_HOME = ((1, 64, 256), (4, 64, 64))
 
 
-def deploy(engine: str, model: str, output: Path) -> int:
+def deploy(engine: str, model: str, output: Path, last: str = LAST) -> int:
     """0 if every run succeeded, those after the first without a change, and the service held.
 
     The result is written after each step, with the service's journal beside it, and none follows
@@ -69,8 +74,9 @@ def deploy(engine: str, model: str, output: Path) -> int:
     result = surroundings.of_machine(bool(machine.gpus))
     result |= {"engine": {"name": engine}, "model": model, "steps": []}
     size = made_up(engine, model)
+    result["planned_kv_tokens"] = _kv_tokens(engine, model, size, machine)
     nvidia = NvidiaRepository(REPOSITORY if REPOSITORY.is_dir() else None)
-    server = Unit(name=unit_of({"engine": engine, "name": NAME}), model=NAME, port=PORT)
+    server = _unit(engine)
     with Hub(FOLDER / "hub") as hub, GitHub() as github, nvidia:
         mirrors = {"modelscope": hub.url, "huggingface": hub.url}
         mirrors |= {"github": github.url, "cuda": nvidia.url}
@@ -79,14 +85,29 @@ def deploy(engine: str, model: str, output: Path) -> int:
         nvidia.pin(LOCKS)
         told = {"engine": engine, "model": model, "size": size, "mirrors": mirrors}
         TOLD.write_text(json.dumps(told | cards(machine)))
-        for name in STEPS:
-            step = {"step": name, **_timed(name, engine, server)}
-            print(json.dumps(step), flush=True)
-            result["steps"].append(step)
-            _note(result, engine, server, output)
-            if step["code"]:
+        for name in STEPS[: STEPS.index(last) + 1]:
+            if _step(result, name, engine, server, output):
                 return 1
     return 0
+
+
+def rebooted(output: Path) -> int:
+    """0 if the service whose deploy this is answers by itself after the machine was rebooted."""
+    result = json.loads(output.read_text())
+    engine = result["engine"]["name"]
+    return _step(result, REBOOTED, engine, _unit(engine), output)
+
+
+def _unit(engine: str) -> Unit:
+    return Unit(name=unit_of({"engine": engine, "name": NAME}), model=NAME, port=PORT)
+
+
+def _step(result: dict[str, Any], name: str, engine: str, server: Unit, output: Path) -> int:
+    step = {"step": name, **_timed(name, engine, server)}
+    print(json.dumps(step), flush=True)
+    result["steps"].append(step)
+    _note(result, engine, server, output)
+    return int(step["code"])
 
 
 def made_up(engine: str, model: str) -> int:
@@ -96,6 +117,13 @@ def made_up(engine: str, model: str) -> int:
         return folder.write(DEPLOYED[model], place)
     place.mkdir(parents=True, exist_ok=True)
     return synthetic.file(SHAPES[model], place).stat().st_size
+
+
+def _kv_tokens(engine: str, model: str, size: int, machine: Machine) -> int | None:
+    """What the ledger says that the cache holds."""
+    service = Service(name=NAME, engine=engine, model=entry.made_up(model, size), port=PORT)
+    served, _ = planned(replace(service, context=CONTEXT), machine, cards(machine)["gpu"])
+    return served.placement.ledger.kv_tokens
 
 
 def cards(machine: Machine) -> dict[str, Any]:
@@ -144,8 +172,9 @@ def _speed(engine: str, server: Unit) -> Any:
         return "python -m tests.gpu speed"
     if (said := server.ask()) != ANSWER:
         raise RequestFailed(f"it says {said!r}, and its weights say {ANSWER!r}")
+    requests = AT_HOME if engine == "ktransformers" else vllm_speed.REQUESTS
     found = []
-    for each in vllm_speed.REQUESTS if json.loads(TOLD.read_text())["gpus"] else FEW:
+    for each in requests if json.loads(TOLD.read_text())["gpus"] else FEW:
         # The first answers compile and capture what the others use.
         vllm_speed.rate(PORT, *each[:2], 16, NAME)
         found.append(vllm_speed.rate(PORT, *each, NAME))
@@ -154,8 +183,9 @@ def _speed(engine: str, server: Unit) -> Any:
 
 _OWN: dict[str, Callable[[str, Unit], Any]] = {
     SPEED: _speed,
-    KILLED: lambda engine, server: {"seconds_to_answer": server.kill()},
+    KILLED: lambda engine, server: [each._asdict() for each in server.kill()],
     RESTARTED: lambda engine, server: {"seconds_to_answer": server.restart()},
+    REBOOTED: lambda engine, server: {"seconds_to_answer": server.boot()},
 }
 
 
@@ -172,16 +202,20 @@ def _note(result: dict[str, Any], engine: str, server: Unit, output: Path) -> No
         output.with_suffix(".journal").write_text(said)
         result["seconds_to_ready"] = unit.starts(journal)
         if engine != "llama.cpp":
-            result["memory"] = vllm_speed.reported(said)
+            result["memory"] = unit.memory(said, engine)
     output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.deploy")
     parser.add_argument("--engine", choices=ENGINES, default="llama.cpp")
+    parser.add_argument("--last", choices=STEPS[:-1], default=LAST, help="step after which to end")
     parser.add_argument("--model", choices=(*SHAPES, *DEPLOYED), default="qwen2.5-32b-q4_k_m")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--rebooted", action="store_true", help="after that step")
     arguments = parser.parse_args()
+    if arguments.rebooted:
+        sys.exit(rebooted(arguments.output))
     if arguments.model not in (SHAPES if arguments.engine == "llama.cpp" else DEPLOYED):
         parser.error(f"{arguments.engine} does not read what is made up of {arguments.model}")
-    sys.exit(deploy(arguments.engine, arguments.model, arguments.output))
+    sys.exit(deploy(arguments.engine, arguments.model, arguments.output, arguments.last))

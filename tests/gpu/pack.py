@@ -29,7 +29,7 @@ PACKAGES = (
     *("cmake", "g++", "libgomp1", "libnuma1", "ninja-build", "python3-dev"),
     *("kmod", "openssh-client", "pciutils", "python3-venv", "systemd-container", "zstd"),
 )
-# The toolkit is that of the computer, at /usr/local/cuda.
+# The toolkit is that of the computer, at /usr/local/cuda; for what wants an older one, too.
 CUDA = "13.0"
 # That the engines' locks are for, and what of it nobody needs there.
 PYTHON = "3.12"
@@ -61,12 +61,19 @@ def _system(root: Path, folder: Path) -> None:
     """Debian, a toolkit's packages without the toolkit, and a key that opens the door to root."""
     tree.make("bookworm", root, PACKAGES, NOT_READ)
     toolkit = [
-        Package(name=name, version=f"{CUDA}.1-1")
-        for name in (*names.libraries(CUDA), *names.compiler(CUDA))
+        Package(name=name, version=f"{release}.1-1")
+        for release, of_release in (
+            (CUDA, (*names.libraries(CUDA), *names.compiler(CUDA))),
+            (names.AT_RUN_TIME, names.at_run_time()),
+        )
+        for name in of_release
     ]
     build(toolkit, root / "debs", folder / "shared")
     run(["chroot", str(root), "sh", "-c", "dpkg --install debs/*.deb && rm -r debs"])
-    (root / f"usr/local/cuda-{CUDA}").symlink_to("cuda")
+    for release in (CUDA, names.AT_RUN_TIME):
+        (root / f"usr/local/cuda-{release}").symlink_to("cuda")
+    # What is compiled for the older one with this one's compiler loads this one's libraries.
+    (root / "etc/ld.so.conf.d/cuda.conf").write_text("/usr/local/cuda/lib64\n")
     ssh = root / "root/.ssh"
     ssh.mkdir(mode=0o700, exist_ok=True)
     key = ssh / "id_ed25519"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import stack_of
+from deploys.planning.inputs.profile import Service
 from tests.gpu import deploy
 from tests.gpu.entry import made_up
 from tests.gpu.networks import DEPLOYED
+from tests.gpu.planned import planned
 from tests.gpu.shapes import SHAPES
 from tests.lab.process import PROJECT
 from tests.unit.planning.plan_examples import MACHINE
@@ -67,7 +70,7 @@ def test_a_machine_with_a_card_came_to_a_service_and_stayed_as_it_was(
     assert {step["code"] for step in steps.values()} == {0}
     assert all(steps[name]["said"] == [] for name in deploy.STILL if name in steps)
     assert re.match(r"\d+ passed in", steps["proof"]["said"])
-    started = r"Configure and start .*(wait for their answer|and wait until it answers)"
+    started = r"Configure and start .*wait (for their answer|until (it answers|they answer))"
     assert any(re.search(started, said) for said in steps["first"]["said"])
     assert result["service"]["context"] == 16_384
 
@@ -84,12 +87,51 @@ def test_llama_cpp_was_compiled_there_and_sits_on_the_card() -> None:
 def test_vllm_answered_came_back_after_a_kill_and_started_warm() -> None:
     result = RESULTS["h200-deploy-vllm"]
     steps = {step["step"]: step["said"] for step in result["steps"]}
-    assert tuple(steps) == deploy.STEPS
+    assert tuple(steps) == deploy.STEPS[:-1]
     assert result["engine"]["version"] == stack_of(named("H200")).engines["vllm"]
     cold, after_the_kill, restarted = result["seconds_to_ready"]
     assert max(after_the_kill, restarted) < cold / 3
     alone, many, _ = (each["tokens_per_second"] for each in steps["speed"])
     assert many > 40 * alone > 40 * 80
+
+
+def test_sglang_answered_and_whatever_was_killed_came_back() -> None:
+    result = RESULTS["h200-deploy-sglang"]
+    steps = {step["step"]: step["said"] for step in result["steps"]}
+    assert tuple(steps) == deploy.STEPS
+    assert result["engine"]["version"] == stack_of(named("H200")).engines["sglang"]
+    cold, *warm = result["seconds_to_ready"]
+    assert max(warm) < cold / 3 and steps["rebooted"]["seconds_to_answer"] < cold / 3
+    killed = {each["process"]: each["seconds"] for each in steps["killed"]}
+    assert {"sglang::schedul", "sglang::detoken", "python"} == {*killed}
+    # Of which a minute went by before it ended: it wrote dumps, as it is told not to since.
+    assert killed["sglang::detoken"] > killed["sglang::schedul"] + 50
+    alone, many, _ = (each["tokens_per_second"] for each in steps["speed"])
+    assert many > 40 * alone > 40 * 500
+    assert result["planned_kv_tokens"] == pytest.approx(result["memory"]["kv_tokens"], rel=0.01)
+
+
+def test_ktransformers_answered_and_was_eight_times_as_fast_with_two_cores_less() -> None:
+    result = RESULTS["h200-deploy-ktransformers"]
+    steps = {step["step"]: step["said"] for step in result["steps"]}
+    assert result["engine"]["version"] == stack_of(named("H200")).engines["ktransformers"]
+    assert {each["killed"] for each in result["by_hand"]} == {
+        *("sglang::schedul", "sglang::detoken", "python3")
+    }
+    cold, *warm = result["seconds_to_ready"]
+    assert max(warm) < cold / 8
+    with_all_cores = steps["speed"][0]["tokens_per_second"]
+    with_less = [
+        each["tokens_per_second"] for each in result["by_hand"] if each["kt-cpuinfer"] == 14
+    ]
+    assert min(with_less) > 7 * with_all_cores
+    # The cache is as large as it was planned, and what is on the card was not planned too small.
+    assert result["memory"]["kv_tokens"] == result["planned_kv_tokens"]
+    model = DEPLOYED[result["model"]].model
+    service = Service(name="made-up", engine="ktransformers", model=model, port=8080)
+    served, _ = planned(replace(service, context=deploy.CONTEXT), H200, "H200")
+    (card,) = served.placement.ledger.cards
+    assert 0.85 < card.lines["weights"] / 2**30 / result["memory"]["weights_gib"] < 1
 
 
 @pytest.mark.parametrize("name", [*SHAPES, *DEPLOYED])

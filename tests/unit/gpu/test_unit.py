@@ -34,6 +34,16 @@ def test_each_start_took_until_its_server_was_ready() -> None:
     assert unit.starts(entries) == [201.5, None, 15.2]
 
 
+def test_memory_is_read_from_the_words_of_each_engine() -> None:
+    said = """\
+[2026-11-30 14:05:57] Load weight end. elapsed=2.38 s, avail mem=130.86 GB, mem usage=8.25 GB.
+[2026-11-30 14:08:30] max_total_num_tokens=5127359, chunked_prefill_size=8192
+"""
+    for engine in ("sglang", "ktransformers"):
+        assert unit.memory(said, engine) == {"kv_tokens": 5127359, "weights_gib": 8.25}
+    assert unit.memory("Model loading took 18.51 GiB", "vllm")["weights_gib"] == 18.51
+
+
 def test_nothing_was_started() -> None:
     assert unit.starts(journal((1, "Application startup complete.", None))) == []
 

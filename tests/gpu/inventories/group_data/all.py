@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import GLOBAL, Site
-from tests.gpu.deploy import LOCKS, NAME, OWNER, PORT, TOLD
+from tests.gpu.deploy import CONTEXT, LOCKS, NAME, OWNER, PORT, TOLD
 from tests.gpu.entry import made_up
 
 ssh_user = "root"
@@ -26,7 +26,7 @@ profile = HostProfile(
                 made_up(_told["model"], _told["size"]), modelscope=_place, huggingface=_place
             ),
             port=PORT,
-            context=16_384,
+            context=CONTEXT,
             parallel=16 if _told["engine"] == "llama.cpp" else None,
         ),
     ),
