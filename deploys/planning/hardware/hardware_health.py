@@ -49,8 +49,12 @@ def warnings(machine: Machine) -> Iterator[str]:
                 " slot and riser"
             )
     if machine.xids:
-        more = f" and {len(machine.xids) - 1} more" if len(machine.xids) > 1 else ""
-        yield f"The kernel log reports GPU errors since boot: {machine.xids[-1].strip()}{more}"
+        yield f"The kernel log reports GPU errors since boot: {_latest(machine.xids)}"
+    if machine.application_xids:
+        yield (
+            "The kernel log reports errors of programs on the GPUs since boot, which say nothing"
+            f" against the cards: {_latest(machine.application_xids)}"
+        )
     if machine.driver.error:
         yield f"The GPU driver's own tool fails: {machine.driver.error}"
     if machine.broken_packages:
@@ -59,6 +63,11 @@ def warnings(machine: Machine) -> Iterator[str]:
             f" {' '.join(machine.broken_packages)}; that is mended before anything else is"
             " installed"
         )
+
+
+def _latest(lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"{lines[-1].strip()}{more}"
 
 
 def _is_gone(gpu: Gpu, machine: Machine) -> bool:

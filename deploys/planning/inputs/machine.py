@@ -19,10 +19,13 @@ class Gpu:
     + numa: NUMA node it is attached to, None if the bus does not say
     + lanes, lanes_max: PCIe lanes in use and possible; idle cards may lower their link speed, but
       not these. In a virtual machine they may mean nothing
+    + subsystem: vendor:device of the board, or of the slice of one that a virtual machine was given
+    + functions: virtual functions that it is divided into, for virtual machines
     + driver: kernel module bound to it: nvidia, nouveau, vfio-pci, amdgpu; "" for none
     + index .. remap_pending: from the driver's own tool (nvidia-smi, amd-smi, npu-smi), if any; a
       card without an index is not listed by this tool: no driver, or fallen off the bus
     + memory, used: bytes, as the driver counts them
+    + broken: what stands in place of its answers, such as "GPU is lost"; "" if it answers
     + uncorrected: uncorrected ECC errors since the driver was loaded
     + remap_pending: memory rows wait for a reset to be remapped
     """
@@ -32,9 +35,12 @@ class Gpu:
     numa: int | None = None
     lanes: int | None = None
     lanes_max: int | None = None
+    subsystem: str = ""
+    functions: int | None = None
     driver: str = ""
     index: int | None = None
     name: str | None = None
+    broken: str = ""
     uuid: str | None = None
     memory: int | None = None
     used: int | None = None
@@ -167,8 +173,8 @@ class Machine:
     + nouveau: the kernel's own NVIDIA driver is loaded
     + nouveau_in_initramfs: it would be at the next boot: an installed kernel has it, and nothing
       forbids it or its initramfs is older than what does
-    + xids: lines of the kernel log since boot that report a GPU error, 50 at most; empty, too,
-      where we may not read that log
+    + xids, application_xids: lines of the kernel log since boot that report an error of a GPU or
+      NVSwitch, and of a program on it, 50 of each at most; empty, too, where we may not read it
     + holders: processes that have a GPU open
     + addresses: its IP addresses, without those that lead nowhere else (loopback, link-local)
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
@@ -205,6 +211,7 @@ class Machine:
     nouveau_in_initramfs: bool = False
     driver: Driver = Driver()
     xids: tuple[str, ...] = ()
+    application_xids: tuple[str, ...] = ()
     holders: tuple[Holder, ...] = ()
     served: tuple[str, ...] = ()
     given: tuple[int, ...] = ()
@@ -228,6 +235,7 @@ class Machine:
                 "driver": Driver(**{**driver, "held": tuple(driver.get("held", ()))}),
                 "features": tuple(data.get("features", ())),
                 "xids": tuple(data.get("xids", ())),
+                "application_xids": tuple(data.get("application_xids", ())),
                 "addresses": tuple(data.get("addresses", ())),
                 "served": tuple(data.get("served", ())),
                 "given": tuple(data.get("given", ())),

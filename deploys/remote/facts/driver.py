@@ -31,6 +31,7 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
         versions, held = packages.rpm_installed()
     fabric = next(filter(_FABRIC_MANAGER.fullmatch, versions), None)
     service, _ = run("systemctl", "is-active", "nvidia-fabricmanager") if fabric else ("", "")
+    xids, of_applications = kernel_log.errors() if gpus else ([], [])
     return {
         "gpus": gpus,
         "links": links,
@@ -39,7 +40,8 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
         "nouveau": nouveau,
         "nouveau_in_initramfs": has_nvidia
         and kernels.nouveau_at_boot(running, nouveau, read("/proc/cmdline")),
-        "xids": kernel_log.errors() if gpus else [],
+        "xids": xids,
+        "application_xids": of_applications,
         "broken_packages": broken,
         "driver": {
             **driver,

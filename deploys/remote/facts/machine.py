@@ -45,18 +45,11 @@ _FEATURES = (
     "bf16",
     "sve",
 )
-_REAL_FILE_SYSTEMS = {
-    "ext4",
-    "ext3",
-    "xfs",
-    "btrfs",
-    "zfs",
-    "tmpfs",
-    "overlay",
-    "nfs",
-    "nfs4",
-    "f2fs",
-}
+# What the kernel and its services mount for themselves, but for a desktop's disks in /run/media.
+_NOT_OURS = ("/dev", "/proc", "/run", "/sys")
+_DESKTOP = "/run/media"
+# How /proc/mounts writes a space, a tab, a line's end and its own backslash.
+_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def main() -> int:
@@ -141,16 +134,21 @@ def _bytes(name: str, memory: str) -> int | None:
 
 
 def _disks() -> list[dict[str, Any]]:
+    """Return the file systems that can hold files, of whatever kind: those that have blocks."""
     disks = {}
     for line in read("/proc/self/mounts").splitlines():
-        _, mount, kind, *_ = line.split(" ")
-        mount = mount.replace("\\040", " ")
-        if kind not in _REAL_FILE_SYSTEMS or mount.startswith(("/dev", "/run", "/proc", "/sys")):
+        _, mount, kind, *_ = [*line.split(" "), "", "", ""]
+        mount = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), mount)
+        hidden = any(_lies_in(mount, folder) for folder in _NOT_OURS)
+        # To look at an automounter would mount what it waits for.
+        if kind in ("", "autofs") or (hidden and not _lies_in(mount, _DESKTOP)):
             continue
         try:
             status = os.statvfs(mount)
         except OSError:
             continue  # A dead network mount is no place for anything.
+        if not status.f_blocks:
+            continue
         disks[mount] = {
             "mount": mount,
             "kind": kind,
@@ -160,6 +158,10 @@ def _disks() -> list[dict[str, Any]]:
             "inodes": status.f_favail if status.f_files else None,
         }
     return list(disks.values())
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _name(user: int) -> str:

@@ -22,11 +22,13 @@ _FIELDS = (
     "mig.mode.current",
     "persistence_mode",
     "ecc.errors.uncorrected.volatile.total",
-    # Last, for drivers that do not know it. The other way to ask fails where no card can remap.
+    # The other way to ask fails where no card can remap.
     "remapped_rows.pending",
 )
 _BUS = re.compile(r"([0-9A-Fa-f]{4,8}):([0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
+# By this an older driver tells that it does not know a field: compute_cap came with 510.
+_UNKNOWN_FIELD = re.compile(r'Field "([\w.]+)" is not a valid field')
 # What stands in a field where the card does not answer for itself any more.
 _BROKEN = re.compile(r"requires reset|unknown error|GPU is lost|ERR!", re.IGNORECASE)
 # Characters of a complaint: enough for the sentence, not for a whole table.
@@ -66,8 +68,8 @@ def add_driver_details(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]]
     """Add what nvidia-smi reports to the cards of the bus; return their links and any error."""
     fields: tuple[str, ...] = _FIELDS
     text, why = _query(fields)
-    if why and f'Field "{_FIELDS[-1]}" is not a valid field' in text:
-        fields = _FIELDS[:-1]
+    while (unknown := _UNKNOWN_FIELD.search(text)) and unknown[1] in fields:
+        fields = tuple(field for field in fields if field != unknown[1])
         text, why = _query(fields)
     rows, complaint = cards(text, fields)
     for gpu in gpus:
@@ -93,8 +95,9 @@ def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[
             complaints.append(line)
             continue
         address = f"{int(bus[1], 16):04x}:{bus[2].lower()}"
-        rows[address] = _card(values)
-        if broken := _BROKEN.search(line):
+        broken = _BROKEN.search(line)
+        rows[address] = {**_card(values), "broken": broken[0] if broken else ""}
+        if broken:
             complaints.append(f"{address}: {broken[0]}")
     return rows, "; ".join(complaints)[:_MOST]
 
@@ -105,7 +108,7 @@ def _query(fields: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _card(values: dict[str, str]) -> dict[str, Any]:
-    compute = values["compute_cap"]
+    compute = values.get("compute_cap", "")
     return {
         "index": number(values["index"]),
         "name": _text(values["name"]),

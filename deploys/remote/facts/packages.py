@@ -22,8 +22,9 @@ _OURS = re.compile(
     r".*nvidia.*|(?:cuda|libcuda|libnvsdm|nvlsm|datacenter-gpu-manager|rocm|amdgpu).*"
 )
 # Begins with a line's end, not its beginning: some 3 MB are searched, this way in half the time.
-_FIELD = re.compile(r"\n(Package|Status|Version): (.*)")
+_FIELD = re.compile(r"\n(Package|Status|Architecture|Version): (.*)")
 _SETTLED = {"installed", "config-files", "not-installed"}
+_THERE = {"installed", "triggers-pending", "triggers-awaited"}
 
 
 def installed(
@@ -33,15 +34,16 @@ def installed(
     packages: dict[str, str] = {}
     held: list[str] = []
     broken: list[str] = []
-    for name, (status, version) in _dpkg(folder).items():
+    for (name, _), (status, version) in _dpkg(folder).items():
         wanted, error, state = [*status.split(), "", "", ""][:3]
         if state not in _SETTLED or error == "reinstreq":
             broken.append(name)
-        if _OURS.fullmatch(name) and state in ("installed", "triggers-pending", "triggers-awaited"):
+        # Of two architectures dpkg installs the same version, or one of them alone.
+        if _OURS.fullmatch(name) and state in _THERE:
             packages[name] = version
             if wanted == "hold":
                 held.append(name)
-    return dict(sorted(packages.items())), tuple(sorted(held)), tuple(sorted(broken))
+    return dict(sorted(packages.items())), tuple(sorted({*held})), tuple(sorted({*broken}))
 
 
 def rpm_installed() -> tuple[dict[str, str], tuple[str, ...]]:
@@ -73,8 +75,8 @@ def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]
     return packages, tuple(held)
 
 
-def _dpkg(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return status and version by package name; updates that dpkg has not merged yet win."""
+def _dpkg(folder: Path) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return status and version by package and architecture; updates not merged yet win."""
     texts = [read(folder / "status")]
     texts += [read(update) for update in sorted((folder / "updates").glob("[0-9]*"))]
     found = {}
@@ -82,5 +84,6 @@ def _dpkg(folder: Path) -> dict[str, tuple[str, str]]:
         for entry in text.split("\n\n"):
             fields = dict(_FIELD.findall(f"\n{entry}"))
             if "Package" in fields:
-                found[fields["Package"]] = (fields.get("Status", ""), fields.get("Version", ""))
+                package = fields["Package"], fields.get("Architecture", "")
+                found[package] = fields.get("Status", ""), fields.get("Version", "")
     return found

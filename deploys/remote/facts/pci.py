@@ -25,11 +25,16 @@ _NVSWITCHES = {"10de:1ac2", "10de:1af1", "10de:22a3"}
 
 
 def gpus(devices: Path = DEVICES) -> list[dict[str, Any]]:
-    """Return one entry per accelerator, in the order of their addresses."""
+    """Return one entry per accelerator, in the order of their addresses.
+
+    The virtual functions that a card is divided into are no cards of their own on its host.
+    """
     return [
         {
             "address": device.name,
             "pci_id": _pci_id(device),
+            "subsystem": _pci_id(device, "subsystem_").strip(":"),
+            "functions": number(read(device / "sriov_numvfs")),
             "numa": _numa(device),
             "lanes": number(read(device / "current_link_width")),
             "lanes_max": number(read(device / "max_link_width")),
@@ -37,6 +42,7 @@ def gpus(devices: Path = DEVICES) -> list[dict[str, Any]]:
         }
         for device in _devices(devices)
         if _class(device) in _CLASSES.get(_pci_id(device)[:4], ())
+        and not (device / "physfn").exists()
     ]
 
 
@@ -49,9 +55,9 @@ def _devices(devices: Path) -> list[Path]:
     return sorted(devices.glob("*"))
 
 
-def _pci_id(device: Path) -> str:
-    vendor, model = read(device / "vendor").strip(), read(device / "device").strip()
-    return f"{vendor.removeprefix('0x')}:{model.removeprefix('0x')}"
+def _pci_id(device: Path, of: str = "") -> str:
+    names = (read(device / f"{of}{name}").strip() for name in ("vendor", "device"))
+    return ":".join(name.removeprefix("0x") for name in names)
 
 
 def _class(device: Path) -> str:

@@ -51,6 +51,10 @@ def test_a_sick_card_is_refused(fields: dict[str, Any], reason: str, hint: str) 
     [
         (with_a_gpu(lanes=8), "0000:4c:00.0 uses 8 of 16 PCIe lanes"),
         (replace(H200, xids=("NVRM: Xid 63", "NVRM: Xid 79")), "NVRM: Xid 79 and 1 more"),
+        (
+            replace(H200, application_xids=("NVRM: Xid 31",)),
+            "nothing against the cards: NVRM: Xid 31",
+        ),
         (replace(H200, broken_packages=("dkms",)), "left packages half installed: dkms"),
         (replace(H200, driver=Driver(error="no answer for 10 s")), "no answer for 10 s"),
     ],

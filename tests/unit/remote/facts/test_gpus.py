@@ -102,6 +102,7 @@ def test_cards_of_a_real_machine() -> None:
     assert rows["0000:00:07.0"] == {
         "index": 1,
         "name": "NVIDIA H100 80GB HBM3",
+        "broken": "",
         "uuid": "GPU-10000000-0000-0000-0000-000000000000",
         "memory": 81559 << 20,
         "used": 0,
@@ -123,11 +124,24 @@ def test_a_card_that_has_no_such_thing() -> None:
     assert card["persistence"] is False
 
 
-@pytest.mark.parametrize("value", ["[GPU requires reset]", "[Unknown Error]", "ERR!"])
+@pytest.mark.parametrize(
+    "value", ["[GPU requires reset]", "[Unknown Error]", "ERR!", "[GPU is lost]"]
+)
 def test_a_card_that_does_not_answer_for_itself(value: str) -> None:
     rows, complaint = nvidia.cards(row(0, "18:00.0", f"Enabled, Disabled, Disabled, {value}, No"))
     assert rows["0000:18:00.0"]["uncorrected"] is None
-    assert complaint == f"0000:18:00.0: {value.strip('[]').removeprefix('GPU ')}"
+    assert rows["0000:18:00.0"]["broken"] in value
+    assert complaint == f"0000:18:00.0: {rows['0000:18:00.0']['broken']}"
+
+
+@pytest.mark.parametrize("nothing", ["[N/A]", "Not Supported", "[Insufficient Permissions]"])
+def test_a_card_that_has_no_memory_of_its_own(nothing: str) -> None:
+    """GB10 shares the host's, and is in a PCI domain of its own; that is no fault of it."""
+    line = f"0, 0000000F:01:00.0, NVIDIA GB10, GPU-x, {nothing}, {nothing}, 12.1"
+    rows, complaint = nvidia.cards(f"{line}, [N/A], [N/A], Enabled, [N/A], [N/A]\n")
+    card = rows["000f:01:00.0"]
+    assert (card["memory"], card["used"], card["compute"]) == (None, None, "12.1")
+    assert (card["broken"], complaint) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -211,6 +225,21 @@ def test_an_older_driver_is_asked_without_the_last_field(
     assert len(calls(tmp_path)) == 2
 
 
+def test_a_driver_of_2021_knows_neither_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """470 is from before compute_cap, and each time names the first field that it does not know."""
+    line = "0, 00000000:18:00.0, Tesla V100, GPU-x, 32510, 0, Enabled, [N/A], Enabled, 0"
+    unknown = 'echo "Field \\"$field\\" is not a valid field to query."; exit 2'
+    fields = "compute_cap remapped_rows.pending"
+    ask = f'for field in {fields}; do case "$1" in *$field*) {unknown};; esac; done'
+    smi(tmp_path, monkeypatch, f"{ask}; echo '{line}'")
+    gpus = bus("0000:18:00.0", pci_id="10de:1db5")
+    assert nvidia.add_driver_details(gpus) == ([], "")
+    assert (gpus[0]["name"], gpus[0]["compute"]) == ("Tesla V100", None)
+    assert (gpus[0]["memory"], gpus[0]["remap_pending"]) == (32510 << 20, None)
+
+
 def test_a_fallen_gpu_is_one_without_an_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +270,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     monkeypatch.setattr(packages, "installed", lambda: ({}, (), ()))
     monkeypatch.setattr(packages, "RPM", tmp_path / "rpm")
     monkeypatch.setattr(driver.kernels, "installed", lambda running, nvidia: [])
-    monkeypatch.setattr(driver.kernel_log, "errors", list)
+    monkeypatch.setattr(driver.kernel_log, "errors", lambda: ([], []))
     monkeypatch.setenv("PATH", str(tmp_path))
     return files
 

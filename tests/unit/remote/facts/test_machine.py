@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploys.connection import programs
-from deploys.remote.facts import addresses, kernel_log, kernels, packages, pci
+from deploys.remote.facts import addresses, kernel_log, kernels, machine, packages, pci
 from deploys.remote.lib import probe, processes
 
 MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
@@ -45,6 +45,8 @@ def test_a_gpu_is_what_the_bus_says(tmp_path: Path) -> None:
         "numa": None,
         "lanes": None,
         "lanes_max": None,
+        "subsystem": "",
+        "functions": None,
         "driver": "",
     }
     assert (second["numa"], second["driver"]) == (1, "nvidia")
@@ -69,6 +71,17 @@ def test_what_is_an_accelerator(
 ) -> None:
     device(tmp_path, "0000:01:00.0", pci_id, pci_class)
     assert bool(pci.gpus(tmp_path)) is accelerator
+
+
+def test_what_a_card_is_divided_into(tmp_path: Path) -> None:
+    """On the host of virtual machines, and in one: a slice has a subsystem of its own."""
+    board = {"subsystem_vendor": "0x10de", "subsystem_device": "0x145a", "sriov_numvfs": "2"}
+    device(tmp_path, "0000:17:00.0", "10de:2235", "030200", **board)
+    for function in (4, 5):
+        device(tmp_path, f"0000:17:00.{function}", "10de:2235", "030200")
+        (tmp_path / f"0000:17:00.{function}" / "physfn").symlink_to("../0000:17:00.0")
+    (card,) = pci.gpus(tmp_path)
+    assert (card["subsystem"], card["functions"]) == ("10de:145a", 2)
 
 
 def test_nvswitches_are_counted_without_a_driver(tmp_path: Path) -> None:
@@ -346,19 +359,35 @@ def test_an_update_that_dpkg_has_not_merged_counts(tmp_path: Path) -> None:
     assert packages.installed(tmp_path) == ({}, (), ("nvidia-open",))
 
 
+def test_one_package_of_two_architectures(tmp_path: Path) -> None:
+    """As with the 32-bit libraries of games, in either order, and removed again."""
+    entries = [
+        ("libnvidia-compute-580", "hold ok installed", "580.159.04-1"),
+        ("libnvidia-compute-580", "deinstall ok config-files", "535.1-1"),
+    ]
+    for order in (entries, entries[::-1]):
+        texts = [STATUS.format(*entry) for entry in order]
+        foreign = texts[order.index(entries[1])]
+        (tmp_path / "updates").mkdir(exist_ok=True)
+        texts[order.index(entries[1])] = foreign.replace("amd64", "i386")
+        (tmp_path / "status").write_text("\n".join(texts))
+        expected = {"libnvidia-compute-580": "580.159.04-1"}, ("libnvidia-compute-580",), ()
+        assert packages.installed(tmp_path) == expected
+
+
 def test_a_system_without_dpkg(tmp_path: Path) -> None:
     assert packages.installed(tmp_path / "none") == ({}, (), ())
 
 
 def test_this_machine_s_dpkg_agrees() -> None:
-    listed = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package} ${Version}\n"]
+    form = "${db:Status-Status} ${Package} ${Architecture} ${Version}\n"
+    listed = ["dpkg-query", "--show", "--showformat", form]
     if not Path("/var/lib/dpkg/status").exists():
         pytest.skip("this machine has no dpkg")
     run = subprocess.run(listed, capture_output=True, text=True, check=True)
     known = {tuple(line.split(" ")[1:]) for line in run.stdout.splitlines()}
-    assert {(name, version) for name, (_, version) in packages._dpkg(packages.DPKG).items()} == {
-        (name, version) for name, version in known
-    }
+    found = packages._dpkg(packages.DPKG)
+    assert {(*package, version) for package, (_, version) in found.items()} == known
 
 
 def test_packages_of_rpm_and_their_locks() -> None:
@@ -384,13 +413,58 @@ def test_errors_of_gpus_in_the_kernel_log() -> None:
     records = (
         f"6,1,2,-;Linux version 6\n SUBSYSTEM=pci\n4,7,9,-;{XID}\n4,8,9,c;{LOST}\n4,9,9,-;{XID}\n"
     )
-    assert kernel_log.error_lines(records) == [XID, LOST]
-    assert kernel_log.error_lines(f"{LOST}\nNVRM: loading NVIDIA UNIX Open Kernel Module\n") == [
-        LOST
-    ]
-    reset = "amdgpu 0000:c1:00.0: amdgpu: GPU reset begin!"
-    assert kernel_log.error_lines(reset) == [reset]
-    assert len(kernel_log.error_lines("\n".join(f"NVRM: Xid {n}" for n in range(999)))) == 50
+    assert kernel_log.error_lines(records) == ([XID, LOST], [])
+    loading = f"{LOST}\nNVRM: loading NVIDIA UNIX Open Kernel Module\n"
+    assert kernel_log.error_lines(loading) == ([LOST], [])
+    assert len(kernel_log.error_lines("\n".join(f"NVRM: Xid {n}" for n in range(999)))[0]) == 50
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "amdgpu 0000:c1:00.0: amdgpu: GPU reset begin!",
+        "NVRM: Xid (PCI:0000:18:00): 94, pid=1234, name=python3, Contained: CE User Channel (0x9)",
+        "NVRM: Xid (PCI:0000:18:00): 63, pid='<unknown>', name=<unknown>, Row Remapper: New row",
+        "NVRM: Xid (PCI:0000:18:00): 119, pid=2345, name=nvidia-smi, Timeout after 45s of waiting",
+        "NVRM: Xid (PCI:0000:18:00): 154, GPU recovery action changed from 0x0 (None) to 0x1",
+        "NVRM: Xid (PCI:0000:18:00): 136, pid=13, a number that only begins like one",
+        "nvidia-nvswitch0: SXid (PCI:0000:07:00.0): 24007, Fatal, Link 40 sourcetrack TCEN0",
+        "NVRM: GPU 0000:18:00.0: RmInitAdapter failed! (0x62:0xffff:2477)",
+        "NVRM: rm_init_adapter failed, device minor number 0",
+    ],
+)
+def test_what_the_hardware_has(line: str) -> None:
+    assert kernel_log.error_lines(line) == ([line], [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NVRM: Xid (PCI:0000:18:00): 13, pid=1234, Graphics SM Warp Exception on (GPC 0, TPC 0)",
+        "NVRM: Xid (PCI:0000:18:00): 31, pid=1234, name=python3, Ch 00000008, MMU Fault: ENGINE",
+        "NVRM: Xid (PCI:0000:18:00): 43, pid=1234, name=python3, Ch 00000010",
+        "NVRM: Xid (PCI:0000:18:00): 45, pid=1234, name=python3, Ch 00000010",
+        "NVRM: Xid (PCI:0000:18:00): 68, pid=1234, NVDEC0 Exception",
+        "NVRM: Xid (PCI:0000:18:00): 109, pid=1234, name=python3, Ch 00000008, errorString CTX",
+    ],
+)
+def test_what_an_application_has_done(line: str) -> None:
+    assert kernel_log.error_lines(line) == ([], [line])
+    # However many of these there are, what the card says is not lost among them.
+    many = "\n".join(line.replace("1234", str(pid)) for pid in range(999))
+    cards, applications = kernel_log.error_lines(f"{many}\n{XID}")
+    assert (cards, len(applications)) == ([XID], 50)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nvidia-nvswitch3: SXid (PCI:0000:c5:00.0): 12028, Non-fatal, Link 46 egress non-posted",
+        "NVRM: API mismatch: the client has the version 580.95.05, but",
+    ],
+)
+def test_what_is_no_fault_of_a_card(line: str) -> None:
+    assert kernel_log.error_lines(line) == ([], [])
 
 
 def test_the_journal_is_asked_where_the_log_is_not_for_us(
@@ -398,10 +472,63 @@ def test_the_journal_is_asked_where_the_log_is_not_for_us(
 ) -> None:
     monkeypatch.setattr(kernel_log, "run", lambda *command: (f"{LOST}\n", ""))
     (tmp_path / "kmsg").write_text(f"4,7,9,-;{XID}\n")
-    assert kernel_log.errors(tmp_path / "kmsg") == [XID]
-    assert kernel_log.errors(tmp_path / "none") == [LOST]
+    assert kernel_log.errors(tmp_path / "kmsg") == ([XID], [])
+    assert kernel_log.errors(tmp_path / "none") == ([LOST], [])
     os.mkfifo(tmp_path / "pipe")  # as in a container
-    assert kernel_log.errors(tmp_path / "pipe") == [LOST]
+    assert kernel_log.errors(tmp_path / "pipe") == ([LOST], [])
+
+
+class FileSystem:
+    """What statvfs says of one."""
+
+    f_frsize, f_files, f_favail = 4096, 1000, 500
+
+    def __init__(self, blocks: int) -> None:
+        self.f_blocks = self.f_bavail = blocks
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, *lines: str, empty: str = "") -> list[str]:
+    """Mount points that are reported of these lines; `empty` has no blocks."""
+    text = "".join(f"{line}\n" for line in ("/dev/sda1 / ext4 rw 0 0", *lines))
+    monkeypatch.setattr(machine, "read", lambda path: text)
+    monkeypatch.setattr(os, "statvfs", lambda mount: FileSystem(0 if mount == empty else 9))
+    return [disk["mount"] for disk in machine._disks()]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("xfs", "zfs", "bcachefs", "exfat", "fuseblk", "nfs4", "cifs", "overlay"),
+        *("lustre", "gpfs", "ceph", "beegfs", "wekafs", "virtiofs", "9p"),
+        *("fuse.juicefs", "fuse.glusterfs", "fuse.mergerfs", "fuse.something-new"),
+    ],
+)
+def test_any_file_system_that_can_hold_weights(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mounted(monkeypatch, f"from /data {kind} rw 0 0") == ["/", "/data"]
+
+
+@pytest.mark.parametrize(
+    ("mount", "counts"),
+    [
+        *((mount, True) for mount in ("/devdata", "/sysdata", "/runs", "/process", "/dev-models")),
+        *((mount, True) for mount in ("/run/media/usb", "/run/media/me/usb")),
+        *((mount, False) for mount in ("/dev", "/dev/shm", "/run", "/run/user/0", "/run/mediate")),
+        *((mount, False) for mount in ("/proc/sys/fs", "/sys/firmware/efi/efivars")),
+    ],
+)
+def test_mount_points_go_by_path(mount: str, counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (mount in mounted(monkeypatch, f"x {mount} xfs rw 0 0")) is counts
+
+
+def test_mount_points_are_written_with_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (r"x /mnt/my\040disk xfs rw 0 0", r"x /mnt/a\134040b xfs rw 0 0", "short line", "")
+    assert mounted(monkeypatch, *lines) == ["/", "/mnt/my disk", r"/mnt/a\040b"]
+
+
+def test_what_holds_no_files_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pseudo = "lxcfs /var/lib/lxcfs fuse.lxcfs rw 0 0"
+    assert mounted(monkeypatch, pseudo, empty="/var/lib/lxcfs") == ["/"]
+    assert mounted(monkeypatch, "systemd-1 /mnt/auto autofs rw 0 0") == ["/"]
 
 
 def tool(folder: Path, name: str, text: str) -> None:
