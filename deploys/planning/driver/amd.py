@@ -153,8 +153,7 @@ def _headers(case: DriverInputs) -> tuple[str, ...]:
     kernels = state.bootable_kernels(machine)
     flavour = names.flavour_of(machine)
     found = [f"linux-headers-{kernel.release}" for kernel in kernels if not kernel.headers]
-    if flavour:
-        found.append(f"linux-headers-{flavour}")
+    found += names.following_headers(machine)
     if flavour and machine.os == "ubuntu":
         found += [f"linux-modules-extra-{kernel.release}" for kernel in kernels]
         if machine.os_version == "22.04" and "hwe" in flavour:

@@ -21,6 +21,7 @@ from deploys.planning.driver.vendors import vendor_plan
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.software_stacks import check_driver
 from deploys.planning.inputs.inputs import Inputs
+from deploys.planning.inputs.refusal import Refusal
 
 
 def driver_plan(
@@ -40,15 +41,46 @@ def driver_plan(
     state.check_gpus(case.machine, case.profile, case.gpu)
     if stack.vendor not in ("nvidia", "amd"):
         return vendor_plan(case)
-    if stack.vendor == "amd":
+    if case.machine.container or case.machine.driver.is_grid:
+        plan = _of_the_host(case)
+    elif stack.vendor == "amd":
         plan = amd_plan(case)
     else:
         plan = _keep(case) if case.loaded_is_right() else _replace(case)
+    if stack.vendor == "nvidia":
         if compiles:
             plan = with_libraries(case, plan)
         if compiles_later:
             plan = with_compiler(case, plan)
     return replace(plan, warnings=(*plan.warnings, *_doubts(case, plan)))
+
+
+def _of_the_host(case: DriverInputs) -> DriverPlan:
+    """Return the plan that keeps a driver which goes with that of the machine's host.
+
+    In a container it is the host's own, and no module may be loaded; NVIDIA's for guests (GRID)
+    has to fit the host's, and no repository has it.
+    """
+    now, wanted = case.machine.driver, f"{case.stack.platform} needs {case.stack.minimum} or newer"
+    what, kind = "This is a container", f" ({case.machine.container})"
+    if now.is_grid:
+        what, kind = "This machine has NVIDIA's driver for guests", " (GRID)"
+    if not case.usable(now.loaded, now.flavour):
+        raise Refusal(
+            f"{what}{kind}, whose driver goes with its host's: {now.loaded or 'none'} is loaded,"
+            f" and {wanted}",
+            "Have it updated on the host, and in the guest where it has its own; or use another"
+            " machine",
+        )
+    if case.stack.vendor == "nvidia" and now.userspace != now.loaded:
+        raise Refusal(
+            f"{what}{kind}, where module {now.loaded} is loaded and programs find"
+            f" {now.userspace or 'no'} library of it",
+            "Start the container with its GPUs (docker run --gpus all,"
+            " NVIDIA_DRIVER_CAPABILITIES=compute,utility), or bring both to one version",
+        )
+    made = case.plan(action="none", version=now.loaded, kernels=(), fabric_manager=False)
+    return replace(made, vendor=case.stack.vendor or "nvidia")
 
 
 def _keep(case: DriverInputs) -> DriverPlan:
@@ -116,7 +148,9 @@ def _doubts(case: DriverInputs, plan: DriverPlan) -> tuple[str, ...]:
     found = list(state.gpu_warnings(machine, case.profile, own))
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
-    if plan.action == "none" and machine.driver.packages and not machine.driver.held:
+    if machine.driver.is_grid:
+        found.append("NVIDIA's driver for guests (GRID) stays as it is, and so does its licence")
+    elif plan.action == "none" and machine.driver.packages and not machine.driver.held:
         found.append(
             "No package of the driver is held: an upgrade may replace it under a running service"
         )

@@ -187,10 +187,15 @@ def _from_nvidia(case: DriverInputs, system: System, version: str) -> DriverPlan
         PackageGroup(name="driver", packages=names.versioned(system, driver, version)),
     )
     doubts = []
-    if system.manager == "apt" and names.flavour_of(case.machine) is None:
+    if system.manager == "apt" and not names.following_headers(case.machine):
+        which = (
+            "one that no installed package keeps up to date"
+            if names.is_distributed(case.machine.kernel)
+            else "none of the distribution's"
+        )
         doubts.append(
-            f"Kernel {case.machine.kernel} is not one of the distribution's, so that the next one"
-            " of its kind gets no headers, and no driver, by itself"
+            f"Kernel {case.machine.kernel} is {which}, so that the next one of its kind gets no"
+            " headers, and no driver, by itself"
         )
     return case.plan(
         version=version,

@@ -61,10 +61,23 @@ _SYSTEMS: dict[tuple[str, str], System] = {
 }
 
 # Kernel flavours that have a package of headers, and of Canonical's signed modules, that follows
-# each new kernel. The newer line of a release is called hwe for the first three.
-_HWE = ("generic", "lowlatency", "nvidia")
+# each new kernel. The newer line of a release is called hwe for the first ones.
+_HWE = ("generic", "generic-64k", "lowlatency", "nvidia", "nvidia-64k")
 _UBUNTU_FLAVOURS = (*_HWE, "aws", "azure", "gcp", "oracle", "kvm")
-_DEBIAN_FLAVOURS = ("amd64", "cloud-amd64", "rt-amd64", "arm64", "cloud-arm64")
+_DEBIAN_FLAVOURS = ("amd64", "cloud-amd64", "rt-amd64", "arm64", "cloud-arm64", "rt-arm64")
+# Distributions number their kernels so: 6.8.0-87-generic, 6.1.0-41-amd64, 6.12.30+bpo-amd64,
+# 6.8.12-4-pve. Others have flavours beside these, and name the package as they like.
+_DISTRIBUTED = re.compile(
+    r"\d+\.\d+\.0-\d+-[\w-]+|\d[\d.]*(?:-\d+|\+bpo|\+deb\d+)-(?:\w+-)?(?:amd|arm)64|.*-pve"
+)
+# RHEL's kinds of kernel, as the release says them, and the package of their headers.
+_RHEL_KINDS = (
+    ("+rt", "-rt"),
+    (".rt", "-rt"),
+    ("+64k", "-64k"),
+    ("+debug", "-debug"),
+    ("uek", "-uek"),
+)
 
 
 def system_of(machine: Machine) -> System | None:
@@ -83,6 +96,9 @@ def architecture(machine: Machine) -> str:
 def flavour_of(machine: Machine) -> str | None:
     """Return the kernel flavour used as a package suffix, such as generic-hwe-22.04, or None."""
     if machine.os == "debian":
+        # The package of a backport is called like the release's own, and is not preferred to it.
+        if "bpo" in machine.kernel:
+            return None
         match = re.search(rf"-({'|'.join(_DEBIAN_FLAVOURS)})$", machine.kernel)
         return match[1] if match else None
     match = re.search(rf"-\d+-({'|'.join(_UBUNTU_FLAVOURS)})$", machine.kernel)
@@ -99,11 +115,46 @@ def headers(system: System, machine: Machine, without: tuple[str, ...]) -> tuple
     + without: kernels without headers
     """
     if system.manager == "dnf":
-        match_new = ("kernel-devel-matched",) if system.directory == "rhel9" else ()
-        return (*(f"kernel-devel-{release}" for release in without), "kernel-headers", *match_new)
+        kind = _rhel_kind(machine.kernel)
+        match_new = (f"kernel{kind}-devel-matched",) if system.directory == "rhel9" else ()
+        if kind == "-uek":
+            match_new = ("kernel-uek-devel",)
+        devel = (f"kernel{_rhel_kind(each)}-devel-{each.partition('+')[0]}" for each in without)
+        return (*devel, "kernel-headers", *match_new)
+    return (*map(_headers_of, without), *following_headers(machine))
+
+
+def following_headers(machine: Machine) -> tuple[str, ...]:
+    """Return the packages that bring the headers of each new kernel; apt's, () if none is known.
+
+    What brings the kernels themselves has one beside it; without that, they are named by flavour.
+    """
+    if machine.kernel_packages:
+        renamed = (
+            name.replace("linux-image-", "linux-headers-").replace("-kernel", "-headers")
+            for name in machine.kernel_packages
+        )
+        return tuple(renamed)
     flavour = flavour_of(machine)
-    following = (f"linux-headers-{flavour}",) if flavour else ()
-    return (*(f"linux-headers-{release}" for release in without), *following)
+    if machine.os == "ubuntu" and machine.kernel.endswith("-oem"):
+        flavour = f"oem-{machine.os_version}"
+    if machine.kernel.endswith("-pve"):
+        return ("proxmox-default-headers",)
+    return (f"linux-headers-{flavour}",) if flavour else ()
+
+
+def is_distributed(kernel: str) -> bool:
+    """Return whether a kernel's release is numbered as those of a distribution are."""
+    return _DISTRIBUTED.fullmatch(kernel) is not None
+
+
+def _headers_of(release: str) -> str:
+    family = "proxmox" if release.endswith("-pve") else "linux"
+    return f"{family}-headers-{release}"
+
+
+def _rhel_kind(release: str) -> str:
+    return next((kind for mark, kind in _RHEL_KINDS if mark in release), "")
 
 
 def pinning(system: System, version: str) -> tuple[str, ...]:

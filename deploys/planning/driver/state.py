@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from deploys.planning.driver.plan import DriverPlan
@@ -25,30 +26,44 @@ _SWITCHED = 8
 
 
 def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None:
-    """Raise Refusal if the GPUs are not those of the profile, or one has fallen off the bus."""
-    known = [each for each in machine.gpus if by_pci_id(each.pci_id) is not None]
-    others = sorted({each.pci_id for each in known if each.pci_id not in gpu.pci_ids})
-    if others:
-        names = " and ".join(kind.name for other in others if (kind := by_pci_id(other)))
+    """Raise Refusal if GPUs of the profile are not there, not ours, or fallen off the bus."""
+    kind = [each for each in machine.gpus if each.pci_id in gpu.pci_ids]
+    others = [each for each in machine.gpus if each not in kind]
+    if len(kind) < profile.gpus and others:
+        unknown = any(by_pci_id(each.pci_id) is None for each in others)
         raise Refusal(
-            f"The profile says {profile.gpus} x {gpu.name}, and there is {names} on the PCI bus",
-            "Name what is there in the profile, or move the machine to the inventory of its class",
+            f"The profile says {profile.gpus} x {gpu.name}, and there is {_counted(machine)} on the"
+            " PCI bus",
+            "Name what is there in the profile, or move the machine to the inventory of its class"
+            + ("; a card that is unknown can be described there (gpu=Accelerator(...))" * unknown),
         )
-    if len(known) < profile.gpus:
+    if len(kind) < profile.gpus:
         raise Refusal(
-            f"{profile.gpus - len(known)} of {profile.gpus} {gpu.name} are missing: the PCI bus"
-            f" shows {len(known)}",
+            f"{profile.gpus - len(kind)} of {profile.gpus} {gpu.name} are missing: the PCI bus"
+            f" shows {len(kind)}",
             "Look for them with lspci and in the log of the firmware, reseat or replace the cards,"
             " or declare fewer in the profile",
         )
-    unseen = [each.address for each in known if each.index is None]
-    if unseen and len(known) - profile.gpus < len(unseen) < len(known):
+    for refusal in hardware_health.not_ours(cards.ours(machine, gpu, profile.gpus)):
+        raise refusal
+    kind = [each for each in kind if not any(True for _ in hardware_health.not_ours([each]))]
+    unseen = [each.address for each in kind if each.index is None]
+    if unseen and len(kind) - profile.gpus < len(unseen) < len(kind):
         raise Refusal(
-            f"The driver does not see {len(unseen)} of {len(known)} {gpu.name}, at"
+            f"The driver does not see {len(unseen)} of {len(kind)} {gpu.name}, at"
             f" {', '.join(unseen)}, which are on the PCI bus",
             "Read dmesg for Xid lines, power the machine off and on again, and replace a card that"
             " stays missing",
         )
+
+
+def _counted(machine: Machine) -> str:
+    """Return `4 x H20 and 1 x 10de:1d01 (unknown)`, of all cards that are there."""
+    found = Counter(each.pci_id for each in machine.gpus)
+    return " and ".join(
+        f"{count} x {known.name if (known := by_pci_id(pci_id)) else f'{pci_id} (unknown)'}"
+        for pci_id, count in found.items()
+    )
 
 
 def check_idle(machine: Machine, profile: HostProfile) -> None:
@@ -123,8 +138,9 @@ def usable(
 
 
 def gpu_warnings(machine: Machine, profile: HostProfile, own: Sequence[Gpu]) -> tuple[str, ...]:
-    """Return warnings about cards that are degraded or unused."""
-    sick = hardware_health.refusals(machine, machine.gpus)
+    """Return warnings about degraded cards of the profile's kind, and about unused ones."""
+    kind = [card for card in machine.gpus if card.pci_id in {each.pci_id for each in own}]
+    sick = hardware_health.refusals(machine, kind)
     found = [*hardware_health.warnings(machine), *(each.reason for each in sick)]
     if len(machine.gpus) > profile.gpus:
         numbers = [number for number, _ in cards.numbered(own, machine)]

@@ -11,6 +11,9 @@ from deploys.planning.inputs.machine import Gpu, GpuLink, Machine
 
 # How the hardware table calls links that make all cards of a machine one island.
 _ALL_TO_ALL = {"nvswitch", "xgmi", "hccs"}
+# NVIDIA's open module drives cards from this device on, Turing's first; only older ones get another
+# driver. Source: README of open-gpu-kernel-modules, pci.ids.
+_OPEN_MODULE = 0x1E00
 # What a card in use by nobody shows as used, as a share: 4 of 81,559 MiB on an idle H800.
 _IDLE = 0.01
 
@@ -32,7 +35,7 @@ def ours(machine: Machine, gpu: Accelerator | None, count: int) -> tuple[Gpu, ..
 
     def cost(chosen: Sequence[Gpu]) -> tuple[float, ...]:
         given = [card for card in chosen if numbers[card.address] in machine.given]
-        sick = [card for card in chosen if any(True for _ in hardware_health.ailing(card, machine))]
+        sick = [card for card in chosen if hardware_health.is_ailing(card, machine)]
         busy = [card for card in chosen if card not in given and not is_idle(card, gpu.memory)]
         nodes = {card.numa for card in chosen}
         islands = [
@@ -48,9 +51,27 @@ def ours(machine: Machine, gpu: Accelerator | None, count: int) -> tuple[Gpu, ..
 
 
 def numbered(cards: Sequence[Gpu], machine: Machine) -> list[tuple[int, Gpu]]:
-    """Cards with their driver's index, or their place in PCI order where it gives them none."""
-    places = {card.address: place for place, card in enumerate(machine.gpus)}
+    """Cards with their driver's index, or the one that it will give them: by their PCI order.
+
+    It counts what it drives, so neither another vendor's cards nor those of virtual machines.
+    """
+    counted = [card for card in machine.gpus if _will_be_counted(card, cards)]
+    others = [card for card in machine.gpus if card not in counted]
+    # What it will never count comes behind all that it does.
+    first = max(len(counted), *(card.index + 1 for card in counted if card.index is not None), 0)
+    places = {card.address: place for place, card in enumerate(counted)}
+    places |= {card.address: first + place for place, card in enumerate(others)}
     return [(places[card.address] if card.index is None else card.index, card) for card in cards]
+
+
+def _will_be_counted(card: Gpu, beside: Sequence[Gpu]) -> bool:
+    """Return whether the driver that is installed for the cards `beside` will number this one."""
+    vendor, device = card.pci_id.split(":")
+    oldest = min(each.pci_id for each in beside) if beside else card.pci_id
+    if vendor != oldest[:4] or any(True for _ in hardware_health.not_ours([card])):
+        return False
+    by_open_module = vendor == "10de" and int(oldest[5:], 16) >= _OPEN_MODULE
+    return not by_open_module or int(device, 16) >= _OPEN_MODULE
 
 
 def is_idle(card: Gpu, memory: int) -> bool:

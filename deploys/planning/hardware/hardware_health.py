@@ -1,21 +1,64 @@
-"""Hardware faults that the hardware itself reports."""
+"""What keeps a card from being ours: faults that it reports itself, and whom it is given to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deploys.planning.hardware.vgpus import is_vgpu
 from deploys.planning.inputs.machine import Gpu, Machine
 from deploys.planning.inputs.refusal import Refusal
+
+# Drivers that keep a card for a virtual machine.
+_KEEPERS = {"vfio-pci", "nvidia-vgpu-vfio", "pci-stub", "pciback", "xen-pciback"}
 
 
 def refusals(machine: Machine, cards: Sequence[Gpu]) -> Iterator[Refusal]:
     """Yield what a model server would fail on, or answer wrongly with, on our `cards`."""
+    yield from not_ours(cards)
     for gpu in cards:
-        yield from ailing(gpu, machine)
+        yield from _faults(gpu, machine)
 
 
-def ailing(gpu: Gpu, machine: Machine) -> Iterator[Refusal]:
+def is_ailing(gpu: Gpu, machine: Machine) -> bool:
+    """Return whether anything keeps one card from being used."""
+    return any(True for _ in refusals(machine, [gpu]))
+
+
+def not_ours(cards: Sequence[Gpu]) -> Iterator[Refusal]:
+    """Yield a refusal for cards that are given to virtual machines, and one for slices of cards."""
+    given = [card for card in cards if card.driver in _KEEPERS or card.functions]
+    if given:
+        by = sorted({card.driver for card in given if card.driver in _KEEPERS})
+        yield Refusal(
+            f"{_gpus(given)} given to virtual machines"
+            f" ({' and '.join(by) if by else 'divided into virtual functions'})",
+            "Leave them to these: say in the profile how many are free (gpus), or run this in the"
+            " virtual machine; or give them back to the host first",
+        )
+    slices = [card for card in cards if is_vgpu(card)]
+    if slices:
+        name = next((card.name for card in slices if card.name), "vGPU")
+        yield Refusal(
+            f"{_gpus(slices)} a slice of a card ({name}), and we plan whole cards; its driver is"
+            " left alone",
+            "Have the virtual machine given a whole card (PCI passthrough), or use a profile"
+            " without a GPU",
+        )
+
+
+def _gpus(cards: Sequence[Gpu]) -> str:
+    addresses = ", ".join(card.address for card in cards)
+    return f"GPUs {addresses} are" if len(cards) > 1 else f"GPU {addresses} is"
+
+
+def _faults(gpu: Gpu, machine: Machine) -> Iterator[Refusal]:
     """Yield what is wrong with one card."""
+    if gpu.broken:
+        yield Refusal(
+            f"GPU {gpu.address} does not answer for itself: its driver says {gpu.broken}",
+            "Reboot the machine, or power it off and on, and have the card checked if it happens"
+            " again",
+        )
     if _is_gone(gpu, machine):
         yield Refusal(
             f"GPU {gpu.address} is on the PCI bus, but its driver does not see it",
@@ -71,5 +114,11 @@ def _latest(lines: Sequence[str]) -> str:
 
 
 def _is_gone(gpu: Gpu, machine: Machine) -> bool:
-    """Return whether the driver lists other cards, but not this one."""
-    return gpu.index is None and any(other.index is not None for other in machine.gpus)
+    """Return whether the driver lists other cards of its vendor, but not this one of them."""
+    return (
+        gpu.index is None
+        and not any(True for _ in not_ours([gpu]))
+        and any(
+            other.index is not None and other.pci_id[:4] == gpu.pci_id[:4] for other in machine.gpus
+        )
+    )

@@ -123,6 +123,11 @@ class Driver:
     kfd: bool | None = None
     error: str = ""
 
+    @property
+    def is_grid(self) -> bool:
+        """Whether it is one that NVIDIA licenses for virtual machines or their hosts (GRID)."""
+        return any(name.startswith(("nvidia-linux-grid", "nvidia-vgpu")) for name in self.packages)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
@@ -180,9 +185,12 @@ class Machine:
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
     + served: units of model servers that an earlier run has set up, and that are enabled or run
     + given: cards that it has given to these, by their driver's index
+    + kernel_packages: those that bring each new kernel of a kind: linux-image-generic
     + broken_packages: left half installed by an interrupted dpkg
     + stored: bytes that already lie in each model's folder below the data root
-    + systemd: a booted machine, not a tree that is being made into an image
+    + systemd: systemd runs there, as it does not in most containers, nor in the tree of an image
+    + booted: not a tree that is being made into an image
+    + container: what made it (docker, lxc), where the kernel is another machine's; "" for a machine
     + user: whom commands run as there; only root may change anything
     """
 
@@ -215,10 +223,13 @@ class Machine:
     holders: tuple[Holder, ...] = ()
     served: tuple[str, ...] = ()
     given: tuple[int, ...] = ()
+    kernel_packages: tuple[str, ...] = ()
     broken_packages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     stored: dict[str, int] = field(default_factory=dict)
     user: str = "root"
+    booted: bool = True
+    container: str = ""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:
@@ -239,6 +250,7 @@ class Machine:
                 "addresses": tuple(data.get("addresses", ())),
                 "served": tuple(data.get("served", ())),
                 "given": tuple(data.get("given", ())),
+                "kernel_packages": tuple(data.get("kernel_packages", ())),
                 "broken_packages": tuple(data.get("broken_packages", ())),
                 "ports": {int(port): owner for port, owner in data["ports"].items()},
             }

@@ -26,10 +26,10 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     has_nvidia = "10de" in vendors
     module = "nvidia" if has_nvidia else "amdgpu" if "1002" in vendors else ""
     driver, links = _driver(gpus, vendors)
-    versions, held, broken = packages.installed()
-    if gpus and not versions and packages.RPM.is_dir():
-        versions, held = packages.rpm_installed()
-    fabric = next(filter(_FABRIC_MANAGER.fullmatch, versions), None)
+    found = packages.installed()
+    if gpus and not found.packages and packages.RPM.is_dir():
+        found = packages.rpm_installed()
+    fabric = next(filter(_FABRIC_MANAGER.fullmatch, found.packages), None)
     service, _ = run("systemctl", "is-active", "nvidia-fabricmanager") if fabric else ("", "")
     xids, of_applications = kernel_log.errors() if gpus else ([], [])
     return {
@@ -42,13 +42,14 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
         and kernels.nouveau_at_boot(running, nouveau, read("/proc/cmdline")),
         "xids": xids,
         "application_xids": of_applications,
-        "broken_packages": broken,
+        "broken_packages": found.broken,
+        "kernel_packages": found.kernels,
         "driver": {
             **driver,
-            "fabric_manager": _version(versions[fabric]) if fabric else None,
+            "fabric_manager": _version(found.packages[fabric]) if fabric else None,
             "fabric_manager_active": service.strip() == "active",
-            "packages": versions,
-            "held": held,
+            "packages": found.packages,
+            "held": found.held,
         },
     }
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..lib.probe import read
 from ..lib.processes import ports_and_holders
-from . import addresses, driver, managed_units, pci
+from . import addresses, container, driver, managed_units, pci
 
 # psABI levels: https://gitlab.com/x86-psABIs/x86-64-ABI. lahf_lm and abm are the kernel's names for
 # LAHF-SAHF and LZCNT.
@@ -81,6 +81,8 @@ def main() -> int:
         "given": managed_units.cards(units) if gpus else [],
         "nvswitches": pci.nvswitches(),
         "systemd": Path("/run/systemd/system").is_dir(),
+        "booted": container.is_booted(),
+        "container": container.kind(),
         "python": platform.python_version(),
         "stored": _stored(Path(data_root, "models")),
         "user": "root" if os.geteuid() == 0 else _name(os.geteuid()),

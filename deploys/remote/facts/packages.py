@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..lib.probe import read, run
@@ -21,38 +22,60 @@ VERSION_LOCKS = Path("/etc/dnf/plugins/versionlock.list")
 _OURS = re.compile(
     r".*nvidia.*|(?:cuda|libcuda|libnvsdm|nvlsm|datacenter-gpu-manager|rocm|amdgpu).*"
 )
+# Those that bring each new kernel of a kind, by its name: linux-image-generic, not
+# linux-image-6.8.0-87-generic; Proxmox has one for all, and one a release.
+_KERNELS = re.compile(
+    r"linux-image-(?!\d|extra-|unsigned-|uc-)[\w.+-]+(?<!-dbg)|proxmox-default-kernel|"
+    r"proxmox-kernel-\d+\.\d+"
+)
 # Begins with a line's end, not its beginning: some 3 MB are searched, this way in half the time.
 _FIELD = re.compile(r"\n(Package|Status|Architecture|Version): (.*)")
 _SETTLED = {"installed", "config-files", "not-installed"}
 _THERE = {"installed", "triggers-pending", "triggers-awaited"}
 
 
-def installed(
-    folder: Path = DPKG,
-) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """Return GPU packages with their versions, the held ones, and broken packages of any name."""
+@dataclass(frozen=True)
+class Found:
+    """GPU packages with their versions, the held ones, and of any name what is broken.
+
+    + kernels: those that bring each new kernel of a kind
+    """
+
+    packages: dict[str, str]
+    held: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+def installed(folder: Path = DPKG) -> Found:
+    """Return what dpkg has installed."""
     packages: dict[str, str] = {}
-    held: list[str] = []
-    broken: list[str] = []
+    held: set[str] = set()
+    broken: set[str] = set()
+    kernels: set[str] = set()
     for (name, _), (status, version) in _dpkg(folder).items():
         wanted, error, state = [*status.split(), "", "", ""][:3]
         if state not in _SETTLED or error == "reinstreq":
-            broken.append(name)
+            broken.add(name)
+        if state in _THERE and _KERNELS.fullmatch(name):
+            kernels.add(name)
         # Of two architectures dpkg installs the same version, or one of them alone.
         if _OURS.fullmatch(name) and state in _THERE:
             packages[name] = version
             if wanted == "hold":
-                held.append(name)
-    return dict(sorted(packages.items())), tuple(sorted({*held})), tuple(sorted({*broken}))
+                held.add(name)
+    return Found(
+        dict(sorted(packages.items())), *(tuple(sorted(e)) for e in (held, broken, kernels))
+    )
 
 
-def rpm_installed() -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return GPU packages with their versions on an rpm system, and the version-locked ones."""
+def rpm_installed() -> Found:
+    """Return what rpm has installed; what dnf has locked to its version is held."""
     text, _ = run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{VERSION}-%{RELEASE}\n")
     return rpm_packages(text, read(VERSION_LOCKS))
 
 
-def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def rpm_packages(text: str, locks: str) -> Found:
     """Return GPU packages with their versions, and the version-locked ones, from texts.
 
     + text: a name and a version per line
@@ -72,7 +95,7 @@ def rpm_packages(text: str, locks: str) -> tuple[dict[str, str], tuple[str, ...]
             for full in (name, f"{name}-{version}")
         )
     )
-    return packages, tuple(held)
+    return Found(packages, tuple(held))
 
 
 def _dpkg(folder: Path) -> dict[tuple[str, str], tuple[str, str]]:

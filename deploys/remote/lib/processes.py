@@ -13,8 +13,9 @@ from .probe import read
 
 PROCESSES = Path("/proc")
 
-# NVIDIA, AMD (all of a machine's cards at once), Ascend; not the control files of their drivers.
-_GPU_FILE = re.compile(r"/dev/(?:nvidia\d+|kfd|davinci\d+)")
+# NVIDIA, AMD (all of a machine's cards at once), Ascend; what a virtual machine was given, which a
+# reboot would take from it; not the control files of their drivers.
+_GPU_FILE = re.compile(r"/dev/(?:nvidia\d+|kfd|davinci\d+|vfio/\d+)")
 _UNIT = re.compile(r"[^/]+\.(?:service|scope)")
 
 

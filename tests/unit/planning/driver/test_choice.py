@@ -56,6 +56,35 @@ def test_a_driver_that_came_without_packages_is_believed() -> None:
     assert plan(replace(there, kernels=())).action == "none"
 
 
+def test_a_container_keeps_its_hosts_driver_and_gets_no_module() -> None:
+    there = driven("h800", packages={}, container="docker", fabric=None, active=False)
+    made = plan(replace(there, kernels=(Kernel(release="6.18.0-new", headers=False),)))
+    assert (made.action, made.version, made.kernels) == ("none", WANTED, ())
+    assert made.groups == () and not made.reboot and not made.fabric_manager
+
+
+def test_a_guest_keeps_nvidias_driver_for_guests() -> None:
+    there = driven("l40s", "580.95.05", packages={"nvidia-linux-grid-580": "580.95.05"}, held=False)
+    made = plan(there)
+    assert (made.action, made.version, made.groups) == ("none", "580.95.05", ())
+    assert any("GRID" in warning for warning in made.warnings)
+
+
+def test_half_given_to_virtual_machines_leaves_the_other_half() -> None:
+    there = driven("rtx4090")
+    gpus = [
+        replace(each, driver="vfio-pci", index=None)
+        if number < 4
+        else replace(each, index=number - 4)
+        for number, each in enumerate(there.gpus)
+    ]
+    made = plan(replace(there, gpus=tuple(gpus)), gpus=4)
+    assert made.action == "none"
+    given, used = made.warnings
+    assert given.startswith("GPUs 0000:1a:00.0, 0000:1b:00.0, 0000:1c:00.0, 0000:1d:00.0 are given")
+    assert used == "The profile uses 4 of 8 GPUs: 0, 1, 2, 3; the others are left alone"
+
+
 def test_an_old_driver_is_exchanged_with_a_reboot() -> None:
     made = plan(driven(version=OLD))
     assert (made.action, made.version, made.reboot) == ("install", WANTED, True)

@@ -186,6 +186,11 @@ def test_a_newer_branch_has_no_suffix_on_ubuntu() -> None:
         (system("ubuntu", "24.04", "6.8.0-87-lowlatency"), "linux-headers-lowlatency"),
         (system("debian", "12", "6.1.0-41-cloud-amd64"), "linux-headers-cloud-amd64"),
         (DEBIAN_13, "linux-headers-amd64"),
+        (system("debian", "12", "6.1.0-37-rt-amd64"), "linux-headers-rt-amd64"),
+        (system("debian", "12", "6.1.0-37-rt-arm64"), "linux-headers-rt-arm64"),
+        (system("ubuntu", "24.04", "6.11.0-1024-oem"), "linux-headers-oem-24.04"),
+        (system("ubuntu", "24.04", "6.8.0-1013-nvidia-64k"), "linux-headers-nvidia-64k"),
+        (system("ubuntu", "24.04", "6.11.0-1016-nvidia"), "linux-headers-nvidia-hwe-24.04"),
     ],
 )
 def test_headers_follow_the_flavour_of_the_kernel(there: dict[str, str], expected: str) -> None:
@@ -193,6 +198,65 @@ def test_headers_follow_the_flavour_of_the_kernel(there: dict[str, str], expecte
     assert groups(plan(bare))["headers"] == (expected,)
     without = replace(bare, kernels=(Kernel(release=bare.kernel, headers=False),))
     assert groups(plan(without))["headers"] == (f"linux-headers-{bare.kernel}", expected)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "brings", "expected"),
+    [
+        ("6.14.0-1007-azure-nvidia", "linux-image-azure-nvidia", "linux-headers-azure-nvidia"),
+        ("6.17.0-1005-azure-fde", "linux-image-azure-fde", "linux-headers-azure-fde"),
+        ("6.8.0-1020-gke", "linux-image-gke", "linux-headers-gke"),
+        ("6.8.0-1014-ibm", "linux-image-ibm-classic", "linux-headers-ibm-classic"),
+        ("6.8.0-1019-nvidia-lowlatency", "linux-image-some-kind", "linux-headers-some-kind"),
+        ("6.11.0-1024-oem", "linux-image-oem-24.04d", "linux-headers-oem-24.04d"),
+        ("6.8.0-87-generic", "linux-image-virtual", "linux-headers-virtual"),
+        ("6.8.12-4-pve", "proxmox-kernel-6.8", "proxmox-headers-6.8"),
+        ("6.8.12-4-pve", "proxmox-default-kernel", "proxmox-default-headers"),
+    ],
+)
+def test_headers_come_with_what_brings_the_kernels(kernel: str, brings: str, expected: str) -> None:
+    """Of any flavour: who ships one ships packages of its headers under the same name."""
+    there = machine("rtx4090", **system("ubuntu", "24.04", kernel), kernel_packages=(brings,))
+    assert groups(plan(there))["headers"] == (expected,)
+    assert not any("gets no headers" in warning for warning in plan(there).warnings)
+
+
+def test_proxmox_calls_its_headers_otherwise() -> None:
+    there = machine("rtx4090", **system("debian", "12", "6.8.12-4-pve"))
+    there = replace(there, kernels=(Kernel(release=there.kernel, headers=False),))
+    expected = ("proxmox-headers-6.8.12-4-pve", "proxmox-default-headers")
+    assert groups(plan(there))["headers"] == expected
+
+
+@pytest.mark.parametrize(
+    "kernel", ["6.8.0-1020-gke", "6.14.0-1007-azure-nvidia", "6.8.0-1019-nvidia-lowlatency"]
+)
+def test_a_flavour_that_nothing_keeps_up_to_date_is_not_called_a_strangers(kernel: str) -> None:
+    made = plan(machine("rtx4090", **system("ubuntu", "24.04", kernel)))
+    assert made.warnings[0].startswith(f"Kernel {kernel} is one that no installed package keeps")
+
+
+@pytest.mark.parametrize(
+    ("release", "packages"),
+    [
+        ("5.14.0-570.12.1.el9_6.x86_64", ("kernel-devel-{}", "kernel-devel-matched")),
+        ("5.14.0-570.12.1.el9_6.x86_64+rt", ("kernel-rt-devel-{}", "kernel-rt-devel-matched")),
+        ("5.14.0-570.12.1.el9_6.aarch64+64k", ("kernel-64k-devel-{}", "kernel-64k-devel-matched")),
+        ("5.15.0-300.163.18.el9uek.x86_64", ("kernel-uek-devel-{}", "kernel-uek-devel")),
+    ],
+)
+def test_kinds_of_kernel_on_rhel(release: str, packages: tuple[str, str]) -> None:
+    there = machine("rtx4090", **system("rocky", "9.6", release))
+    there = replace(there, kernels=(Kernel(release=release, headers=False),))
+    devel, new = packages
+    expected = (devel.format(release.partition("+")[0]), "kernel-headers", new)
+    assert groups(plan(there))["headers"] == expected
+
+
+def test_a_backport_is_not_followed_by_the_releases_own_headers() -> None:
+    there = machine("rtx4090", **system("debian", "12", "6.12.30+bpo-amd64"))
+    assert "headers" not in groups(plan(there))
+    assert "no installed package keeps up to date" in plan(there).warnings[0]
 
 
 def test_a_kernel_of_nobody_we_know_gets_its_own_headers_and_a_warning() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.inputs.machine import Holder
+from deploys.planning.inputs.machine import Driver, Gpu, Holder, Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import GLOBAL, Site
 from tests.unit.planning.driver.driver_examples import (
@@ -27,15 +27,88 @@ from tests.unit.planning.driver.driver_examples import (
     system,
 )
 
+GRID = {"nvidia-linux-grid-550": "550.144.03"}
+
+
+def with_cards(host_class: str, **fields: Any) -> Machine:
+    """A bare machine whose cards are as `fields` say."""
+    there = machine(host_class)
+    return replace(there, gpus=tuple(replace(each, **fields) for each in there.gpus))
+
+
+def lent(**fields: Any) -> Machine:
+    """A container on a host whose driver is right."""
+    there = driven("rtx4090", packages={}, container="docker")
+    return replace(there, driver=replace(there.driver, **fields))
+
+
 REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "a card is missing": (
         lambda: plan(replace(machine(), gpus=machine().gpus[:7])),
         "1 of 8 H800 are missing: the PCI bus shows 7",
         "reseat or replace",
     ),
+    "a card that the table does not know": (
+        lambda: plan(with_cards("rtx5090", pci_id="10de:9999")),
+        r"8 x RTX 5090, and there is 8 x 10de:9999 \(unknown\) on the PCI bus",
+        "can be described",
+    ),
+    "one is missing, and a display card is there": (
+        lambda: plan(
+            replace(
+                machine("rtx4090"),
+                gpus=(
+                    *machine("rtx4090").gpus[:7],
+                    Gpu(address="0000:f1:00.0", pci_id="10de:1d01"),
+                ),
+            )
+        ),
+        r"there is 7 x RTX 4090 and 1 x 10de:1d01 \(unknown\)",
+        "can be described",
+    ),
+    "all are given to virtual machines, before a driver numbers them": (
+        lambda: plan(with_cards("rtx4090", driver="vfio-pci", index=None)),
+        r"GPUs 0000:1a:00.0, .* are given to virtual machines \(vfio-pci\)",
+        "give them back",
+    ),
+    "the host has divided them": (
+        lambda: plan(with_cards("l40s", functions=4)),
+        "divided into virtual functions",
+        "how many are free",
+    ),
+    "a guest with a slice of a card": (
+        lambda: plan(with_cards("l40s", name="NVIDIA L40S-24C", driver="nvidia", index=0)),
+        r"a slice of a card \(NVIDIA L40S-24C\), and we plan whole cards; its driver is left alone",
+        "passthrough",
+    ),
+    "such a guest without a driver": (
+        lambda: plan(with_cards("l40s", subsystem="10de:18a0")),
+        r"a slice of a card \(vGPU\)",
+        "passthrough",
+    ),
+    "a guest's own driver that is too old": (
+        lambda: plan(driven("l40s", "550.144.03", packages=GRID)),
+        r"driver for guests \(GRID\), whose driver goes with its host's: 550.144.03 is loaded",
+        "updated on the host",
+    ),
+    "a container on a host with an older driver": (
+        lambda: plan(driven("rtx4090", "550.144.03", packages={}, container="docker")),
+        r"This is a container \(docker\), whose driver goes with its host's: 550.144.03 is loaded",
+        "updated on the host",
+    ),
+    "a container that was given no card": (
+        lambda: plan(machine("rtx4090", container="docker", driver=Driver())),
+        "none is loaded, and CUDA 13.0 needs 580.65.06",
+        "another machine",
+    ),
+    "a container without the driver's library": (
+        lambda: plan(lent(userspace=None)),
+        "programs find no library of it",
+        "--gpus all",
+    ),
     "cards of another kind": (
         lambda: plan(machine("h800"), gpu="H20"),
-        "8 x H20, and there is H800 on the PCI bus",
+        "8 x H20, and there is 8 x H800 on the PCI bus",
         "Name what is there",
     ),
     "a card has fallen off the bus": (

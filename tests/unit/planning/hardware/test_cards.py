@@ -99,7 +99,7 @@ def test_links_come_before_numa_nodes() -> None:
 
 def test_only_cards_of_the_profiles_kind() -> None:
     """A display card comes first on the bus, before the driver counts them, and after."""
-    display = Gpu(address="0000:01:00.0", pci_id="10de:1d01")
+    display = Gpu(address="0000:01:00.0", pci_id="10de:1ff2")
     bare = Machine.from_json(MACHINES["rtx4090"])
     gpus = (display, *(replace(gpu, index=None, used=None) for gpu in bare.gpus))
     assert chosen(replace(bare, gpus=gpus, links=()), count=8) == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -108,6 +108,45 @@ def test_only_cards_of_the_profiles_kind() -> None:
     assert chosen(there, count=8) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert chosen(there, count=2) == [1, 2]
     assert 0 not in visible(planned(there, gpus=8))
+
+
+@pytest.mark.parametrize(
+    ("pci_id", "fields"),
+    [
+        ("10de:1d01", {}),  # GT 1030, from before the open module
+        ("1002:164e", {}),  # graphics of a Ryzen
+        ("10de:2684", {"driver": "vfio-pci"}),
+    ],
+)
+def test_what_the_driver_will_not_count_moves_no_number(
+    pci_id: str, fields: dict[str, Any]
+) -> None:
+    other = Gpu(address="0000:01:00.0", pci_id=pci_id, **fields)
+    bare = Machine.from_json(MACHINES["rtx4090"])
+    gpus = (other, *(replace(gpu, index=None, used=None) for gpu in bare.gpus))
+    there = replace(bare, gpus=gpus, links=())
+    assert chosen(there, count=8) == [0, 1, 2, 3, 4, 5, 6, 7]
+    # NVIDIA's last driver for Volta still drives what is older.
+    old = tuple(replace(gpu, pci_id="10de:1db5") for gpu in gpus[1:])
+    first = 1 if pci_id == "10de:1d01" else 0
+    assert chosen(replace(there, gpus=(other, *old)), "V100", 1) == [first]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"driver": "vfio-pci", "index": None},
+        {"driver": "xen-pciback", "index": None},
+        {"functions": 16},
+        {"name": "NVIDIA RTX6000-Ada-24Q"},
+        {"mig": True},
+        {"broken": "GPU is lost"},
+    ],
+)
+def test_cards_that_are_not_to_be_had_are_not_planned_with(fields: dict[str, Any]) -> None:
+    assert chosen(eight(changed={0: fields, 5: fields})) == [1, 2, 3, 4]
+    assert not planned(eight(changed={0: fields})).refusals
+    assert planned(eight(changed=dict.fromkeys(range(5), fields))).refusals
 
 
 @pytest.mark.parametrize("engine", MODELS)

@@ -267,7 +267,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """A machine without any tool, whose files in /proc are those of the dictionary."""
     files: dict[str, str] = {}
     monkeypatch.setattr(driver, "read", lambda path: files.get(path, ""))
-    monkeypatch.setattr(packages, "installed", lambda: ({}, (), ()))
+    monkeypatch.setattr(packages, "installed", lambda: packages.Found({}))
     monkeypatch.setattr(packages, "RPM", tmp_path / "rpm")
     monkeypatch.setattr(driver.kernels, "installed", lambda running, nvidia: [])
     monkeypatch.setattr(driver.kernel_log, "errors", lambda: ([], []))
@@ -336,7 +336,9 @@ def test_the_fabric_manager(
     machine: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packages, "installed", lambda: ({name: version}, (name,), ("x",)))
+    monkeypatch.setattr(
+        packages, "installed", lambda: packages.Found({name: version}, (name,), ("x",))
+    )
     monkeypatch.setattr(driver, "run", lambda *command: (f"{state}\n", ""))
     report = driver.report([])
     assert report["driver"]["fabric_manager"] == expected

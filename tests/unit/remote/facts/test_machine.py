@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploys.connection import programs
-from deploys.remote.facts import addresses, kernel_log, kernels, machine, packages, pci
+from deploys.remote.facts import addresses, container, kernel_log, kernels, machine, packages, pci
 from deploys.remote.lib import probe, processes
 
 MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
@@ -325,15 +325,33 @@ def test_packages_of_the_driver_and_which_are_held(tmp_path: Path) -> None:
         ("datacenter-gpu-manager-4-core", "install ok installed", "1:4.4.1-1"),
         ("linux-modules-nvidia-580-generic", "install ok installed", "6.8.0-45.1"),
     )
-    found, held, broken = packages.installed(folder)
-    assert found == {
+    found = packages.installed(folder)
+    assert found.packages == {
         "cuda-keyring": "1.1-1",
         "datacenter-gpu-manager-4-core": "1:4.4.1-1",
         "libnvidia-compute": "580.159.04-1",
         "linux-modules-nvidia-580-generic": "6.8.0-45.1",
         "nvidia-open": "580.159.04-1",
     }
-    assert (held, broken) == (("nvidia-open",), ())
+    assert (found.held, found.broken) == (("nvidia-open",), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "brings"),
+    [
+        *((f"linux-image-{kind}", True) for kind in ("generic", "generic-hwe-24.04", "virtual")),
+        *((f"linux-image-{kind}", True) for kind in ("azure-nvidia", "oem-24.04d", "rt-amd64")),
+        *((name, True) for name in ("proxmox-default-kernel", "proxmox-kernel-6.8")),
+        *((f"linux-image-{kind}", False) for kind in ("6.8.0-87-generic", "extra-virtual")),
+        *((f"linux-image-{kind}", False) for kind in ("unsigned-6.8.0-87-generic", "amd64-dbg")),
+        *((name, False) for name in ("linux-headers-generic", "proxmox-kernel-6.8.12-4-pve")),
+    ],
+)
+def test_what_brings_new_kernels(name: str, brings: bool, tmp_path: Path) -> None:
+    there = dpkg(tmp_path, (name, "install ok installed", "1"))
+    assert packages.installed(there).kernels == ((name,) if brings else ())
+    gone = dpkg(tmp_path, (name, "deinstall ok config-files", "1"))
+    assert packages.installed(gone).kernels == ()
 
 
 @pytest.mark.parametrize(
@@ -349,14 +367,14 @@ def test_packages_of_the_driver_and_which_are_held(tmp_path: Path) -> None:
 )
 def test_what_an_interrupted_dpkg_left(status: str, tmp_path: Path) -> None:
     dpkg(tmp_path, ("bash", "install ok installed", "1"), ("tzdata", status, "2"))
-    assert packages.installed(tmp_path)[2] == ("tzdata",)
+    assert packages.installed(tmp_path).broken == ("tzdata",)
 
 
 def test_an_update_that_dpkg_has_not_merged_counts(tmp_path: Path) -> None:
     dpkg(tmp_path, ("nvidia-open", "install ok installed", "580.1-1"))
     entry = STATUS.format("nvidia-open", "install ok half-configured", "590.1-1")
     (tmp_path / "updates/0001").write_text(entry)
-    assert packages.installed(tmp_path) == ({}, (), ("nvidia-open",))
+    assert packages.installed(tmp_path) == packages.Found({}, (), ("nvidia-open",))
 
 
 def test_one_package_of_two_architectures(tmp_path: Path) -> None:
@@ -371,12 +389,12 @@ def test_one_package_of_two_architectures(tmp_path: Path) -> None:
         (tmp_path / "updates").mkdir(exist_ok=True)
         texts[order.index(entries[1])] = foreign.replace("amd64", "i386")
         (tmp_path / "status").write_text("\n".join(texts))
-        expected = {"libnvidia-compute-580": "580.159.04-1"}, ("libnvidia-compute-580",), ()
-        assert packages.installed(tmp_path) == expected
+        name = "libnvidia-compute-580"
+        assert packages.installed(tmp_path) == packages.Found({name: "580.159.04-1"}, (name,))
 
 
 def test_a_system_without_dpkg(tmp_path: Path) -> None:
-    assert packages.installed(tmp_path / "none") == ({}, (), ())
+    assert packages.installed(tmp_path / "none") == packages.Found({})
 
 
 def test_this_machine_s_dpkg_agrees() -> None:
@@ -395,14 +413,15 @@ def test_packages_of_rpm_and_their_locks() -> None:
         "bash 5.1.8-9.el9\nnvidia-driver 580.95.05-1.el9\nkmod-nvidia-open-dkms 580.95.05-1.el9\n"
     )
     locks = "# by dnf\n\nnvidia-driver-3:580.95.05-1.el9.*\n!kmod-nvidia-open-dkms-3:590.1-1.*\n"
-    found, held = packages.rpm_packages(text, locks)
-    assert found == {
+    found = packages.rpm_packages(text, locks)
+    assert found.packages == {
         "kmod-nvidia-open-dkms": "580.95.05-1.el9",
         "nvidia-driver": "580.95.05-1.el9",
     }
-    assert held == ("nvidia-driver",)
-    assert packages.rpm_packages(text, "*nvidia*580*\n")[1] == tuple(found)
-    assert packages.rpm_packages("error: cannot open Packages database\n", "") == ({}, ())
+    assert found.held == ("nvidia-driver",)
+    assert packages.rpm_packages(text, "*nvidia*580*\n").held == tuple(found.packages)
+    broken = packages.rpm_packages("error: cannot open Packages database\n", "")
+    assert broken == packages.Found({})
 
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
@@ -476,6 +495,36 @@ def test_the_journal_is_asked_where_the_log_is_not_for_us(
     assert kernel_log.errors(tmp_path / "none") == ([LOST], [])
     os.mkfifo(tmp_path / "pipe")  # as in a container
     assert kernel_log.errors(tmp_path / "pipe") == ([LOST], [])
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({}, ""),
+        ({"run/systemd/container": "systemd-nspawn\n", "proc/1/environ": "container=lxc\0"}, ""),
+        ({"run/systemd/container": "lxc\n"}, "lxc"),
+        ({"proc/1/environ": "PATH=/bin\0container=oci\0HOME=/\0"}, "oci"),
+        ({".dockerenv": ""}, "docker"),
+        ({"run/.containerenv": ""}, "podman"),
+        ({"var/run/secrets/kubernetes.io/token": ""}, "kubernetes"),
+        ({"proc/1/environ": "PATH=/bin\0not_container=oci\0"}, ""),
+    ],
+)
+def test_what_made_a_container(files: dict[str, str], kind: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert container.kind(tmp_path) == kind
+
+
+def test_a_tree_that_becomes_an_image_is_not_booted(tmp_path: Path) -> None:
+    (tmp_path / "tree/proc/1").mkdir(parents=True)
+    (tmp_path / "tree/proc/1/root").symlink_to(tmp_path)
+    assert not container.is_booted(tmp_path / "tree")
+    (tmp_path / "proc/1").mkdir(parents=True)
+    (tmp_path / "proc/1/root").symlink_to(tmp_path)
+    assert container.is_booted(tmp_path)
+    assert not container.is_booted(tmp_path / "none")
 
 
 class FileSystem:
