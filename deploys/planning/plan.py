@@ -9,6 +9,7 @@ from urllib.parse import urlunsplit
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
+from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.profile import HostProfile, Performance, Service
@@ -185,6 +186,12 @@ class HostPlan:
     peer: PeerServer | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def gpu(self) -> Accelerator | None:
+        """The accelerator of its profile; None for CPU only, and for a name that is unknown."""
+        named = self.profile.gpu
+        return named if isinstance(named, Accelerator) else ACCELERATORS.get(named or "")
 
     def uses(self, engine: str) -> bool:
         return any(service.engine == engine for service in self.services)

@@ -235,7 +235,7 @@ def _warnings(
     driver: DriverPlan | None,
 ) -> tuple[str, ...]:
     machine, gpu, stack = inputs.machine, inputs.gpu, inputs.stack
-    found = [*hardware_health.warnings(machine), *compatibility.unknown_gpus(machine)]
+    found = [*hardware_health.warnings(machine), *compatibility.unknown_gpus(machine, gpu)]
     found += [
         f"{entry.model} is not pinned yet: its files are listed and pinned on the first run"
         for entry in weights

@@ -23,7 +23,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         machine=machine,
         plan=plan,
         human=human,
-        cards=list(_cards(machine)),
+        cards=list(_cards(machine, plan)),
         loaded=_loaded(machine),
         disks=list(_disks(machine, plan)),
         missing={entry.model: missing_of(entry, machine) for entry in plan.weights},
@@ -41,17 +41,18 @@ def of_bare(name: str, first: FirstPython) -> str:
     )
 
 
-def _cards(machine: Machine) -> Iterator[str]:
+def _cards(machine: Machine, plan: HostPlan) -> Iterator[str]:
     """Yield `8 x H800 (10de:2324), 79.6 GiB each, NUMA nodes 0-1, 4 NVSwitch bridges` and so on."""
     for pci_id, found in groupby(sorted(gpu.pci_id for gpu in machine.gpus)):
         count = len(list(found))
-        known = gpus.by_pci_id(pci_id)
+        known = gpus.by_pci_id(pci_id, plan.gpu)
         if known is None:
-            yield f"{count} x {pci_id}, which is not in the hardware table"
+            yield f"{count} x {pci_id}, which is unknown"
             continue
         nodes = sorted({gpu.numa for gpu in machine.gpus if gpu.numa is not None})
         on = f", NUMA node{'s' if len(nodes) > 1 else ''} {_ranges(nodes)}" if nodes else ""
-        yield f"{count} x {known.name} ({pci_id}), {human(known.memory)} each{on}{_links(machine)}"
+        memory = "the host's memory" if known.shares_host else f"{human(known.memory)} each"
+        yield f"{count} x {known.name} ({pci_id}), {memory}{on}{_links(machine)}"
 
 
 def _links(machine: Machine) -> str:

@@ -8,7 +8,6 @@ default).
 from __future__ import annotations
 
 from deploys.planning.engines.vllm import VLLM
-from deploys.planning.hardware.gpus import named
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered
@@ -57,7 +56,6 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
 
 def _linear_backend(plan: HostPlan, service: ServicePlan) -> str | None:
     """Return the backend of the linear layers' kernels; None leaves it to vLLM."""
-    gpu = named(plan.profile.gpu) if plan.profile.gpu else None
-    hopper = gpu is not None and gpu.compute == _HOPPER
+    hopper = plan.gpu is not None and plan.gpu.compute == _HOPPER
     packed = service.weights.quantization in _PACKED
     return "marlin" if hopper and packed and service.performance == "latency" else None

@@ -22,6 +22,10 @@ from deploys.planning.hardware import cards
 from deploys.planning.hardware.software_stacks import check_driver
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.quantity import human
+
+# Of the memory that a board of the kind has, what another kind has less than.
+_LESS = 0.9
 
 
 def driver_plan(
@@ -39,7 +43,7 @@ def driver_plan(
     if case.profile.driver is not None:
         check_driver(case.profile.driver, stack)
     state.check_gpus(case.machine, case.profile, case.gpu)
-    if stack.vendor not in ("nvidia", "amd"):
+    if stack.driver is None or stack.vendor not in ("nvidia", "amd"):
         return vendor_plan(case)
     if case.machine.container or case.machine.driver.is_grid:
         plan = _of_the_host(case)
@@ -146,6 +150,12 @@ def _doubts(case: DriverInputs, plan: DriverPlan) -> tuple[str, ...]:
     machine = case.machine
     own = cards.ours(machine, case.gpu, case.profile.gpus)
     found = list(state.gpu_warnings(machine, case.profile, own))
+    smaller = [each for each in own if each.memory and each.memory < _LESS * case.gpu.memory]
+    if smaller and not case.gpu.shares_host:
+        found.append(
+            f"GPU {smaller[0].address} has {human(smaller[0].memory or 0)} of memory, less than a"
+            f" {case.gpu.name} has: what it has is planned with"
+        )
     if plan.action != "none" and machine.os == "rhel":
         found.append("DKMS comes from EPEL, which has to be enabled on RHEL by hand")
     if machine.driver.is_grid:

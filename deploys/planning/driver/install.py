@@ -16,6 +16,9 @@ _BLOCKLIST = ("nvidia-", "libnvidia-", "libcuda", "cuda-", "linux-modules-nvidia
 # The kernel's own drivers for these cards: the old one, and its successor in Rust.
 _BLACKLIST = ("nouveau", "nova_core", "nova_drm")
 
+# HGX B200 and B300.
+_NVLINK_5 = ("10.0", "10.3")
+
 Groups = tuple[PackageGroup, ...]
 Names = tuple[str, ...]
 
@@ -69,7 +72,7 @@ def with_fabric(case: DriverInputs, system: System, plan: DriverPlan) -> DriverP
     if case.canonical:
         packages = holds = names.canonical_fabric(plan.version.split(".")[0])
     else:
-        holds, others = names.fabric(plan.version, case.gpu.compute == "10.0")
+        holds, others = names.fabric(plan.version, case.gpu.compute in _NVLINK_5)
         packages = (*names.versioned(system, holds, plan.version), *others)
     group = PackageGroup(name="fabric manager", packages=packages)
     return replace(plan, groups=(*plan.groups, group), holds=(*plan.holds, *holds))

@@ -22,7 +22,7 @@ def vendor_plan(case: DriverInputs) -> DriverPlan:
     own = cards.ours(machine, case.gpu, profile.gpus)
     if loaded is None and not all(each.driver for each in own):
         raise Refusal(
-            f"No driver is loaded for {profile.gpus} x {profile.gpu}, and its installer is"
+            f"No driver is loaded for {profile.gpus} x {case.gpu.name}, and its installer is"
             " available from its vendor alone",
             _by_hand(case),
         )

@@ -68,12 +68,15 @@ def warnings(
     return tuple(dict.fromkeys(found))
 
 
-def unknown_gpus(machine: Machine) -> tuple[str, ...]:
-    """Return a warning for each kind of accelerator that is not in the hardware table."""
-    unknown = {gpu.pci_id for gpu in machine.gpus if by_pci_id(gpu.pci_id) is None}
+def unknown_gpus(machine: Machine, described: Accelerator | None = None) -> tuple[str, ...]:
+    """Return a warning for each kind of accelerator that nobody has described.
+
+    + described: what the profile has, which may be one that is not in the hardware table
+    """
+    unknown = {gpu.pci_id for gpu in machine.gpus if by_pci_id(gpu.pci_id, described) is None}
     return tuple(
-        f"The accelerator {pci_id} is not in deploys/planning/hardware/gpus.py and is left out of"
-        " the plan"
+        f"The accelerator {pci_id} is unknown: it is neither in the hardware table nor described in"
+        " the profile (gpu=Accelerator(...)), and is left out of the plan"
         for pci_id in sorted(unknown)
     )
 

@@ -75,6 +75,15 @@ EVERY: tuple[Rule, ...] = (
 TORCH: tuple[Rule, ...] = (
     Rule(
         quantizations=("BF16",),
+        generations=("turing",),
+        verdict="warn",
+        what="Turing has no bfloat16, so vLLM computes in float16",
+        hint="Look at the first answers: a few networks overflow in it",
+        source="vLLM 0.32, platforms/cuda.py, supported_dtypes",
+        date="2026-11-30",
+    ),
+    Rule(
+        quantizations=("BF16",),
         generations=("volta",),
         verdict="refuse",
         what="Volta has no bfloat16",
@@ -92,7 +101,7 @@ TORCH: tuple[Rule, ...] = (
     ),
     Rule(
         kv_caches=("fp8",),
-        generations=("ampere", "ascend"),
+        generations=("turing", "ampere", "ascend"),
         verdict="warn",
         what="a key-value cache in FP8 is not confirmed on cards without FP8 arithmetic",
         hint='Watch the first start, or set kv_cache="auto"',
@@ -127,9 +136,9 @@ SGLANG: tuple[Rule, ...] = (
 GGML: tuple[Rule, ...] = (
     Rule(
         quantizations=("BF16",),
-        generations=("volta",),
+        generations=("volta", "turing"),
         verdict="warn",
-        what="Volta has no bfloat16, so every weight is converted before it is used",
+        what="this generation has no bfloat16, so every weight is converted before it is used",
         hint="An F16 or Q8_0 variant is faster",
         source="ggml's CUDA backend",
         date="2026-11-22",

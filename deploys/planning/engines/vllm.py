@@ -113,7 +113,7 @@ VLLM = Engine(
     rules=(
         Rule(
             quantizations=("FP8",),
-            generations=("ampere",),
+            generations=("turing", "ampere"),
             verdict="warn",
             what="FP8 saves memory here but no time: the card computes in 16 bit (Marlin)",
             hint="An AWQ variant is smaller still",
@@ -122,7 +122,7 @@ VLLM = Engine(
         ),
         Rule(
             quantizations=("NVFP4",),
-            generations=("volta", "cdna3", "dcu"),
+            generations=("volta", "cdna3", "rdna3", "rdna4", "dcu"),
             verdict="refuse",
             what="NVFP4 needs Blackwell, or Marlin, which this card lacks",
             hint="Choose the AWQ variant of the model",
@@ -131,7 +131,7 @@ VLLM = Engine(
         ),
         Rule(
             quantizations=("NVFP4",),
-            generations=("ampere", "ada", "hopper"),
+            generations=("turing", "ampere", "ada", "hopper"),
             verdict="warn",
             what="NVFP4 saves memory here but no time: the card computes in 16 bit (Marlin)",
             hint="Blackwell computes in it",
@@ -140,9 +140,9 @@ VLLM = Engine(
         ),
         Rule(
             sparse=True,
-            computes=("8.0", "8.6", "8.9"),
+            computes=("7.5", "8.0", "8.6", "8.9"),
             verdict="refuse",
-            what="none of its kernels for sparse attention takes compute capability 8.x",
+            what="none of its kernels for sparse attention takes compute capability 8.x or less",
             hint="Use Hopper or Blackwell cards, or DeepSeek-V3.1, whose attention is dense",
             source="supports_compute_capability of every MLA backend of vLLM 0.33",
             date="2026-11-22",

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from deploys.planning.hardware.nvidia_boards import BOARDS, Board
 from deploys.planning.inputs.refusal import Refusal
 
 Vendor = Literal["nvidia", "amd", "huawei", "hygon"]
-Generation = Literal["volta", "ampere", "ada", "hopper", "blackwell", "cdna3", "ascend", "dcu"]
+# fmt: off
+Generation = Literal[
+    "volta", "turing", "ampere", "ada", "hopper", "blackwell",
+    "cdna3", "rdna3", "rdna3.5", "rdna4",
+    "ascend", "dcu",
+]
+# fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accelerator:
-    """One kind of accelerator.
+    """One kind of accelerator; an inventory may describe one that this table does not have.
 
     + name: as host profiles and plans write it
     + generation: what its kernels are compiled for; selects drivers and engines
       (software_stacks.py)
     + pci_ids: vendor:device in lower case hex, every variant that is equivalent here
     + memory: bytes that software can use, as the driver reports them
+    + shares_host: that memory is the host's, as on GB10; then the host says how much there is
     + compute: CUDA compute capability (NVIDIA), gfx target (AMD), chip name elsewhere
     + bandwidth: memory bandwidth, bytes per second
     + link: interconnect of the cards in one machine: "nvswitch", "nvlink-pair", "pcie", "xgmi",
@@ -38,109 +47,150 @@ class Accelerator:
     generation: Generation
     pci_ids: tuple[str, ...]
     memory: int
+    shares_host: bool = False
     compute: str
     bandwidth: float
-    link: str
-    link_bandwidth: float | None
-    p2p: bool
-    fp8: bool
-    fp4: bool
-    source: str
+    link: str = "pcie"
+    link_bandwidth: float | None = None
+    p2p: bool = True
+    fp8: bool = False
+    fp4: bool = False
+    source: str = "the inventory"
 
 
-def by_pci_id(pci_id: str) -> Accelerator | None:
-    """Return the accelerator with a PCI id, or None if it is not known."""
+def by_pci_id(pci_id: str, described: Accelerator | None = None) -> Accelerator | None:
+    """Return the accelerator with a PCI id, or None if it is not known.
+
+    + described: one that may not be in the table
+    """
+    if described is not None and pci_id in described.pci_ids:
+        return described
     return _BY_PCI_ID.get(pci_id)
 
 
-def named(name: str) -> Accelerator:
-    """Return the accelerator of this name; raise Refusal, with the known names, without one."""
+def named(name: str | Accelerator) -> Accelerator:
+    """Return the accelerator of this name, or the one that an inventory describes.
+
+    Raise Refusal, with the known names, if there is none of this name, and for a description that
+    contradicts itself.
+    """
+    if isinstance(name, Accelerator):
+        return _checked(name)
     if name not in ACCELERATORS:
         close = difflib.get_close_matches(name, ACCELERATORS, n=1, cutoff=0.5)
         raise Refusal(
             f"There is no GPU {name!r} in the hardware table"
             + (f", did you mean {close[0]!r}" if close else ""),
-            f"Write one of {', '.join(ACCELERATORS)}, or add it to"
-            " deploys/planning/hardware/gpus.py",
+            f"Write one of {', '.join(ACCELERATORS)}, or describe it in place of the name:"
+            " gpu=Accelerator(name=..., vendor=..., generation=..., pci_ids=(...,), memory=...,"
+            " compute=..., bandwidth=...)",
         )
     return ACCELERATORS[name]
+
+
+def _checked(described: Accelerator) -> Accelerator:
+    """Return what an inventory describes; raise Refusal where a figure cannot be meant so."""
+    wrong = [
+        f"{field} is {getattr(described, field)!r}, which is no {what}"
+        for field, right, what in (
+            ("vendor", described.vendor in get_args(Vendor), "vendor"),
+            ("generation", described.generation in get_args(Generation), "generation"),
+            ("pci_ids", _are_ids(described.pci_ids), "tuple of ids such as 10de:2b85"),
+            ("memory", 1 << 30 <= described.memory < 1 << 40, "number of bytes of a card"),
+            ("bandwidth", 1e10 <= described.bandwidth < 1e14, "number of bytes a second"),
+            ("link", described.link in _LINKS, f"link: {', '.join(_LINKS)}"),
+        )
+        if not right
+    ]
+    if wrong:
+        raise Refusal(
+            f"The GPU {described.name!r} that the profile describes cannot be so: {wrong[0]}",
+            "Write it as its like in deploys/planning/hardware/nvidia_boards.py or gpus.py",
+        )
+    return described
+
+
+def _are_ids(ids: tuple[str, ...]) -> bool:
+    return (
+        isinstance(ids, tuple)
+        and bool(ids)
+        and all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", each) for each in ids)
+    )
+
+
+_LINKS = ("nvswitch", "nvlink-pair", "pcie", "xgmi", "hccs")
 
 
 # Compute capability and generation. Source: NVIDIA, CUDA GPU compute capability.
 _GENERATIONS: dict[str, Generation] = {
     "7.0": "volta",
+    "7.5": "turing",
     "8.0": "ampere",
     "8.6": "ampere",
     "8.9": "ada",
     "9.0": "hopper",
     "10.0": "blackwell",
+    "10.3": "blackwell",
     "12.0": "blackwell",
+    "12.1": "blackwell",
 }
+# Source: NVIDIA's forum and open-gpu-kernel-modules, P2P of these boards is off in the driver; the
+# RTX 3090 has its NVLink bridge instead.
+_GEFORCE = re.compile(r"GTX \d{4}|RTX \d0\d0(?! Ada).*")
 
 
-def _nvidia(
-    name: str,
-    pci_ids: str,
-    mebibytes: int,
-    compute: str,
-    gigabytes_per_second: int,
-    link: str,
-    memory_source: str,
-    nvlink: int | None = None,
-) -> Accelerator:
+def _nvidia(board: Board) -> Accelerator:
     return Accelerator(
-        name=name,
+        name=board.name,
         vendor="nvidia",
-        generation=_GENERATIONS[compute],
-        pci_ids=tuple(f"10de:{pci_id}" for pci_id in pci_ids.split()),
-        memory=mebibytes << 20,
-        compute=compute,
-        bandwidth=gigabytes_per_second * 1e9,
-        link=link,
-        link_bandwidth=nvlink * 1e9 if nvlink else None,
-        p2p=name not in _GEFORCE,
-        fp8=float(compute) >= 8.9,
-        fp4=float(compute) >= 10.0,
-        source="id: pci.ids of 2026-08-22; bandwidth, NVLink: NVIDIA data sheet;"
-        f" memory: {memory_source}",
+        generation=_GENERATIONS[board.compute],
+        pci_ids=tuple(f"10de:{pci_id}" for pci_id in board.pci_ids.split()),
+        memory=board.mebibytes << 20,
+        shares_host=board.shares_host,
+        compute=board.compute,
+        bandwidth=board.bandwidth * 1e9,
+        link=board.link,
+        link_bandwidth=board.nvlink * 1e9 if board.nvlink else None,
+        p2p=_GEFORCE.fullmatch(board.name) is None,
+        fp8=float(board.compute) >= 8.9,
+        fp4=float(board.compute) >= 10.0,
+        source="id: pci.ids of 2026-08-22 and NVIDIA's list of supported GPUs; bandwidth, NVLink:"
+        f" NVIDIA data sheet; memory: {board.source}",
     )
 
 
-# Source: NVIDIA's forum and open-gpu-kernel-modules, P2P of these boards is off in the driver; the
-# RTX 3090 has its NVLink bridge instead.
-_GEFORCE = {"RTX 3090", "RTX 4090", "RTX 4090 D", "RTX 5090"}
+def _radeon(
+    name: str, pci_ids: str, gigabytes: int, compute: str, gigabytes_per_second: int
+) -> Accelerator:
+    return Accelerator(
+        name=name,
+        vendor="amd",
+        generation=_RADEON[compute],
+        pci_ids=tuple(f"1002:{pci_id}" for pci_id in pci_ids.split()),
+        memory=gigabytes << 30,
+        shares_host=compute == "gfx1151",
+        compute=compute,
+        bandwidth=gigabytes_per_second * 1e9,
+        fp8=compute == "gfx1201",
+        source="id: pci.ids of 2026-08-22; compute: ROCm's list of supported GPUs; bandwidth: AMD"
+        " data sheet; memory: nominal",
+    )
 
-# Memory in MiB, bandwidth and NVLink in GB/s. "smi" is the total that nvidia-smi prints; where
-# driver versions differ, the smallest. Boards in PCIe form are entries of their own: they have no
-# NVSwitch, so no fabric manager, and an NVLink bridge is an option that the PCI id does not show.
+
+_RADEON: dict[str, Generation] = {
+    "gfx1100": "rdna3",
+    "gfx1101": "rdna3",
+    "gfx1151": "rdna3.5",
+    "gfx1201": "rdna4",
+}
 _KNOWN = (
-    _nvidia("V100", "1db5 1db6", 32510, "7.0", 900, "pcie", "smi; NVLink on SXM2 only"),
-    _nvidia("V100-16", "1db1 1db4 1df5", 16130, "7.0", 900, "pcie", "smi; NVLink on SXM2 only"),
-    _nvidia("V100S", "1df6", 32510, "7.0", 1134, "pcie", "smi of the V100"),
-    _nvidia("A100", "20b2", 81251, "8.0", 2039, "nvswitch", "smi; SXM4 80 GB", 600),
-    _nvidia("A100-40", "20b0", 40536, "8.0", 1555, "nvswitch", "smi; SXM4 40 GB", 600),
-    _nvidia("A100 PCIe", "20b5", 81251, "8.0", 1935, "pcie", "smi of the SXM4 board"),
-    _nvidia("A100 PCIe-40", "20b1 20f1", 40536, "8.0", 1555, "pcie", "smi; 40 GB"),
-    _nvidia("A800", "20f3", 81251, "8.0", 2039, "nvswitch", "smi; SXM4 80 GB", 400),
-    _nvidia("A800 PCIe", "20f5", 81251, "8.0", 1935, "pcie", "smi of the SXM4 board"),
-    _nvidia("RTX 3090", "2204", 24576, "8.6", 936, "nvlink-pair", "recorded smi", 112),
-    _nvidia("RTX A6000", "2230", 49140, "8.6", 768, "nvlink-pair", "smi", 112),
-    _nvidia("RTX 4090", "2684", 24564, "8.9", 1008, "pcie", "recorded smi; some have 48 GB"),
-    _nvidia("RTX 4090 D", "2685", 24564, "8.9", 1008, "pcie", "smi of the 4090; some have 48 GB"),
-    _nvidia("RTX 6000 Ada", "26b1", 49140, "8.9", 960, "pcie", "smi"),
-    _nvidia("L20", "26ba 26b7", 46068, "8.9", 864, "pcie", "smi with ECC on"),
-    _nvidia("L40S", "26b9", 46068, "8.9", 864, "pcie", "smi with ECC on"),
-    _nvidia("H20", "2329", 97871, "9.0", 4000, "nvswitch", "smi; 96 GB", 900),
-    _nvidia("H20-141", "232c", 143771, "9.0", 4800, "nvswitch", "smi of the H20-3e", 900),
-    _nvidia("H100", "2330", 81559, "9.0", 3350, "nvswitch", "smi of the H800; SXM5 80 GB", 900),
-    _nvidia("H100 PCIe", "2331", 81559, "9.0", 2000, "pcie", "smi of the H800"),
-    _nvidia("H100 NVL", "2321", 95830, "9.0", 3900, "pcie", "smi; 94 GB"),
-    _nvidia("H800", "2324", 81559, "9.0", 3350, "nvswitch", "recorded smi; SXM5 80 GB", 400),
-    _nvidia("H800 PCIe", "2322", 81559, "9.0", 2000, "pcie", "smi of the SXM5 board"),
-    _nvidia("H200", "2335", 143771, "9.0", 4800, "nvswitch", "recorded smi; SXM5", 900),
-    _nvidia("H200 NVL", "233b", 143771, "9.0", 4800, "pcie", "smi"),
-    _nvidia("RTX 5090", "2b85", 32607, "12.0", 1792, "pcie", "smi"),
-    _nvidia("B200", "2901", 183359, "10.0", 8000, "nvswitch", "smi", 1800),
+    *map(_nvidia, BOARDS),
+    _radeon("Radeon PRO W7900", "7448 744a", 48, "gfx1100", 864),
+    _radeon("Radeon PRO W7800", "745e", 32, "gfx1100", 576),
+    _radeon("Radeon PRO W7800-48", "7449", 48, "gfx1100", 864),
+    _radeon("Radeon PRO W7700", "7470", 16, "gfx1101", 576),
+    _radeon("Radeon AI PRO R9700", "7551", 32, "gfx1201", 640),
+    _radeon("Ryzen AI MAX", "1586", 128, "gfx1151", 256),
     Accelerator(
         name="MI300X",
         vendor="amd",
@@ -192,4 +242,5 @@ _KNOWN = (
 )
 
 ACCELERATORS: dict[str, Accelerator] = {known.name: known for known in _KNOWN}
-_BY_PCI_ID = {pci_id: known for known in _KNOWN for pci_id in known.pci_ids}
+# The first of those that share one is the usual one.
+_BY_PCI_ID = {pci_id: known for known in reversed(_KNOWN) for pci_id in known.pci_ids}

@@ -146,6 +146,27 @@ STACKS: tuple[SoftwareStack, ...] = (
         " open-gpu-kernel-modules; engines: package index and wheel metadata",
         date="2026-11-22",
     ),
+    SoftwareStack(
+        name="cuda13-turing",
+        vendor="nvidia",
+        generations=("turing",),
+        driver="580.178.04",
+        branch="580",
+        flavour="open",
+        minimum="580.65.06",
+        platform="CUDA 13.0",
+        torch={"vllm": "2.13.0"},
+        engines={"vllm": "0.32.0", "llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+        locks={"vllm": "vllm-cuda13"},
+        missing="its published kernels begin with compute capability 8.0",
+        instead="Serve the model with vLLM, or a GGUF variant of it with llama.cpp or Ollama",
+        dtype="float16",
+        confirmed=False,
+        source="driver, minimum: as for the newer generations; engines: code in the wheels of vLLM"
+        " 0.32.0 (compute capability 7.5 and up), sglang-kernel 0.4.10 and KTransformers 0.7.2"
+        " (8.0), read from their binaries; dtype: vLLM 0.32, platforms/cuda.py",
+        date="2026-11-30",
+    ),
     # vLLM had code for Volta up to 0.9 or so. Such releases are inside known ranges of remote code
     # execution, and resolve today to libraries far newer than they were made for: no lock is kept.
     SoftwareStack(
@@ -193,6 +214,39 @@ STACKS: tuple[SoftwareStack, ...] = (
         " 30.10 for MI300X, whose module is 6.14.14; engines: their installation pages for ROCm,"
         " versions as for CUDA",
         date="2026-11-25",
+    ),
+    SoftwareStack(
+        name="rocm-radeon",
+        vendor="amd",
+        generations=("rdna3", "rdna4"),
+        driver="30.30.3",
+        branch="30.30",
+        module="6.16.13",
+        minimum="6.14.14",
+        platform="ROCm 7.2.3",
+        engines={"vllm": "0.32.0", "llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
+        missing="its kernels are written for other cards",
+        instead="Serve the model with vLLM",
+        dtype="bfloat16",
+        confirmed=False,
+        source="driver, ROCm: as for Instinct, whose compatibility matrix lists these, too; vLLM:"
+        " its installation page for ROCm, gfx1100 to gfx1201",
+        date="2026-11-30",
+    ),
+    SoftwareStack(
+        name="ryzen-ai-max",
+        vendor="amd",
+        generations=("rdna3.5",),
+        platform="ROCm",
+        engines={},
+        missing="how much of the one memory its graphics may take is up to firmware and kernel, and"
+        " nothing here plans that",
+        instead="Serve a GGUF with llama.cpp on its CPU, with a profile without a GPU; this version"
+        " reports the card and goes no further",
+        dtype="bfloat16",
+        confirmed=False,
+        source="AMD's ROCm on Radeon and Ryzen: the kernel's own driver is used there",
+        date="2026-11-30",
     ),
     SoftwareStack(
         name="cann",

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.renamed import renamed
 from deploys.planning.models.model import Model
@@ -129,8 +130,8 @@ class Service:
 class HostProfile:
     """The hardware and the services that every machine of one host class has.
 
-    + gpu: name of the accelerator in the hardware table (planning/hardware/gpus.py); None for CPU
-      only
+    + gpu: name of the accelerator in the hardware table (planning/hardware/gpus.py), or an
+      Accelerator that describes one which is not in it; None for CPU only
     + gpus: how many of them each machine has
     + services: what the machine serves
     + driver: version of the GPU driver to install, such as "580.178.04"; None leaves it to the plan
@@ -139,7 +140,7 @@ class HostProfile:
     + locked: refuse models that are not pinned yet, instead of pinning them on first use
     """
 
-    gpu: str | None = None
+    gpu: str | Accelerator | None = None
     gpus: int = 0
     services: tuple[Service, ...] = ()
     driver: str | None = None

@@ -54,6 +54,9 @@ def place_all(
     again with smaller caches.
     """
     host = int(machine.memory * (1 - _SYSTEM))
+    if gpu is not None and gpu.shares_host:
+        # What its cards have is taken already, and of the rest the system has its part.
+        host = int(machine.memory * _SYSTEM)
     requests = [
         Request(
             service=service,

@@ -11,6 +11,8 @@ from deploys.planning.placement.memory import Card
 
 # By how much the memory of one kind of card differs between driver versions, as a share.
 _SPREAD = 0.02
+# Of memory that a card shares with the host: what the system and the engine's processes keep.
+_OF_THE_HOST = 0.1
 
 
 def cards_of(
@@ -25,7 +27,7 @@ def cards_of(
     earlier run gave to units that still run: a second plan would otherwise find them full of the
     first. So that the plan of a bare machine stays the plan once there is a driver, memory is the
     hardware table's unless the driver reports clearly less, and what an idle card uses counts as
-    nothing.
+    nothing. A card that shares the host's memory has all of it but what the host keeps.
     """
     if gpu is None:
         return ()
@@ -35,8 +37,17 @@ def cards_of(
     for index, card in cards.numbered(cards.ours(machine, gpu, count), machine):
         free = alone or (running and index in machine.given) or cards.is_idle(card, gpu.memory)
         total, used = _total(card, gpu.memory), 0 if free else card.used or 0
+        if gpu.shares_host:
+            total, used = machine.memory, _kept_by_host(machine, free=alone)
         found.append(Card(index=index, total=total, used=used, numa=card.numa))
     return tuple(found)
+
+
+def _kept_by_host(machine: Machine, *, free: bool) -> int:
+    """Return what the host keeps of the one memory; `free`: what is taken of it is ours."""
+    available = machine.memory_available
+    taken = 0 if free or available is None else machine.memory - available
+    return max(int(machine.memory * _OF_THE_HOST), taken)
 
 
 def _total(card: Gpu, known: int) -> int:

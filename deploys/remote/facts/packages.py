@@ -35,7 +35,7 @@ _THERE = {"installed", "triggers-pending", "triggers-awaited"}
 
 
 @dataclass(frozen=True)
-class Found:
+class GpuPackages:
     """GPU packages with their versions, the held ones, and of any name what is broken.
 
     + kernels: those that bring each new kernel of a kind
@@ -47,7 +47,7 @@ class Found:
     kernels: tuple[str, ...] = ()
 
 
-def installed(folder: Path = DPKG) -> Found:
+def installed(folder: Path = DPKG) -> GpuPackages:
     """Return what dpkg has installed."""
     packages: dict[str, str] = {}
     held: set[str] = set()
@@ -64,18 +64,18 @@ def installed(folder: Path = DPKG) -> Found:
             packages[name] = version
             if wanted == "hold":
                 held.add(name)
-    return Found(
+    return GpuPackages(
         dict(sorted(packages.items())), *(tuple(sorted(e)) for e in (held, broken, kernels))
     )
 
 
-def rpm_installed() -> Found:
+def rpm_installed() -> GpuPackages:
     """Return what rpm has installed; what dnf has locked to its version is held."""
     text, _ = run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{VERSION}-%{RELEASE}\n")
     return rpm_packages(text, read(VERSION_LOCKS))
 
 
-def rpm_packages(text: str, locks: str) -> Found:
+def rpm_packages(text: str, locks: str) -> GpuPackages:
     """Return GPU packages with their versions, and the version-locked ones, from texts.
 
     + text: a name and a version per line
@@ -95,7 +95,7 @@ def rpm_packages(text: str, locks: str) -> Found:
             for full in (name, f"{name}-{version}")
         )
     )
-    return Found(packages, tuple(held))
+    return GpuPackages(packages, tuple(held))
 
 
 def _dpkg(folder: Path) -> dict[tuple[str, str], tuple[str, str]]:

@@ -28,7 +28,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "unknown gpu": (
         lambda: attempt(profile(gpu="H8000", gpus=8)),
         "no GPU 'H8000' in the hardware table, did you mean 'H800'",
-        "deploys/planning/hardware/gpus.py",
+        "gpu=Accelerator(",
     ),
     "gpu without a number": (
         lambda: profile(gpu="H800"),

@@ -267,7 +267,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """A machine without any tool, whose files in /proc are those of the dictionary."""
     files: dict[str, str] = {}
     monkeypatch.setattr(driver, "read", lambda path: files.get(path, ""))
-    monkeypatch.setattr(packages, "installed", lambda: packages.Found({}))
+    monkeypatch.setattr(packages, "installed", lambda: packages.GpuPackages({}))
     monkeypatch.setattr(packages, "RPM", tmp_path / "rpm")
     monkeypatch.setattr(driver.kernels, "installed", lambda running, nvidia: [])
     monkeypatch.setattr(driver.kernel_log, "errors", lambda: ([], []))
@@ -337,7 +337,7 @@ def test_the_fabric_manager(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        packages, "installed", lambda: packages.Found({name: version}, (name,), ("x",))
+        packages, "installed", lambda: packages.GpuPackages({name: version}, (name,), ("x",))
     )
     monkeypatch.setattr(driver, "run", lambda *command: (f"{state}\n", ""))
     report = driver.report([])

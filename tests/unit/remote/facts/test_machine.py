@@ -374,7 +374,7 @@ def test_an_update_that_dpkg_has_not_merged_counts(tmp_path: Path) -> None:
     dpkg(tmp_path, ("nvidia-open", "install ok installed", "580.1-1"))
     entry = STATUS.format("nvidia-open", "install ok half-configured", "590.1-1")
     (tmp_path / "updates/0001").write_text(entry)
-    assert packages.installed(tmp_path) == packages.Found({}, (), ("nvidia-open",))
+    assert packages.installed(tmp_path) == packages.GpuPackages({}, (), ("nvidia-open",))
 
 
 def test_one_package_of_two_architectures(tmp_path: Path) -> None:
@@ -390,11 +390,11 @@ def test_one_package_of_two_architectures(tmp_path: Path) -> None:
         texts[order.index(entries[1])] = foreign.replace("amd64", "i386")
         (tmp_path / "status").write_text("\n".join(texts))
         name = "libnvidia-compute-580"
-        assert packages.installed(tmp_path) == packages.Found({name: "580.159.04-1"}, (name,))
+        assert packages.installed(tmp_path) == packages.GpuPackages({name: "580.159.04-1"}, (name,))
 
 
 def test_a_system_without_dpkg(tmp_path: Path) -> None:
-    assert packages.installed(tmp_path / "none") == packages.Found({})
+    assert packages.installed(tmp_path / "none") == packages.GpuPackages({})
 
 
 def test_this_machine_s_dpkg_agrees() -> None:
@@ -421,7 +421,7 @@ def test_packages_of_rpm_and_their_locks() -> None:
     assert found.held == ("nvidia-driver",)
     assert packages.rpm_packages(text, "*nvidia*580*\n").held == tuple(found.packages)
     broken = packages.rpm_packages("error: cannot open Packages database\n", "")
-    assert broken == packages.Found({})
+    assert broken == packages.GpuPackages({})
 
 
 XID = "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
