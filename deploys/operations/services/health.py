@@ -14,7 +14,7 @@ from pyinfra.api import Host, QuoteString, State, StringCommand
 from deploys.connection import programs, transport
 from deploys.facts import services as facts
 from deploys.operations.services.unit import Unit
-from deploys.planning.engines import failures
+from deploys.planning.engines.failures.explain import Explained, explain
 
 # Seconds between two looks at a service that is starting, and between two lines about it.
 _LOOK_EVERY = 0.5
@@ -179,10 +179,10 @@ def _give_up(host: Host, arguments: Any, unit: Unit, restarted: float | None, re
     return False
 
 
-def _known(unit: Unit, lines: Sequence[str]) -> failures.Explained | None:
+def _known(unit: Unit, lines: Sequence[str]) -> Explained | None:
     if unit.engine is None:
         return None
-    return failures.explain(unit.engine, lines, port=urlsplit(unit.url).port)
+    return explain(unit.engine, lines, port=urlsplit(unit.url).port)
 
 
 def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) -> list[str]:

@@ -1,4 +1,4 @@
 """The engines: one record each (base.py), listed in registry.py, and what is decided by it.
 
-rules.py and known_failures.py hold what several of them share.
+rules.py and failures/ hold what several of them share.
 """

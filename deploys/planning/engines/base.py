@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from deploys.planning.engines.known_failures import Known
+from deploys.planning.engines.failures.known import Known
 from deploys.planning.engines.rules import Rule
 from deploys.planning.engines.software import Build, Release
 from deploys.planning.hardware.gpus import Accelerator, Vendor
@@ -265,7 +265,7 @@ class Engine:
     + parsers: names of its parsers, by the key of a model; None where it parses by the model's own
       chat template
     + rules: what does not work with it, or less well than expected
-    + failures: what it prints when it cannot start; EVERY of known_failures.py is added to it
+    + failures: what it prints when it cannot start; EVERY of failures/every.py is added to it
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
     HONOURED,
     NOTHING_TO_COPY,
@@ -21,7 +21,9 @@ from deploys.planning.engines.base import (
     SplitGguf,
     ignored,
 )
-from deploys.planning.engines.known_failures import known
+from deploys.planning.engines.failures.known import known
+from deploys.planning.engines.failures.sglang import SGLANG
+from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 
@@ -128,8 +130,8 @@ KTRANSFORMERS = Engine(
         *rules.TORCH,
     ),
     failures=(
-        *known_failures.SGLANG,
-        *known_failures.TORCH,
+        *SGLANG,
+        *TORCH,
         known(
             "compiler",
             r"Could not find (CUDA installation|nvcc)|bin/nvcc: not found",

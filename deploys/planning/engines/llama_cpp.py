@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploys.planning.driver import packages as names
-from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
     CACHE_IN_Q8_0,
     HONOURED,
@@ -21,6 +21,7 @@ from deploys.planning.engines.base import (
     Setting,
     SplitGguf,
 )
+from deploys.planning.engines.failures.ggml import GGUF
 from deploys.planning.engines.software import Build
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
@@ -161,5 +162,5 @@ LLAMA_CPP = Engine(
     ),
     parsers=None,
     rules=rules.GGML,
-    failures=known_failures.GGUF,
+    failures=GGUF,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
     CACHE_IN_Q8_0,
     HONOURED,
@@ -17,7 +17,8 @@ from deploys.planning.engines.base import (
     ServiceSettings,
     SplitGguf,
 )
-from deploys.planning.engines.known_failures import known
+from deploys.planning.engines.failures.ggml import GGUF
+from deploys.planning.engines.failures.known import known
 from deploys.planning.engines.software import Release
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
@@ -86,7 +87,7 @@ OLLAMA = Engine(
     parsers=None,
     rules=rules.GGML,
     failures=(
-        *known_failures.GGUF,
+        *GGUF,
         known(
             "host memory",
             r"model requires more system memory \((?P<needed>[^)]+)\) than is available"

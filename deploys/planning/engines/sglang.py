@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
     CACHE_IN_FP8,
     HONOURED,
@@ -19,6 +19,8 @@ from deploys.planning.engines.base import (
     SplitGguf,
     Step,
 )
+from deploys.planning.engines.failures.sglang import SGLANG as SGLANG_FAILURES
+from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 
@@ -105,5 +107,5 @@ SGLANG = Engine(
         *rules.SGLANG,
         *rules.TORCH,
     ),
-    failures=(*known_failures.SGLANG, *known_failures.TORCH),
+    failures=(*SGLANG_FAILURES, *TORCH),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploys.planning.engines import known_failures, rules
+from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
     CACHE_IN_FP8,
     HONOURED,
@@ -23,7 +23,8 @@ from deploys.planning.engines.base import (
     Step,
     ignored,
 )
-from deploys.planning.engines.known_failures import OTHER_USER, known
+from deploys.planning.engines.failures.known import OTHER_USER, known
+from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 
@@ -215,6 +216,6 @@ VLLM = Engine(
             " service to a divisor of {heads}",
             "vLLM 0.33, config/model.py",
         ),
-        *known_failures.TORCH,
+        *TORCH,
     ),
 )

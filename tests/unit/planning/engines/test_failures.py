@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.engines.failures import explain
-from deploys.planning.engines.known_failures import EVERY
+from deploys.planning.engines.failures.every import EVERY
+from deploys.planning.engines.failures.explain import explain
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.profile import HostProfile, Service
 from tests.unit import UNIT

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from deploys.planning.engines.known_failures import About
+from deploys.planning.engines.failures.known import About
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.software_stacks import STACKS
 from deploys.planning.models.model import Format
@@ -61,7 +61,7 @@ def test_a_unit_of_its_own_has_a_place_for_the_service() -> None:
 
 
 def test_a_topic_of_known_failures_is_used() -> None:
-    from deploys.planning.engines.known_failures import EVERY as rows
+    from deploys.planning.engines.failures.every import EVERY as rows
 
     used = {row.about for engine in ENGINES.values() for row in (*engine.failures, *rows)}
     assert used == set(get_args(About))

@@ -1,7 +1,7 @@
 """Explanations of what engines print when they cannot start, and what to change.
 
 The first row that matches a line of the journal explains it, so causes come before their
-consequences, in the order of known_failures.py.
+consequences, in the order of known.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploys.planning.engines.known_failures import EVERY, ORDER
+from deploys.planning.engines.failures.every import EVERY
+from deploys.planning.engines.failures.known import ORDER
 from deploys.planning.engines.registry import ENGINES
 
 
