@@ -130,8 +130,6 @@ KTRANSFORMERS = Engine(
         *rules.TORCH,
     ),
     failures=(
-        *SGLANG,
-        *TORCH,
         known(
             "compiler",
             r"Could not find (CUDA installation|nvcc)|bin/nvcc: not found",
@@ -139,5 +137,7 @@ KTRANSFORMERS = Engine(
             " run deploys.stages.nvidia.install, which brings it",
             "tvm_ffi 0.1.11, cpp/extension.py; FlashInfer 0.7.0, jit/cpp_ext.py; sh",
         ),
+        *SGLANG,
+        *TORCH,
     ),
 )

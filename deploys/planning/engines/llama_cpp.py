@@ -22,6 +22,7 @@ from deploys.planning.engines.base import (
     SplitGguf,
 )
 from deploys.planning.engines.failures.ggml import GGUF
+from deploys.planning.engines.failures.known import known
 from deploys.planning.engines.software import Build
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
@@ -162,5 +163,14 @@ LLAMA_CPP = Engine(
     ),
     parsers=None,
     rules=rules.GGML,
-    failures=GGUF,
+    failures=(
+        *GGUF,
+        known(
+            "process",
+            r"status=4/ILL|Illegal instruction",
+            "{engine} was compiled for another CPU: remove its folder under /opt/modelrack/engines"
+            " and the packed build on your computer, and run deploys/full.py",
+            "systemd and the shell, on SIGILL",
+        ),
+    ),
 )

@@ -89,6 +89,13 @@ OLLAMA = Engine(
     failures=(
         *GGUF,
         known(
+            "process",
+            r"llama runner process has terminated: (?P<status>.+)",
+            "The process of {engine} that computes has ended by itself ({status}): what it printed"
+            " before that says why: journalctl -u ollama",
+            "Ollama, llm/server.go",
+        ),
+        known(
             "host memory",
             r"model requires more system memory \((?P<needed>[^)]+)\) than is available"
             r" \((?P<free>[^)]+)\)",

@@ -19,6 +19,7 @@ from deploys.planning.engines.base import (
     SplitGguf,
     Step,
 )
+from deploys.planning.engines.failures.division import DIVISION
 from deploys.planning.engines.failures.sglang import SGLANG as SGLANG_FAILURES
 from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
@@ -107,5 +108,5 @@ SGLANG = Engine(
         *rules.SGLANG,
         *rules.TORCH,
     ),
-    failures=(*SGLANG_FAILURES, *TORCH),
+    failures=(*SGLANG_FAILURES, *DIVISION, *TORCH),
 )

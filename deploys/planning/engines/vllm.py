@@ -23,7 +23,8 @@ from deploys.planning.engines.base import (
     Step,
     ignored,
 )
-from deploys.planning.engines.failures.known import OTHER_USER, known
+from deploys.planning.engines.failures.division import DIVISION
+from deploys.planning.engines.failures.known import OTHER_USER, TAKEN, known
 from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
@@ -170,6 +171,12 @@ VLLM = Engine(
     ),
     failures=(
         known(
+            "port",
+            r"OSError: \[Errno 98\] Address already in use$",
+            TAKEN,
+            "vLLM 0.32, entrypoints/launchers/launcher.py, before it loads",
+        ),
+        known(
             "context",
             r"max seq len \((?P<wanted>\d+)\).*maximum model length is (?P<most>\d+)",
             "The KV cache has room for {most} tokens, and context is {wanted}: set context={most}"
@@ -208,14 +215,7 @@ VLLM = Engine(
             + ", or set a smaller gpu_memory_utilization for the service",
             "vLLM 0.33, v1/worker/utils.py",
         ),
-        known(
-            "settings",
-            r"attention heads \((?P<heads>\d+)\) must be divisible by tensor parallel size"
-            r" \((?P<size>\d+)\)",
-            "{heads} attention heads cannot be shared by {size} cards: set tensor_parallel of the"
-            " service to a divisor of {heads}",
-            "vLLM 0.33, config/model.py",
-        ),
+        *DIVISION,
         *TORCH,
     ),
 )

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines.failures.known import DRIVER, FETCH, known
+from deploys.planning.engines.failures.cuda import CUDA
+from deploys.planning.engines.failures.known import FETCH, TAKEN, known
+from deploys.planning.engines.failures.system import SYSTEM
+
+# How programs say which address they wanted: uvicorn, Go.
+_WANTED = r"bind on address \('[^']*', |listen tcp \S*:"
 
 EVERY = (
     known(
         "port",
-        r"couldn't bind HTTP server socket|[Aa]ddress already in use",
-        "Another process has port {port}: stop it (ss -ltnp 'sport = :{port}' names it), or give"
-        " the service another port",
-        "llama.cpp, tools/server/server-http.cpp; asyncio and uvicorn, errno 98; Go, net.Listen",
+        r"couldn't bind HTTP server socket.* port: (?P<port>\d+)",
+        TAKEN,
+        "llama.cpp, tools/server/server-http.cpp",
+    ),
+    known(
+        "port",
+        rf"(?:{_WANTED})(?P<port>\d+)\b.*address already in use",
+        TAKEN,
+        "asyncio and uvicorn, errno 98; Go, net.Listen",
+    ),
+    known(
+        "port",
+        rf"^(?=.*(?:in use|EADDRINUSE)).*(?:{_WANTED}|in use \(addr='tcp://\S*:"
+        r"|failed to listen on any local network address\. port: )(?P<other>\d+)\b",
+        "Another process has port {other}, which {engine} wants beside the service's own ({port}),"
+        " for its parts to talk to each other: stop it (ss -ltnp 'sport = :{other}' names it), and"
+        " start the service again",
+        "ZeroMQ; PyTorch, TCPStore; SGLang's and Ollama's own ports",
+    ),
+    known(
+        "port",
+        r"\[Errno 98\] Address already in use$",
+        "A port that {engine} wants is taken: ss -ltnp names who has which; the service's own is"
+        " {port}",
+        "Python, socket",
     ),
     known(
         "files",
@@ -34,35 +60,6 @@ EVERY = (
         "systemd, core/unit.c; llama.cpp, src/llama-model.cpp; PyTorch, alloc_cpu.cpp",
     ),
     known(
-        "GPU",
-        r"CUDA driver version is insufficient|NVIDIA driver on your system is too old"
-        r"|nvidia driver is too old",
-        "The GPU's driver is older than the CUDA of {engine}: " + DRIVER + ", which brings the"
-        " one that goes with it",
-        "CUDA runtime, error 35; PyTorch, torch/csrc/cuda; Ollama, discover/gpu.go",
-    ),
-    known(
-        "GPU",
-        r"no kernel image is available|device kernel image is invalid",
-        "{engine} has no code for this kind of GPU: choose an engine of its software stack in"
-        " deploys/planning/hardware/software_stacks.py; llama.cpp is compiled for the GPUs of the"
-        " profile",
-        "CUDA runtime, errors 209 and 200",
-    ),
-    known(
-        "GPU",
-        r"system not yet initialized",
-        "The GPUs wait for the fabric manager of their NVSwitch: " + DRIVER + ", and look at"
-        " journalctl -u nvidia-fabricmanager",
-        "CUDA runtime, error 802",
-    ),
-    known(
-        "GPU",
-        r"no CUDA-capable device is detected|No CUDA GPUs are available",
-        "{engine} sees no GPU: check whether nvidia-smi does, and " + DRIVER,
-        "CUDA runtime, error 100; PyTorch, torch/cuda",
-    ),
-    known(
         "settings",
         r"error: (invalid argument|unrecognized arguments): (?P<option>.+)"
         r"|environment variable \"(?P<variable>\w+)\"",
@@ -79,18 +76,6 @@ EVERY = (
         " deploys/planning/models/catalogue.py",
         "llama.cpp, common/chat.cpp; transformers, as quoted by vLLM 0.33, renderers/hf.py",
     ),
-    known(
-        "process",
-        r"code=killed, status=9/KILL",
-        "It was killed from outside, as the kernel does when memory is short: dmesg -T | grep -i"
-        " oom tells; stop what else uses the host's memory, or set a smaller context or parallel",
-        "systemd, core/service.c",
-    ),
-    known(
-        "process",
-        r"status=4/ILL|Illegal instruction",
-        "{engine} was compiled for another CPU: remove its folder under /opt/modelrack/engines and"
-        " the packed build on your computer, and run deploys/full.py",
-        "systemd, on SIGILL",
-    ),
+    *CUDA,
+    *SYSTEM,
 )

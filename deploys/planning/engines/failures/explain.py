@@ -35,7 +35,13 @@ def explain(engine: str, lines: Sequence[str], **service: Any) -> Explained | No
     rows = (*ENGINES[engine].failures, *EVERY)
     for known in sorted(rows, key=lambda row: ORDER.index(row.about)):
         for line in reversed(lines):
-            if found := known.pattern.search(line):
+            found = known.pattern.search(line)
+            if found and _is_of(service, found.groupdict()):
                 words = {"engine": engine, **service, **found.groupdict()}
                 return Explained(line=line.strip(), says=known.says.format(**words))
     return None
+
+
+def _is_of(service: dict[str, Any], said: dict[str, Any]) -> bool:
+    """Return whether a line is about this service: the port that it names is not another one."""
+    return "port" not in said or said["port"] == str(service.get("port"))

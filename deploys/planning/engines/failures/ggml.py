@@ -6,8 +6,57 @@ from deploys.planning.engines.failures.known import FETCH, OTHER_USER, known
 
 GGUF = (
     known(
+        "files",
+        r"failed to open GGUF file '(?P<file>[^']+)' \(No such file",
+        "{file} is named, and is not there: " + FETCH,
+        "llama.cpp, ggml/src/gguf.cpp",
+    ),
+    known(
+        "files",
+        r"invalid split file(?: name)?: (?P<file>\S+)",
+        "{file} says that it is one of several shards and is not called like one, as after cat or a"
+        " new name: shards are joined by us alone (merge=True), so fetch them anew with"
+        " deploys.stages.weights.fetch",
+        "llama.cpp, src/llama-model-loader.cpp, llama_get_list_splits",
+    ),
+    known(
+        "files",
+        r"failed to load GGUF split from (?P<file>\S+)",
+        "The shard {file} is missing or damaged: " + FETCH,
+        "llama.cpp, src/llama-model-loader.cpp",
+    ),
+    known(
+        "files",
+        r"illegal split file idx: \d+ \(file: (?P<file>[^)]+)\)",
+        "{file} is not the first of its shards, with which a model begins: run deploys/full.py,"
+        " which writes the settings of the service anew",
+        "llama.cpp, src/llama-model-loader.cpp",
+    ),
+    known(
+        "files",
+        r"invalid split (?:count|file idx)|missing key \S+ in GGUF split"
+        r"|corrupted model: \d+ tensors expected but \d+ found",
+        "The shards do not belong together, or one is missing: " + FETCH,
+        "llama.cpp, src/llama-model-loader.cpp",
+    ),
+    known(
         "network",
-        r"invalid magic characters|model is corrupted or incomplete|failed to open GGUF file",
+        r"unknown (?:pre-tokenizer type|tokenizer): '(?P<kind>[^']+)'",
+        "This version of {engine} does not know the tokenizer {kind} of the model: pin a newer one"
+        " in deploys/locks/artifacts.yaml, or serve another model",
+        "llama.cpp, src/llama-vocab.cpp",
+    ),
+    known(
+        "network",
+        r"missing tensor '(?P<tensor>[^']+)'|wrong number of tensors; expected (?P<count>\d+)",
+        "The file does not have the tensors that {engine} expects in a network of its kind: it was"
+        " made for another version; choose another repository of the model, or pin another version"
+        " in deploys/locks/artifacts.yaml",
+        "llama.cpp, src/llama-model-loader.cpp",
+    ),
+    known(
+        "network",
+        r"invalid magic characters|model is corrupted or incomplete",
         "The model's file is damaged or not a GGUF: " + FETCH,
         "llama.cpp, ggml/src/gguf.cpp and src/llama-model-loader.cpp",
     ),

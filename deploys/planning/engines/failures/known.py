@@ -14,7 +14,10 @@ from typing import Literal, get_args
 About = Literal[
     "port",
     "files",
+    "folders",
+    "libraries",
     "network",
+    "division",
     "context",
     "GPU memory",
     "host memory",
@@ -22,8 +25,9 @@ About = Literal[
     "GPU",
     "links",
     "settings",
-    "process",
+    "graphs",
     "compiler",
+    "process",
 ]
 ORDER: tuple[str, ...] = get_args(About)
 
@@ -34,8 +38,9 @@ class Known:
 
     + about: what fails; the rows of an engine are tried in the order of `About`
     + pattern: searched for anywhere in the line
-    + says: what it means and what to change; named groups of the pattern are filled in, and so are
-      {engine} and the service's {port}
+      A group called `port` has to be the service's own, or the row does not match
+    + says: what it means and what to change, of which we are sure; named groups of the pattern are
+      filled in, and so are {engine} and the service's {port}
     + source: where the line is printed, or was seen
     """
 
@@ -54,3 +59,7 @@ def known(about: About, pattern: str, says: str, source: str) -> Known:
 FETCH = "run deploys.stages.weights.fetch, which fetches what is missing"
 DRIVER = "leave driver out of the profile and run deploys.stages.nvidia.install"
 OTHER_USER = "stop what else uses the GPUs (nvidia-smi names it)"
+TAKEN = (
+    "Another process has port {port}: stop it (ss -ltnp 'sport = :{port}' names it), or give the"
+    " service another port"
+)

@@ -75,3 +75,51 @@ def test_another_engines_words_are_not_taken_for_ones_own() -> None:
     line = "ValueError: No available memory for the cache blocks."
     assert explain("vllm", [line], port=1)
     assert explain("llama.cpp", [line], port=1) is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "line"),
+    [
+        # A warning, after which it goes on.
+        (
+            "llama.cpp",
+            "warning: failed to mlock 184791040-byte buffer (after previously locking 0 bytes):"
+            " Cannot allocate memory",
+        ),
+        # It follows from another line.
+        (
+            "vllm",
+            "RuntimeError: Engine core initialization failed. See root cause above. Failed core"
+            " proc(s): {}",
+        ),
+        # An end without a cause.
+        ("llama.cpp", "Main process exited, code=dumped, status=6/ABRT"),
+        # What programs only try, and do without.
+        ("vllm", "WARNING Failed to import from vllm._C: ImportError('libcudart.so.12: cannot')"),
+        ("vllm", "WARNING no write access: Permission denied: '/var/lib/x/.config'"),
+        ("ollama", "Error: listen tcp 127.0.0.1:80: bind: permission denied"),
+    ],
+)
+def test_what_names_no_cause_is_explained_by_nothing(engine: str, line: str) -> None:
+    assert explain(engine, [line], port=8080) is None
+
+
+@pytest.mark.parametrize("port", [30001, 8080])
+def test_a_port_is_the_services_own_or_another(port: int) -> None:
+    line = f"[Errno 98] error while attempting to bind on address ('::', {port}): address already"
+    line += " in use"
+    found = explain("sglang", [line], port=8080)
+    assert found and found.says.startswith(f"Another process has port {port}")
+    assert ("give the service another port" in found.says) is (port == 8080)
+
+
+def test_nccl_without_memory_is_no_matter_of_links() -> None:
+    lines = [
+        "NCCL WARN Cuda failure 2 'out of memory'",
+        "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:3690, unhandled"
+        " cuda error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5",
+        "ncclUnhandledCudaError: Call to CUDA function failed.",
+    ]
+    found = explain("vllm", lines, port=1)
+    assert found and found.says.startswith("A GPU has no memory left for NCCL")
+    assert "IOMMU" not in found.says
