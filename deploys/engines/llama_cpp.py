@@ -38,4 +38,5 @@ def start() -> None:
         software=plan.software_of("llama.cpp"),
         deployed=plan.deployed_of("llama.cpp"),
         systemd=plan.systemd,
+        foreground=plan.foreground,
     )

@@ -49,6 +49,7 @@ def start() -> None:
         software=plan.software_of("ollama"),
         deployed=plan.deployed_of("ollama"),
         systemd=plan.systemd,
+        foreground=plan.foreground,
     )
 
 

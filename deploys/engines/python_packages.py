@@ -37,4 +37,5 @@ def start(engine: str) -> None:
         software=plan.software_of(engine),
         deployed=plan.deployed_of(engine),
         systemd=plan.systemd,
+        foreground=plan.foreground,
     )

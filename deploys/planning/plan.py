@@ -163,6 +163,7 @@ class HostPlan:
 
     + stack: versions that go together on this kind of GPU
     + driver: what the GPUs need to work; None without GPUs, or where it is refused
+    + foreground: no systemd is there to run the services, and it is no image: somebody has to
     + cards: PCI addresses of the GPUs that are ours, where the machine may have more
     + retired: units that an earlier run has set up for services which are planned no more
     + peer: None where weights are not shared
@@ -181,6 +182,7 @@ class HostPlan:
     weights: tuple[Weights, ...]
     services: tuple[ServicePlan, ...]
     systemd: bool
+    foreground: bool = False
     cards: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
     peer: PeerServer | None = None

@@ -30,6 +30,8 @@ from deploys.planning.weights.weights import check_disk, model_of, weights_of
 # Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
 # from a disk that is no fast one.
 _TO_START, _TO_READ = 1800, 1 / 300e6
+# What a machine without systemd has instead of it (deploys/remote/services/foreground.py).
+_SERVE = "/opt/modelrack/bin/modelrack.pyz serve"
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -58,7 +60,9 @@ def resolve(
     services, weights = _with_weights(inputs, against)
     units = [_unit(service) for service in profile.services]
     retired = tuple(unit for unit in machine.served if unit not in units)
-    peer = against.attempt(None, peers.peer_of, site, machine)
+    foreground = machine.booted and not machine.systemd
+    # What shares weights is a service, too.
+    peer = None if foreground else against.attempt(None, peers.peer_of, site, machine)
     weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
         against.all_of(_refusals(service, inputs, retired), service.name)
@@ -94,6 +98,7 @@ def resolve(
             for service, placement in zip(services, placements, strict=True)
         ),
         systemd=machine.systemd,
+        foreground=foreground,
         cards=tuple(card.address for card in own),
         retired=retired,
         peer=peer,
@@ -246,4 +251,11 @@ def _warnings(
     for placement in placements:
         found += placement.warnings
     found += driver.warnings if driver else ()
+    if machine.booted and not machine.systemd:
+        kind = f" in this {machine.container} container" if machine.container else ""
+        found += [
+            f"There is no systemd{kind}: settings, engine and weights are brought, and the model is"
+            f" served while somebody runs: {_SERVE} {unit}"
+            for unit in dict.fromkeys(map(_unit, services))
+        ]
     return tuple(dict.fromkeys(found))

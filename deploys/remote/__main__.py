@@ -1,4 +1,4 @@
-"""Command line of modelrack.pyz: weights, ollama, artifact, build, venv, job, guard, and others.
+"""Command line of modelrack.pyz: weights, ollama, serve, artifact, build, venv, job, and others.
 
 Exit 0: done. Exit 1: failed; the last line on standard error says why and what to do. Exit 75:
 another process has the lock. Exit 143: stopped by a signal.
@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     programs.add_parser("weights", help="fetch, merge, verify, ls: models on the disk")
     programs.add_parser("ollama", help="register SPEC, unregister SPEC, load, registered")
 
+    command = programs.add_parser("serve", help="run a unit in the foreground, without systemd")
+    command.add_argument("unit", help="such as vllm@r1.service")
+    command.set_defaults(program=_serve)
+
     command = programs.add_parser("artifact")
     command.add_argument("spec", help="a JSON file, - for standard input, or: tree-digest DIR")
     command.add_argument("directory", type=Path, nargs="?")
@@ -79,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(program=_guard)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
+
+
+def _serve(options: Any) -> int:
+    from .services import foreground
+
+    return foreground.run(options.unit)
 
 
 def _artifact(options: Any) -> int:

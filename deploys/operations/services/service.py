@@ -32,6 +32,7 @@ def running(
     software: Software | None = None,
     deployed: dict[str, Any] | None = None,
     systemd: bool = True,
+    foreground: bool = False,
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Configure, enable and start services, and wait until they answer.
@@ -40,6 +41,7 @@ def running(
     + software: what is installed of their engine; `current` points to it afterwards
     + deployed: the engine's part of state.json
     + systemd: False while an image is built, where nothing is started
+    + foreground: nor is anything enabled, as no systemd will ever start it: somebody does
 
     Whether a restart is due is read from the running process rather than remembered: a run that was
     killed between writing a file and the restart is completed by the next one.
@@ -58,7 +60,7 @@ def running(
     switched = version if version and version.link in missing else None
     missing = [entry for entry in missing if not version or entry != version.note]
     if not systemd:
-        yield from _in_an_image(units, missing)
+        yield from _in_an_image([] if foreground else units, missing)
         return
     found = host.get_fact(facts.Units, questions=health.status_request(units, chat=False))
     changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
@@ -155,9 +157,9 @@ def _restart(unit: Unit) -> StringCommand:
 def _in_an_image(
     units: Sequence[Unit], missing: list[files.Entry]
 ) -> Generator[PyinfraCommand, None, None]:
-    """Configure and enable services; the first boot starts them."""
+    """Configure services and enable `units`; the first boot starts them."""
     wanted = {f"{_WANTS}/{unit.name}": unit.name for unit in units}
-    enabled = host.get_fact(Entries, paths=tuple(wanted))
+    enabled = host.get_fact(Entries, paths=tuple(wanted)) if wanted else {}
     if missing:
         yield from _configure(missing)
     disabled = [name for path, name in wanted.items() if path not in enabled]
