@@ -90,7 +90,7 @@ OLLAMA = Engine(
         *GGUF,
         known(
             "process",
-            r"llama runner process has terminated: (?P<status>.+)",
+            r"llama runner process (?:has terminated|no longer running): (?P<status>.*\S)",
             "The process of {engine} that computes has ended by itself ({status}): what it printed"
             " before that says why: journalctl -u ollama",
             "Ollama, llm/server.go",

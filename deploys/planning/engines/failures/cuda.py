@@ -10,10 +10,10 @@ CUDA = (
     known(
         "GPU",
         r"CUDA driver version is insufficient|NVIDIA driver on your system is too old"
-        r"|nvidia driver is too old",
+        r"|nvidia driver is too old|PTX was compiled with an unsupported toolchain",
         "The GPU's driver is older than the CUDA of {engine}: " + DRIVER + ", which brings the"
         " one that goes with it",
-        "CUDA runtime, error 35; PyTorch, torch/csrc/cuda; Ollama, discover/gpu.go",
+        "CUDA runtime, errors 35 and 222; PyTorch, torch/csrc/cuda; Ollama, discover/gpu.go",
     ),
     known(
         "GPU",
@@ -90,9 +90,10 @@ CUDA = (
     known(
         "GPU",
         r"unsupported display driver / cuda driver combination"
+        r"|forward compatibility was attempted on non supported HW"
         r"|RM has detected an NVML/RM version mismatch|[Dd]river/library version mismatch",
         "The driver that is loaded and the libraries of it that programs find are of two versions:"
         " reboot the machine, and if that does not help " + DRIVER,
-        "CUDA runtime, error 803; NVML, error 18",
+        "CUDA runtime, errors 803 and 804; NVML, error 18",
     ),
 )

@@ -19,11 +19,11 @@ DIVISION = (
     ),
     known(
         "division",
-        r"[Ww]eight \w+_size_per_partition = (?P<size>\d+) is not divisible by"
-        r" (?P<what>min_thread_[nk]|group_size) = (?P<by>\d+)",
+        r"[Ww]eight \w+_size_per_partition ?= ?(?P<size>\d+)\b.* is not divisible by"
+        r" (?:min_thread_[nk]|group_size) ?= ?(?P<by>\d+)",
         "The weights are packed by {by}, and the {size} that a card would have of a matrix are no"
         " whole number of that: " + _SMALLER,
-        "vLLM 0.32 and SGLang 0.5.23, quantization/utils/marlin_utils.py",
+        "vLLM 0.32, distributed/utils.py and marlin_utils.py; SGLang 0.5.23, marlin_utils.py",
     ),
     known(
         "division",
@@ -46,5 +46,13 @@ DIVISION = (
         "{heads} attention heads cannot be shared by {size} cards: set tensor_parallel of the"
         " service to a divisor of {heads}",
         "vLLM 0.32, config/model.py; SGLang 0.5.23, models",
+    ),
+    known(
+        "division",
+        r"moe_intermediate_size (?P<size>\d+) must be divisible by moe_tp_size \((?P<by>\d+)\)"
+        r"|AssertionError: (?P<of>\d+) is not divisible by (?P<cards>\d+)$",
+        "A size of the network is no multiple of the cards that share it: set tensor_parallel of"
+        " the service to a smaller number, or to a power of two",
+        "vLLM 0.32 and SGLang 0.5.23, distributed/utils.py; SGLang 0.5.23, models",
     ),
 )

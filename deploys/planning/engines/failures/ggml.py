@@ -6,6 +6,20 @@ from deploys.planning.engines.failures.known import FETCH, OTHER_USER, known
 
 GGUF = (
     known(
+        "folders",
+        r"failed to open (?P<path>/\S+): Permission denied",
+        "{engine} runs as a user of its own, who may not open {path}: give it that file and the way"
+        " there (namei -l {path} shows both)",
+        "llama.cpp, src/llama-mmap.cpp",
+    ),
+    known(
+        "host memory",
+        r"mmap failed: Cannot allocate memory",
+        "The host's memory is not enough to map the model's file: stop what else uses it (top), or"
+        " look at sysctl vm.overcommit_memory, which may forbid it (2)",
+        "llama.cpp, src/llama-mmap.cpp",
+    ),
+    known(
         "files",
         r"failed to open GGUF file '(?P<file>[^']+)' \(No such file",
         "{file} is named, and is not there: " + FETCH,

@@ -65,6 +65,21 @@ SYSTEM = (
         "GNU ld.so",
     ),
     known(
+        "folders",
+        r"Error: \[Errno 5\] Input/output error(?:: '(?P<path>[^']*)')?",
+        "A disk can no longer be read or written (an input/output error): read dmesg -T | grep -iE"
+        " 'i/o error|nvme|ata', and replace it before anything is served from it",
+        "Linux, errno 5",
+    ),
+    known(
+        "libraries",
+        r"ImportError: cannot import name '(?P<name>[^']+)' from '(?P<module>[^']+)'",
+        "The Python packages of {engine} do not go together ({module} has no {name}): run"
+        " deploys/full.py, which installs what its lock names, and nothing by hand into that"
+        " folder",
+        "Python, importlib",
+    ),
+    known(
         "libraries",
         r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
         "The Python package {module} is not in the environment of {engine}: run deploys/full.py,"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines.failures.known import OTHER_USER, known
+from deploys.planning.engines.failures.known import FETCH, OTHER_USER, known
 
 TORCH = (
     known(
@@ -109,6 +109,42 @@ TORCH = (
         "No file in {folder} is in a format that {engine} reads (safetensors): a GGUF is served by"
         " llama.cpp or Ollama; where there is nothing at all, run deploys.stages.weights.fetch",
         "vLLM 0.32, model_loader/default_loader.py; SGLang 0.5.23, model_loader/loader.py",
+    ),
+    known(
+        "GPU memory",
+        r"RuntimeError: The memory capacity is unbalanced",
+        "One GPU has less memory free than the others: " + OTHER_USER + ", or leave that card out"
+        " with fewer gpus in the profile",
+        "SGLang 0.5.23, distributed/bootstrap.py",
+    ),
+    known(
+        "files",
+        r"SafetensorError: .*(?:header|Header|Metadata|[Bb]uffer)",
+        "A file of the weights is cut short or damaged: " + FETCH,
+        "safetensors, safetensors/src/tensor.rs",
+    ),
+    known(
+        "files",
+        r"does not appear to have a file named (?P<file>\S+)\.",
+        "The model's folder has no {file}, which {engine} reads first: "
+        + FETCH
+        + "; a model of your"
+        " own needs it among its files",
+        "transformers, utils/hub.py",
+    ),
+    known(
+        "network",
+        r"has model type `(?P<kind>[^`]+)` but Transformers does not recognize",
+        "This version of {engine} does not know networks of the kind {kind}: serve another model,"
+        " or this one with another engine",
+        "transformers, models/auto/configuration_auto.py",
+    ),
+    known(
+        "network",
+        r"contains custom code which must be executed|set the option `trust_remote_code=True`",
+        "The model brings code of its own, which is not run here: serve another model, or a GGUF of"
+        " this one with llama.cpp",
+        "transformers, dynamic_module_utils.py; vLLM 0.32, transformers_utils/config.py",
     ),
     known(
         "network",
