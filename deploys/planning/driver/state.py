@@ -31,11 +31,12 @@ def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None
     others = [each for each in machine.gpus if each not in kind]
     if len(kind) < profile.gpus and others:
         unknown = any(by_pci_id(each.pci_id) is None for each in others)
+        described = "; describe there what is unknown (gpu=Accelerator(...))" if unknown else ""
         raise Refusal(
             f"The profile says {profile.gpus} x {gpu.name}, and there is {_counted(machine)} on the"
             " PCI bus",
             "Name what is there in the profile, or move the machine to the inventory of its class"
-            + ("; a card that is unknown can be described there (gpu=Accelerator(...))" * unknown),
+            + described,
         )
     if len(kind) < profile.gpus:
         raise Refusal(
@@ -46,7 +47,7 @@ def check_gpus(machine: Machine, profile: HostProfile, gpu: Accelerator) -> None
         )
     for refusal in hardware_health.not_ours(cards.ours(machine, gpu, profile.gpus)):
         raise refusal
-    kind = [each for each in kind if not any(True for _ in hardware_health.not_ours([each]))]
+    kind = [each for each in kind if not hardware_health.is_given_away(each)]
     unseen = [each.address for each in kind if each.index is None]
     if unseen and len(kind) - profile.gpus < len(unseen) < len(kind):
         raise Refusal(

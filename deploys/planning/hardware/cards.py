@@ -32,10 +32,11 @@ def ours(machine: Machine, gpu: Accelerator | None, count: int) -> tuple[Gpu, ..
         return tuple(kind)
     joined = joins([place for place, _ in numbered(kind, machine)], machine.links, gpu)
     numbers = {card.address: number for number, card in numbered(kind, machine)}
+    ailing = {card.address for card in kind if hardware_health.is_ailing(card, machine)}
 
     def cost(chosen: Sequence[Gpu]) -> tuple[float, ...]:
         given = [card for card in chosen if numbers[card.address] in machine.given]
-        sick = [card for card in chosen if hardware_health.is_ailing(card, machine)]
+        sick = [card for card in chosen if card.address in ailing]
         busy = [card for card in chosen if card not in given and not is_idle(card, gpu.memory)]
         nodes = {card.numa for card in chosen}
         islands = [
@@ -68,7 +69,7 @@ def _will_be_counted(card: Gpu, beside: Sequence[Gpu]) -> bool:
     """Return whether the driver that is installed for the cards `beside` will number this one."""
     vendor, device = card.pci_id.split(":")
     oldest = min(each.pci_id for each in beside) if beside else card.pci_id
-    if vendor != oldest[:4] or any(True for _ in hardware_health.not_ours([card])):
+    if vendor != oldest[:4] or hardware_health.is_given_away(card):
         return False
     by_open_module = vendor == "10de" and int(oldest[5:], 16) >= _OPEN_MODULE
     return not by_open_module or int(device, 16) >= _OPEN_MODULE

@@ -24,6 +24,11 @@ def is_ailing(gpu: Gpu, machine: Machine) -> bool:
     return any(True for _ in refusals(machine, [gpu]))
 
 
+def is_given_away(gpu: Gpu) -> bool:
+    """Return whether one card is given to virtual machines, or is a slice of one."""
+    return any(True for _ in not_ours([gpu]))
+
+
 def not_ours(cards: Sequence[Gpu]) -> Iterator[Refusal]:
     """Yield a refusal for cards that are given to virtual machines, and one for slices of cards."""
     given = [card for card in cards if card.driver in _KEEPERS or card.functions]
@@ -117,7 +122,7 @@ def _is_gone(gpu: Gpu, machine: Machine) -> bool:
     """Return whether the driver lists other cards of its vendor, but not this one of them."""
     return (
         gpu.index is None
-        and not any(True for _ in not_ours([gpu]))
+        and not is_given_away(gpu)
         and any(
             other.index is not None and other.pci_id[:4] == gpu.pci_id[:4] for other in machine.gpus
         )

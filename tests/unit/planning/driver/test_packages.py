@@ -221,6 +221,19 @@ def test_headers_come_with_what_brings_the_kernels(kernel: str, brings: str, exp
     assert not any("gets no headers" in warning for warning in plan(there).warnings)
 
 
+def test_kernels_of_two_flavours_are_both_followed() -> None:
+    """A cloud's kernel runs, and another package has brought a newer one of the release."""
+    running, newer = "6.8.0-1021-aws", "6.14.0-33-generic"
+    there = machine("rtx4090", **system("ubuntu", "24.04", running))
+    there = replace(
+        there,
+        kernels=(Kernel(release=running, headers=True), Kernel(release=newer, headers=False)),
+        kernel_packages=("linux-image-aws", "linux-image-generic-hwe-24.04"),
+    )
+    following = ("linux-headers-aws", "linux-headers-generic-hwe-24.04")
+    assert groups(plan(there))["headers"] == (f"linux-headers-{newer}", *following)
+
+
 def test_proxmox_calls_its_headers_otherwise() -> None:
     there = machine("rtx4090", **system("debian", "12", "6.8.12-4-pve"))
     there = replace(there, kernels=(Kernel(release=there.kernel, headers=False),))

@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "a card that the table does not know": (
         lambda: plan(with_cards("rtx5090", pci_id="10de:9999")),
         r"8 x RTX 5090, and there is 8 x 10de:9999 \(unknown\) on the PCI bus",
-        "can be described",
+        "describe there what is unknown",
     ),
     "one is missing, and a display card is there": (
         lambda: plan(
@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
             )
         ),
         r"there is 7 x RTX 4090 and 1 x 10de:1d01 \(unknown\)",
-        "can be described",
+        "describe there what is unknown",
     ),
     "all are given to virtual machines, before a driver numbers them": (
         lambda: plan(with_cards("rtx4090", driver="vfio-pci", index=None)),

@@ -149,6 +149,24 @@ def test_cards_that_are_not_to_be_had_are_not_planned_with(fields: dict[str, Any
     assert planned(eight(changed=dict.fromkeys(range(5), fields))).refusals
 
 
+def test_a_display_card_among_the_accelerators() -> None:
+    """As in a DGX Station: four A100, and a display card before the last of them."""
+    cards_ = [("01", "20b2"), ("47", "20b2"), ("81", "20b2"), ("c1", "1fb0"), ("c2", "20b2")]
+    there = driven("a100")
+    numbered = tuple(
+        Gpu(address=f"0000:{bus}:00.0", pci_id=f"10de:{pci_id}", index=index, driver="nvidia")
+        for index, (bus, pci_id) in enumerate(cards_)
+    )
+    station = replace(there, gpus=numbered, driver=replace(there.driver, fabric_manager=None))
+    assert chosen(station, "A100", 4) == [0, 1, 2, 4]
+    # Before a driver, too: it will count both.
+    bare = tuple(replace(gpu, index=None, driver="") for gpu in numbered)
+    assert chosen(replace(station, gpus=bare), "A100", 4) == [0, 1, 2, 4]
+    service = Service(name="it", engine="vllm", model=MODELS["vllm"], port=8000, replicas=4)
+    made = resolve(HostProfile(gpu="A100", gpus=4, services=(service,)), Site(), station, LOCKS)
+    assert not made.refusals and visible(made) == [0, 1, 2, 4]
+
+
 @pytest.mark.parametrize("engine", MODELS)
 def test_every_engine_sees_ours_alone(engine: str) -> None:
     plan = planned(eight(changed=TRAINED), engine)

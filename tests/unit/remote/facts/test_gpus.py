@@ -61,6 +61,8 @@ H800S = bus(*(f"0000:{address}:00.0" for address in ADDRESSES))
         (OLD, ("535.261.03", "proprietary")),
         (recorded("h200-x1.txt", "cat /proc/driver"), ("580.159.04", "open")),
         (OPEN.replace("x86_64", "aarch64"), ("580.159.04", "open")),
+        (OLD.replace("535.261.03", "418.181.07"), ("418.181.07", "proprietary")),
+        (OLD.replace("535.261.03", "595.45.04-beta"), ("595.45.04", "proprietary")),
         ("", (None, None)),
         ("GCC version:  gcc version 15.3.0 (GCC)\n", (None, None)),
     ],
@@ -134,6 +136,40 @@ def test_a_card_that_does_not_answer_for_itself(value: str) -> None:
     assert complaint == f"0000:18:00.0: {rows['0000:18:00.0']['broken']}"
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "NVIDIA H20, GPU-x, 97871, 3, 9.0, Enabled, Enabled, Enabled, 0, No",
+            {"mig": True, "memory": 97871 << 20, "broken": ""},
+        ),
+        (
+            "NVIDIA GeForce RTX 4090, GPU-x, 49140, 3, 8.9, [N/A], [N/A], Disabled, [N/A], [N/A]",
+            {"memory": 49140 << 20, "mig": None, "ecc": None},
+        ),
+        (
+            "NVIDIA A100, GPU-x, 81251, [Insufficient Permissions], 8.0, Enabled, Disabled,"
+            " Enabled, [Insufficient Permissions], No",
+            {"used": None, "uncorrected": None, "remap_pending": False, "broken": ""},
+        ),
+        (
+            "NVIDIA L40S-24C, GPU-x, 24576, 0, 8.9, [N/A], Disabled, Enabled, [N/A], [N/A]",
+            {"name": "NVIDIA L40S-24C", "memory": 24576 << 20},
+        ),
+    ],
+)
+def test_what_cards_of_every_kind_say(line: str, expected: dict[str, Any]) -> None:
+    rows, complaint = nvidia.cards(f"0, 00000000:18:00.0, {line}\n")
+    assert complaint == ""
+    assert expected.items() <= rows["0000:18:00.0"].items()
+
+
+def test_a_warning_before_the_cards_hides_none_of_them() -> None:
+    warning = "WARNING: infoROM is corrupted at gpu 0000:18:00.0"
+    rows, complaint = nvidia.cards(f"{warning}\n{row(0, '18:00.0')}")
+    assert ([*rows], complaint) == (["0000:18:00.0"], warning)
+
+
 @pytest.mark.parametrize("nothing", ["[N/A]", "Not Supported", "[Insufficient Permissions]"])
 def test_a_card_that_has_no_memory_of_its_own(nothing: str) -> None:
     """GB10 shares the host's, and is in a PCI domain of its own; that is no fault of it."""
@@ -150,6 +186,10 @@ def test_a_card_that_has_no_memory_of_its_own(nothing: str) -> None:
         MISMATCH,
         NOT_LOADED,
         "No devices were found\n",
+        "Failed to initialize NVML: Insufficient Permissions\n",
+        "Failed to initialize NVML: Unknown Error\n",  # its cgroup was taken away
+        "Unable to determine the device handle for GPU1: 0000:3B:00.0: GPU is lost.  Reboot\n",
+        row(0, "18:00.0").replace("H800", "H800, special"),
         recorded("rtx4090-x8.txt", "nvidia-smi"),
         recorded("h800-x8.txt", "nvidia-smi"),
     ],

@@ -133,7 +133,7 @@ def test_without_a_gpu_nobody_is_its_holder(proc: Path) -> None:
     assert processes.ports_and_holders(False, proc) == ({8000: "vllm@r1.service", 22: ""}, [])
 
 
-@pytest.mark.parametrize("file", ["/dev/kfd", "/dev/davinci3"])
+@pytest.mark.parametrize("file", ["/dev/kfd", "/dev/davinci3", "/dev/vfio/42"])
 def test_cards_of_other_vendors_have_holders(file: str, tmp_path: Path) -> None:
     process(tmp_path, 7, "a", "/", file)
     assert processes.ports_and_holders(True, tmp_path)[1] == [{"pid": 7, "name": "a", "unit": ""}]
