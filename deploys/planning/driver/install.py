@@ -194,7 +194,7 @@ def _from_nvidia(case: DriverInputs, system: System, version: str) -> DriverPlan
         which = (
             "one that no installed package keeps up to date"
             if names.is_distributed(case.machine.kernel)
-            else "none of the distribution's"
+            else "not one of the distribution's"
         )
         doubts.append(
             f"Kernel {case.machine.kernel} is {which}, so that the next one of its kind gets no"

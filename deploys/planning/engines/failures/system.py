@@ -90,7 +90,8 @@ SYSTEM = (
         "process",
         r"code=killed, status=9/KILL",
         "It was killed from outside, as the kernel does when memory is short: dmesg -T | grep -i"
-        " oom tells; stop what else uses the host's memory, or set a smaller context or parallel",
+        " oom shows it; stop what else uses the host's memory, or set a smaller context or"
+        " parallel",
         "systemd, core/service.c",
     ),
     known(

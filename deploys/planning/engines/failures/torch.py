@@ -135,7 +135,7 @@ TORCH = (
     known(
         "network",
         r"has model type `(?P<kind>[^`]+)` but Transformers does not recognize",
-        "This version of {engine} does not know networks of the kind {kind}: serve another model,"
+        "This version of {engine} does not support the architecture {kind}: serve another model,"
         " or this one with another engine",
         "transformers, models/auto/configuration_auto.py",
     ),
