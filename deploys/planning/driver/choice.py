@@ -51,6 +51,12 @@ def driver_plan(
         plan = amd_plan(case)
     else:
         plan = _keep(case) if case.loaded_is_right() else _replace(case)
+    if plan.action != "none" and case.machine.booted and not case.machine.systemd:
+        raise Refusal(
+            f"There is no systemd here, which loads a driver and runs its services, and"
+            f" {plan.reason}",
+            f"Install driver {stack.driver} by hand, or use a machine with systemd",
+        )
     if stack.vendor == "nvidia":
         if compiles:
             plan = with_libraries(case, plan)

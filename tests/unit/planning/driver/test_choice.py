@@ -63,6 +63,10 @@ def test_a_container_keeps_its_hosts_driver_and_gets_no_module() -> None:
     assert made.groups == () and not made.reboot and not made.fabric_manager
 
 
+def test_the_tree_of_an_image_gets_its_driver_without_systemd() -> None:
+    assert plan(machine("rtx5090", systemd=False, booted=False)).action == "install"
+
+
 def test_a_guest_keeps_nvidias_driver_for_guests() -> None:
     there = driven("l40s", "580.95.05", packages={"nvidia-linux-grid-580": "580.95.05"}, held=False)
     made = plan(there)

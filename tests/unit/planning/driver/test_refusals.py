@@ -96,6 +96,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         r"This is a container \(docker\), whose driver goes with its host's: 550.144.03 is loaded",
         "updated on the host",
     ),
+    "a machine of its own without systemd": (
+        lambda: plan(machine("rtx5090", systemd=False)),
+        "There is no systemd here, which loads a driver .* and no driver is loaded",
+        "by hand",
+    ),
     "a container that was given no card": (
         lambda: plan(machine("rtx4090", container="docker", driver=Driver())),
         "none is loaded, and CUDA 13.0 needs 580.65.06",
