@@ -6,7 +6,6 @@ import os
 import pwd
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from deploys.planning.plan import HostPlan
 from deploys.remote.lib.failure import Failure
 from deploys.remote.services import foreground
 from deploys.rendering import render
+from tests import temporary
 from tests.unit import ROOT
 from tests.unit.planning.hardware.test_cards import MODELS, eight, planned
 
@@ -137,8 +137,7 @@ def test_root_becomes_the_units_user() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can")
     # Where that user may look, too.
-    with tempfile.TemporaryDirectory(dir="/tmp") as place:
-        folder = Path(place)
+    with temporary.folder("modelrack-foreground-", Path("/tmp")) as folder:
         folder.chmod(0o777)
         done = started(unit_of(folder), folder, root=True)
         assert (done.returncode, done.stderr) == (0, "")
