@@ -168,7 +168,8 @@ def test_what_keeps_stopping_is_explained_by_all_that_it_said(machine: Machine) 
     """The latest start may have said nothing yet."""
     starting = {"active": "activating", "answer": "no answer"}
     tries = [{**starting, "restarts": str(n)} for n in (0, 0, 1, 1, 2, 2, 3)]
-    said = machine(*tries, journal="E couldn't bind HTTP server socket")
+    line = "E srv start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080"
+    said = machine(*tries, journal=line)
     assert not _wait(restarted=-5.0)
     since, _, reason = said
     assert since == "-9.0s"  # 5 s before the first look, 3 s of looking, 1 s under way
