@@ -100,6 +100,10 @@ def _spread(service: ServicePlan) -> str:
     words = []
     if placement.tensor_parallel > 1:
         words.append(f"tensor parallel {placement.tensor_parallel}")
+    if placement.context_parallel > 1:
+        words.append(f"decode context parallel {placement.context_parallel}")
+    if placement.data_parallel > 1:
+        words.append(f"data parallel attention {placement.data_parallel}")
     if placement.pipeline_parallel > 1:
         words.append(f"pipeline parallel {placement.pipeline_parallel}")
     if placement.gpu_layers is not None:

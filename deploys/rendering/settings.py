@@ -56,6 +56,11 @@ def parallel_of_a_copy(service: ServicePlan) -> int:
     return math.ceil(service.parallel / service.placement.replicas)
 
 
+def parallel_of_a_rank(service: ServicePlan) -> int:
+    """Return the concurrent requests of each group of cards with requests of its own."""
+    return math.ceil(service.parallel / service.placement.ranks)
+
+
 def cuda_home(engine: Engine) -> str:
     """Return the path of the CUDA toolkit in its packages, for kernels compiled at run time."""
     return f"{ENGINES}/{engine.name}/current/cuda"

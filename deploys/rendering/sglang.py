@@ -12,6 +12,12 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     """Return the template unit, and the settings of this service."""
     return (
         settings.unit(plan, SGLANG),
-        settings.config(plan, service, SGLANG, parallel=settings.parallel_of_a_copy(service)),
+        settings.config(
+            plan,
+            service,
+            SGLANG,
+            parallel=settings.parallel_of_a_copy(service),
+            rank_parallel=settings.parallel_of_a_rank(service),
+        ),
         settings.environment(plan, service, SGLANG, digest, cuda=settings.cuda_home(SGLANG)),
     )

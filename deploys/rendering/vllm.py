@@ -8,6 +8,7 @@ default).
 from __future__ import annotations
 
 from deploys.planning.engines.vllm import VLLM
+from deploys.planning.placement.sharded_memory import SPLITS_OF_PARTS
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered
@@ -38,9 +39,10 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             plan,
             service,
             VLLM,
-            parallel=settings.parallel_of_a_copy(service),
+            parallel=settings.parallel_of_a_rank(service),
             chunk=chunked_prefill.chunk(service),
             performance_mode=_MODES.get(service.performance),
+            splits=SPLITS_OF_PARTS,
             linear_backend=_linear_backend(plan, service),
         ),
         settings.environment(

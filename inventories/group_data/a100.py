@@ -12,7 +12,6 @@ profile = HostProfile(
             model="deepseek-r1-distill-llama-70b-fp8",
             port=8000,
             context=32_768,
-            parallel=32,
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""8 x H20 96 GB, NVSwitch, Ubuntu 22.04: DeepSeek-R1 in its own FP8, with room for few users."""
+"""8 x H20 96 GB, NVSwitch, Ubuntu 22.04: DeepSeek-R1 in its own FP8, for a hundred people."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -12,7 +12,6 @@ profile = HostProfile(
             model="deepseek-r1",
             port=8000,
             context=32_768,
-            parallel=16,
         ),
     ),
 )

@@ -12,7 +12,6 @@ profile = HostProfile(
             model="deepseek-r1",
             port=8000,
             context=131_072,
-            parallel=256,
         ),
     ),
 )

@@ -12,7 +12,6 @@ profile = HostProfile(
             model="deepseek-r1-distill-qwen-32b-fp8",
             port=8000,
             context=16_384,
-            parallel=16,
         ),
     ),
 )

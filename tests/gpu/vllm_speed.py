@@ -65,14 +65,21 @@ def ways(network: Network, machine: Machine, gpu: str | None) -> dict[str, Way]:
     seen = {"CUDA_VISIBLE_DEVICES": cards} if cards else {}
     found = {"how-to": Way(settings=network.how_to, environment=seen, kv_tokens=None)}
     kinds: tuple[Performance, ...] = ("balanced", "latency", "throughput")
-    return found | {kind: _planned(network, machine, gpu, kind) for kind in kinds}
+    return found | {kind: as_planned(network, machine, gpu, kind) for kind in kinds}
 
 
-def _planned(network: Network, machine: Machine, gpu: str | None, kind: Performance) -> Way:
+def as_planned(
+    network: Network,
+    machine: Machine,
+    gpu: str | None,
+    kind: Performance,
+    parallel: int | None = None,
+) -> Way:
+    """As it is planned for what settings may favour, or for so many requests at a time."""
     served, text = planned(
         Service(
             **{"name": NAME, "engine": "vllm", "model": network.model, "port": PORT},
-            **{"context": CONTEXT, "performance": kind},
+            **{"context": CONTEXT, "performance": kind, "parallel": parallel},
         ),
         machine,
         gpu,

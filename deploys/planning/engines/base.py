@@ -144,6 +144,28 @@ class Kept:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MlaCache:
+    """How an engine keeps MLA's cache once, where plain tensor parallelism has it on every card.
+
+    Source: tests/unit/data/attention.yaml.
+
+    + parts: compute capabilities with kernels for decode context parallelism, in which each card
+      holds a part of every request's cache
+    + parts_in_fp8: those of them whose kernels take a cache in FP8
+    + drafting: those of them that prove several drafted tokens at once
+    + whole: what each card has whole where attention is data parallel, and the cards hold requests
+      of their own
+    + replicas: data parallel attention goes together with further replicas
+    """
+
+    parts: tuple[str, ...] = ()
+    parts_in_fp8: tuple[str, ...] = ()
+    drafting: tuple[str, ...] = ()
+    whole: Literal["all but experts", "attention"]
+    replicas: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class FillsCards:
     """An engine that takes a share of every card it is given, and makes the rest of it a cache.
 
@@ -152,8 +174,12 @@ class FillsCards:
     + steps: by the memory of a card, the largest first
     + doubles_steps: for throughput a step takes twice the tokens
     + unpacks_awq: experts in AWQ are on a card a second time while they are loaded
+    + counts_tokens: how often each token was said is kept on the cards, for every request
     + splits_cache: FlashAttention 3 keeps the results of a cache's parts, beside CUDA graphs
     + refines_fp8: blocks of experts in FP8 that do not divide are cut finer
+    + mla: how MLA's cache is kept once
+    + experts_of_replicas: "shared" where replicas of a model with experts have each expert once
+      among them, and "own" where each replica has all
     + cpu_build: it has a build for machines without cards
     """
 
@@ -162,8 +188,11 @@ class FillsCards:
     steps: tuple[Step, ...]
     doubles_steps: bool
     unpacks_awq: bool
+    counts_tokens: bool
     splits_cache: bool
     refines_fp8: bool
+    mla: MlaCache
+    experts_of_replicas: Literal["own", "shared"]
     cpu_build: bool
 
 

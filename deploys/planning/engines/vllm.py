@@ -15,6 +15,7 @@ from deploys.planning.engines.base import (
     FillsCards,
     FixedShare,
     FromLock,
+    MlaCache,
     Reads,
     Recipe,
     ServiceSettings,
@@ -97,9 +98,21 @@ VLLM = Engine(
         ),
         doubles_steps=True,
         unpacks_awq=True,
+        # Source: vLLM 0.32, v1/worker/gpu/sample/penalties.py, PenaltiesState.
+        counts_tokens=True,
         splits_cache=True,
         # Source: vLLM 0.32, fused_moe/oracle/fp8.py, refine_fp8_moe_block_shape.
         refines_fp8=True,
+        mla=MlaCache(
+            # Triton's kernels up to 8.9 and from 12.0, FlashAttention's on 9.0, FlashInfer's on
+            # 10.0. FlashMLA's, which take FP8 on 9.0, prove one token at a time.
+            parts=("8.0", "8.6", "8.9", "9.0", "10.0", "12.0"),
+            parts_in_fp8=("9.0", "10.0"),
+            drafting=("9.0", "10.0"),
+            whole="all but experts",
+            replicas=True,
+        ),
+        experts_of_replicas="shared",
         cpu_build=True,
     ),
     settings=_SETTINGS,

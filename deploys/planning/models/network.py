@@ -44,13 +44,14 @@ class Parts:
 
     + embedding, head: token embedding, and output head; 0 for the latter if they are tied
     + layers: each layer from the first on, those of multi-token prediction last
-    + experts: share of the routed experts in each layer, in bytes
+    + experts, attention: shares of the routed experts and of attention in each layer, in bytes
     """
 
     embedding: int
     head: int
     layers: tuple[int, ...]
     experts: tuple[int, ...]
+    attention: tuple[int, ...]
 
     @property
     def total(self) -> int:
@@ -86,7 +87,16 @@ def parts(model: Model, size: int) -> Parts:
         int(weights * rest_width + router * router_width) + own
         for weights, router, own in zip(rest, routers, experts, strict=True)
     ]
-    return Parts(embedding=embedding, head=head, layers=tuple(layers), experts=tuple(experts))
+    return Parts(
+        embedding=embedding,
+        head=head,
+        layers=tuple(layers),
+        experts=tuple(experts),
+        attention=tuple(
+            int(_attention_of(network, layer) * rest_width) if network.intermediate else 0
+            for layer in range(count)
+        ),
+    )
 
 
 def parameter_count(network: Network) -> int:
@@ -184,8 +194,12 @@ def _without_experts(network: Network, layer: int) -> int:
     feed_forward = network.intermediate
     if _has_experts(network, layer):
         feed_forward = network.shared_experts * network.expert_intermediate
+    return _attention_of(network, layer) + 3 * network.hidden * feed_forward
+
+
+def _attention_of(network: Network, layer: int) -> int:
     kind = _attention if _has_attention(network, layer) else _linear_attention
-    return kind(network) + 3 * network.hidden * feed_forward
+    return kind(network)
 
 
 def _routed(network: Network, layer: int) -> int:

@@ -36,6 +36,10 @@ class Placement:
       that setting
     + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
       one, as it does for llama.cpp), and leading layers whose experts stay in host memory
+    + context_parallel: cards of a copy that hold one cache between them, a part of it each
+    + data_parallel: groups of a copy's cards with attention and requests of their own
+    + expert_parallel: experts are whole, and shared by the cards of all copies
+    + chunk: tokens of a step, of each such group; None leaves it to the engine
     + mtp: the layer that predicts one token more is read, and drafts
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
     + ledger: of what was chosen; of the closest attempt where it is refused
@@ -56,11 +60,20 @@ class Placement:
     gpu_layers: int | None
     cpu_experts: int | None
     ledger: Ledger
+    context_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: bool = False
+    chunk: int | None = None
     mtp: bool = False
     moe_backend: str | None = None
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def ranks(self) -> int:
+        """Groups of cards with requests of their own, all copies together."""
+        return self.replicas * self.data_parallel
 
     @property
     def cards(self) -> tuple[int, ...]:
@@ -109,6 +122,10 @@ class Request:
     @property
     def name(self) -> str:
         return f"Service {self.service.name}"
+
+    @property
+    def title(self) -> str:
+        return ENGINES[self.service.engine].title
 
     @property
     def takes(self) -> FillsCards | DealsLayers:

@@ -19,6 +19,8 @@ from deploys.planning.models.shapes import Network
 # else. Weights in FP8 do so in both directions. Those of MXFP4 are padded by the engines.
 _GROUPS = {"AWQ": 128, "GPTQ": 128, "W4A": 128, "INT4": 32, "NVFP4": 16, "FP8": 128}
 _IN_BLOCKS = "FP8"
+# A vocabulary is padded to a multiple of this, and dealt out then.
+_PADDED = 64
 # The smallest blocks that vLLM cuts those of experts into, for its kernels in Triton alone.
 _FINEST = 32
 
@@ -31,6 +33,8 @@ def divides(model: Model, tensor: int) -> bool:
     if network.heads % tensor:
         return False
     if network.kv_lora_rank is None and network.kv_heads % tensor and tensor % network.kv_heads:
+        return False
+    if network.vocabulary and -(-network.vocabulary // _PADDED) * _PADDED % tensor:
         return False
     if network.linear_key_heads % tensor or network.linear_value_heads % tensor:
         return False

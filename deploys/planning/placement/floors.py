@@ -12,6 +12,7 @@ from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes, parts
 from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.memory import Layout
 
 # What is expected of a token: its bytes at 60 % of the memory's bandwidth, and in each layer the
 # launch of kernels, the choice among experts, and an all-reduce among cards that share the layer.
@@ -19,12 +20,16 @@ from deploys.planning.placement.choice import Placement
 # (22.5), 16 layers of DeepSeek-R1 5.5 (5.5), see tests/gpu/results; vLLM 0.24, 32B AWQ 12.0 (13.3),
 # 20 layers of DeepSeek-R1 AWQ 5.2 (6.8). R1 AWQ with vLLM on eight H100: 16.1 (19.6), as published
 # (tt-inference-server, issue 356).
-_EFFICIENCY = 0.6
+EFFICIENCY = 0.6
 _LAYER, _LAYER_OF_EXPERTS, _ALL_REDUCE = 100e-6, 200e-6, 100e-6
 # Tokens that are in the cache when it is measured.
 _DEPTH = 256
-# A floor finds what is wrong with a machine, not what could be better: half of what is expected.
-_SHARE = 0.5
+# A floor finds what is wrong with a machine, not what could be better: half of what is expected. Of
+# weights that llama.cpp looks up in codebooks (IQ1 to IQ4) bandwidth is not all: the slowest of the
+# published runs on cards alone, DeepSeek-R1 in IQ1_S, came to 24 % of what is expected
+# (tests/unit/data/floors.yaml).
+_SHARE, _SHARE_OF_CODEBOOKS = 0.5, 0.23
+_CODEBOOKS = ("IQ", "UD-IQ")
 
 
 def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None) -> float | None:
@@ -34,18 +39,30 @@ def floor(model: Model, size: int, placement: Placement, gpu: Accelerator | None
 
     + size: bytes of the model's files
     """
-    network = model.network
     if gpu is None or not placement.groups or _in_host_memory(model, placement):
         return None
-    # Stages of a pipeline, and layers that llama.cpp deals to several cards, come one by one.
-    at_once = placement.tensor_parallel
-    read = _bytes_read(model, size) + _DEPTH * kv_bytes(
-        model, placement.kv_cache
-    ) * count_caching_layers(network)
-    seconds = read / (_EFFICIENCY * gpu.bandwidth * at_once)
-    layer = (_LAYER_OF_EXPERTS if network.experts else _LAYER) + (_ALL_REDUCE if at_once > 1 else 0)
-    expected = 1 / (seconds + network.layers * layer)
-    return float(f"{_SHARE * expected:.2g}")
+    expected = 1 / token_seconds(model, size, gpu, placement)
+    looked_up = model.quantization.startswith(_CODEBOOKS)
+    return float(f"{(_SHARE_OF_CODEBOOKS if looked_up else _SHARE) * expected:.2g}")
+
+
+def token_seconds(
+    model: Model, size: int, gpu: Accelerator, layout: Placement | Layout, *, tokens: float = 1
+) -> float:
+    """Return the seconds that a token is expected to take: of a single request, or of so many.
+
+    Of those, the cache is that of one.
+    """
+    network = model.network
+    # Stages of a pipeline, and layers that llama.cpp deals to several cards, come one by one; cards
+    # that attend to requests of their own share a single one's experts alone.
+    cards = layout.tensor_parallel
+    others, experts = _bytes_read(model, size, tokens)
+    attending = cards // layout.data_parallel
+    cache = _DEPTH * kv_bytes(model, layout.kv_cache) * count_caching_layers(network)
+    read = (others + cache) / attending + experts / cards
+    layer = (_LAYER_OF_EXPERTS if network.experts else _LAYER) + (_ALL_REDUCE if cards > 1 else 0)
+    return read / (EFFICIENCY * gpu.bandwidth) + network.layers * layer
 
 
 def _in_host_memory(model: Model, placement: Placement) -> bool:
@@ -56,12 +73,16 @@ def _in_host_memory(model: Model, placement: Placement) -> bool:
     return placement.gpu_layers is not None and placement.gpu_layers <= model.network.layers
 
 
-def _bytes_read(model: Model, size: int) -> int:
-    """Return the bytes of weights read per token."""
+def _bytes_read(model: Model, size: int, tokens: float) -> tuple[float, float]:
+    """Return the bytes of weights that a step reads: of all but the routed experts, and of these.
+
+    Further tokens have experts of their own, and some of those that are read already.
+    """
     network = model.network
     split = parts(model, size)
     routed = sum(split.experts[: network.layers])
-    used = routed * network.experts_used // network.experts if network.experts else 0
+    others = 1 - network.experts_used / network.experts if network.experts else 1.0
+    used = routed * (1 - others**tokens)
     # Of the token embedding one row is read, unless it is the output head, too.
     head = split.head or split.embedding
-    return head + sum(split.layers[: network.layers]) - routed + used
+    return head + sum(split.layers[: network.layers]) - routed, used

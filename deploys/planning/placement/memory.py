@@ -107,6 +107,11 @@ class Layout:
     + sequences: requests at the same time in one copy; None for the engine's own number
     + mtp: the layers that predict further tokens are read, too
     + compute: of the cards; kernels go by it
+    + context_parallel: cards that hold one cache between them, a part of every request each
+    + data_parallel: groups of a copy's cards with requests, attention and a cache of their own
+    + ranks: such groups of all copies that take each step together, as they share the experts
+    + experts_whole: these are dealt out whole, and not split as other matrices
+    + chunk: tokens of a step, where that is not the engine's own number
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
     """
 
@@ -119,7 +124,22 @@ class Layout:
     sequences: int | None = None
     mtp: bool = False
     compute: str | None = None
+    context_parallel: int = 1
+    data_parallel: int = 1
+    ranks: int = 1
+    experts_whole: bool = False
+    chunk: int | None = None
     moe_backend: str | None = None
+
+    @property
+    def attention_parallel(self) -> int:
+        """Cards that share the heads of a layer."""
+        return self.tensor_parallel // self.data_parallel
+
+    @property
+    def expert_parallel(self) -> int:
+        """Cards that share the experts of a layer."""
+        return self.attention_parallel * self.ranks if self.ranks > 1 else self.tensor_parallel
 
 
 def driver_reserve(total: int) -> int:
@@ -128,9 +148,9 @@ def driver_reserve(total: int) -> int:
 
 
 def token_bytes(model: Model, layout: Layout, stage: range) -> int:
-    """Return the bytes that one token takes in the cache of one card of a stage."""
+    """Return the bytes that a token takes in the cache of a card of a stage that holds it."""
     network = model.network
-    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
+    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.attention_parallel)
     drafting = network.mtp_layers if layout.mtp and stage.stop == network.layers else 0
     return a_layer * max(1, count_caching_layers(network, stage) + drafting)
 
@@ -140,7 +160,7 @@ def fixed_cost_tokens(model: Model, layout: Layout) -> int:
     network = model.network
     if network.full_attention_interval == 1:
         return 0
-    tensor_parallel = layout.tensor_parallel
+    tensor_parallel = layout.attention_parallel
     a_layer = request_bytes(model, layout.kv_cache, tensor_parallel=tensor_parallel)
     if network.sliding_window is None:
         a_layer *= _STATES
@@ -174,23 +194,32 @@ def stages_of(network: Network, pipeline_parallel: int) -> tuple[range, ...]:
     return tuple(range(at, at + count) for at, count in zip(starts, counts, strict=True))
 
 
-def card_weights(
-    model: Model, split: Parts, stage: range, tensor_parallel: int, *, mtp: bool = False
-) -> int:
+def card_weights(model: Model, split: Parts, stage: range, layout: Layout) -> int:
     """Return the bytes of weights on one card of a stage.
 
     Layers are split over the cards, and so are the embedding on the first stage and the head on the
     last, by vocabulary. The down projections of MLA are replicated on every card. Layers for
-    multi-token prediction are loaded only for speculative decoding (vLLM, deepseek_v2.py).
+    multi-token prediction are loaded only for speculative decoding (vLLM, deepseek_v2.py). With
+    data parallel attention each group of cards has it whole, and with it the embedding, or all that
+    is no expert.
     """
     network = model.network
-    whole = sum(split.layers[stage.start : stage.stop])
-    if stage.start == 0:
-        whole += split.embedding
-    if stage.stop == network.layers:
-        whole += split.head + (sum(split.layers[network.layers :]) if mtp else 0)
+    last = stage.stop == network.layers
+    read = range(stage.start, len(split.layers) if last and layout.mtp else stage.stop)
+    experts = sum(split.experts[layer] for layer in read)
+    others = sum(split.layers[layer] for layer in read) - experts
+    others += (split.embedding if stage.start == 0 else 0) + (split.head if last else 0)
     uncut = int(latent_weights(network) * len(stage) * split.total / network.parameters)
-    return (whole - uncut) // tensor_parallel + uncut
+    own = others - uncut
+    if layout.takes.mla.whole == "attention":
+        own = sum(split.attention[layer] for layer in read) - uncut
+        own += split.embedding if stage.start == 0 else 0
+    return (
+        uncut
+        + own // layout.attention_parallel
+        + (others - uncut - own) // layout.tensor_parallel
+        + experts // layout.expert_parallel
+    )
 
 
 def unpacked_mla_weights(model: Model, stage: range, tensor_parallel: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deploys.planning.engines.base import FillsCards, FixedShare
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.placement import attention
 from deploys.planning.placement.choice import (
     Request,
     context_too_long,
@@ -35,7 +36,7 @@ TIGHT = 0.1
 class Attempt:
     """One split of a model, with its memory.
 
-    + groups, tokens: cards of each replica, and tokens that its cache holds
+    + groups, tokens: cards of each replica, and tokens that each cache holds
     """
 
     layout: Layout
@@ -49,9 +50,21 @@ class Attempt:
         return min(self.cache / (self.cache + ledger.lines["weights"]) for ledger in self.ledgers)
 
     @property
+    def room(self) -> float:
+        """The same, as if each card of a copy had to hold the cache of all the others."""
+        layout = self.layout
+        once = layout.context_parallel * layout.data_parallel
+        cache = self.cache * once
+        return min(cache / (cache + ledger.lines["weights"]) for ledger in self.ledgers)
+
+    @property
     def cache(self) -> int:
         """Smallest cache of any card, in bytes."""
         return min(ledger.lines.get("KV cache", 0) for ledger in self.ledgers)
+
+    def full(self, tokens: int) -> int:
+        """Return how many requests of so many tokens the caches hold."""
+        return sum(held // tokens for held in self.tokens)
 
     @property
     def over(self) -> int:
@@ -147,23 +160,27 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     if service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
         room = f"room for the cache ({human(attempt.cache)} each)"
         few = (
-            f"the fewest with {room}" if attempt.cache_share >= request.comfort else f"with {room}"
+            f"the fewest with {room}"
+            if attempt.room >= request.comfort and service.performance != "latency"
+            else f"with {room}"
         )
         yield f"{count(cards, 'card')} a copy, {few}"
     if service.tensor_parallel is None and tensor > 1:
-        yield (
-            f"Tensor parallel {tensor}, as these cards have links of their own"
-            if tensor <= _largest_island(request)
-            else f"Tensor parallel {tensor} and no more, as these cards talk over PCIe"
-        )
+        if service.performance == "latency":
+            yield f"Tensor parallel {tensor}, so that one request waits least for each token"
+        elif tensor <= _largest_island(request):
+            yield f"Tensor parallel {tensor}, as these cards have links of their own"
+        else:
+            yield f"Tensor parallel {tensor} and no more, as these cards talk over PCIe"
     if service.pipeline_parallel is None and pipeline > 1:
         yield f"Pipeline of {pipeline}, which asks little of the link between its stages"
     if service.replicas is None and copies > 1:
         yield f"{copies} copies, as more copies answer more than larger ones"
-    tokens, total = min(attempt.tokens), sum(attempt.tokens)
+    tokens = min(attempt.tokens)
     if service.context is None:
-        yield f"Context {context}: the cache of a copy holds {tokens} tokens"
-    full = total // (context + fixed_cost_tokens(request.model, layout))
+        whose = "a card" if layout.data_parallel > 1 else "a copy"
+        yield f"Context {context}: the cache of {whose} holds {tokens} tokens"
+    full = attempt.full(context + fixed_cost_tokens(request.model, layout))
     held = f"the cache holds {count(full, 'request')} of full length"
     if service.parallel is None:
         yield f"{parallel} requests at a time: {held}, or more shorter ones"
@@ -178,20 +195,24 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
             f"{layout.moe_backend.title()}'s kernels for the experts: to load those that vLLM"
             " prefers here takes more of a card than there is"
         )
-    if request.model.network.kv_lora_rank is not None and tensor > 1:
-        yield f"MLA keeps one vector for all heads, so each of {tensor} cards holds the whole cache"
+    yield from attention.reasons(request, layout)
+    if layout.expert_parallel > layout.tensor_parallel:
+        yield (
+            f"Copies share the experts, so each of {layout.expert_parallel} cards has some of them:"
+            f" {request.title} has no other copies of such a model in one server"
+        )
 
 
 def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
     """Yield warnings about placements that work, but not well."""
     layout = attempt.layout
     largest = _largest_island(request)
-    if layout.tensor_parallel > max(2, largest):
+    if layout.tensor_parallel > max(2, largest) and layout.performance != "latency":
         yield (
             f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
             " pipeline of pairs is faster"
         )
-    if attempt.cache_share < TIGHT:
+    if attempt.room < TIGHT:
         yield (
             f"{request.name}: {human(attempt.cache)} of a card are left for the cache, which is"
             f" {min(attempt.tokens)} tokens of all requests together"
@@ -204,7 +225,8 @@ def _needs(request: Request, attempt: Attempt) -> int:
     layout, model = attempt.layout, request.model
     stages = stages_of(model.network, layout.pipeline_parallel)
     a_token = max(token_bytes(model, layout, stage) for stage in stages)
-    cache = a_token * (request.contexts[-1] + fixed_cost_tokens(model, layout))
+    tokens = request.contexts[-1] + fixed_cost_tokens(model, layout)
+    cache = a_token * -(-tokens // layout.context_parallel)
     lacking = []
     for ledger in attempt.ledgers:
         own = dict(ledger.lines)
@@ -222,6 +244,11 @@ def _share_of(request: Request, attempt: Attempt) -> str:
     if any("other processes" in ledger.lines for ledger in attempt.ledgers):
         return "what other processes leave"
     title, share = ENGINES[request.service.engine].title, attempt.layout.takes.share
+    if layout_chunk := attempt.layout.chunk:
+        return (
+            f"more than {title}'s own, which leaves too little, with {layout_chunk} tokens of a"
+            " prompt at once"
+        )
     if isinstance(share, FixedShare) and attempt.layout.share > share.usual:
         return f"more than {title}'s own {share.usual:.0%}, which leaves too little"
     return f"{title}'s own default"

@@ -8,17 +8,24 @@ lab (Qwen3-235B on 8 A100, two replicas on four 59 % over one on eight) and a ta
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from deploys.planning.engines.base import FillsCards, FixedShare
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes
-from deploys.planning.placement import shares
+from deploys.planning.placement import attention, floors
 from deploys.planning.placement.choice import Placement, Request, refused, smaller_variants
 from deploys.planning.placement.division import divides
 from deploys.planning.placement.interconnect import assign_cards, islands
+from deploys.planning.placement.layouts import (
+    FULL_REQUESTS,
+    TIGHTER,
+    USUAL,
+    admitted,
+    fewer_requests,
+    layout_of,
+)
 from deploys.planning.placement.memory import Card, CardLedger, Layout, Ledger, fixed_cost_tokens
 from deploys.planning.placement.parallelism import (
     TIGHT,
@@ -28,15 +35,10 @@ from deploys.planning.placement.parallelism import (
     warnings,
     wrong_settings,
 )
-from deploys.planning.placement.sharded_memory import copy_of
+from deploys.planning.placement.sharded_memory import chunk, copy_of
 
-# Requests of full length that a context we choose leaves room for.
-_FULL_REQUESTS = 4
-# Requests are admitted for a cache that each fills to a quarter, an eighth or a sixteenth: what has
-# no room then waits, or is computed again. And so many at most: for latency those for which vLLM
-# has a graph of every size, for throughput its default on large cards.
-_SHORTER = {"latency": 4, "balanced": 8, "throughput": 16}
-_MOST_REQUESTS = {"latency": 32, "balanced": 256, "throughput": 1024}
+# By how much a request has to be answered sooner for more cards a copy, instead of more copies.
+_WORTH_CARDS = 1.25
 
 
 def place_sharded(request: Request, takes: FillsCards) -> Placement:
@@ -53,22 +55,48 @@ def place_sharded(request: Request, takes: FillsCards) -> Placement:
 
 
 def _best(request: Request, takes: FillsCards) -> Attempt:
-    """Return the first attempt with enough cache, else the largest that fits, else the closest."""
+    """Return the first attempt with enough cache, else the largest that fits, else the closest.
+
+    For latency it is the quickest with enough cache.
+    """
     usual = takes.share
-    tries = (usual.usual, usual.most) if isinstance(usual, FixedShare) else (1.0,)
+    tries = (usual.usual, usual.most) if isinstance(usual, FixedShare) else (USUAL, TIGHTER)
     for most in tries:
-        attempts = []
+        attempts, comfortable = [], []
         for tensor, pipeline in _shapes(request):
             attempt = _attempt(request, takes, tensor, pipeline, most)
             attempts.append(attempt)
-            if _fits(request, attempt) and attempt.cache_share >= request.comfort:
-                return attempt
+            if _fits(request, attempt) and attempt.room >= request.comfort:
+                comfortable.append(attempt)
+                if request.service.performance != "latency":
+                    return attempt
+        if comfortable:
+            return _quickest(request, comfortable)
         fitting = [attempt for attempt in attempts if _fits(request, attempt)]
         if fitting:
-            largest = max(fitting, key=lambda attempt: len(attempt.groups[0]))
+            cards = max(len(attempt.groups[0]) for attempt in fitting)
+            all_of_them = [each for each in fitting if len(each.groups[0]) == cards]
+            largest = all_of_them[0]
+            if request.service.performance == "latency":
+                largest = _quickest(request, all_of_them)
             if largest.cache_share >= TIGHT or most == tries[-1]:
                 return largest
     return max(attempts, key=lambda attempt: (min(attempt.tokens), -attempt.over))
+
+
+def _quickest(request: Request, attempts: Sequence[Attempt]) -> Attempt:
+    """Return the attempt that one request waits least for; more cards have to be worth it."""
+
+    def seconds(attempt: Attempt) -> float:
+        assert request.gpu is not None
+        return floors.token_seconds(request.model, request.size, request.gpu, attempt.layout)
+
+    best = attempts[0]
+    for attempt in attempts[1:]:
+        gain = seconds(best) / seconds(attempt)
+        if gain > (1 if len(attempt.groups[0]) == len(best.groups[0]) else _WORTH_CARDS):
+            best = attempt
+    return best
 
 
 def _shapes(request: Request) -> Iterator[tuple[int, int]]:
@@ -115,12 +143,38 @@ def _attempt(
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
-        layout = _layout(request, takes, tensor, pipeline, share, chosen, copies)
-        attempt = _dealt(request, layout, chosen, copies)
-        if any(ledger.loading > ledger.total for ledger in attempt.ledgers):
-            attempt = _dealt(request, replace(layout, moe_backend="marlin"), chosen, copies)
+        attempts = []
+        for way in attention.ways(request, takes, tensor, pipeline, copies):
+            layout = layout_of(request, takes, (tensor, pipeline, copies), way, share, chosen)
+            made = _loaded(request, layout, chosen, copies)
+            while fewer := fewer_requests(request, made, share, chosen):
+                made = _loaded(request, fewer, chosen, copies)
+            attempts.append(made)
+        attempt = _preferred(request, attempts)
         if _fits(request, attempt):
             break
+    return attempt
+
+
+def _preferred(request: Request, attempts: Sequence[Attempt]) -> Attempt:
+    """Return the first attempt whose caches are large enough, beside the largest of them."""
+    fitting = [attempt for attempt in attempts if _fits(request, attempt)]
+    if not fitting:
+        return max(reversed(attempts), key=lambda attempt: (min(attempt.tokens), -attempt.over))
+    if request.service.performance == "latency":
+        longest = request.contexts[0] + fixed_cost_tokens(request.model, attempts[0].layout)
+        enough = FULL_REQUESTS * longest
+    else:
+        enough = max(sum(attempt.tokens) for attempt in fitting) // 2
+    largest = max(fitting, key=lambda attempt: sum(attempt.tokens))
+    return next((attempt for attempt in fitting if sum(attempt.tokens) >= enough), largest)
+
+
+def _loaded(request: Request, layout: Layout, chosen: Sequence[Card], copies: int) -> Attempt:
+    """Return the attempt with kernels that can be loaded."""
+    attempt = _dealt(request, layout, chosen, copies)
+    if any(ledger.loading > ledger.total for ledger in attempt.ledgers):
+        return _dealt(request, replace(layout, moe_backend="marlin"), chosen, copies)
     return attempt
 
 
@@ -140,51 +194,8 @@ def _dealt(request: Request, layout: Layout, chosen: Sequence[Card], copies: int
             request.model, request.size, layout, [by_index[index] for index in group]
         )
         ledgers += own
-        tokens.append(held)
+        tokens += [held] * layout.data_parallel
     return Attempt(layout=layout, groups=groups, ledgers=tuple(ledgers), tokens=tuple(tokens))
-
-
-def _layout(
-    request: Request,
-    takes: FillsCards,
-    tensor: int,
-    pipeline: int,
-    most: float,
-    cards: Sequence[Card],
-    copies: int,
-) -> Layout:
-    service = request.service
-    requests = service.parallel or _MOST_REQUESTS[service.performance]
-    share = service.gpu_memory_utilization
-    usual = takes.share
-    if share is None and isinstance(usual, FixedShare):
-        share = round(min(most, 1 - _used(cards)), 2)
-    elif share is None:
-        assert not isinstance(usual, FixedShare)
-        own = min(
-            shares.beside(usual, request.model.network, tensor, pipeline, card) for card in cards
-        )
-        share = max(0.0, round(own - _used(cards), 3))
-    return Layout(
-        takes=takes,
-        tensor_parallel=tensor,
-        pipeline_parallel=pipeline,
-        kv_cache=service.kv_cache,
-        share=share,
-        performance=service.performance,
-        sequences=math.ceil(requests / copies),
-        # Drafts shorten the wait of a few; many wait longer for the work that was for nothing.
-        mtp=service.performance == "latency" and request.model.network.mtp_layers > 0,
-        compute=request.gpu.compute if request.gpu else None,
-    )
-
-
-def _used(cards: Sequence[Card]) -> float:
-    """Return the largest share of a card used by others, rounded up to a full percent.
-
-    A few MiB more then do not prevent a start.
-    """
-    return max(math.ceil(card.used / card.visible * 100) / 100 for card in cards)
 
 
 def _fits(request: Request, attempt: Attempt) -> bool:
@@ -194,22 +205,17 @@ def _fits(request: Request, attempt: Attempt) -> bool:
 
 def _placement(request: Request, attempt: Attempt) -> Placement:
     service, model, layout = request.service, request.model, attempt.layout
-    tokens, total = min(attempt.tokens), sum(attempt.tokens)
-    fixed = fixed_cost_tokens(model, layout)
-    held = [steps for steps in request.contexts if tokens >= steps + fixed]
-    roomy = [steps for steps in held if tokens >= _FULL_REQUESTS * (steps + fixed)]
-    context = next(iter(roomy or held), request.contexts[-1])
-    share = _SHORTER[service.performance]
-    shorter = total * share // (context + share * fixed) if held else 1
-    most = _MOST_REQUESTS[service.performance]
-    parallel = service.parallel or 1 << (min(most, shorter).bit_length() - 1)
+    cards = {card.index: card for card in request.cards}
+    context, _ = admitted(request, attempt)
+    copies = len(attempt.groups)
+    parallel = service.parallel or copies * layout.data_parallel * (layout.sequences or 1)
     return Placement(
         service=service.name,
         engine=service.engine,
         model=model.key,
         tensor_parallel=layout.tensor_parallel,
         pipeline_parallel=layout.pipeline_parallel,
-        replicas=len(attempt.groups),
+        replicas=copies,
         groups=attempt.groups,
         context=context,
         parallel=parallel,
@@ -222,8 +228,12 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
             host={},
             disk=request.size,
             kv_bytes=_kv_of_copy(model, layout),
-            kv_tokens=total,
+            kv_tokens=sum(attempt.tokens),
         ),
+        context_parallel=layout.context_parallel,
+        data_parallel=layout.data_parallel,
+        expert_parallel=layout.experts_whole,
+        chunk=chunk(layout, cards[attempt.groups[0][0]]) if layout.experts_whole else layout.chunk,
         mtp=layout.mtp,
         moe_backend=layout.moe_backend,
         reasons=tuple(reasons(request, attempt, context, parallel)),
@@ -236,5 +246,6 @@ def _kv_of_copy(model: Model, layout: Layout) -> int:
 
     With MLA, or with few key-value heads, several cards hold the same data.
     """
-    a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.tensor_parallel)
-    return a_card * count_caching_layers(model.network) * layout.tensor_parallel
+    a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.attention_parallel)
+    holding = layout.attention_parallel // layout.context_parallel
+    return a_card * count_caching_layers(model.network) * holding

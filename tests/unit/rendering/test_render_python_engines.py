@@ -16,6 +16,7 @@ from deploys.control import locks as lock_files
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.site import Site
+from deploys.planning.placement.sharded_memory import SPLITS_OF_PARTS
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import render, templates
 from tests.gpu.networks import NETWORKS
@@ -167,18 +168,34 @@ def test_performance_changes_what_it_should_and_nothing_else() -> None:
     quick = told(on("h200", engine="vllm", parallel=8, performance="latency"))
     assert quick.pop("performance-mode") == "interactivity"
     assert quick.pop("speculative-config") == {"method": "mtp", "num_speculative_tokens": 1}
+    assert plain.pop("decode-context-parallel-size") == plain["tensor-parallel-size"] == 8
+    splits = plain.pop("attention-config")["flash_attn_max_num_splits_for_cuda_graph"]
+    assert splits == SPLITS_OF_PARTS
     assert quick == plain
     many = told(on("h200", engine="vllm", parallel=8, performance="throughput"))
     assert many.pop("performance-mode") == "throughput"
+    assert many.pop("data-parallel-size") == plain.pop("tensor-parallel-size")
+    assert many.pop("enable-expert-parallel") is True
+    # Each admits its part of the requests, and takes its part of a step.
+    assert (many.pop("max-num-seqs"), plain.pop("max-num-seqs")) == (1, 8)
+    assert many.pop("max-num-batched-tokens") == 2048
     assert many == plain
     plain = told(on("h200"))
     quick = told(on("h200", performance="latency"))
     drafts = {key: quick.pop(key) for key in tuple(quick) if key.startswith("speculative-")}
     assert drafts.pop("speculative-algorithm") == "EAGLE" and len(drafts) == 3
-    assert quick == plain
+    assert plain["attn-dp-size"] == plain["tensor-parallel-size"] == 8
+    assert plain["cuda-graph-max-bs-decode"] * 8 == plain["max-running-requests"]
+    several = ("attn-dp-size", "cuda-graph-max-bs-decode", "max-running-requests")
+    assert quick == {
+        **{name: value for name, value in plain.items() if name not in several[:2]},
+        "max-running-requests": 16,
+        "mem-fraction-static": quick["mem-fraction-static"],
+    }
     many = told(on("h200", performance="throughput"))
     assert many.pop("schedule-conservativeness") == 0.3
-    assert many == plain
+    assert many["attn-dp-size"] == 8
+    assert many["max-running-requests"] > plain["max-running-requests"]
 
 
 def test_few_requests_get_the_kernels_that_wait_less() -> None:
@@ -209,19 +226,20 @@ def test_nothing_drafts_where_the_files_have_no_layer_for_it() -> None:
 
 
 def test_a_layer_that_drafts_takes_room_from_the_cache() -> None:
-    plain, quick = on("h200"), on("h200", performance="latency")
+    engine = {"engine": "vllm", "parallel": 8}
+    plain, quick = on("h20", **engine), on("h20", performance="latency", **engine)
     ledger, drafting = served(plain).placement.ledger, served(quick).placement.ledger
     assert drafting.cards[0].lines["weights"] > ledger.cards[0].lines["weights"]
     assert drafting.kv_tokens < ledger.kv_tokens
 
 
 def test_how_many_are_admitted_follows_what_is_asked_for() -> None:
-    small = {"model": "deepseek-r1-distill-qwen-7b", "context": 4096, "parallel": None}
+    small = {"model": "deepseek-r1-distill-qwen-7b", "context": 100_000, "parallel": None}
     admitted = [
         served(on("h800", performance=performance, **small)).parallel
         for performance in ("latency", "balanced", "throughput")
     ]
-    assert admitted == [32, 256, 1024]
+    assert admitted == [32, 512, 1024]
 
 
 def test_thoughts_and_calls_of_tools_are_told_apart_where_the_model_is_known() -> None:

@@ -162,13 +162,13 @@ def test_a_network_that_keeps_all_is_not_warned_of() -> None:
 
 def test_a_request_that_fits_but_for_its_states_is_refused() -> None:
     entry = model("qwen3.6-27b")
-    room = placed("qwen3.6-27b", "A100", 1, context=4096, gpu_memory_utilization=0.8)
+    # With as many requests each time, as each of them takes a part of the memory.
+    beside = {"gpu_memory_utilization": 0.8, "parallel": 8}
+    room = placed("qwen3.6-27b", "A100", 1, context=4096, **beside)
     assert not room.refusals
     held = room.ledger.kv_tokens // room.replicas
     fixed = fixed_cost_tokens(entry, layout(1))
     assert fixed > 1000
-    refused = placed(
-        "qwen3.6-27b", "A100", 1, context=held - fixed // 2, gpu_memory_utilization=0.8
-    )
+    refused = placed("qwen3.6-27b", "A100", 1, context=held - fixed // 2, **beside)
     assert refused.refusals
     assert f"Set context to {(held - fixed) // 256 * 256} or less" in refused.refusals[0].hint

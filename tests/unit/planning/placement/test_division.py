@@ -60,11 +60,14 @@ def shares(entry: Model, tensor: int) -> Mapping[str, list[float]]:
             *(() if mla else (heads * entry.network.head_dim, kept * entry.network.head_dim)),
             entry.network.linear_key_heads * entry.network.linear_head_dim / tensor,
         ],
+        "vocabulary": [math.ceil((entry.network.vocabulary or 0) / 64) * 64 / tensor],
         "experts": [entry.network.expert_intermediate / tensor],
     }
 
 
-def refusals(engine: str, entry: Model, tensor: int, gpu: Accelerator) -> Iterator[str]:
+def refusals(
+    engine: str, entry: Model, tensor: int, gpu: Accelerator, experts_whole: bool = False
+) -> Iterator[str]:
     """The checks that such a size does not pass."""
     if tensor == 1:
         return
@@ -73,6 +76,8 @@ def refusals(engine: str, entry: Model, tensor: int, gpu: Accelerator) -> Iterat
         if check["engine"] != engine or about not in (None, entry.quantization):
             continue
         if about and entry.scale_group == 1:
+            continue
+        if check["share"] == "experts" and experts_whole:
             continue
         for share in shares(entry, tensor)[check["share"]]:
             passed = share % check["multiple"] == 0
@@ -108,9 +113,24 @@ def test_no_default_is_planned_that_the_engine_refuses(gpu: Accelerator) -> None
                 placement = planned(entry, gpu, engine, count)
                 if placement is not None and not placement.refusals:
                     tensor = placement.tensor_parallel
-                    found = refusals(engine, entry, tensor, gpu)
+                    whole = placement.expert_parallel
+                    cards = tensor // placement.data_parallel if whole else tensor
+                    found = refusals(engine, entry, cards, gpu, whole)
                     wrong += [f"{engine} {entry.key} {count}: {tensor}: {each}" for each in found]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "sizes"), [(151_936, [1, 2]), (152_064, [1, 2, 3, 4, 6, 8]), (None, [1, 2, 3])]
+)
+def test_a_padded_vocabulary_is_dealt_out_whole(vocabulary: int | None, sizes: list[int]) -> None:
+    entry = reshaped(
+        model("qwen2.5-72b-instruct"),
+        **{"vocabulary": vocabulary, "heads": 48, "kv_heads": 48, "intermediate": 48 * 128},
+    )
+    assert [tensor for tensor in sizes if divides(entry, tensor)] == sizes
+    if vocabulary == 151_936:
+        assert not divides(entry, 3) and not divides(entry, 6)
 
 
 def planned(entry: Model, gpu: Accelerator, engine: Any, count: int) -> Placement | None:

@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from deploys.planning.hardware import gpus
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.placement import floors
 from deploys.planning.placement.choice import Placement
-from tests.unit import ROOT
+from tests.unit import ROOT, UNIT
 from tests.unit.planning.plan_examples import plan, profile, service
 
+TABLES = yaml.safe_load((UNIT / "data" / "floors.yaml").read_text())
 RESULTS = ROOT / "tests" / "gpu" / "results"
 SHAPES = {
     "qwen2.5-32b-q4_k_m": "deepseek-r1-distill-qwen-32b-q4_k_m",
@@ -97,6 +99,16 @@ def test_other_engines(
     floor = _floor(key, gpu, placement, layers)
     assert good is None or floor < good
     assert bad is None or bad < floor / 3
+
+
+@pytest.mark.parametrize("row", TABLES["passed"], ids=lambda row: row["source"])
+def test_what_was_published_of_healthy_machines_passes(row: dict[str, Any]) -> None:
+    assert _floor(row["model"], row["gpu"], _placed(row["engine"], row["cards"])) < row["seen"]
+
+
+@pytest.mark.parametrize("row", TABLES["warned"], ids=lambda row: row["source"])
+def test_what_was_published_of_the_cpu_does_not(row: dict[str, Any]) -> None:
+    assert row["seen"] < _floor(row["model"], row["gpu"], _placed(row["engine"], row["cards"]))
 
 
 @pytest.mark.parametrize(
