@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlunsplit
@@ -116,6 +117,7 @@ class ServicePlan:
     + numa_nodes: NUMA nodes that these threads are spread over; 1 if the GPUs do the work
     + patience: seconds it may take until it answers
     + min_tokens_per_second: tokens per second that a single request must reach; None if unknown
+    + users: how many of them get so many tokens per second each, by that; None if unknown
     + placement: the GPUs it gets, how the model is split over them, and the memory that takes
     """
 
@@ -131,6 +133,7 @@ class ServicePlan:
     numa_nodes: int
     patience: int
     min_tokens_per_second: float | None
+    users: Mapping[int, int] | None
     placement: Placement
     weights: Weights
 

@@ -22,6 +22,7 @@ from deploys.planning.placement import floors
 from deploys.planning.placement.allocate import place_all
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.interconnect import cards_of
+from deploys.planning.placement.users import users
 from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
@@ -223,6 +224,7 @@ def _service(
         patience=int(_TO_START + fetched.size * _TO_READ),
         min_tokens_per_second=service.min_tokens_per_second
         or floors.floor(model, fetched.size, placement, inputs.gpu),
+        users=users(model, fetched.size, placement, inputs.gpu),
         placement=placement,
         weights=fetched,
     )

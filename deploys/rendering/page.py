@@ -9,6 +9,7 @@ from deploys.planning.first_python import FirstPython
 from deploys.planning.hardware import gpus
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.placement.memory import GIB, CardLedger
+from deploys.planning.placement.users import LENGTH
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.quantity import human
 from deploys.planning.weights.weights import missing_of
@@ -28,6 +29,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         disks=list(_disks(machine, plan)),
         missing={entry.model: missing_of(entry, machine) for entry in plan.weights},
         spread={service.name: _spread(service) for service in plan.services},
+        carries={service.name: _carries(service) for service in plan.services},
         ledgers={service.name: list(_ledger(service)) for service in plan.services},
     )
 
@@ -114,6 +116,16 @@ def _spread(service: ServicePlan) -> str:
     copies = "one copy" if len(placement.groups) == 1 else f"{len(placement.groups)} copies"
     words.append(f"{copies} on GPU {groups}")
     return ", ".join(words)
+
+
+def _carries(service: ServicePlan) -> str:
+    """Return how many users get how many tokens per second each."""
+    counts = [f"{count or 'none'} with {rate}" for rate, count in (service.users or {}).items()]
+    each = " tokens per second each, or ".join(counts)
+    return (
+        f"users who can be answered at once: {each} (an estimate, {LENGTH:,} tokens of each in the"
+        " cache)"
+    )
 
 
 def _ledger(service: ServicePlan) -> Iterator[str]:
