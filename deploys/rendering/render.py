@@ -126,9 +126,11 @@ def state(plan: HostPlan) -> Rendered:
     return Rendered(path="/var/lib/modelrack/state.json", content=content + "\n", mode="644")
 
 
-# Kernel settings of a machine that serves models: weights stay in memory rather than in swap, large
-# models may map many files, and bursts of connections are queued instead of refused.
+# Kernel settings of a machine that serves models: weights stay in memory rather than in swap, and
+# on the memory node where they were put; large models may map many files, and bursts of connections
+# are queued instead of refused.
 SYSCTL: dict[str, int] = {
+    "kernel.numa_balancing": 0,
     "net.core.somaxconn": 4096,
     "vm.max_map_count": 1048576,
     "vm.swappiness": 1,

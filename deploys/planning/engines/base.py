@@ -202,10 +202,13 @@ class DealsLayers:
 
     + experts_in_host: all experts are there, and the rest of the model is on one card
     + prompt_cache: it keeps answered prompts in host memory
+    + steps: tokens that are read at once where experts are in host memory, the preferred first; a
+      card that computes with them is sent all of them for each step
     """
 
     experts_in_host: bool
     prompt_cache: bool
+    steps: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

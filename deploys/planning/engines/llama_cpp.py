@@ -149,7 +149,8 @@ LLAMA_CPP = Engine(
             date="2026-11-22",
         ),
     ),
-    takes=DealsLayers(experts_in_host=False, prompt_cache=True),
+    # Of --ubatch-size, whose default is the smaller; --batch-size is the larger.
+    takes=DealsLayers(experts_in_host=False, prompt_cache=True, steps=(2048, 512)),
     settings=_SETTINGS,
     settings_without_cards=replace(
         _SETTINGS,

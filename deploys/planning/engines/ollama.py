@@ -81,7 +81,7 @@ OLLAMA = Engine(
             date="2026-11-22",
         ),
     ),
-    takes=DealsLayers(experts_in_host=False, prompt_cache=False),
+    takes=DealsLayers(experts_in_host=False, prompt_cache=False, steps=(512,)),
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=None,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from deploys.planning.engines import compatibility
 from deploys.planning.engines.base import DealsLayers, FillsCards
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.model import Model
@@ -57,6 +60,11 @@ def place_all(
     if gpu is not None and gpu.shares_host:
         # What its cards have is taken already, and of the rest the system has its part.
         host = int(machine.memory * _SYSTEM)
+    stack = stack_of(gpu)
+
+    def permits(service: Service, model: Model) -> bool:
+        return not compatibility.refusals(service, model, gpu, stack, machine)
+
     requests = [
         Request(
             service=service,
@@ -68,6 +76,7 @@ def place_all(
             host=host,
             copies=service.replicas or 1,
             comfort=_COMFORT,
+            permits=partial(permits, service),
         )
         for service, model, size in services
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ class Placement:
     + context_parallel: cards of a copy that hold one cache between them, a part of it each
     + data_parallel: groups of a copy's cards with attention and requests of their own
     + expert_parallel: experts are whole, and shared by the cards of all copies
-    + chunk: tokens of a step, of each such group; None leaves it to the engine
+    + chunk: tokens of a step, of each such group of cards; None leaves it to the engine
     + mtp: the layer that predicts one token more is read, and drafts
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
     + ledger: of what was chosen; of the closest attempt where it is refused
@@ -105,6 +105,7 @@ class Request:
     + copies: replicas; None for as many as fit
     + comfort: desired share of the cache in weights and cache together
     + cut: tensor and pipeline parallel sizes already chosen
+    + permits: whether the engine serves a model on this machine
     """
 
     service: Service
@@ -118,6 +119,7 @@ class Request:
     comfort: float
     mapped: int = 0
     cut: tuple[int, int] | None = None
+    permits: Callable[[Model], bool] = lambda model: True
 
     @property
     def name(self) -> str:
@@ -225,11 +227,13 @@ def estimate_warnings(request: Request) -> Iterator[str]:
 
 
 def smaller_variants(request: Request) -> list[Request]:
-    """Return the request with each smaller variant of the model in the catalogue, largest first."""
+    """Return the request with each smaller variant that the engine serves here, largest first."""
     model = request.model
     same = [other for other in CATALOGUE.values() if other.network.name == model.network.name]
     variants = [
-        other for other in same if other.format == model.format and other.size < request.size
+        other
+        for other in same
+        if other.format == model.format and other.size < request.size and request.permits(other)
     ]
     variants.sort(key=lambda other: -other.size)
     return [replace(request, model=other, size=other.size) for other in variants]

@@ -23,7 +23,7 @@ from deploys.planning.placement.choice import (
     smaller_variants,
 )
 from deploys.planning.placement.memory import Card, Ledger
-from deploys.planning.placement.offload import Split, all_gpu_layers, server
+from deploys.planning.placement.offload import STEP, Split, all_gpu_layers, server
 from deploys.planning.quantity import human
 
 # Where the operator names none: requests at a time, the longest context (a long prompt takes a
@@ -98,7 +98,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
     if service.pipeline_parallel is not None and request.cards:
         counts = range(service.pipeline_parallel, service.pipeline_parallel + 1)
 
-    def split(size: tuple[int, int], gpu_layers: int, cpu_experts: int) -> Split:
+    def split(size: tuple[int, int], gpu_layers: int, cpu_experts: int, step: int = STEP) -> Split:
         return Split(
             context=size[0],
             parallel=size[1],
@@ -106,6 +106,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
             gpu_layers=gpu_layers,
             cpu_experts=cpu_experts,
             embedding_on_card=takes.experts_in_host,
+            step=step,
         )
 
     if not request.cards:
@@ -116,13 +117,15 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
     if service.cpu_experts is not None or not experts_at_home:
         for size in sizes:
             for most in counts:
-                yield split(size, layers, experts), _by_index(freest[:most])
+                for step in takes.steps if experts else (STEP,):
+                    yield split(size, layers, experts, step), _by_index(freest[:most])
     modest = next((size for size in reversed(sizes) if size[0] >= _MODEST), sizes[-1])
     cards = _by_index(freest[: counts[-1]])
     if service.cpu_experts is None and network.experts:
-        for experts in range(network.dense_layers + 1, network.layers + 1):
-            if experts == network.layers or not experts_at_home:
-                yield split(modest, layers, experts), cards
+        for step in takes.steps:
+            for experts in range(network.dense_layers + 1, network.layers + 1):
+                if experts == network.layers or not experts_at_home:
+                    yield split(modest, layers, experts, step), cards
     if service.gpu_layers is None:
         for layers in range(network.layers, -1, -1):
             yield split(modest, layers, experts), cards
@@ -161,6 +164,7 @@ def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placeme
         gpu_memory_utilization=None,
         gpu_layers=split.gpu_layers,
         cpu_experts=split.cpu_experts,
+        chunk=split.step if split.step != STEP else None,
         ledger=Ledger(
             cards=ledgers,
             host=host,
@@ -197,6 +201,11 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
             f"All layers {where}, but the experts of the first {split.cpu_experts} in host"
             " memory, as a token passes through few of them"
         )
+        if split.step > STEP:
+            yield (
+                f"Prompts are read {split.step} tokens at a time, as the cards are sent those"
+                " experts for each step"
+            )
     else:
         yield f"{split.gpu_layers} of {all_gpu_layers(network)} layers {where}, all they hold"
     if service.context is None or service.parallel is None:

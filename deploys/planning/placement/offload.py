@@ -25,7 +25,7 @@ from deploys.planning.models.network import (
 from deploys.planning.models.shapes import Network
 from deploys.planning.placement.memory import MIB, Card, CardLedger, ledger_of
 
-# Tokens of one step (--ubatch-size); all numbers below are llama.cpp's at commit 0c1e570.
+# Tokens of a step by default (--ubatch-size); all numbers below are llama.cpp's at commit 0c1e570.
 STEP = 512
 # What --fit leaves free on every card (--fit-target), and what our plans leave, too.
 MARGIN = 1024 * MIB
@@ -46,6 +46,7 @@ class Split:
     + gpu_layers: layers on the cards, counted from the last; the output head is the first of them
     + cpu_experts: leading layers whose routed experts stay in host memory
     + embedding_on_card: it is looked up there, as Python engines do it, and not on the host
+    + step: tokens that are read at once
     """
 
     context: int
@@ -54,6 +55,7 @@ class Split:
     gpu_layers: int
     cpu_experts: int
     embedding_on_card: bool = False
+    step: int = STEP
 
     @property
     def cells(self) -> int:
@@ -131,7 +133,7 @@ def cache_of(model: Model, split: Split) -> tuple[int, ...]:
     whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
     if count_caching_layers(network) == network.layers:
         return (whole,) * network.layers
-    window = -(-((network.sliding_window or 0) + STEP) // _CELLS) * _CELLS
+    window = -(-((network.sliding_window or 0) + split.step) // _CELLS) * _CELLS
     cells = min(window, split.cells)
     fixed = request_bytes(model, split.kv_cache, window=cells) * split.parallel
     return tuple(
@@ -161,8 +163,8 @@ def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:
         latent = network.heads * (query + network.kv_lora_rank + rope + found)
         wide = max(wide, latent + 2 * network.hidden)
     copies = _copies(network, split, cards)
-    inputs = copies * _mask(split) + (copies * _embeddings(network) if copies > 1 else 0)
-    return 4 * STEP * wide + inputs
+    inputs = copies * _mask(split) + (copies * _embeddings(network, split) if copies > 1 else 0)
+    return 4 * split.step * wide + inputs
 
 
 def host_buffer(model: Model, split: Split, *, cards: int) -> int:
@@ -170,8 +172,8 @@ def host_buffer(model: Model, split: Split, *, cards: int) -> int:
     network = model.network
     if split.gpu_layers < all_gpu_layers(network):
         return compute_buffer(model, split)
-    inputs = _copies(network, split, cards) * (_mask(split) + _embeddings(network))
-    return inputs + _embeddings(network)
+    inputs = _copies(network, split, cards) * (_mask(split) + _embeddings(network, split))
+    return inputs + _embeddings(network, split)
 
 
 def _copies(network: Network, split: Split, cards: int) -> int:
@@ -180,11 +182,11 @@ def _copies(network: Network, split: Split, cards: int) -> int:
 
 
 def _mask(split: Split) -> int:
-    return 2 * STEP * split.cells
+    return 2 * split.step * split.cells
 
 
-def _embeddings(network: Network) -> int:
-    return 4 * STEP * network.hidden
+def _embeddings(network: Network, split: Split) -> int:
+    return 4 * split.step * network.hidden
 
 
 def _cards_of_layers(network: Network, split: Split, cards: Sequence[Card]) -> list[int]:
@@ -215,4 +217,4 @@ def _copied_experts(model: Model, pieces: Parts, split: Split) -> int:
     read = pieces.experts[: min(split.cpu_experts, model.network.layers - 1)]
     matrix = max(read, default=0) / 3
     places = 1.0 if sum(map(bool, read)) < 2 else 2.28
-    return int(matrix * places) + _mask(split) + _embeddings(model.network)
+    return int(matrix * places) + _mask(split) + _embeddings(model.network, split)

@@ -69,7 +69,7 @@ def main() -> int:
         "cpu": model,
         "isa": _isa(flags),
         "features": [feature for feature in _FEATURES if feature in flags],
-        "cores": _cores(),
+        "cores": cores(os.sched_getaffinity(0)),
         "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1,
         "memory": _bytes("MemTotal", memory) or 0,
         "memory_available": _bytes("MemAvailable", memory),
@@ -120,14 +120,27 @@ def _isa(flags: set[str]) -> str:
     return level
 
 
-def _cores() -> int:
-    """Return how many physical cores this process may run on."""
-    usable = os.sched_getaffinity(0)
+def cores(usable: set[int], devices: Path = Path("/sys/devices")) -> int:
+    """Return how many physical cores there are among CPUs; of two kinds, the fast ones alone.
+
+    Threads that compute a layer together wait for the slowest of them.
+    """
+    # Intel's hybrid processors have it. Source: Linux, perf-intel-hybrid.
+    usable = usable & _numbers(read(devices / "cpu_core" / "cpus")) or usable
     siblings = {
-        read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
+        read(devices / f"system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
         for cpu in usable
     }
     return len(siblings)
+
+
+def _numbers(ranges: str) -> set[int]:
+    """Return the numbers of a list such as `0-3,8`."""
+    found: set[int] = set()
+    for part in filter(None, ranges.strip().split(",")):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 def _bytes(name: str, memory: str) -> int | None:

@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 import yaml
 
+from deploys.planning.hardware.gpus import named
+from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import kv_bytes, parts
-from deploys.planning.placement.memory import MIB, Card
-from deploys.planning.placement.offload import Split, all_gpu_layers, server
+from deploys.planning.placement.allocate import place
+from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.memory import GIB, MIB, Card
+from deploys.planning.placement.offload import Split, all_gpu_layers, compute_buffer, server
 from tests.unit import UNIT
+from tests.unit.planning.machines import machine
 
 TABLES = yaml.safe_load((UNIT / "data" / "memory.yaml").read_text())
 
@@ -76,6 +81,30 @@ def test_a_context_is_kept_in_whole_blocks_for_each_request() -> None:
     assert split(entry, context=1000, parallel=3).cells == 1024
     _, host = server(entry, entry.size, split(entry, context=1000, parallel=3, gpu_layers=0), [])
     assert host["KV cache"] == kv_bytes(entry) * entry.network.layers * 1024 * 3
+
+
+def test_prompts_are_read_in_large_steps_where_experts_are_in_host_memory() -> None:
+    """Each step has all of them sent to the card; one that holds all reads as llama.cpp does."""
+    # As files of today keep their cache.
+    entry, gpu = replace(model("deepseek-r1-ud-iq2_xxs"), legacy_cache=False), named("RTX 4090")
+
+    def placed(count: int, host: int, used: int = 0, **settings: Any) -> Placement:
+        service = Service(name="it", engine="llama.cpp", model=entry, port=8000, **settings)
+        there = [Card(index=index, total=gpu.memory, used=used) for index in range(count)]
+        return place(service, entry, entry.size, gpu, there, machine(memory=host * GIB))
+
+    low = placed(1, 512)
+    assert low.cpu_experts and not low.refusals
+    assert low.chunk == 2048
+    assert any("2048 tokens at a time" in reason for reason in low.reasons)
+    # The step's tensors are counted, and it stays small where they would leave no room.
+    small, large = (
+        compute_buffer(entry, split(entry, cpu_experts=61, step=n)) for n in (512, 2048)
+    )
+    assert large == 4 * small
+    tight = [placed(1, 512, cpu_experts=61, context=512 * times) for times in (16, 64, 128, 256)]
+    assert {each.chunk for each in tight if not each.refusals} <= {None, 2048}
+    assert placed(16, 512).chunk is None
 
 
 def test_experts_in_host_memory_leave_the_card_and_cost_it_a_copy() -> None:

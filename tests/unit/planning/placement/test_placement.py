@@ -13,7 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploys.planning.engines import compatibility
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, named
+from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Gpu, GpuLink, Holder
 from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
@@ -192,6 +194,10 @@ def test_a_variant_that_a_refusal_names_does_fit(gpu: Accelerator, count: int) -
             key = refusal.hint.removeprefix("Choose ").split(",")[0]
             if key in CATALOGUE:
                 assert not placed({**row, "model": key}).refusals
+                # Nor does a rule refuse it, as Volta's that AWQ begins with 7.5.
+                service = Service(name="it", engine=row["engine"], model=key, port=8000)
+                stack = stack_of(gpu)
+                assert not compatibility.refusals(service, model(key), gpu, stack, machine())
 
 
 def test_ten_times_the_machines_take_little_more_than_ten_times_as_long() -> None:

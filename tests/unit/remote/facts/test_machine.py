@@ -14,6 +14,7 @@ import pytest
 
 from deploys.connection import programs
 from deploys.remote.facts import addresses, container, kernel_log, kernels, machine, packages, pci
+from deploys.remote.facts.machine import cores
 from deploys.remote.lib import probe, processes
 
 MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
@@ -31,6 +32,21 @@ def device(bus: Path, address: str, pci_id: str, pci_class: str, **more: str) ->
         (bus / address / name).write_text(f"{text}\n")
     if driver:
         (bus / address / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+
+
+def test_threads_are_for_the_fast_cores_alone(tmp_path: Path) -> None:
+    """Two fast cores with two threads each, and four slow ones."""
+    siblings = ["0-1", "0-1", "2-3", "2-3", "4", "5", "6", "7"]
+    for cpu, shared in enumerate(siblings):
+        topology = tmp_path / f"system/cpu/cpu{cpu}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{shared}\n")
+    assert cores(set(range(8)), tmp_path) == 6
+    (tmp_path / "cpu_core").mkdir()
+    (tmp_path / "cpu_core" / "cpus").write_text("0-3\n")
+    assert cores(set(range(8)), tmp_path) == 2
+    # Where only slow ones are ours, they are all there is.
+    assert cores({5, 6}, tmp_path) == 2
 
 
 def test_a_gpu_is_what_the_bus_says(tmp_path: Path) -> None:
