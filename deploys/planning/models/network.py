@@ -44,13 +44,15 @@ class Parts:
 
     + embedding, head: token embedding, and output head; 0 for the latter if they are tied
     + layers: each layer from the first on, those of multi-token prediction last
-    + experts, attention: shares of the routed experts and of attention in each layer, in bytes
+    + experts, shared, attention: shares in each layer, in bytes: of the routed experts, of those
+      that every token passes through, and of attention
     """
 
     embedding: int
     head: int
     layers: tuple[int, ...]
     experts: tuple[int, ...]
+    shared: tuple[int, ...]
     attention: tuple[int, ...]
 
     @property
@@ -92,6 +94,12 @@ def parts(model: Model, size: int) -> Parts:
         head=head,
         layers=tuple(layers),
         experts=tuple(experts),
+        shared=tuple(
+            int(3 * network.hidden * _shared(network) * rest_width)
+            if network.intermediate and _has_experts(network, layer)
+            else 0
+            for layer in range(count)
+        ),
         attention=tuple(
             int(_attention_of(network, layer) * rest_width) if network.intermediate else 0
             for layer in range(count)
@@ -193,8 +201,13 @@ def _without_experts(network: Network, layer: int) -> int:
         return 1
     feed_forward = network.intermediate
     if _has_experts(network, layer):
-        feed_forward = network.shared_experts * network.expert_intermediate
+        feed_forward = _shared(network)
     return _attention_of(network, layer) + 3 * network.hidden * feed_forward
+
+
+def _shared(network: Network) -> int:
+    """Return the width of the experts that every token passes through."""
+    return network.shared_experts * network.expert_intermediate
 
 
 def _attention_of(network: Network, layer: int) -> int:

@@ -201,7 +201,8 @@ def card_weights(model: Model, split: Parts, stage: range, layout: Layout) -> in
     last, by vocabulary. The down projections of MLA are replicated on every card. Layers for
     multi-token prediction are loaded only for speculative decoding (vLLM, deepseek_v2.py). With
     data parallel attention each group of cards has it whole, and with it the embedding, or all that
-    is no expert.
+    is no expert. Where experts are dealt out whole, each card has those that every token passes
+    through (vLLM, deepseek_v2.py, is_sequence_parallel).
     """
     network = model.network
     last = stage.stop == network.layers
@@ -210,6 +211,7 @@ def card_weights(model: Model, split: Parts, stage: range, layout: Layout) -> in
     others = sum(split.layers[layer] for layer in read) - experts
     others += (split.embedding if stage.start == 0 else 0) + (split.head if last else 0)
     uncut = int(latent_weights(network) * len(stage) * split.total / network.parameters)
+    uncut += sum(split.shared[layer] for layer in read) if layout.experts_whole else 0
     own = others - uncut
     if layout.takes.mla.whole == "attention":
         own = sum(split.attention[layer] for layer in read) - uncut

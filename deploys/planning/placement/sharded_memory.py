@@ -125,7 +125,9 @@ def chunk(layout: Layout, card: Card) -> int:
     tokens = step_of(layout.takes, card).tokens
     if layout.takes.doubles_steps and layout.performance == "throughput":
         tokens *= 2
-    return max(tokens // layout.ranks, min(tokens, _SMALLEST_CHUNK))
+    shared = max(tokens // layout.ranks, min(tokens, _SMALLEST_CHUNK))
+    # vLLM refuses a step without room for a token of each request.
+    return shared if layout.ranks == 1 else max(shared, layout.sequences or 0)
 
 
 def _working(network: Network, layout: Layout, card: Card) -> dict[str, int]:

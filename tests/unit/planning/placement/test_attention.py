@@ -15,10 +15,11 @@ from deploys.planning.hardware.software_stacks import STACKS
 from deploys.planning.inputs.profile import KvCache, Performance, Service
 from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
+from deploys.planning.models.network import parts
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.memory import GIB, Card, Layout
-from deploys.planning.placement.sharded_memory import copy_of
+from deploys.planning.placement.memory import GIB, Card, Layout, card_weights
+from deploys.planning.placement.sharded_memory import chunk, copy_of
 from tests.unit import UNIT
 from tests.unit.planning.machines import machine
 
@@ -167,6 +168,30 @@ def test_each_way_is_counted() -> None:
     # Tokens of a cache that eight cards hold together, and of one of eight caches.
     assert found["parts"][1] // 8 == pytest.approx(caches["parts"] / 70_272, abs=2)
     assert found["data"][1] == pytest.approx(caches["data"] / 70_272, abs=2)
+
+
+def test_copies_that_share_experts_have_those_of_every_token_whole() -> None:
+    takes = VLLM.takes
+    assert isinstance(takes, FillsCards)
+    alone = Layout(takes=takes, tensor_parallel=4, pipeline_parallel=1, kv_cache="auto", share=0.92)
+    two = replace(alone, ranks=2, experts_whole=True)
+    split, stage = parts(R1, R1.size), range(R1.network.layers)
+    routed, shared = sum(split.experts[: len(stage)]), sum(split.shared[: len(stage)])
+    # 58 layers with one such expert of 3 x 7168 x 2048 weights, in FP8.
+    assert shared == pytest.approx(58 * 3 * 7168 * 2048, rel=0.05)
+    saved = card_weights(R1, split, stage, alone) - card_weights(R1, split, stage, two)
+    assert saved == pytest.approx(routed / 4 - routed / 8 - shared * 3 / 4, rel=0.001)
+
+
+def test_a_step_has_room_for_a_token_of_each_request() -> None:
+    takes, card = VLLM.takes, Card(index=0, total=named("H200").memory)
+    assert isinstance(takes, FillsCards)
+    shared = Layout(
+        **{"takes": takes, "tensor_parallel": 8, "pipeline_parallel": 1, "kv_cache": "auto"},
+        **{"share": 0.92, "data_parallel": 8, "ranks": 8, "experts_whole": True},
+    )
+    found = [chunk(replace(shared, sequences=count), card) for count in (None, 32, 3000)]
+    assert found == [1024, 1024, 3000]
 
 
 def test_requests_follow_the_cache() -> None:
