@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploys.planning.engines.failures.known import Known
+from deploys.planning.engines.filled_cards import FixedShare, Kept, MlaCache, Step
 from deploys.planning.engines.rules import Rule
 from deploys.planning.engines.software import Build, Release
 from deploys.planning.hardware.gpus import Accelerator, Vendor
@@ -102,67 +103,6 @@ class Reads:
     formats: tuple[Format, ...]
     other: Rule
     split_gguf: SplitGguf
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of computation on a card.
-
-    + gib: visible memory of the card from which this holds
-    + tokens, sequences: of the step, at most
-    """
-
-    gib: int
-    tokens: int
-    sequences: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedShare:
-    """A share of a card that is the same for every model.
-
-    + usual: the engine's own default; most: the share where that leaves hardly any cache
-    """
-
-    usual: float
-    most: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What a card keeps beside weights and cache, from a memory in GiB up; see placement/shares.py.
-
-    + chunk: tokens of a prefill chunk
-    + batches: largest batch of the decoding graphs, below and from four cards that share layers
-    + graphs: graphs of prefill
-    """
-
-    gib: int
-    chunk: int
-    batches: tuple[int, int]
-    graphs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MlaCache:
-    """How an engine keeps MLA's cache once, where plain tensor parallelism has it on every card.
-
-    Source: tests/unit/data/attention.yaml.
-
-    + parts: compute capabilities with kernels for decode context parallelism, in which each card
-      holds a part of every request's cache
-    + parts_in_fp8: those of them whose kernels take a cache in FP8
-    + drafting: those of them that prove several drafted tokens at once
-    + whole: what each card has whole where attention is data parallel, and the cards hold requests
-      of their own
-    + replicas: data parallel attention goes together with further replicas
-    """
-
-    parts: tuple[str, ...] = ()
-    parts_in_fp8: tuple[str, ...] = ()
-    drafting: tuple[str, ...] = ()
-    whole: Literal["all but experts", "attention"]
-    replicas: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,17 +12,15 @@ from deploys.planning.engines.base import (
     Engine,
     FillsCards,
     FromLock,
-    Kept,
-    MlaCache,
     Reads,
     Recipe,
     ServiceSettings,
     SplitGguf,
-    Step,
 )
 from deploys.planning.engines.failures.division import DIVISION
 from deploys.planning.engines.failures.sglang import SGLANG as SGLANG_FAILURES
 from deploys.planning.engines.failures.torch import TORCH
+from deploys.planning.engines.filled_cards import Kept, MlaCache, Step
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 

@@ -13,20 +13,18 @@ from deploys.planning.engines.base import (
     OF_LLAMA_CPP,
     Engine,
     FillsCards,
-    FixedShare,
     FromLock,
-    MlaCache,
     Reads,
     Recipe,
     ServiceSettings,
     Setting,
     SplitGguf,
-    Step,
     ignored,
 )
 from deploys.planning.engines.failures.division import DIVISION
 from deploys.planning.engines.failures.known import OTHER_USER, TAKEN, known
 from deploys.planning.engines.failures.torch import TORCH
+from deploys.planning.engines.filled_cards import FixedShare, MlaCache, Step
 from deploys.planning.engines.rules import Rule
 from deploys.planning.models import parsers
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deploys.planning.engines.base import FillsCards, FixedShare
+from deploys.planning.engines.base import FillsCards
+from deploys.planning.engines.filled_cards import FixedShare
 from deploys.planning.placement import attention, shares
 from deploys.planning.placement.attention import Way
 from deploys.planning.placement.choice import Request

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploys.planning.engines.base import FillsCards, FixedShare
+from deploys.planning.engines.base import FillsCards
+from deploys.planning.engines.filled_cards import FixedShare
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.placement import attention

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from deploys.planning.engines.base import FillsCards, FixedShare
+from deploys.planning.engines.base import FillsCards
+from deploys.planning.engines.filled_cards import FixedShare
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement import attention, floors

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deploys.planning.engines.base import FillsCards, Step
+from deploys.planning.engines.base import FillsCards
+from deploys.planning.engines.filled_cards import Step
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import Parts, parts
 from deploys.planning.models.shapes import Network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploys.planning.engines.base import Kept
+from deploys.planning.engines.filled_cards import Kept
 from deploys.planning.models.shapes import Network
 from deploys.planning.placement.memory import GIB, MIB, Card, Layout
 

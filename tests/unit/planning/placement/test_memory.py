@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deploys.planning.engines.base import FillsCards, FixedShare
+from deploys.planning.engines.base import FillsCards
+from deploys.planning.engines.filled_cards import FixedShare
 from deploys.planning.engines.sglang import SGLANG
 from deploys.planning.engines.vllm import VLLM
 from deploys.planning.hardware.gpus import named
