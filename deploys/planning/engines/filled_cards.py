@@ -32,7 +32,7 @@ class FixedShare:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What a card keeps beside weights and cache, from a memory in GiB up; see placement/shares.py.
+    """What a card keeps beside weights and cache, from a memory in GiB up (placement/layouts.py).
 
     + chunk: tokens of a prefill chunk
     + batches: largest batch of the decoding graphs, below and from four cards that share layers

@@ -17,9 +17,9 @@ from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import kv_bytes, parameter_count, parts
-from deploys.planning.placement import shares
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
+from deploys.planning.placement.layouts import beside
 from deploys.planning.placement.memory import (
     GIB,
     Card,
@@ -287,5 +287,5 @@ def test_what_sglang_leaves_of_a_card(key: str, tensor: int, mebibytes: int, kep
     takes = SGLANG.takes
     assert isinstance(takes, FillsCards) and not isinstance(takes.share, FixedShare)
     cut = layout(tensor, takes=takes)
-    share = shares.beside(takes.share, model(key).network, cut, card)
+    share = beside(takes.share, model(key).network, cut, card)
     assert share == round((mebibytes - kept) / mebibytes, 3)
