@@ -10,7 +10,7 @@ from pyinfra import config
 from deploys.control.current_plan import current_plan, without_python
 from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.operations import host_lock, python
-from deploys.stages import amd, base, nvidia, peers, services, state, weights
+from deploys.stages import amd, base, gateway, nvidia, peers, services, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -41,6 +41,9 @@ if plan.uses("ktransformers"):
 if plan.uses("ollama"):
     ollama.install()
 
+# Who reaches the models, and how.
+gateway.install()
+
 # The weights, before anything that would load them; machines of one site take them from each other.
 peers.share()
 weights.fetch()
@@ -57,5 +60,7 @@ if plan.uses("ktransformers"):
     ktransformers.start()
 if plan.uses("ollama"):
     ollama.start()
+
+gateway.start()
 
 state.record()

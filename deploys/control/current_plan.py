@@ -13,6 +13,7 @@ from pyinfra.api import Host
 from deploys.connection import report, transport
 from deploys.control import locks, pins, tokens
 from deploys.control.neighbours import neighbours
+from deploys.control.surroundings import around
 from deploys.facts.machine import Hardware, WithoutPython
 from deploys.planning.first_python import FirstPython, first_python
 from deploys.planning.inputs.machine import Machine
@@ -117,8 +118,8 @@ def locked() -> list[str]:
     """
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
-    # What a locked profile refuses is what this is for.
-    profile, site = replace(plan.profile, locked=False), plan.site
+    # What a locked profile refuses is what this is for; who may ask does not matter.
+    profile, site = replace(plan.profile, locked=False, gateway=None), plan.site
     plan = resolve(profile, site, machine, locks.read(site.locks))
     lines, against = pins.pin_missing(plan)
     more, also_against = pins.check_pinned(plan)
@@ -156,7 +157,8 @@ def _resolved() -> tuple[Machine, HostPlan]:
 
 def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
     others = neighbours(this, site, _machine)
-    return resolve(profile, site, machine, locks.read(site.locks), others)
+    beside = around(this, profile, site, _machine)
+    return resolve(profile, site, machine, locks.read(site.locks), others, beside)
 
 
 def _machine(of: Host, site: Site) -> Machine | None:

@@ -42,16 +42,17 @@ def neighbours(
             found.append(
                 Neighbour(
                     name=other.name,
-                    addresses=_addresses(other, theirs, machine_of),
+                    addresses=addresses(other, theirs, machine_of),
                     models=frozenset(models),
                 )
             )
     return tuple(found)
 
 
-def _addresses(
+def addresses(
     other: Host, site: Site, machine_of: Callable[[Host, Site], Machine | None]
 ) -> tuple[str, ...]:
+    """Return where another host may be reached: as the inventory says, or it, or its name."""
     if given := other.data.get("peer_address"):
         return (str(given),)
     if other in state.active_hosts and (machine := machine_of(other, site)):

@@ -10,6 +10,7 @@ from urllib.parse import urlunsplit
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
+from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import ListedFile
@@ -170,6 +171,7 @@ class HostPlan:
     + cards: PCI addresses of the GPUs that are ours, where the machine may have more
     + retired: units that an earlier run has set up for services which are planned no more
     + peer: None where weights are not shared
+    + gateway: None where nobody but the machine itself reaches its services
     + refusals: why it is not carried out; those of a service do not hold up the machine's stages
     """
 
@@ -189,6 +191,7 @@ class HostPlan:
     cards: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
     peer: PeerServer | None = None
+    gateway: GatewayPlan | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -217,9 +220,13 @@ class HostPlan:
         return tuple(weights.model for weights in self.weights if not weights.locked)
 
     def to_json(self) -> dict[str, Any]:
-        plan = asdict(replace(self, services=(), refusals=()))
+        plan = asdict(replace(self, services=(), gateway=None, refusals=()))
         # The operator's own folders are not part of what a machine becomes.
-        del plan["site"]["locks"], plan["site"]["builds"], plan["site"]["tokens"]
+        for folder in ("locks", "builds", "tokens", "secrets"):
+            del plan["site"][folder]
+        if plan["profile"]["gateway"]:
+            del plan["profile"]["gateway"]["keys"], plan["profile"]["gateway"]["certificate"]
+        plan["gateway"] = self.gateway.to_json() if self.gateway else None
         plan["software"] = [
             {**asdict(each), "digest": each.digest, "directory": each.directory}
             for each in self.software
@@ -237,6 +244,8 @@ class HostPlan:
         # Which machines there are beside this one says nothing of what it has become.
         for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
             del weights["peers"]
+        if plan["gateway"]:
+            del plan["gateway"]["peers"]
         for service in plan["services"]:
             chosen = service["placement"]
             del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]

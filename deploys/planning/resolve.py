@@ -10,6 +10,8 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.base import FromLock, FromSource
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
+from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
@@ -43,10 +45,12 @@ def resolve(
     machine: Machine,
     locks: Locks,
     neighbours: Sequence[Neighbour] = (),
+    around: Surroundings = ALONE,
 ) -> HostPlan:
     """Return the plan of one machine, as complete as possible.
 
     + neighbours: the other machines that weights may be shared with
+    + around: what its gateway depends on beside the machine
 
     All refusals are collected, so that the operator sees them at once; a plan with refusals is
     printed but not carried out.
@@ -81,6 +85,10 @@ def resolve(
     software, missing = installation.software_of(services, inputs, driver)
     for refusal in missing:
         against.all_of([refusal], refusal.service)
+    planned = tuple(
+        _service(service, placement, weights, inputs)
+        for service, placement in zip(services, placements, strict=True)
+    )
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -94,15 +102,13 @@ def resolve(
         packages=installation.packages(services, software),
         software=software,
         weights=weights,
-        services=tuple(
-            _service(service, placement, weights, inputs)
-            for service, placement in zip(services, placements, strict=True)
-        ),
+        services=planned,
         systemd=machine.systemd,
         foreground=foreground,
         cards=tuple(card.address for card in own),
         retired=retired,
         peer=peer,
+        gateway=_gateway(inputs, planned, around, against),
         refusals=tuple(against.refusals),
         warnings=(
             *(
@@ -184,6 +190,17 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
             f" {vendors} GPUs, and the {gpu.name} would sit idle",
             "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
+
+
+def _gateway(
+    inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: _Refusals
+) -> GatewayPlan | None:
+    try:
+        return gateway_of(inputs.profile.gateway, inputs.machine, services, around)
+    except Refusal as refusal:
+        # Like those of a service, it does not hold up the machine's own stages.
+        against.all_of([refusal], "gateway")
+        return None
 
 
 def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:

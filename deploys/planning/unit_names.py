@@ -9,6 +9,9 @@ from __future__ import annotations
 PREFIX = "modelrack-"
 # Shares weights with the other machines of the site.
 PEER = f"{PREFIX}peer.service"
+# The one door of the machine, and the journal of its own that says who asked what.
+GATEWAY = f"{PREFIX}gateway.service"
+GATEWAY_JOURNAL = GATEWAY.removesuffix(".service")
 # Keeps the last words of a unit that has failed: OnFailure= of every engine's unit starts it.
 FAILED = f"{PREFIX}failed@.service"
 # All jobs that run, as systemctl takes a pattern.

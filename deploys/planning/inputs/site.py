@@ -97,6 +97,11 @@ class Site:
     + peers: network, such as "10.8.0.0/16", whose machines share weights with each other, so that a
       hub sends them only once; None: every machine fetches for itself
     + peer_port: TCP port on which a machine shares them
+    + machines: network, such as "10.8.0.0/16", in which gateways ask each other; None: at the
+      addresses that the operator reaches them at
+    + ssh_from: networks that may reach sshd of machines with a gateway; none named: all may
+    + secrets: directory on the operator's computer, for nobody else, with what signs this site's
+      certificates
     """
 
     mirrors: Mirrors = GLOBAL
@@ -109,6 +114,9 @@ class Site:
     apt_lock_wait: int = 600
     peers: str | None = None
     peer_port: int = 8788
+    machines: str | None = None
+    ssh_from: tuple[str, ...] = ()
+    secrets: Path = field(default=Path.home() / ".config" / "modelrack")
 
     def __post_init__(self) -> None:
         if not self.data_root.startswith("/") or self.data_root == "/":
@@ -128,7 +136,16 @@ class Site:
                 f"Write one of {', '.join(get_args(Hub))}",
             )
         if self.peers is not None:
-            _check_network(self.peers)
+            _check_network("peers", self.peers)
+        if self.machines is not None:
+            _check_network("machines", self.machines)
+        if isinstance(self.ssh_from, str):
+            raise Refusal(
+                f"ssh_from is the text {self.ssh_from!r}, not networks",
+                f'Write ssh_from=("{self.ssh_from}",)',
+            )
+        for network in self.ssh_from:
+            _network("ssh_from", network)
         if not 1024 <= self.peer_port <= 65535:
             raise Refusal(
                 f"peer_port {self.peer_port} is outside 1024 to 65535",
@@ -150,14 +167,17 @@ class Site:
         return asdict(self)
 
 
-def _check_network(peers: str) -> None:
+def _check_network(field: str, value: str) -> None:
+    if _network(field, value).prefixlen == 0:
+        raise Refusal(
+            f"{field} {value} is everybody", "Name the network that the machines of the lab are in"
+        )
+
+
+def _network(field: str, value: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
-        network = ipaddress.ip_network(peers)
+        return ipaddress.ip_network(value)
     except ValueError as error:
         raise Refusal(
-            f"peers {peers!r} is not a network: {error}", "Write one such as 10.8.0.0/16"
+            f"{field} {value!r} is not a network: {error}", "Write one such as 10.8.0.0/16"
         ) from None
-    if network.prefixlen == 0:
-        raise Refusal(
-            f"peers {peers} is everybody", "Name the network that the machines of the lab are in"
-        )

@@ -111,4 +111,4 @@ def test_a_machine_that_cannot_say_its_addresses_yet_is_known_by_its_name(
 ) -> None:
     bare: Any = SimpleNamespace(name="bare", data={"ssh_hostname": "10.8.0.9"})
     monkeypatch.setattr(asked, "state", SimpleNamespace(active_hosts={"bare": bare}.values()))
-    assert asked._addresses(bare, SITE, lambda host, site: None) == ("10.8.0.9",)
+    assert asked.addresses(bare, SITE, lambda host, site: None) == ("10.8.0.9",)

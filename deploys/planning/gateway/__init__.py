@@ -1,0 +1,1 @@
+"""The gateway: who may ask, what answers where, and what is refused."""

@@ -1,0 +1,225 @@
+"""What the gateway of a machine is to be, from its profile and what is known of other machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from deploys.planning import unit_names
+from deploys.planning.gateway import keys as key_file
+from deploys.planning.gateway.keys import Key
+from deploys.planning.gateway.plan import (
+    HTTPS,
+    MACHINES,
+    METRICS,
+    REDIRECT,
+    Backend,
+    BackendServer,
+    GatewayPlan,
+    MachinePeer,
+)
+from deploys.planning.inputs.gateway import Gateway
+from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.plan import ServicePlan
+
+# Whose HAProxy counts tokens: 2.5 or newer is needed, and 2.6 is the oldest that it was run on.
+_OLD_ENOUGH = {"debian": 12, "ubuntu": 24}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A service of another machine: its name, its model, and the id that its engine reports."""
+
+    service: str
+    model: str
+    served: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherMachine:
+    """Another host of the inventory.
+
+    + address: where this machine reaches it; None if that is not known
+    + asks: its gateway answers with services of this machine, too
+    """
+
+    name: str
+    address: str | None
+    offers: tuple[Offer, ...] = ()
+    asks: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a gateway depends on beside its machine.
+
+    + name: of this machine in the inventory
+    + keys: text of the keys file; None where there is none
+    + others: every other host of the inventory
+    """
+
+    name: str = "this"
+    keys: str | None = None
+    others: tuple[OtherMachine, ...] = ()
+
+
+# A machine of no inventory.
+ALONE = Surroundings()
+
+
+def gateway_of(
+    wanted: Gateway | None,
+    machine: Machine,
+    services: Sequence[ServicePlan],
+    around: Surroundings,
+) -> GatewayPlan | None:
+    """Return the gateway; None where nobody asks for one. Raise Refusal for what cannot work."""
+    peers = tuple(
+        MachinePeer(name=other.name, address=other.address)
+        for other in sorted(around.others, key=lambda other: other.name)
+        if other.asks
+    )
+    if wanted is None and not peers:
+        return None
+    _check_machine(machine)
+    _check_ports(wanted, machine, peers)
+    backends = tuple(_backends(wanted, services, around))
+    plan = GatewayPlan(
+        name=around.name,
+        host=None,
+        backends=backends,
+        peers=peers,
+        ipv6=any(":" in address for address in machine.addresses),
+    )
+    if wanted is None:
+        return plan
+    return GatewayPlan(
+        **{
+            **vars(plan),
+            "host": wanted.host,
+            "names": tuple(dict.fromkeys((wanted.host, "localhost", "127.0.0.1", "::1"))),
+            "certificate": wanted.certificate,
+            "keys": _keys(wanted, backends, around),
+            "rate": wanted.rate,
+            "at_once": wanted.at_once,
+            "chat": wanted.chat,
+        }
+    )
+
+
+def _check_machine(machine: Machine) -> None:
+    oldest = _OLD_ENOUGH.get(machine.os)
+    if oldest is None:
+        raise Refusal(
+            f"The gateway is HAProxy as Debian and Ubuntu bring it, and this machine has"
+            f" {machine.os} {machine.os_version}",
+            "Take gateway out of its profile, and its name out of also of the others",
+        )
+    if int(machine.os_version.partition(".")[0] or 0) < oldest:
+        raise Refusal(
+            f"HAProxy of {machine.os} {machine.os_version} is too old for token counts, so it"
+            " cannot be a gateway",
+            "Upgrade it to Ubuntu 24.04 or Debian 12 and newer, or take gateway out of its profile"
+            " and its name out of also of the others",
+        )
+
+
+def _check_ports(wanted: Gateway | None, machine: Machine, peers: Sequence[MachinePeer]) -> None:
+    ports = [METRICS]
+    ports += [REDIRECT, HTTPS] if wanted else []
+    ports += [MACHINES] if peers else []
+    for port in sorted(ports):
+        owner = machine.ports.get(port)
+        if owner is not None and owner != unit_names.GATEWAY:
+            raise Refusal(
+                f"Port {port} of the gateway is taken by {owner or 'a process'}",
+                "Stop that process and keep it from starting again, or take gateway out of the"
+                " profile",
+            )
+
+
+def _backends(
+    wanted: Gateway | None, services: Sequence[ServicePlan], around: Surroundings
+) -> Iterator[Backend]:
+    drained = wanted.drained if wanted else ()
+    known = {other.name: other for other in around.others}
+    also = [name for name in (wanted.also if wanted else ()) if name != around.name]
+    if missing := [name for name in also if name not in known]:
+        raise Refusal(
+            f"Gateway: also names {', '.join(missing)}, which the inventory does not have",
+            f"Write names of its hosts: {', '.join(sorted(known)) or 'there is no other'}",
+        )
+    found: dict[str, list[tuple[Offer, BackendServer]]] = {}
+    for service in services:
+        offer = Offer(service=service.name, model=service.model, served=service.served)
+        server = BackendServer(
+            name=around.name,
+            address="127.0.0.1",
+            port=service.port,
+            parallel=service.parallel,
+            drained=bool({service.name, around.name} & {*drained}),
+        )
+        found.setdefault(service.name, []).append((offer, server))
+    for other in (known[name] for name in dict.fromkeys(also)):
+        for offer in other.offers:
+            server = _elsewhere(other, drained=bool({offer.service, other.name} & {*drained}))
+            found.setdefault(offer.service, []).append((offer, server))
+    names = {around.name, *also, *found}
+    if unknown := [name for name in drained if name not in names]:
+        raise Refusal(
+            f"Gateway: drained names {', '.join(unknown)}, which is neither a service nor a machine"
+            " of this gateway",
+            f"Write one of {', '.join(sorted(names))}",
+        )
+    contexts = {service.name: service.context for service in services}
+    for name, copies in sorted(found.items()):
+        first, server = copies[0]
+        for offer, copy in copies:
+            if offer.model != first.model:
+                raise Refusal(
+                    f"Service {name} is {first.model} on {server.name} and {offer.model} on"
+                    f" {copy.name}, and a client of the gateway could not tell which answers",
+                    "Give one of them another name",
+                )
+        yield Backend(
+            service=name,
+            served=first.served,
+            model=first.model,
+            context=contexts.get(name),
+            servers=tuple(server for _, server in copies),
+        )
+
+
+def _elsewhere(other: OtherMachine, *, drained: bool) -> BackendServer:
+    if other.address is None:
+        raise Refusal(
+            f"Gateway: the address of {other.name}, which also names, is not known",
+            "Write peer_address beside it in the inventory",
+        )
+    return BackendServer(
+        name=other.name,
+        address=other.address,
+        port=MACHINES,
+        machine=other.name,
+        drained=drained,
+    )
+
+
+def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) -> tuple[Key, ...]:
+    if around.keys is None:
+        raise Refusal(
+            f"There is no {wanted.keys}, so nobody could ask the gateway",
+            f"{key_file.NEW} makes it, with a first key",
+        )
+    found = key_file.parse(around.keys, str(wanted.keys))
+    known = {offer.service for other in around.others for offer in other.offers}
+    known |= {backend.service for backend in backends}
+    for key in found:
+        if unknown := [model for model in key.models or () if model not in known]:
+            raise Refusal(
+                f"{wanted.keys}: the key of {key.user} names {', '.join(unknown)}, which no machine"
+                " serves",
+                f"Write names of services: {', '.join(sorted(known)) or 'there are none'}",
+            )
+    return found

@@ -1,0 +1,100 @@
+"""What a profile says of the gateway: the one address at which a team reaches its models."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploys.planning.inputs.refusal import Refusal
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A certificate of the operator's own, as PEM files on the operator's computer.
+
+    + chain: the certificate and those that lead to the root, in this order
+    + key: its private key, without a password
+    """
+
+    chain: Path
+    key: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chat:
+    """The chat page behind the gateway.
+
+    + admin: mail address of its first administrator
+    + locale: its language, such as "zh-CN"
+    + rate, at_once: what all its users together may ask of the models, as in Gateway
+    """
+
+    admin: str
+    locale: str = "en-US"
+    rate: int = 600
+    at_once: int = 64
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.admin):
+            raise Refusal(
+                f"Chat: {self.admin!r} is no mail address of an administrator",
+                "Write one such as admin@ai.lab; no mail is sent to it",
+            )
+        _check_limits("Chat", rate=self.rate, at_once=self.at_once)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """One door to the models of a machine, and of others: TLS, keys, limits, usage.
+
+    + host: DNS name or IP address that clients type
+    + certificate: the operator's own; None: the site's CA signs one for `host`
+    + chat: the chat page; None: the API alone
+    + keys: file on the operator's computer that says who may ask (python -m deploys.keys)
+    + rate, at_once: requests a minute and at the same time, of users whose key says nothing else
+    + also: other hosts of the inventory whose services answer here, too
+    + drained: services, or hosts of the inventory, that get no new requests
+    """
+
+    host: str
+    certificate: Certificate | None = None
+    chat: Chat | None = None
+    keys: Path = Path("inventories/keys.toml")
+    rate: int = 60
+    at_once: int = 8
+    also: tuple[str, ...] = ()
+    drained: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (is_address(self.host) or _NAME.fullmatch(self.host)) or len(self.host) > 64:
+            raise Refusal(
+                f"Gateway: host {self.host!r} is neither a DNS name in lower case nor an address",
+                "Write what clients type behind https://, such as ai.lab or 10.8.0.5",
+            )
+        for field, value in (("also", self.also), ("drained", self.drained)):
+            if isinstance(value, str):
+                raise Refusal(
+                    f"Gateway: {field} is the text {value!r}, not names",
+                    f'Write {field}=("{value}",)',
+                )
+        _check_limits("Gateway", rate=self.rate, at_once=self.at_once)
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is given by its IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_limits(what: str, **limits: int) -> None:
+    for name, value in limits.items():
+        if value < 1:
+            raise Refusal(f"{what}: {name} is {value}", "Give a number from 1 up")
