@@ -11,7 +11,7 @@ from pyinfra.api import Host
 from deploys.control import keys
 from deploys.control.neighbours import addresses
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.gateway.choice import Offer, OtherMachine, Surroundings
+from deploys.planning.gateway.choice import OtherMachine, ServedElsewhere, Surroundings
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
@@ -45,17 +45,17 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
         )
     return Surroundings(
         name=this.name,
-        keys=keys.read(profile.gateway.keys) if profile.gateway else None,
+        keys=keys.read_or_refusal(profile.gateway.keys) if profile.gateway else (),
         others=tuple(others),
     )
 
 
-def _offers(profile: HostProfile) -> Iterator[Offer]:
+def _offers(profile: HostProfile) -> Iterator[ServedElsewhere]:
     for service in profile.services:
         served = ENGINES[service.engine].model_id.format(service.name)
         # A model that nobody knows is refused by that machine's own plan.
         with suppress(Refusal):
-            yield Offer(service=service.name, model=model_of(service).key, served=served)
+            yield ServedElsewhere(service=service.name, model=model_of(service).key, served=served)
 
 
 def _address(host: Host, site: Site, machine_of: MachineOf) -> str | None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from deploys.planning import unit_names
-from deploys.planning.gateway import keys as key_file
-from deploys.planning.gateway.keys import Key
+from deploys.planning.gateway.key import Key
 from deploys.planning.gateway.plan import (
     HTTPS,
     MACHINES,
@@ -28,7 +27,7 @@ _OLD_ENOUGH = {"debian": 12, "ubuntu": 24}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
+class ServedElsewhere:
     """A service of another machine: its name, its model, and the id that its engine reports."""
 
     service: str
@@ -46,7 +45,7 @@ class OtherMachine:
 
     name: str
     address: str | None
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[ServedElsewhere, ...] = ()
     asks: bool = False
 
 
@@ -55,12 +54,12 @@ class Surroundings:
     """What a gateway depends on beside its machine.
 
     + name: of this machine in the inventory
-    + keys: text of the keys file; None where there is none
+    + keys: those of the keys file, or why they cannot be read
     + others: every other host of the inventory
     """
 
     name: str = "this"
-    keys: str | None = None
+    keys: tuple[Key, ...] | Refusal = ()
     others: tuple[OtherMachine, ...] = ()
 
 
@@ -150,9 +149,9 @@ def _backends(
             f"Gateway: also names {', '.join(missing)}, which the inventory does not have",
             f"Write names of its hosts: {', '.join(sorted(known)) or 'there is no other'}",
         )
-    found: dict[str, list[tuple[Offer, BackendServer]]] = {}
+    found: dict[str, list[tuple[ServedElsewhere, BackendServer]]] = {}
     for service in services:
-        offer = Offer(service=service.name, model=service.model, served=service.served)
+        offer = ServedElsewhere(service=service.name, model=service.model, served=service.served)
         server = BackendServer(
             name=around.name,
             address="127.0.0.1",
@@ -207,19 +206,15 @@ def _elsewhere(other: OtherMachine, *, drained: bool) -> BackendServer:
 
 
 def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) -> tuple[Key, ...]:
-    if around.keys is None:
-        raise Refusal(
-            f"There is no {wanted.keys}, so nobody could ask the gateway",
-            f"{key_file.NEW} makes it, with a first key",
-        )
-    found = key_file.parse(around.keys, str(wanted.keys))
+    if isinstance(around.keys, Refusal):
+        raise around.keys
     known = {offer.service for other in around.others for offer in other.offers}
     known |= {backend.service for backend in backends}
-    for key in found:
+    for key in around.keys:
         if unknown := [model for model in key.models or () if model not in known]:
             raise Refusal(
                 f"{wanted.keys}: the key of {key.user} names {', '.join(unknown)}, which no machine"
                 " serves",
                 f"Write names of services: {', '.join(sorted(known)) or 'there are none'}",
             )
-    return found
+    return around.keys

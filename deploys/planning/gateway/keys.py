@@ -1,4 +1,4 @@
-"""keys.toml: who may ask, by the SHA-256 of their key alone, and how much."""
+"""keys.toml as text: parsed, and what it keeps of a new key."""
 
 from __future__ import annotations
 
@@ -6,46 +6,20 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from deploys.planning.gateway.key import NEW, PREFIX, RESERVED, Key
 from deploys.planning.inputs.refusal import Refusal
-
-# What every key begins with, so that whoever finds one knows what it opens.
-PREFIX = "mr-"
-NEW = "python -m deploys.keys new USER TEAM"
-# The chat page's, which is made on the machine.
-RESERVED = "open-webui"
 
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TEAM = re.compile(r"[\w.@-][\w .@-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LIMITS = ("rate", "at_once", "tokens_a_day")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """One key; a user with several has the same limits with each.
-
-    + sha256: of the key, lower case hex
-    + rate, at_once, tokens_a_day: requests a minute and at the same time, tokens of prompts and
-      answers from midnight to midnight UTC; None: as the gateway says, and tokens without a limit
-    + models: names of services, None for all
-    + until: last day on which this key is good, UTC
-    """
-
-    user: str
-    team: str
-    sha256: str
-    rate: int | None = None
-    at_once: int | None = None
-    tokens_a_day: int | None = None
-    models: tuple[str, ...] | None = None
-    until: date | None = None
 
 
 def made() -> str:

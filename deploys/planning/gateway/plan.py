@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deploys.planning.gateway.keys import Key
+from deploys.planning.gateway.key import RESERVED, Key
 from deploys.planning.inputs.gateway import Certificate, Chat
 
 # Ports of every gateway: for people, for other machines of the site, and for the operator.
@@ -21,7 +21,7 @@ CERTIFICATE, MACHINE_CERTIFICATE = f"{FOLDER}/gateway.pem", f"{FOLDER}/machine.p
 # The chat page's own key, made on the machine: OPENAI_API_KEY=mr-..., 0600, of root.
 CHAT_KEY = "/etc/modelrack/secrets/webui-key.env"
 # Whose requests those of the chat page are, in limits and in the log.
-CHAT_USER, CHAT_TEAM = "open-webui", "chat page"
+CHAT_USER, CHAT_TEAM = RESERVED, "chat page"
 
 
 @dataclass(frozen=True, kw_only=True)

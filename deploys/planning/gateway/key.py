@@ -1,0 +1,33 @@
+"""One key of the gateway: whose it is and how much it allows, by its SHA-256 alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+# What every key begins with, so that whoever finds one knows what it opens.
+PREFIX = "mr-"
+NEW = "python -m deploys.keys new USER TEAM"
+# The user of the chat page's key, which is made on the machine.
+RESERVED = "open-webui"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """One key; a user with several has the same limits with each.
+
+    + sha256: of the key, lower case hex
+    + rate, at_once, tokens_a_day: requests a minute and at the same time, tokens of prompts and
+      answers from midnight to midnight UTC; None: as the gateway says, and tokens without a limit
+    + models: names of services, None for all
+    + until: last day on which this key is good, UTC
+    """
+
+    user: str
+    team: str
+    sha256: str
+    rate: int | None = None
+    at_once: int | None = None
+    tokens_a_day: int | None = None
+    models: tuple[str, ...] | None = None
+    until: date | None = None
