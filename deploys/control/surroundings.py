@@ -8,10 +8,11 @@ from contextlib import suppress
 from pyinfra import state
 from pyinfra.api import Host
 
-from deploys.control import keys
+from deploys.control import keys, own_certificate
 from deploys.control.neighbours import addresses
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.choice import OtherMachine, ServedElsewhere, Surroundings
+from deploys.planning.gateway.key import Key
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
@@ -43,11 +44,19 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
                 asks=asks,
             )
         )
-    return Surroundings(
-        name=this.name,
-        keys=keys.read_or_refusal(profile.gateway.keys) if profile.gateway else (),
-        others=tuple(others),
-    )
+    found: tuple[Key, ...] = ()
+    refusals = []
+    if wanted := profile.gateway:
+        try:
+            found = keys.read(wanted.keys)
+        except Refusal as refusal:
+            refusals.append(refusal)
+        try:
+            if wanted.certificate:
+                own_certificate.read(wanted.certificate, wanted.host)
+        except Refusal as refusal:
+            refusals.append(refusal)
+    return Surroundings(name=this.name, keys=found, refusals=tuple(refusals), others=tuple(others))
 
 
 def _offers(profile: HostProfile) -> Iterator[ServedElsewhere]:

@@ -195,6 +195,7 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
 def _gateway(
     inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: _Refusals
 ) -> GatewayPlan | None:
+    against.all_of(around.refusals, "gateway")
     try:
         return gateway_of(inputs.profile.gateway, inputs.machine, services, around)
     except Refusal as refusal:

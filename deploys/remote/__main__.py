@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("title", help="what the titles of its workers begin with")
     command.add_argument("command", nargs=argparse.REMAINDER)
     command.set_defaults(program=_guard)
+    command = programs.add_parser("gateway").add_subparsers(required=True).add_parser("spent")
+    command.add_argument("--journal", required=True)
+    command.add_argument("--folder", type=Path, required=True)
+    command.set_defaults(program=_gateway_spent)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
 
@@ -160,6 +164,13 @@ def _last_words(options: Any) -> int:
     from .services import failure_log
 
     print(failure_log.keep(options.unit))
+    return 0
+
+
+def _gateway_spent(options: Any) -> int:
+    from .gateway import spent
+
+    spent.write(options.journal, options.folder)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.control.current_plan import current_plan
-from deploys.operations import files, webserver
+from deploys.operations import distribution_service, files
 from deploys.operations.files import Directory, File
 from deploys.operations.services import service
 from deploys.operations.services.unit import Unit
@@ -20,8 +20,9 @@ def share() -> None:
     plan = current_plan()
 
     if plan.peer:
-        webserver.installed(
+        distribution_service.installed(
             name="Install nginx for weight sharing",
+            package="nginx",
             manager=plan.package_manager,
             systemd=plan.systemd,
         )

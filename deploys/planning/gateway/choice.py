@@ -54,12 +54,14 @@ class Surroundings:
     """What a gateway depends on beside its machine.
 
     + name: of this machine in the inventory
-    + keys: those of the keys file, or why they cannot be read
+    + keys: those of the keys file
+    + refusals: why the operator's files for the gateway cannot be used
     + others: every other host of the inventory
     """
 
     name: str = "this"
-    keys: tuple[Key, ...] | Refusal = ()
+    keys: tuple[Key, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     others: tuple[OtherMachine, ...] = ()
 
 
@@ -206,8 +208,6 @@ def _elsewhere(other: OtherMachine, *, drained: bool) -> BackendServer:
 
 
 def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) -> tuple[Key, ...]:
-    if isinstance(around.keys, Refusal):
-        raise around.keys
     known = {offer.service for other in around.others for offer in other.offers}
     known |= {backend.service for backend in backends}
     for key in around.keys:

@@ -7,7 +7,7 @@ from datetime import date
 
 # What every key begins with, so that whoever finds one knows what it opens.
 PREFIX = "mr-"
-NEW = "python -m deploys.keys new USER TEAM"
+NEW = ".venv/bin/python -m deploys.keys new USER TEAM"
 # The user of the chat page's key, which is made on the machine.
 RESERVED = "open-webui"
 

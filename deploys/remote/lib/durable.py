@@ -7,8 +7,17 @@ import os
 from pathlib import Path
 
 
-def replace(path: Path, content: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+def replace(
+    path: Path,
+    content: bytes,
+    *,
+    mode: int = 0o644,
+    group: int | None = None,
+    sync: bool = True,
+) -> None:
     """Replace `path` by a file with `content` and `mode`; a reader sees the old or the new file.
+
+    + group: number of the group that it is of; None: that of this process
 
     With `sync` this also holds after a power cut.
     """
@@ -17,6 +26,8 @@ def replace(path: Path, content: bytes, *, mode: int = 0o644, sync: bool = True)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:
+            if group is not None:
+                os.fchown(fd, -1, group)
             os.fchmod(fd, mode)  # the umask must not decide
             write_all(fd, content)
             if sync:

@@ -1,0 +1,67 @@
+"""Certificates of the site's CA, for keys that are made on the machine and never leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import Host, State, operation
+from pyinfra.api.command import PyinfraCommand
+
+from deploys.connection import programs, transport
+from deploys.connection.transport import HostCommand
+from deploys.control.authority import Authority
+from deploys.facts.gateway import Certificates
+from deploys.operations import files
+from deploys.operations.files import Directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One certificate: the file that has it with its key, and who it is for."""
+
+    path: str
+    name: str
+    names: tuple[str, ...]
+
+
+@operation()
+def signed(
+    wanted: Sequence[Wanted], folder: Directory, authority: Authority
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have certificates signed that are missing, of another CA, for other names or soon too old.
+
+    + wanted: certificates in one folder
+    + folder: that folder; its group may read certificates and keys
+    + authority: what signs them, on the operator's computer
+    """
+    found = host.get_fact(Certificates, paths=tuple(each.path for each in wanted))
+    missing = [
+        each
+        for each in wanted
+        if not authority.is_good(found.get(each.path, ""), each.name, each.names)
+    ]
+    if not missing:
+        host.noop("all certificates are good")
+        return
+    yield files.write([folder])
+    for each in missing:
+        yield HostCommand(_sign, each, folder.group, authority)
+
+
+def _sign(
+    state: State, host: Host, arguments: Any, wanted: Wanted, group: str, authority: Authority
+) -> bool:
+    """Take the machine's request and give it the certificate."""
+    program = "gateway.certificate"
+    ok, output = transport.run(host, arguments, programs.inline(program, "request", wanted.path))
+    if ok:
+        chain = authority.sign(output.stdout, wanted.name, wanted.names)
+        accept = programs.inline(program, "accept", wanted.path, group)
+        ok, output = transport.run(host, arguments, accept, _stdin=chain)
+    if not ok:
+        logger.error(f"{host.print_prefix}no certificate for {wanted.name}: {output.stderr}")
+    return ok

@@ -1,0 +1,1 @@
+"""Programs of the gateway: its processes, its certificates, what its log says of today."""

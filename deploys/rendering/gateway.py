@@ -1,0 +1,206 @@
+"""The gateway's plan as HAProxy's configuration and its maps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, timezone
+
+from deploys.planning import unit_names
+from deploys.planning.gateway import plan as gateway
+from deploys.planning.gateway.key import Key
+from deploys.planning.gateway.plan import Backend, BackendServer, GatewayPlan
+from deploys.rendering.templates import Rendered, file, text
+
+# Everything that may be asked of any model; nothing else reaches an engine.
+PATHS = (
+    "GET /v1/models",
+    "POST /v1/chat/completions",
+    "POST /v1/completions",
+    "POST /v1/messages",
+)
+RUN = f"/run/{gateway.USER}"
+CONFIGURATION = f"{gateway.FOLDER}/haproxy.cfg"
+# The chat page's key, which only the machine knows.
+CHAT_MAP = f"{gateway.FOLDER}/chat.map"
+UNIT_FILES = (
+    unit_names.file(unit_names.GATEWAY),
+    f"/etc/systemd/journald@{unit_names.GATEWAY_JOURNAL}.conf",
+)
+
+# As deploys/connection/programs.py calls it, which is not known here.
+_PROGRAMS = "/opt/modelrack/bin/modelrack.pyz"
+
+# A line of the usage log, as JSON; what a client may write itself is escaped.
+_LOG = {
+    "user": '"%[var(txn.user),json(utf8s)]"',
+    "team": '"%[var(txn.team),json(utf8s)]"',
+    "model": '"%[var(txn.model),json(utf8s)]"',
+    "path": '"%[var(txn.path),bytes(0,128),json(utf8s)]"',
+    "status": "%ST",
+    "to": '"%b/%s"',
+    "end": '"%ts"',
+    "queue_ms": "%Tw",
+    "first_ms": "%Tr",
+    "ms": "%Ta",
+    "bytes_in": "%U",
+    "bytes_out": "%B",
+    "tokens_in": "%[var(txn.tokens_in)]",
+    "tokens_out": "%[var(txn.tokens_out)]",
+    "estimated": "%[var(txn.estimated)]",
+    "retries": "%rc",
+    "from": '"%ci"',
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayFiles:
+    """What the process reads.
+
+    + configuration: a process that was started with another one has to be reloaded, as has one with
+      other `fixed` files
+    + maps: what running processes are told when it changes
+    + digest: of configuration and fixed files, as a running process says it
+    """
+
+    configuration: Rendered
+    fixed: tuple[Rendered, ...]
+    maps: tuple[Rendered, ...]
+    digest: str
+
+
+def files(plan: GatewayPlan, site_ca: str | None) -> GatewayFiles:
+    """Return the configuration and what it refers to.
+
+    + site_ca: certificate of what signs this site's, as PEM; None where nothing is signed by it
+    """
+    fixed = [
+        _file("usage.lua", text("gateway/usage.lua", folder=gateway.FOLDER, run=RUN)),
+        _file("models.list", _lines((each.service, _model(each)) for each in plan.backends)),
+    ]
+    if site_ca:
+        fixed.append(_file("site-ca.pem", site_ca))
+    decides = [*((each.path, each.content) for each in fixed), _configuration(plan, "")]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    return GatewayFiles(
+        configuration=Rendered(
+            path=CONFIGURATION, content=_configuration(plan, digest), mode="640"
+        ),
+        fixed=tuple(fixed),
+        maps=tuple(_file(f"{name}.map", _lines(lines)) for name, lines in _maps(plan).items()),
+        digest=digest,
+    )
+
+
+def unit() -> tuple[Rendered, ...]:
+    """Return the unit and the settings of its journal; they are the same on every machine."""
+    path, journald = UNIT_FILES
+    return (
+        file(
+            f"gateway/{unit_names.GATEWAY}",
+            path,
+            folder=gateway.FOLDER,
+            user=gateway.USER,
+            run=RUN,
+            journal=unit_names.GATEWAY_JOURNAL,
+            programs=_PROGRAMS,
+            ports=(gateway.REDIRECT, gateway.HTTPS, gateway.MACHINES, gateway.METRICS),
+        ),
+        file("gateway/journald.conf", journald),
+    )
+
+
+def _configuration(plan: GatewayPlan, digest: str) -> str:
+    return text(
+        "gateway/haproxy.cfg",
+        digest=digest,
+        folder=gateway.FOLDER,
+        run=RUN,
+        log="{" + ",".join(f'"{name}":{form}' for name, form in _LOG.items()) + "}",
+        paths=PATHS,
+        host=plan.host,
+        ipv6=plan.ipv6,
+        chat=plan.chat,
+        rate=plan.rate,
+        at_once=plan.at_once,
+        peers=plan.peers,
+        backends=plan.backends,
+        certificate=gateway.CERTIFICATE,
+        machine_certificate=gateway.MACHINE_CERTIFICATE,
+        site_ca=gateway.SITE_CA,
+        at=_at,
+        server_name=_server_name,
+    )
+
+
+def _at(server: BackendServer) -> str:
+    address = f"[{server.address}]" if ":" in server.address else server.address
+    return f"{address}:{server.port}"
+
+
+def _server_name(machine: str) -> str:
+    """Return a machine's name in the letters that HAProxy takes."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", machine)
+
+
+def _model(backend: Backend) -> str:
+    entry: dict[str, object] = {
+        "id": backend.service,
+        "object": "model",
+        "created": 0,
+        "owned_by": "modelrack",
+        "root": backend.model,
+    }
+    if backend.context:
+        entry["max_model_len"] = backend.context
+    return json.dumps(entry)
+
+
+def _maps(plan: GatewayPlan) -> dict[str, list[tuple[str, object]]]:
+    keys = plan.keys
+    users = {key.user: key for key in keys}
+    found: dict[str, list[tuple[str, object]]] = {}
+    if plan.host:
+        found = {
+            "keys": [(key.sha256, key.user) for key in keys],
+            "until": [(key.sha256, _end(key)) for key in keys if key.until],
+            "teams": [(user, key.team) for user, key in users.items()],
+            "rates": _limits(users, "rate"),
+            "at-once": _limits(users, "at_once"),
+            "tokens": _limits(users, "tokens_a_day"),
+            "restricted": [(u, " ".join(key.models)) for u, key in users.items() if key.models],
+            "allowed": [
+                (f"{u}/{model}", 1) for u, key in users.items() for model in key.models or ()
+            ],
+            "models": [(each.service, f"service-{each.service}") for each in plan.backends],
+        }
+    if plan.chat:
+        found["teams"].append((gateway.CHAT_USER, gateway.CHAT_TEAM))
+        found["rates"].append((gateway.CHAT_USER, plan.chat.rate))
+        found["at-once"].append((gateway.CHAT_USER, plan.chat.at_once))
+    if plan.peers:
+        local = [each for each in plan.backends if each.local]
+        found["local"] = [(each.service, f"local-{each.service}") for each in local]
+    return found
+
+
+def _limits(users: Mapping[str, Key], name: str) -> list[tuple[str, object]]:
+    return [(u, value) for u, key in users.items() if (value := getattr(key, name)) is not None]
+
+
+def _end(key: Key) -> int:
+    """Return the first second at which a key is no longer good."""
+    assert key.until
+    after = datetime.combine(key.until, time(), timezone.utc) + timedelta(days=1)
+    return int(after.timestamp())
+
+
+def _lines(pairs: Iterable[tuple[str, object]]) -> str:
+    return "".join(f"{key} {value}\n" for key, value in pairs)
+
+
+def _file(name: str, content: str) -> Rendered:
+    return Rendered(path=f"{gateway.FOLDER}/{name}", content=content, mode="640")

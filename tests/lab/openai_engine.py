@@ -1,0 +1,132 @@
+"""A stand-in for an engine, where its hits are counted or it has to fail.
+
+    python3 openai_engine.py PORT MODEL
+
+It speaks as much of the OpenAI API as the gateway passes on, and says its numbers at the end of an
+answer, as engines do that are told to. /ctl says what it has seen, and sets what it is to do:
+`gap` seconds between two chunks, `fail` requests to answer with 503, `usage` at the end or not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+PORT, MODEL = int(sys.argv[1]), sys.argv[2]
+LOCK = threading.Lock()
+STATE: dict[str, Any] = {
+    "gap": 0.0,
+    "fail": 0,
+    "usage": True,
+    "running": 0,
+    "served": 0,
+    "paths": [],
+    "users": [],
+}
+
+
+class Engine(BaseHTTPRequestHandler):
+    """One connection of the gateway, kept alive."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing is said."""
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path == "/ctl":
+            with LOCK:
+                STATE.update({key: json.loads(value) for key, value in parse_qsl(url.query)})
+            self._json(200, STATE)
+        elif url.path == "/v1/models" and "service=" in url.query:
+            self._json(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        else:
+            self._seen()
+            self._json(200, {"reached": self.path})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        self._seen()
+        with LOCK:
+            fails = STATE["fail"] > 0
+            STATE["fail"] -= fails
+        if fails:
+            self._json(503, {"error": {"message": "not now"}})
+            return
+        if not self.path.startswith("/v1/"):
+            self._json(200, {"reached": self.path})
+            return
+        asked = json.loads(body)
+        with LOCK:
+            STATE["running"] += 1
+            STATE["served"] += 1
+        try:
+            self._answer(int(asked.get("max_tokens") or 10), bool(asked.get("stream")))
+        except OSError:
+            self.close_connection = True
+        finally:
+            with LOCK:
+                STATE["running"] -= 1
+
+    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = do_GET
+
+    def _seen(self) -> None:
+        with LOCK:
+            STATE["paths"].append(f"{self.command} {self.path}")
+            STATE["users"].append(self.headers.get("x-modelrack-user"))
+
+    def _answer(self, count: int, stream: bool) -> None:
+        usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": 7 + count}
+        about = {"id": "x", "created": 1, "model": MODEL}
+        if not stream:
+            time.sleep(STATE["gap"] * count)
+            message = {"role": "assistant", "content": f"from {PORT}"}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            whole = {**about, "object": "chat.completion", "choices": [choice], "usage": usage}
+            self._json(200, whole)
+            return
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        about["object"] = "chat.completion.chunk"
+        for _ in range(count):
+            delta = {"content": f"{time.time():.6f} {PORT}"}
+            choice = {"index": 0, "delta": delta, "finish_reason": None}
+            self._chunk(json.dumps({**about, "choices": [choice]}))
+            time.sleep(STATE["gap"])
+        if STATE["usage"]:
+            self._chunk(json.dumps({**about, "choices": [], "usage": usage}))
+        self._chunk("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, data: str) -> None:
+        line = f"data: {data}\n\n".encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.flush()
+
+    def _json(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    """As many connections as a gateway opens."""
+
+    request_queue_size = 1024
+    daemon_threads = True
+
+
+if __name__ == "__main__":
+    Server(("127.0.0.1", PORT), Engine).serve_forever()
