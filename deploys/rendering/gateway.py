@@ -48,9 +48,9 @@ _LOG = {
     "ms": "%Ta",
     "bytes_in": "%U",
     "bytes_out": "%B",
-    "tokens_in": "%[var(txn.tokens_in)]",
-    "tokens_out": "%[var(txn.tokens_out)]",
-    "estimated": "%[var(txn.estimated)]",
+    "tokens_in": "%[var(txn.tokens_in,0)]",
+    "tokens_out": "%[var(txn.tokens_out,0)]",
+    "estimated": "%[var(txn.estimated,false)]",
     "retries": "%rc",
     "from": '"%ci"',
 }

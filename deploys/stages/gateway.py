@@ -74,7 +74,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
             name="Have the site's CA sign the gateway's certificates",
             wanted=certificates,
             folder=_FOLDER,
-            authority=signing,
+            site=plan.site,
         )
     if plan.systemd and wanted.chat:
         configuration.chat_key_made(
@@ -101,7 +101,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
                 name=unit_names.GATEWAY,
                 files=tuple(map(File.of, rendering.unit())),
                 digest=None,
-                url=f"http://127.0.0.1:{gateway.METRICS}/metrics",
+                url=f"http://127.0.0.1:{gateway.METRICS}",
                 model=None,
                 stable=1.0,
                 patience=30.0,

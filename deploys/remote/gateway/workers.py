@@ -80,7 +80,7 @@ def replace_map(worker: Worker, path: str, lines: list[str]) -> None:
         raise Unanswered(said.strip())
     number = version.group(1)
     for piece in _pieces(lines):
-        said = _ask(f"{before} add map @{number} {path} <<\n{piece}\n")
+        said = _ask(f"{before} add map @{number} {path} <<\n{piece}")
         if said.strip():
             raise Unanswered(said.strip())
     if said := _ask(f"{before} commit map @{number} {path}").strip():

@@ -1,0 +1,414 @@
+"""A team reaches its models by one door: TLS, keys, limits, usage; engines real and counted."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from tests.e2e import alive
+from tests.e2e.gateway import METRICS, Site, chat
+from tests.e2e.rack import Rack
+from tests.lab import Lab
+from tests.lab.hub import Hub
+from tests.lab.tiny_model import ANSWER
+
+DATA = """
+from pathlib import Path
+from deploys.planning.inputs.gateway import Gateway
+_here = Path(__file__).parents[2]
+site = replace(site, secrets=_here / "secrets")
+profile = replace(
+    profile,
+    gateway=Gateway(host={host!r}, keys=_here / "keys.toml", also={also!r}, rate=600, at_once=64),
+)
+"""
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def site(
+    request: pytest.FixtureRequest, lab_factory, lab_hub: Hub, lab_github, tmp_path_factory
+) -> Iterator[Site]:
+    lab: Lab = lab_factory(3, name=f"gate-{request.param}-", suite=request.param)
+    first, second, client = lab.machines
+    hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
+    data = DATA.format(host=first.address, also=(first.name, second.name))
+    rack = Rack(lab, hub, github, tmp_path_factory.mktemp("gate"), data)
+    rack.point_to([first, second], hub, github)
+    made = Site(rack, first, second, client)
+    for user in ("alice", "bob", "leaver"):
+        made.new_key(user)
+    made.new_key("slow", "--at-once", "2")
+    made.new_key("quick", "--rate", "5")
+    made.new_key("poor", "--tokens-a-day", "20")
+    made.new_key("other", "--models", "tiny")
+    run = made.deploy()
+    assert run.code == 0, run.output
+    yield made
+    lab.down()
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    again = site.deploy()
+    assert again.code == 0, again.output
+    assert again.changed == []
+
+
+# With the real engines.
+
+
+def test_openai_python_lists_asks_and_streams(site: Site) -> None:
+    client = site.openai("alice")
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    answer = client.chat.completions.create(**chat(max_tokens=64, temperature=0))
+    assert answer.choices[0].message.content == ANSWER
+    assert answer.usage
+    line = site.last("alice")
+    assert (line["tokens_in"], line["tokens_out"]) == (
+        answer.usage.prompt_tokens,
+        answer.usage.completion_tokens,
+    )
+    pieces = client.chat.completions.create(**chat(max_tokens=64, temperature=0), stream=True)
+    said = [piece.choices[0].delta.content for piece in pieces if piece.choices]
+    assert "".join(filter(None, said)) == ANSWER
+    site.wait(lambda: len(site.log("alice")) == 3, "the stream is not in the log")
+    streamed = site.last("alice")
+    # Nobody has asked for the numbers: the engine says them anyway, in words of its own.
+    numbers = ("tokens_in", "tokens_out", "estimated")
+    assert [streamed[name] for name in numbers] == [line[name] for name in numbers]
+    assert line["estimated"] is False
+
+
+def test_a_key_may_also_come_as_anthropic_clients_send_it(site: Site) -> None:
+    with site.http("alice") as client:
+        headers = {"authorization": "", "x-api-key": site.keys["bob"]}
+        answer = client.post("/v1/messages", json=chat(max_tokens=64), headers=headers)
+    assert answer.status_code == 200, answer.text
+    usage = answer.json()["usage"]
+    line = site.last("bob")
+    assert (line["tokens_in"], line["tokens_out"]) == (
+        usage["input_tokens"],
+        usage["output_tokens"],
+    )
+
+
+def test_from_another_machine_nothing_else_can_be_reached(site: Site) -> None:
+    for machine in (site.first, site.second):
+        listening = machine.ssh("ss -Htln | awk '{print $4}'").stdout.split()
+        outside = {each for each in listening if not each.startswith(("127.0.0.", "[::1]"))}
+        assert {int(each.rpartition(":")[2]) for each in outside} == {22, 80, 443, 8443}
+    asked = f"curl -sk -m 5 -o /dev/null -w %{{http_code}} https://{site.first.address}"
+    assert site.client.ssh(f"{asked}/v1/models").stdout == "401"
+    # What is between machines is for machines that have a certificate of the site alone.
+    refused = site.client.ssh(f"{asked}:8443/v1/models", check=False)
+    assert (refused.stdout, refused.returncode != 0) == ("000", True)
+    redirected = f"curl -s -m 5 -w '%{{redirect_url}}' http://{site.first.address}/v1/models"
+    assert site.client.ssh(redirected).stdout == f"https://{site.first.address}/v1/models"
+
+
+def test_the_certificate_is_the_sites_and_its_keys_are_made_on_the_machines(site: Site) -> None:
+    site.client.ssh("cat > /tmp/ca.pem", stdin=site.ca.read_text())
+    asked = "curl -s --cacert /tmp/ca.pem -o /dev/null -w '%{http_code} %{http_version}'"
+    assert site.client.ssh(f"{asked} https://{site.first.address}/v1/models").stdout == "401 2"
+    folder = site.ca.parent
+    assert (folder.stat().st_mode & 0o777, (folder / "site-ca.key").stat().st_mode & 0o777) == (
+        0o700,
+        0o600,
+    )
+    private = "sed -n '/PRIVATE/,/PRIVATE/p' /etc/modelrack/gateway/{}.pem"
+    keys = {
+        machine.ssh(private.format(name)).stdout
+        for machine in (site.first, site.second)
+        for name in ("gateway", "machine")
+    }
+    assert len(keys) == 4 and "" not in keys
+
+
+def test_no_key_is_anywhere_but_in_the_map(site: Site) -> None:
+    keys = "\n".join(site.keys.values())
+    for machine in (site.first, site.second):
+        where = "/etc /var/lib /var/log /run /opt/modelrack /proc/[0-9]*/cmdline"
+        command = f"cat > /dev/shm/keys; grep -rlFaf /dev/shm/keys {where} 2>/dev/null"
+        assert machine.ssh(f"{command}; rm /dev/shm/keys", stdin=keys).stdout == ""
+    state = json.loads(site.first.ssh("cat /var/lib/modelrack/state.json").stdout)
+    assert "sha256" not in json.dumps(state["plan"]["gateway"])
+    modes = site.first.ssh("stat -c '%a %U %G' /etc/modelrack/gateway/* /etc/modelrack/gateway")
+    assert {*modes.stdout.splitlines()} == {
+        "640 root modelrack-gateway",
+        "750 root modelrack-gateway",
+    }
+
+
+def test_what_serves_can_do_little_else(site: Site) -> None:
+    score = site.first.ssh("systemd-analyze security --no-pager modelrack-gateway | tail -1")
+    assert float(score.stdout.split(":")[1].split()[0]) <= 1.5
+    assert site.first.ssh("systemctl is-enabled haproxy", check=False).stdout == "disabled\n"
+    assert "root" not in site.first.ssh("ps -o user= -C haproxy").stdout
+
+
+# From here on engines that count have taken their place.
+
+
+def test_only_what_is_listed_reaches_an_engine(site: Site) -> None:
+    site.stand_in(site.first, site.second)
+    paths = [
+        *("/", "/slots", "/props", "/metrics", "/health", "/tokenize", "/lora-adapters", "/pause"),
+        *("/v1/load_lora_adapter", "/v1/embeddings", "/sleep", "/server_info", "/ctl?fail=9"),
+        *("/v1/../slots", "/v1/%2e%2e/slots", "/v1/..%2fslots", "//slots", "/./slots"),
+        *("//v1/chat/completions", "/V1/chat/completions", "/v1//chat/completions", "/v1/models/"),
+        *("/v1/chat/completions/", "/v1/chat/completions;x", "/v1/chat%2fcompletions"),
+        *("/v1/chat/completions/../../../slots", "/v1/chat/completions%00", "/v1/models/tiny"),
+    ]
+    asked = "curl -sk --path-as-is -m 5 -o /dev/null -w '%{http_code}\\n'"
+    key = f"-H 'authorization: Bearer {site.keys['alice']}' -d '{json.dumps(chat())}'"
+    for version in ("--http1.1", "--http2"):
+        urls = [f"'https://{site.first.address}{path}'" for path in paths]
+        script = "\n".join(f"{asked} {version} {key} {url}" for url in urls)
+        assert site.client.ssh("sh", stdin=script).stdout.split() == ["404"] * len(paths)
+        others = "\n".join(
+            f"{asked} {version} {key} -X {method} https://{site.first.address}{path}"
+            for method, path in (
+                ("PUT", "/v1/chat/completions"),
+                ("DELETE", "/v1/models"),
+                ("GET", "/v1/chat/completions"),
+                ("POST", "/v1/models"),
+                ("TRACE", "/v1/models"),
+            )
+        )
+        assert site.client.ssh("sh", stdin=others).stdout.split() == ["404"] * 5
+    seen = [site.engine(each) for each in (site.first, site.second)]
+    assert [each["paths"] for each in seen] == [[], []]
+
+
+def test_a_browser_on_another_page_may_ask(site: Site) -> None:
+    with site.http("alice") as client:
+        asks = {
+            "origin": "https://page.example",
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization, content-type",
+            "authorization": "",
+        }
+        before = client.options("/v1/chat/completions", headers=asks)
+        assert before.status_code == 204
+        allowed = before.headers["access-control-allow-headers"]
+        assert allowed == "authorization, content-type"
+        after = client.post("/v1/chat/completions", json=chat(), headers={"authorization": ""})
+    assert after.status_code == 401
+    for answer in (before, after):
+        assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_both_machines_answer_and_are_told_who_asks(site: Site) -> None:
+    with site.http("alice") as client:
+        for _ in range(6):
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+    seen = [site.engine(each) for each in (site.first, site.second)]
+    assert all(each["served"] for each in seen)
+    assert {user for each in seen for user in each["users"]} == {"alice"}
+
+
+def test_a_stream_arrives_as_it_is_said(site: Site) -> None:
+    """Not in heaps: HAProxy 3.0 would keep each token back."""
+    for machine in (site.first, site.second):
+        site.engine(machine, gap=0.02)
+    with (
+        site.http("alice") as client,
+        client.stream("POST", "/v1/chat/completions", json=chat(max_tokens=40, stream=True)) as got,
+    ):
+        pieces = [piece for piece in got.iter_raw() if piece]
+    assert len(pieces) >= 35
+
+
+def test_a_key_that_may_not_ask_a_model_is_not_shown_it(site: Site) -> None:
+    with pytest.raises(openai.NotFoundError) as error:
+        site.openai("alice").chat.completions.create(**chat(model='no "such"\nmodel'))
+    assert error.value.code == "model_not_found"
+    assert site.last("alice")["model"] == 'no "such"\nmodel'
+    assert [model.id for model in site.openai("other").models.list()] == ["tiny"]
+
+
+def test_limits_of_a_key(site: Site) -> None:
+    before = site.served()
+    for machine in (site.first, site.second):
+        site.engine(machine, gap=0.05)
+    answers = []
+    with site.http("slow") as client:
+
+        def ask() -> None:
+            answers.append(client.post("/v1/chat/completions", json=chat(max_tokens=40)))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert site.openai("alice").chat.completions.create(**chat()).choices
+        for thread in threads:
+            thread.join()
+        assert sorted(each.status_code for each in answers) == [200, 200, 429]
+        refused = next(each for each in answers if each.status_code == 429)
+        assert refused.headers["retry-after"] == "2"
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        site.wait(lambda: client.get("/v1/models").status_code == 200, "slow is never served")
+    assert site.served() == before + 3
+    with site.http("quick") as client:
+        codes = [client.get("/v1/models").status_code for _ in range(7)]
+    assert codes == [200] * 5 + [429] * 2
+
+
+def test_tokens_of_a_day_are_remembered_by_the_next_process(site: Site) -> None:
+    with site.http("poor") as client:
+        codes = []
+        while 429 not in codes and len(codes) < 5:
+            codes.append(client.post("/v1/chat/completions", json=chat()).status_code)
+            site.wait(lambda: len(site.log("poor")) == len(codes), "no line in the log")
+        # Of fifteen tokens each; the one that goes beyond the limit is still answered.
+        assert codes == [200, 200, 429]
+        refused = client.post("/v1/chat/completions", json=chat())
+        assert 0 < int(refused.headers["retry-after"]) <= 86400
+    for verb in ("reload", "restart"):
+        site.first.ssh(f"systemctl {verb} modelrack-gateway; sleep 1")
+        with site.http("poor") as client:
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 429
+    site.wait(lambda: site.up(site.second), "the second machine is not up again")
+
+
+def test_a_broken_stream_is_counted_as_an_estimate_and_the_engine_stops(site: Site) -> None:
+    for machine in (site.first, site.second):
+        site.engine(machine, gap=0.05)
+    count = len(site.log("bob"))
+    body = chat(max_tokens=4000, stream=True)
+    with (
+        site.http("bob") as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as got,
+    ):
+        for number, _ in enumerate(got.iter_lines()):
+            if number == 20:
+                break
+    site.wait(lambda: len(site.log("bob")) > count, "no line in the log")
+    line = site.last("bob")
+    assert line["estimated"] is True and line["tokens_out"] >= 10 and line["tokens_in"] == 0
+    site.wait(
+        lambda: not any(site.engine(each)["running"] for each in (site.first, site.second)),
+        "an engine works for nobody",
+    )
+    usage = site.first.ssh(f"curl -s {METRICS}/usage").stdout
+    assert 'modelrack_completion_tokens_estimated_total{user="bob",model="tiny"}' in usage
+
+
+def test_large_bodies(site: Site) -> None:
+    with site.http("alice") as client:
+        for size in (900_000, 3_900_000, 30_000_000):
+            body = chat(messages=[{"role": "user", "content": "x" * size}])
+            assert client.post("/v1/chat/completions", json=body).status_code == 200
+        last = {"messages": [{"role": "user", "content": "x" * 3_900_000}], "model": "tiny"}
+        late = client.post("/v1/chat/completions", json=last)
+        assert late.status_code == 400
+        assert 'put "model" before "messages"' in late.json()["error"]["message"]
+        body = chat(messages=[{"role": "user", "content": "x" * 33_600_000}])
+        assert client.post("/v1/chat/completions", json=body).status_code == 413
+
+
+def test_an_engine_that_fails_is_stood_in_for_by_the_other(site: Site) -> None:
+    with site.http("alice") as client:
+        site.engine(site.first, fail=2)
+        site.engine(site.second, fail=0)
+        for _ in range(4):
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+        assert site.engine(site.first)["fail"] == 0
+        site.kill(site.first)
+        for _ in range(4):
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+
+
+def test_with_no_engine_left_a_client_reads_why(site: Site) -> None:
+    site.engine(site.second, gap=0.05)
+    pieces = iter(site.openai("alice").chat.completions.create(**chat(max_tokens=900), stream=True))
+    next(pieces)
+    site.kill(site.second)
+    # What has begun cannot be begun again: the client is told.
+    with pytest.raises((openai.APIError, openai.OpenAIError, OSError, Exception)) as broken:
+        list(pieces)
+    assert not isinstance(broken.value, AssertionError)
+    with pytest.raises(openai.APIStatusError) as error:
+        site.openai("alice").chat.completions.create(**chat())
+    assert (error.value.status_code, error.value.response.headers["retry-after"]) == (503, "10")
+    assert error.value.response.json()["error"]["type"] == "server_error"
+    assert [model.id for model in site.openai("alice").models.list()] == ["tiny"]
+    site.stand_in(site.first, site.second)
+
+
+def test_a_key_is_revoked_on_open_connections_and_no_stream_is_lost(site: Site) -> None:
+    for machine in (site.first, site.second):
+        site.engine(machine, gap=0.05)
+    ended: list[bool] = []
+
+    def stream() -> None:
+        body = chat(max_tokens=600, stream=True)
+        pieces = [*site.openai("alice").chat.completions.create(**body)]
+        ended.append(sum(bool(piece.choices) for piece in pieces) == 600)
+
+    threads = [threading.Thread(target=stream) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    with site.http("leaver") as keeps, site.http("leaver", http2=False) as also:
+        assert keeps.get("/v1/models").status_code == 200
+        assert also.get("/v1/models").status_code == 200
+        site.run_keys("revoke", "leaver")
+        site.new_key("late")
+        told = site.start()
+        assert told.code == 0, told.output
+        changed = [each for each in told.changed]
+        assert changed == ["Gateway | Write the gateway's configuration, and have it taken over"]
+        assert keeps.get("/v1/models").status_code == 401
+        with site.http("late") as client:
+            assert client.get("/v1/models").status_code == 200
+        # Another configuration is another process; the one before ends what it has begun.
+        more = "profile = replace(profile, gateway=replace(profile.gateway, drained=({!r},)))"
+        site.rack.add(more.format(site.second.name))
+        told = site.start()
+        assert told.code == 0, told.output
+        assert also.get("/v1/models").status_code == 401
+    assert site.start().changed == []
+    assert any(thread.is_alive() for thread in threads), "the streams ended before they could break"
+    for thread in threads:
+        thread.join()
+    assert ended == [True] * 4
+
+
+def test_a_drained_machine_gets_nothing(site: Site) -> None:
+    before = site.engine(site.second)["served"]
+    with site.http("alice") as client:
+        for _ in range(4):
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+    assert site.engine(site.second)["served"] == before
+
+
+def test_no_word_of_a_prompt_is_in_the_log(site: Site) -> None:
+    search = "journalctl -q --no-pager --namespace='*' | grep -c 'Are you there'"
+    assert site.first.ssh(search, check=False).stdout == "0\n"
+    names = (
+        "user team model path status to end queue_ms first_ms ms bytes_in bytes_out tokens_in"
+        " tokens_out estimated retries from"
+    )
+    assert {" ".join(line) for line in site.log()} == {names}
+
+
+def test_what_is_killed_comes_back(site: Site) -> None:
+    def serves() -> bool:
+        asked = f"curl -sk -o /dev/null -w '%{{http_code}}' https://{site.first.address}/v1/models"
+        return site.client.ssh(asked, check=False).stdout == "401"
+
+    assert len(alive.survives(site.first, "modelrack-gateway", serves)) == 2
+
+
+def test_without_a_gateway_nothing_is_left(site: Site) -> None:
+    site.rack.add("profile = replace(profile, gateway=None)")
+    gone = site.start()
+    assert gone.code == 0, gone.output
+    assert gone.changed == ["Gateway | Disable the gateway"]
+    left = "ls -d /etc/modelrack/gateway /etc/systemd/system/modelrack-g* 2>/dev/null; ss -Htln"
+    found = site.first.ssh(left, check=False).stdout
+    assert "gateway" not in found and ":443" not in found
+    assert site.start().changed == []

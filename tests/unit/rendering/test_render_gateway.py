@@ -1,0 +1,114 @@
+"""The gateway's files, as HAProxy and its maps read them; e2e has HAProxy itself read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from deploys.planning.gateway.plan import GatewayPlan
+from deploys.planning.inputs.gateway import Chat
+from deploys.rendering import gateway
+from deploys.rendering.gateway import GatewayFiles
+from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, key, planned
+from tests.unit.rendering.gateway_plans import CA, PLANS
+
+EVERY = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+
+
+def rendered(plan: GatewayPlan) -> tuple[str, dict[str, str]]:
+    """The configuration, and the other files by name."""
+    files = gateway.files(plan, CA)
+    others = {each.path.rpartition("/")[2]: each.content for each in (*files.fixed, *files.maps)}
+    return files.configuration.content, others
+
+
+@EVERY
+def test_every_map_that_is_named_is_written_and_every_one_is_named(plan: GatewayPlan) -> None:
+    configuration, others = rendered(plan)
+    named = set(re.findall(r"/etc/modelrack/gateway/([\w-]+\.map)", configuration))
+    # That of the chat page's key is made on the machine.
+    assert named - {"chat.map"} == {name for name in others if name.endswith(".map")}
+    assert ("chat.map" in named) == bool(plan.chat)
+    assert not re.search(r"{{|{%|None", configuration + "".join(others.values()))
+
+
+@EVERY
+def test_every_backend_that_is_routed_to_is_there(plan: GatewayPlan) -> None:
+    configuration, others = rendered(plan)
+    maps = others.get("models.map", "") + others.get("local.map", "")
+    routed = {line.split()[1] for line in maps.splitlines()}
+    there = set(re.findall(r"^backend ((?:service|local)-\S+)$", configuration, re.M))
+    assert routed == there
+
+
+def test_limits_are_by_user_and_keys_by_their_digest() -> None:
+    made = planned(
+        beside=around(
+            keys=(
+                key(rate=30, at_once=4, tokens_a_day=900, models=("tiny",)),
+                key("bob", until=date(2027, 1, 31)),
+            )
+        )
+    )
+    assert made.gateway
+    _, files = rendered(made.gateway)
+    alice, bob = key().sha256, key("bob").sha256
+    assert files["keys.map"] == f"{alice} alice\n{bob} bob\n"
+    # The first second of the day after it.
+    assert files["until.map"] == f"{bob} 1801440000\n"
+    assert files["teams.map"] == "alice research\nbob research\n"
+    assert [files[f"{name}.map"] for name in ("rates", "at-once", "tokens")] == [
+        "alice 30\n",
+        "alice 4\n",
+        "alice 900\n",
+    ]
+    assert (files["restricted.map"], files["allowed.map"]) == ("alice tiny\n", "alice/tiny 1\n")
+
+
+def test_the_list_of_models_says_what_a_request_may_take() -> None:
+    made = planned()
+    assert made.gateway
+    name, _, entry = rendered(made.gateway)[1]["models.list"].strip().partition(" ")
+    assert name == "tiny"
+    assert json.loads(entry)["id"] == "tiny"
+    assert json.loads(entry)["max_model_len"] == made.services[0].context
+
+
+def digest(plan: GatewayPlan | None) -> GatewayFiles:
+    assert plan
+    return gateway.files(plan, CA)
+
+
+def test_other_keys_are_no_reason_for_a_reload_and_another_backend_is() -> None:
+    one = digest(planned().gateway)
+    keys = digest(planned(beside=around(keys=(key("bob", rate=3),))).gateway)
+    assert (one.digest, one.configuration) == (keys.digest, keys.configuration)
+    assert one.maps != keys.maps
+    more = planned(replace(GATEWAY, also=("gpu-02",)), around(others=(BESIDE,)))
+    assert digest(more.gateway).digest != one.digest
+    assert f"MODELRACK_DIGEST {one.digest}\n" in one.configuration.content
+
+
+def test_the_chat_page_has_limits_of_its_own() -> None:
+    made = planned(replace(GATEWAY, chat=Chat(admin="a@ai.lab", rate=7, at_once=3)))
+    assert made.gateway
+    _, files = rendered(made.gateway)
+    assert files["rates.map"] == "open-webui 7\n"
+    assert files["at-once.map"] == "open-webui 3\n"
+    assert "open-webui chat page\n" in files["teams.map"]
+
+
+def test_a_line_of_the_log_is_json() -> None:
+    made = planned()
+    assert made.gateway
+    (form,) = re.findall(r"log-format '(.*)'", rendered(made.gateway)[0])
+    line = re.sub(r"%(\[[^\]]*\]|\w+)", "1", form)
+    names = (
+        "user team model path status to end queue_ms first_ms ms bytes_in bytes_out tokens_in"
+        " tokens_out estimated retries from"
+    )
+    assert " ".join(json.loads(line)) == names
