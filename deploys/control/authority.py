@@ -21,7 +21,6 @@ from filelock import FileLock
 
 from deploys.planning.inputs.gateway import is_address
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.inputs.site import Site
 
 # Browsers of Apple take no longer one.
 _DAYS, _DAYS_OF_CA = 397, 3650
@@ -88,9 +87,12 @@ class Authority:
         )
 
 
-def authority(site: Site) -> Authority:
-    """Return the CA of a site, which is made where there is none."""
-    folder = site.secrets.expanduser()
+def authority(secrets: Path) -> Authority:
+    """Return the CA of a site, which is made where there is none.
+
+    + secrets: folder of the operator's computer, as the site names it
+    """
+    folder = secrets.expanduser()
     certificate, key = folder / "site-ca.pem", folder / "site-ca.key"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

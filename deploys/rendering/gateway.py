@@ -34,8 +34,11 @@ UNIT_FILES = (
 # As deploys/connection/programs.py calls it, which is not known here.
 _PROGRAMS = "/opt/modelrack/bin/modelrack.pyz"
 
+# Together they are one variable, which usage.lua sets: what cannot be read as a request has no
+# variables, and its line is JSON without them.
+_NUMBERS = {"tokens_in": "0", "tokens_out": "0", "estimated": "false"}
 # A line of the usage log, as JSON; what a client may write itself is escaped.
-_LOG = {
+_BEFORE = {
     "user": '"%[var(txn.user),json(utf8s)]"',
     "team": '"%[var(txn.team),json(utf8s)]"',
     "model": '"%[var(txn.model),json(utf8s)]"',
@@ -48,12 +51,8 @@ _LOG = {
     "ms": "%Ta",
     "bytes_in": "%U",
     "bytes_out": "%B",
-    "tokens_in": "%[var(txn.tokens_in,0)]",
-    "tokens_out": "%[var(txn.tokens_out,0)]",
-    "estimated": "%[var(txn.estimated,false)]",
-    "retries": "%rc",
-    "from": '"%ci"',
 }
+_BEHIND = {"retries": "%rc", "from": '"%ci"'}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,8 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         digest=digest,
         folder=gateway.FOLDER,
         run=RUN,
-        log="{" + ",".join(f'"{name}":{form}' for name, form in _LOG.items()) + "}",
+        log=_log(),
+        numbers=_fields(_NUMBERS),
         paths=PATHS,
         host=plan.host,
         ipv6=plan.ipv6,
@@ -134,6 +134,15 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         at=_at,
         server_name=_server_name,
     )
+
+
+def _log() -> str:
+    numbers = '%[str(" "),concat(,txn.numbers)]'
+    return f"{{{_fields(_BEFORE)}{numbers}{_fields(_BEHIND).rstrip(',')}}}"
+
+
+def _fields(values: Mapping[str, str]) -> str:
+    return "".join(f'"{name}":{value},' for name, value in values.items())
 
 
 def _at(server: BackendServer) -> str:

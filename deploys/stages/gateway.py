@@ -74,7 +74,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
             name="Have the site's CA sign the gateway's certificates",
             wanted=certificates,
             folder=_FOLDER,
-            site=plan.site,
+            secrets=plan.site.secrets,
         )
     if plan.systemd and wanted.chat:
         configuration.chat_key_made(
@@ -113,8 +113,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
 
 def _authority(plan: HostPlan) -> Authority | None:
     # A machine of which only the plan is made needs no CA on this computer.
-    this = host
-    return None if transport.is_simulated(this) else authority(plan.site)
+    return None if transport.is_simulated(host) else authority(plan.site.secrets)
 
 
 def _certificates(wanted: GatewayPlan) -> list[Wanted]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyinfra import host, logger
@@ -16,7 +17,6 @@ from deploys.control.authority import authority
 from deploys.facts.gateway import Certificates
 from deploys.operations import files
 from deploys.operations.files import Directory
-from deploys.planning.inputs.site import Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,38 +30,38 @@ class Wanted:
 
 @operation()
 def signed(
-    wanted: Sequence[Wanted], folder: Directory, site: Site
+    wanted: Sequence[Wanted], folder: Directory, secrets: Path
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have certificates signed that are missing, of another CA, for other names or soon too old.
 
     + wanted: certificates in one folder
     + folder: that folder; its group may read certificates and keys
-    + site: whose CA signs them, on the operator's computer
+    + secrets: folder of the CA that signs them, on the operator's computer
     """
     found = host.get_fact(Certificates, paths=tuple(each.path for each in wanted))
     missing = [
         each
         for each in wanted
         if each.path not in found
-        or not authority(site).is_good(found[each.path], each.name, each.names)
+        or not authority(secrets).is_good(found[each.path], each.name, each.names)
     ]
     if not missing:
         host.noop("all certificates are good")
         return
     yield files.write([folder])
     for each in missing:
-        yield HostCommand(_sign, each, folder.group, site)
+        yield HostCommand(_sign, each, folder.group, secrets)
 
 
 def _sign(
-    state: State, host: Host, arguments: Any, wanted: Wanted, group: str, site: Site
+    state: State, host: Host, arguments: Any, wanted: Wanted, group: str, secrets: Path
 ) -> bool:
     """Take the machine's request and give it the certificate."""
     program = "gateway.certificate"
     ok, output = transport.run(host, arguments, programs.inline(program, "request", wanted.path))
     if ok:
-        chain = authority(site).sign(output.stdout, wanted.name, wanted.names)
+        chain = authority(secrets).sign(output.stdout, wanted.name, wanted.names)
         accept = programs.inline(program, "accept", wanted.path, group)
         ok, output = transport.run(host, arguments, accept, _stdin=chain)
     if not ok:

@@ -7,6 +7,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from deploys.facts import (
     files,
+    gateway,
     jobs,
     listings,
     machine,
@@ -24,6 +25,8 @@ CASES = UNIT / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
     files.Entries: {},
+    gateway.Certificates: {},
+    gateway.GatewayProcesses: gateway.Running(),
     jobs.Job: jobs.Status(state="none"),
     machine.Hardware: None,
     machine.WithoutPython: None,
