@@ -23,6 +23,7 @@ PATHS = (
     "POST /v1/messages",
 )
 RUN = f"/run/{gateway.USER}"
+MASTER = f"{RUN}/master.sock"
 CONFIGURATION = f"{gateway.FOLDER}/haproxy.cfg"
 # The chat page's key, which only the machine knows.
 CHAT_MAP = f"{gateway.FOLDER}/chat.map"
@@ -104,6 +105,7 @@ def unit() -> tuple[Rendered, ...]:
             folder=gateway.FOLDER,
             user=gateway.USER,
             run=RUN,
+            master=MASTER,
             journal=unit_names.GATEWAY_JOURNAL,
             programs=_PROGRAMS,
             ports=(gateway.REDIRECT, gateway.HTTPS, gateway.MACHINES, gateway.METRICS),

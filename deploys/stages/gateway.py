@@ -14,7 +14,7 @@ from deploys.control.current_plan import current_plan
 from deploys.operations import distribution_service, users
 from deploys.operations.files import Directory, File
 from deploys.operations.gateway import certificate, configuration
-from deploys.operations.gateway.certificate import Wanted
+from deploys.operations.gateway.certificate import Signed
 from deploys.operations.services import service
 from deploys.operations.services.unit import Unit
 from deploys.operations.users import User
@@ -103,6 +103,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
                 digest=None,
                 url=f"http://127.0.0.1:{gateway.METRICS}",
                 model=None,
+                journal=unit_names.GATEWAY_JOURNAL,
                 stable=1.0,
                 patience=30.0,
             )
@@ -116,14 +117,14 @@ def _authority(plan: HostPlan) -> Authority | None:
     return None if transport.is_simulated(host) else authority(plan.site.secrets)
 
 
-def _certificates(wanted: GatewayPlan) -> list[Wanted]:
+def _certificates(wanted: GatewayPlan) -> list[Signed]:
     """Return those that the site's CA signs."""
     found = []
     if wanted.host and not wanted.certificate:
-        found.append(Wanted(path=gateway.CERTIFICATE, name=wanted.host, names=wanted.names))
+        found.append(Signed(path=gateway.CERTIFICATE, name=wanted.host, names=wanted.names))
     if wanted.between_machines:
         found.append(
-            Wanted(path=gateway.MACHINE_CERTIFICATE, name=wanted.name, names=(wanted.name,))
+            Signed(path=gateway.MACHINE_CERTIFICATE, name=wanted.name, names=(wanted.name,))
         )
     return found
 

@@ -15,6 +15,8 @@ OWN = {
     "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf", "/etc/ld.so.cache",
     "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-",
     "/etc/subuid-", "/etc/subgid-", "/etc/shadow",
+    # With a key of the machine's own.
+    "/etc/modelrack/gateway/gateway.pem",
 }
 
 def state(path):

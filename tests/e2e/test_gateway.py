@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx2
 import openai
 import pytest
 
+from deploys.planning.gateway.plan import FOLDER
+from deploys.rendering import gateway
 from tests.e2e import alive
-from tests.e2e.gateway import METRICS, Site, chat
+from tests.e2e.gateway_site import METRICS, Site, chat
 from tests.e2e.rack import Rack
 from tests.lab import Lab
 from tests.lab.hub import Hub
 from tests.lab.tiny_model import ANSWER
+from tests.unit.rendering.gateway_plans import PLANS
 
 DATA = """
 from pathlib import Path
@@ -23,6 +30,7 @@ _here = Path(__file__).parents[2]
 site = replace(site, secrets=_here / "secrets")
 profile = replace(
     profile,
+    services=(*profile.services, replace(profile.services[0], name="spare", port=8081)),
     gateway=Gateway(host={host!r}, keys=_here / "keys.toml", also={also!r}, rate=600, at_once=64),
 )
 """
@@ -44,7 +52,8 @@ def site(
     made.new_key("slow", "--at-once", "2")
     made.new_key("quick", "--rate", "5")
     made.new_key("poor", "--tokens-a-day", "20")
-    made.new_key("other", "--models", "tiny")
+    made.new_key("other", "--models", "spare")
+    made.new_key("late", "--until", "2020-01-01")
     run = made.deploy()
     assert run.code == 0, run.output
     yield made
@@ -62,7 +71,7 @@ def test_a_second_run_changes_nothing(site: Site) -> None:
 
 def test_openai_python_lists_asks_and_streams(site: Site) -> None:
     client = site.openai("alice")
-    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert [model.id for model in client.models.list()] == ["spare", "tiny"]
     answer = client.chat.completions.create(**chat(max_tokens=64, temperature=0))
     assert answer.choices[0].message.content == ANSWER
     assert answer.usage
@@ -142,6 +151,27 @@ def test_no_key_is_anywhere_but_in_the_map(site: Site) -> None:
     }
 
 
+def test_a_key_without_a_future_and_one_that_nobody_has_are_refused(site: Site) -> None:
+    for key in (site.keys["late"], "mr-" + "x" * 43, "x", site.keys["alice"].upper()):
+        with site.http("alice") as client:
+            headers = {"authorization": f"Bearer {key}"}
+            answer = client.post("/v1/chat/completions", json=chat(), headers=headers)
+        assert answer.status_code == 401, key
+        assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+def test_haproxy_reads_every_form(site: Site) -> None:
+    for number, (name, plan) in enumerate(PLANS.items()):
+        folder = f"/tmp/form-{number}"
+        made = gateway.files(plan, site.ca.read_text())
+        script = f"mkdir {folder}; cp {FOLDER}/*.pem {folder}; touch {folder}/chat.map\n"
+        for file in (made.configuration, *made.fixed, *made.maps):
+            path, content = (text.replace(FOLDER, folder) for text in (file.path, file.content))
+            script += f"cat > {path} <<'....'\n{content}....\n"
+        read = site.first.ssh("sh", stdin=f"{script}haproxy -c -f {folder}/haproxy.cfg")
+        assert "WARNING" not in read.stderr, name
+
+
 def test_what_serves_can_do_little_else(site: Site) -> None:
     score = site.first.ssh("systemd-analyze security --no-pager modelrack-gateway | tail -1")
     assert float(score.stdout.split(":")[1].split()[0]) <= 1.5
@@ -162,23 +192,21 @@ def test_only_what_is_listed_reaches_an_engine(site: Site) -> None:
         *("/v1/chat/completions/", "/v1/chat/completions;x", "/v1/chat%2fcompletions"),
         *("/v1/chat/completions/../../../slots", "/v1/chat/completions%00", "/v1/models/tiny"),
     ]
-    asked = "curl -sk --path-as-is -m 5 -o /dev/null -w '%{http_code}\\n'"
     key = f"-H 'authorization: Bearer {site.keys['alice']}' -d '{json.dumps(chat())}'"
+    others = {
+        "PUT": "/v1/chat/completions",
+        "DELETE": "/v1/models",
+        "GET": "/v1/chat/completions",
+        "TRACE": "/v1/models",
+        "post": "/v1/chat/completions",
+    }
     for version in ("--http1.1", "--http2"):
-        urls = [f"'https://{site.first.address}{path}'" for path in paths]
-        script = "\n".join(f"{asked} {version} {key} {url}" for url in urls)
-        assert site.client.ssh("sh", stdin=script).stdout.split() == ["404"] * len(paths)
-        others = "\n".join(
-            f"{asked} {version} {key} -X {method} https://{site.first.address}{path}"
-            for method, path in (
-                ("PUT", "/v1/chat/completions"),
-                ("DELETE", "/v1/models"),
-                ("GET", "/v1/chat/completions"),
-                ("POST", "/v1/models"),
-                ("TRACE", "/v1/models"),
-            )
-        )
-        assert site.client.ssh("sh", stdin=others).stdout.split() == ["404"] * 5
+        asked = f"curl -sk --path-as-is {version} -m 60 -w '%{{http_code}} ' {key}"
+        urls = [f"-o /dev/null 'https://{site.first.address}{path}'" for path in paths]
+        assert site.client.ssh(f"{asked} {' '.join(urls)}").stdout.split() == ["404"] * len(paths)
+        for method, path in others.items():
+            url = f"-o /dev/null -X {method} https://{site.first.address}{path}"
+            assert site.client.ssh(f"{asked} {url}").stdout == "404 ", method
     seen = [site.engine(each) for each in (site.first, site.second)]
     assert [each["paths"] for each in seen] == [[], []]
 
@@ -227,7 +255,13 @@ def test_a_key_that_may_not_ask_a_model_is_not_shown_it(site: Site) -> None:
         site.openai("alice").chat.completions.create(**chat(model='no "such"\nmodel'))
     assert error.value.code == "model_not_found"
     assert site.last("alice")["model"] == 'no "such"\nmodel'
-    assert [model.id for model in site.openai("other").models.list()] == ["tiny"]
+    other = site.openai("other")
+    assert [model.id for model in other.models.list()] == ["spare"]
+    assert other.chat.completions.create(**chat(model="spare")).choices
+    before = site.served()
+    with pytest.raises(openai.NotFoundError):
+        other.chat.completions.create(**chat())
+    assert site.served() == before
 
 
 def test_limits_of_a_key(site: Site) -> None:
@@ -335,7 +369,7 @@ def test_with_no_engine_left_a_client_reads_why(site: Site) -> None:
         site.openai("alice").chat.completions.create(**chat())
     assert (error.value.status_code, error.value.response.headers["retry-after"]) == (503, "10")
     assert error.value.response.json()["error"]["type"] == "server_error"
-    assert [model.id for model in site.openai("alice").models.list()] == ["tiny"]
+    assert len([*site.openai("alice").models.list()]) == 2
     site.stand_in(site.first, site.second)
 
 
@@ -345,9 +379,9 @@ def test_a_key_is_revoked_on_open_connections_and_no_stream_is_lost(site: Site) 
     ended: list[bool] = []
 
     def stream() -> None:
-        body = chat(max_tokens=600, stream=True)
-        pieces = [*site.openai("alice").chat.completions.create(**body)]
-        ended.append(sum(bool(piece.choices) for piece in pieces) == 600)
+        body = chat(max_tokens=1_000_000, stream=True)
+        *pieces, last = site.openai("alice").chat.completions.create(**body)
+        ended.append(last.usage.completion_tokens == len(pieces))
 
     threads = [threading.Thread(target=stream) for _ in range(4)]
     for thread in threads:
@@ -356,13 +390,13 @@ def test_a_key_is_revoked_on_open_connections_and_no_stream_is_lost(site: Site) 
         assert keeps.get("/v1/models").status_code == 200
         assert also.get("/v1/models").status_code == 200
         site.run_keys("revoke", "leaver")
-        site.new_key("late")
+        site.new_key("new")
         told = site.start()
         assert told.code == 0, told.output
         changed = [each for each in told.changed]
         assert changed == ["Gateway | Write the gateway's configuration, and have it taken over"]
         assert keeps.get("/v1/models").status_code == 401
-        with site.http("late") as client:
+        with site.http("new") as client:
             assert client.get("/v1/models").status_code == 200
         # Another configuration is another process; the one before ends what it has begun.
         more = "profile = replace(profile, gateway=replace(profile.gateway, drained=({!r},)))"
@@ -371,10 +405,14 @@ def test_a_key_is_revoked_on_open_connections_and_no_stream_is_lost(site: Site) 
         assert told.code == 0, told.output
         assert also.get("/v1/models").status_code == 401
     assert site.start().changed == []
-    assert any(thread.is_alive() for thread in threads), "the streams ended before they could break"
+    assert ended == []
+    for machine in (site.first, site.second):
+        site.engine(machine, stop=True)
     for thread in threads:
         thread.join()
     assert ended == [True] * 4
+    for machine in (site.first, site.second):
+        site.engine(machine, stop=False, gap=0)
 
 
 def test_a_drained_machine_gets_nothing(site: Site) -> None:
@@ -388,11 +426,12 @@ def test_a_drained_machine_gets_nothing(site: Site) -> None:
 def test_no_word_of_a_prompt_is_in_the_log(site: Site) -> None:
     search = "journalctl -q --no-pager --namespace='*' | grep -c 'Are you there'"
     assert site.first.ssh(search, check=False).stdout == "0\n"
-    names = (
-        "user team model path status to end queue_ms first_ms ms bytes_in bytes_out tokens_in"
-        " tokens_out estimated retries from"
-    )
-    assert {" ".join(line) for line in site.log()} == {names}
+    # What is no request is a line, too, and has no tokens.
+    site.first.ssh("printf 'x y\\r\\n\\r\\n' | openssl s_client -quiet -connect 127.0.0.1:443")
+    names = "user team model path status to end queue_ms first_ms ms bytes_in bytes_out"
+    numbers, others = "tokens_in tokens_out estimated", "retries from"
+    found = {" ".join(line) for line in site.log()}
+    assert found == {f"{names} {numbers} {others}", f"{names} {others}"}
 
 
 def test_what_is_killed_comes_back(site: Site) -> None:
@@ -401,6 +440,33 @@ def test_what_is_killed_comes_back(site: Site) -> None:
         return site.client.ssh(asked, check=False).stdout == "401"
 
     assert len(alive.survives(site.first, "modelrack-gateway", serves)) == 2
+
+
+def test_the_operator_may_bring_a_certificate(site: Site, tmp_path: Path) -> None:
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    name = f"subjectAltName=IP:{site.first.address}"
+    made = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=own"
+    )
+    subprocess.run(
+        [*made.split(), "-addext", name, "-keyout", str(key), "-out", str(chain)],
+        check=True,
+        capture_output=True,
+    )
+    own = f"Certificate(chain=Path({str(chain)!r}), key=Path({str(key)!r}))"
+    site.rack.add(
+        "from deploys.planning.inputs.gateway import Certificate\n"
+        f"profile = replace(profile, gateway=replace(profile.gateway, certificate={own}))"
+    )
+    told = site.start()
+    assert told.code == 0, told.output
+    assert key.read_text().splitlines()[1] not in told.output
+    trust = ssl.create_default_context(cafile=chain)
+    url = f"https://{site.first.address}/v1/models"
+    assert httpx2.get(url, verify=trust, trust_env=False).status_code == 401
+    # Machines go on with their own.
+    site.wait(lambda: site.up(site.second), "machines do not reach each other")
+    assert site.start().changed == []
 
 
 def test_without_a_gateway_nothing_is_left(site: Site) -> None:

@@ -6,11 +6,13 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from deploys.control import keys
+from deploys.planning.gateway.key import Key
 from tests.e2e.digest import difference, digest
 from tests.e2e.rack import Rack, run
 from tests.lab import Lab
@@ -18,6 +20,14 @@ from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 
 SAMPLE = 8
+# With everything that a machine of the lab can have.
+DATA = """
+from pathlib import Path
+from deploys.planning.inputs.gateway import Gateway
+_here = Path(__file__).parents[2]
+site = replace(site, secrets=_here / "secrets")
+profile = replace(profile, gateway=Gateway(host="ai.lab", keys=_here / "keys.toml"))
+"""
 
 
 @dataclass
@@ -35,7 +45,9 @@ def place(
     # All machines share one name, so that nothing but the disturbance can make a difference.
     with Lab(["killed"], name="killed") as lab:
         hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
-        yield lab, Rack(lab, hub, github, tmp_path_factory.mktemp("killed"))
+        folder = tmp_path_factory.mktemp("killed")
+        keys.add(folder / "keys.toml", Key(user="alice", team="lab", sha256="a" * 64))
+        yield lab, Rack(lab, hub, github, folder, DATA)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +74,8 @@ def test_killed_after_an_operation(
     hub, github = rack.told["hub"], rack.told["github"]
     for nth in chosen:
         (machine,) = lab.add(f"killed{nth}")
-        rack.point_to([machine], hub, github)
+        # As the inventory has it, which the gateway writes into its configuration.
+        rack.point_to([replace(machine, name="killed")], hub, github)
         killing = [sys.executable, "-m", "tests.e2e.kill_after", str(nth), *rack.command()[3:]]
         killed = run(["env", f"TMPDIR={tmp_path}", *killing])
         assert killed.code == -signal.SIGKILL, killed.output

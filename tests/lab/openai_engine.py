@@ -4,7 +4,7 @@
 
 It speaks as much of the OpenAI API as the gateway passes on, and says its numbers at the end of an
 answer, as engines do that are told to. /ctl says what it has seen, and sets what it is to do:
-`gap` seconds between two chunks, `fail` requests to answer with 503, `usage` at the end or not.
+`gap` seconds between two chunks, `fail` requests to answer with 503, `stop` to end all answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCK = threading.Lock()
 STATE: dict[str, Any] = {
     "gap": 0.0,
     "fail": 0,
-    "usage": True,
+    "stop": False,
     "running": 0,
     "served": 0,
     "paths": [],
@@ -84,6 +84,7 @@ class Engine(BaseHTTPRequestHandler):
 
     def _answer(self, count: int, stream: bool) -> None:
         usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": 7 + count}
+        said = 0
         about = {"id": "x", "created": 1, "model": MODEL}
         if not stream:
             time.sleep(STATE["gap"] * count)
@@ -97,13 +98,14 @@ class Engine(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         about["object"] = "chat.completion.chunk"
-        for _ in range(count):
+        while said < count and not STATE["stop"]:
+            said += 1
             delta = {"content": f"{time.time():.6f} {PORT}"}
             choice = {"index": 0, "delta": delta, "finish_reason": None}
             self._chunk(json.dumps({**about, "choices": [choice]}))
             time.sleep(STATE["gap"])
-        if STATE["usage"]:
-            self._chunk(json.dumps({**about, "choices": [], "usage": usage}))
+        usage["completion_tokens"] = said
+        self._chunk(json.dumps({**about, "choices": [], "usage": usage}))
         self._chunk("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
 

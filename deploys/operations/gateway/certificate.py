@@ -20,8 +20,8 @@ from deploys.operations.files import Directory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """One certificate: the file that has it with its key, and who it is for."""
+class Signed:
+    """One certificate that is to be: the file that has it with its key, and who it is for."""
 
     path: str
     name: str
@@ -30,7 +30,7 @@ class Wanted:
 
 @operation()
 def signed(
-    wanted: Sequence[Wanted], folder: Directory, secrets: Path
+    wanted: Sequence[Signed], folder: Directory, secrets: Path
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have certificates signed that are missing, of another CA, for other names or soon too old.
@@ -55,7 +55,7 @@ def signed(
 
 
 def _sign(
-    state: State, host: Host, arguments: Any, wanted: Wanted, group: str, secrets: Path
+    state: State, host: Host, arguments: Any, wanted: Signed, group: str, secrets: Path
 ) -> bool:
     """Take the machine's request and give it the certificate."""
     program = "gateway.certificate"

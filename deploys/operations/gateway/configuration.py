@@ -15,6 +15,8 @@ from deploys.facts.files import Entries
 from deploys.facts.gateway import GatewayProcesses
 from deploys.operations import files
 from deploys.operations.files import Directory, File
+from deploys.planning import unit_names
+from deploys.rendering.gateway import MASTER
 
 
 @operation()
@@ -42,7 +44,13 @@ def applied(
     writing a file and the reload is completed by the next one.
     """
     missing = files.differing([folder, *others, configuration])
-    request = {"digest": digest, "maps": [*maps], "certificates": [*certificates]}
+    request = {
+        "unit": unit_names.GATEWAY,
+        "master": MASTER,
+        "digest": digest,
+        "maps": [*maps],
+        "certificates": [*certificates],
+    }
     wanted = json.dumps(request)
     running = host.get_fact(GatewayProcesses, wanted=wanted) if systemd else None
     due = running and running.running and (running.maps or running.reload or missing)

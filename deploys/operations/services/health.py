@@ -174,9 +174,13 @@ def _give_up(host: Host, arguments: Any, unit: Unit, restarted: float | None, re
             logger.error(f"{host.print_prefix}  {line}")
     logger.error(
         f"{host.print_prefix}{reason}. {f'{known.says}. ' if known else ''}"
-        f"Its journal: journalctl -u {unit.name}"
+        f"Its journal: journalctl {_namespace(unit)}-u {unit.name}"
     )
     return False
+
+
+def _namespace(unit: Unit) -> str:
+    return f"--namespace=+{unit.journal} " if unit.journal else ""
 
 
 def _known(unit: Unit, lines: Sequence[str]) -> Explained | None:
@@ -203,7 +207,7 @@ def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) ->
         StringCommand(
             # All that it has written is there to be read, however busy the machine is.
             *("journalctl", "--sync", ";"),
-            *("journalctl", "--no-pager", "--output=cat", f"--lines={_SEARCHED}"),
+            *("journalctl", _namespace(unit), "--no-pager", "--output=cat", f"--lines={_SEARCHED}"),
             *("--since", since, "--unit", name),
         ),
     )

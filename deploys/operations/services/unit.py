@@ -25,6 +25,7 @@ class Unit:
     + context: tokens that one request must be able to use
     + measured: file on the machine that keeps how fast it is
     + min_tokens_per_second: tokens per second that one request alone must get; None for no opinion
+    + journal: namespace of the journal that its words are in, beside the machine's own
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
 
@@ -41,6 +42,7 @@ class Unit:
     context: int | None = None
     measured: str | None = None
     min_tokens_per_second: float | None = None
+    journal: str | None = None
     stable: float = 3.0
     patience: float = 1800.0
 

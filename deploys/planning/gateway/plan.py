@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deploys.planning import unit_names
 from deploys.planning.gateway.key import RESERVED, Key
 from deploys.planning.inputs.gateway import Certificate, Chat
 
@@ -13,7 +14,7 @@ REDIRECT, HTTPS, MACHINES, METRICS = 80, 443, 8443, 8405
 
 FOLDER = "/etc/modelrack/gateway"
 # Who its process runs as, and whose group may read its folder.
-USER = "modelrack-gateway"
+USER = unit_names.GATEWAY_JOURNAL
 # The public half of what signs this site's certificates.
 SITE_CA = f"{FOLDER}/site-ca.pem"
 # For clients, by whomever it is signed, and for other machines, by the site's CA; both with a key.

@@ -8,8 +8,6 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# As systemd starts it: deploys/rendering/gateway.py.
-MASTER = "/run/modelrack-gateway/master.sock"
 _PATIENCE = 10.0
 # Characters of a command that are surely taken at once.
 _AT_ONCE = 16_000
@@ -27,64 +25,9 @@ class Unanswered(Exception):
     """There is no such process, or it does not answer."""
 
 
-def workers() -> list[Worker]:
-    """Return the processes that serve; none if the gateway does not run."""
-    found, old = [], False
-    try:
-        lines = _ask("show proc").splitlines()
-    except Unanswered:
-        return []
-    for line in lines:
-        if line.startswith("#"):
-            old = line.startswith("# old workers") or (old and not line.startswith("# programs"))
-            if line.startswith("# workers"):
-                old = False
-        elif (words := line.split())[1:2] == ["worker"]:
-            found.append(Worker(words[0], old))
-    return found
-
-
-def digest(worker: Worker) -> str:
-    """Return the MODELRACK_DIGEST of the configuration that a process was started with."""
-    return _ask(f"@!{worker.pid} show env MODELRACK_DIGEST").strip().partition("=")[2]
-
-
-def fingerprint(worker: Worker, certificate: str) -> str:
-    """Return the SHA-1 of the certificate that a process has read from a file; "" for none."""
-    found = re.search(
-        r"SHA1 FingerPrint: (\w+)", _ask(f"@!{worker.pid} show ssl cert {certificate}")
-    )
-    return found.group(1).lower() if found else ""
-
-
-def map_digest(worker: Worker, path: str) -> str:
-    """Return the digest of a map as a process has it; "" if it has no such map."""
-    said = _ask(f"@!{worker.pid} show map {path}")
-    lines = [line.partition(" ")[2] for line in said.splitlines() if line.startswith("0x")]
-    if not lines and "Unknown map" in said:
-        return ""
-    return lines_digest(lines)
-
-
 def lines_digest(lines: Iterable[str]) -> str:
     """Return the digest of the lines of a map, whatever their order."""
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def replace_map(worker: Worker, path: str, lines: list[str]) -> None:
-    """Give a process another map, all of it in one moment."""
-    before = f"@!{worker.pid}"
-    said = _ask(f"{before} prepare map {path}")
-    version = re.search(r"version created: (\d+)", said)
-    if not version:
-        raise Unanswered(said.strip())
-    number = version.group(1)
-    for piece in _pieces(lines):
-        said = _ask(f"{before} add map @{number} {path} <<\n{piece}")
-        if said.strip():
-            raise Unanswered(said.strip())
-    if said := _ask(f"{before} commit map @{number} {path}").strip():
-        raise Unanswered(said)
 
 
 def _pieces(lines: list[str]) -> Iterable[str]:
@@ -98,16 +41,69 @@ def _pieces(lines: list[str]) -> Iterable[str]:
         yield piece
 
 
-def _ask(command: str) -> str:
-    answer = b""
-    try:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(_PATIENCE)
-            link.connect(MASTER)
-            link.sendall(f"{command}\n".encode())
-            link.shutdown(socket.SHUT_WR)
-            while part := link.recv(65536):
-                answer += part
-    except OSError as error:
-        raise Unanswered(str(error)) from error
-    return answer.decode(errors="replace")
+@dataclass(frozen=True)
+class Master:
+    """HAProxy's master process, by its socket."""
+
+    socket: str
+
+    def workers(self) -> list[Worker]:
+        """Return the processes that serve; none if the gateway does not run."""
+        found, old = [], False
+        try:
+            lines = self._ask("show proc").splitlines()
+        except Unanswered:
+            return []
+        for line in lines:
+            if line.startswith("#"):
+                old = line.startswith("# old workers")
+            elif (words := line.split())[1:2] == ["worker"]:
+                found.append(Worker(words[0], old))
+        return found
+
+    def digest(self, worker: Worker) -> str:
+        """Return the MODELRACK_DIGEST of the configuration that a process was started with."""
+        return self._ask(f"@!{worker.pid} show env MODELRACK_DIGEST").strip().partition("=")[2]
+
+    def fingerprint(self, worker: Worker, certificate: str) -> str:
+        """Return the SHA-1 of the certificate that a process has read from a file; "" for none."""
+        said = self._ask(f"@!{worker.pid} show ssl cert {certificate}")
+        found = re.search(r"SHA1 FingerPrint: (\w+)", said)
+        return found.group(1).lower() if found else ""
+
+    def map_digest(self, worker: Worker, path: str) -> str:
+        """Return the digest of a map as a process has it; "" if it has no such map."""
+        said = self._ask(f"@!{worker.pid} show map {path}")
+        lines = [line.partition(" ")[2] for line in said.splitlines() if line.startswith("0x")]
+        if not lines and "Unknown map" in said:
+            return ""
+        return lines_digest(lines)
+
+    def replace_map(self, worker: Worker, path: str, lines: list[str]) -> None:
+        """Give a process another map, all of it in one moment."""
+        before = f"@!{worker.pid}"
+        said = self._ask(f"{before} prepare map {path}")
+        version = re.search(r"version created: (\d+)", said)
+        if not version:
+            raise Unanswered(said.strip())
+        number = version.group(1)
+        for piece in _pieces(lines):
+            said = self._ask(f"{before} add map @{number} {path} <<\n{piece}")
+            if said.strip():
+                raise Unanswered(said.strip())
+        if said := self._ask(f"{before} commit map @{number} {path}").strip():
+            raise Unanswered(said)
+
+    def _ask(self, command: str) -> str:
+        answer = b""
+        try:
+            with socket.socket(socket.AF_UNIX) as link:
+                link.settimeout(_PATIENCE)
+                link.connect(self.socket)
+                link.sendall(f"{command}\n".encode())
+                link.shutdown(socket.SHUT_WR)
+                while part := link.recv(65536):
+                    answer += part
+        except OSError as error:
+            raise Unanswered(str(error)) from error
+        return answer.decode(errors="replace")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from deploys.planning.inputs.gateway import Certificate, Chat, Gateway
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
 from deploys.remote import weights
@@ -30,6 +31,8 @@ READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ENGLISH = [READMES[0], *sorted(DOCS.glob("*.md"))]
 PAGES = [*READMES, *sorted(DOCS.rglob("*.md")), CONTRIBUTING]
+# What is set in a profile, and in what it is made of.
+SETTINGS = (Service, HostProfile, Site, Gateway, Certificate, Chat)
 # Inventories that are no class of machines.
 OTHERS = {"lab", "local", "sandbox"}
 # A comment that says of the commands below it, to the end of their block, that no test knows them.
@@ -38,8 +41,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"(?:deploys|inventories|templates|tests)/[^<>*\s]+")
 
 
-# The first plan of a model writes it.
-WRITTEN = {"deploys/locks/weights.yaml"}
+# The first plan of a model writes one, the first key the other.
+WRITTEN = {"deploys/locks/weights.yaml", "inventories/keys.toml"}
 
 
 class Accepted(Exception):
@@ -227,8 +230,8 @@ def test_what_is_named_is_there(page: Path) -> None:
 
 
 @each([page for page in PAGES if page != CONTRIBUTING])
-def test_a_setting_is_one_of_a_service_a_profile_or_a_site(page: Path) -> None:
-    known = {each.name for kind in (Service, HostProfile, Site) for each in fields(kind)}
+def test_a_setting_is_one_that_there_is(page: Path) -> None:
+    known = {each.name for kind in SETTINGS for each in fields(kind)}
     assigned = [re.match(r"(\w+)=", span) for span in spans(page)]
     assert {found[1] for found in assigned if found} <= known
 

@@ -17,8 +17,10 @@ from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.rendering import page, render, templates
+from deploys.rendering import gateway, page, render, templates
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
+from tests.unit.rendering.gateway_plans import CA
+from tests.unit.rendering.gateway_plans import PLANS as GATEWAYS
 from tests.unit.rendering.render_examples import (
     CN_SITE,
     DRIVER,
@@ -50,13 +52,16 @@ def test_no_template_is_left_out() -> None:
     rendered: set[str] = set()
     with pytest.MonkeyPatch.context() as patch:
         text = templates.text
-        for module in (templates, page):
+        for module in (templates, page, gateway):
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
         for made in (*PLANS.values(), *PYTHON_ENGINES.values(), *OTHER_ENGINES.values()):
             files(made)
             page.of("machine-01", MACHINE, made)
+        for door in GATEWAYS.values():
+            gateway.files(door, CA)
+        gateway.unit()
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))

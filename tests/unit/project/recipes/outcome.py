@@ -26,7 +26,8 @@ def outcomes() -> set[str]:
 def _command() -> Found:
     for name in outcomes():
         shown = ast.get_docstring(SCRIPTS[name]) or "" if name in SCRIPTS else ""
-        if not re.search(rf"^pyinfra inventories/\w+\.py deploys/{name}\.py", shown, re.M):
+        typed = rf"^(pyinfra inventories/\w+\.py deploys/{name}\.py|python -m deploys\.{name}\b)"
+        if not re.search(typed, shown, re.M):
             yield f"deploys/{name}.py"
 
 
@@ -72,4 +73,5 @@ def _outcome_row() -> Found:
 
 @left_out(RECIPE, "`tests/e2e`")
 def _outcome_run() -> Found:
-    return {n for n in outcomes() if not any(f'"deploys/{n}.py"' in text for text in E2E.values())}
+    texts = "".join(E2E.values())
+    return {n for n in outcomes() if not re.search(rf'"deploys(/{n}\.py|\.{n})"', texts)}

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from deploys.remote.gateway import apply, workers
+from deploys.remote.gateway import apply
 
 
 class Master(socketserver.ThreadingUnixStreamServer):
@@ -27,6 +27,7 @@ class Master(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, path: Path, maps: dict[str, dict[str, list[str]]]) -> None:
         super().__init__(str(path), _Command)
+        self.path = str(path)
         self.maps = maps
         self.coming: dict[str, list[str]] = {}
         self.digest = "one"
@@ -71,12 +72,11 @@ def keys(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str) -> Iterator[Master]:
+def master(tmp_path: Path, keys: str) -> Iterator[Master]:
     path = tmp_path / "master.sock"
     before = {pid: {keys: ["aa alice", "bb bob the second"]} for pid in ("10", "11")}
     with Master(path, before) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(workers, "MASTER", str(path))
         yield server
         server.shutdown()
 
@@ -88,7 +88,7 @@ def run(
     **wanted: Any,
 ) -> Any:
     """The program with this on its standard input; what it prints."""
-    asked = {"digest": "one", "maps": [], "certificates": [], **wanted}
+    asked = {"unit": "gateway.service", "digest": "one", "maps": [], "certificates": [], **wanted}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asked)))
     monkeypatch.setattr(sys, "argv", ["apply.py", *words])
     assert apply.main() == 0
@@ -103,16 +103,16 @@ def test_maps_are_replaced_in_old_processes_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path(keys).write_text("aa alice\nbb bob the second\n")
-    looked = run(monkeypatch, capsys, "--look", maps=[keys])
+    looked = run(monkeypatch, capsys, "--look", master=master.path, maps=[keys])
     assert looked == {"running": True, "maps": [], "reload": False}
     # More than a command may be long.
     lines = ["aa alice", *(f"{number:064} user-{number}" for number in range(1000))]
     Path(keys).write_text("\n".join(lines) + "\n")
-    assert run(monkeypatch, capsys, "--look", maps=[keys])["maps"] == [keys]
-    run(monkeypatch, capsys, maps=[keys])
+    assert run(monkeypatch, capsys, "--look", master=master.path, maps=[keys])["maps"] == [keys]
+    run(monkeypatch, capsys, master=master.path, maps=[keys])
     assert [master.maps[pid][keys] for pid in ("10", "11")] == [lines, lines]
     Path(keys).write_text("")
-    run(monkeypatch, capsys, maps=[keys])
+    run(monkeypatch, capsys, master=master.path, maps=[keys])
     assert [master.maps[pid][keys] for pid in ("10", "11")] == [[], []]
 
 
@@ -124,7 +124,7 @@ def test_an_old_process_without_such_a_map_is_left_alone(
 ) -> None:
     del master.maps["10"][keys]
     Path(keys).write_text("aa alice\n")
-    run(monkeypatch, capsys, maps=[keys])
+    run(monkeypatch, capsys, master=master.path, maps=[keys])
     assert master.maps == {"10": {}, "11": {keys: ["aa alice"]}}
 
 
@@ -139,15 +139,15 @@ def test_another_configuration_is_a_reload(
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(apply.subprocess, "run", reload)
-    assert run(monkeypatch, capsys, "--look", digest="two")["reload"]
-    run(monkeypatch, capsys, digest="two")
-    run(monkeypatch, capsys, digest="two")
-    assert called == [["systemctl", "reload", "modelrack-gateway.service"]]
+    assert run(monkeypatch, capsys, "--look", master=master.path, digest="two")["reload"]
+    run(monkeypatch, capsys, master=master.path, digest="two")
+    run(monkeypatch, capsys, master=master.path, digest="two")
+    assert called == [["systemctl", "reload", "gateway.service"]]
 
 
 def test_what_does_not_run_needs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(workers, "MASTER", str(tmp_path / "nowhere"))
-    looked = run(monkeypatch, capsys, "--look", maps=[str(tmp_path / "keys.map")])
+    nowhere = str(tmp_path / "nowhere")
+    looked = run(monkeypatch, capsys, "--look", master=nowhere, maps=[str(tmp_path / "keys.map")])
     assert looked == {"running": False, "maps": [], "reload": False}

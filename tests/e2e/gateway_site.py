@@ -25,6 +25,8 @@ STAND_IN = f"""\
 set -eu
 cat > /usr/local/bin/openai_engine.py
 mkdir -p /run/systemd/system/{SERVICE}.service.d
+[ -e /etc/systemd/system/llama-server@.service ] ||
+  printf '[Service]\\nExecStart=/bin/true\\n' > /run/systemd/system/llama-server@.service
 cat > /run/systemd/system/{SERVICE}.service.d/stand-in.conf <<.
 [Unit]
 OnFailure=
@@ -107,7 +109,7 @@ class Site:
         """The usage log of the first machine, of one user or all."""
         command = "journalctl --namespace=modelrack-gateway --sync; journalctl --output=cat -q"
         printed = self.first.ssh(f"{command} --namespace=modelrack-gateway --no-pager").stdout
-        lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        lines = [read(line) for line in printed.splitlines() if line.startswith("{")]
         return [line for line in lines if user in (None, line["user"])]
 
     def last(self, user: str) -> dict[str, Any]:
@@ -135,9 +137,10 @@ class Site:
         machine.ssh(f"systemctl kill --signal=KILL {SERVICE}")
 
     def up(self, of: Machine) -> bool:
-        """Whether the first gateway sends requests to this machine."""
+        """Whether the first gateway finds that the engine of this machine answers."""
         shown = self.first.ssh(f"curl -s {METRICS}/metrics | grep haproxy_server_status").stdout
-        return f'proxy="service-tiny",server="{of.name}",state="UP"}} 1' in shown
+        server = f'proxy="service-tiny",server="{of.name}",state='
+        return any(f'{server}"{state}"}} 1' in shown for state in ("UP", "DRAIN"))
 
     def engine(self, machine: Machine, **settings: Any) -> dict[str, Any]:
         """What a stand-in has seen; the settings hold from now on."""
@@ -149,6 +152,15 @@ class Site:
     def served(self) -> int:
         """Requests that the stand-ins have had."""
         return sum(self.engine(each)["served"] for each in (self.first, self.second))
+
+
+def read(line: str) -> dict[str, Any]:
+    """A line of the usage log."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise AssertionError(f"this is no JSON: {line}") from None
+    return entry
 
 
 def chat(**fields: Any) -> dict[str, Any]:
