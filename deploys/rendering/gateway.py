@@ -53,7 +53,8 @@ _BEFORE = {
     "bytes_in": "%U",
     "bytes_out": "%B",
 }
-_BEHIND = {"retries": "%rc", "from": '"%ci"'}
+# HAProxy writes +1 of a retry that another copy answered, which is no number in JSON.
+_BEHIND = {"retries": '"%rc"', "from": '"%ci"'}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ PLANS = {
     ),
     "with a chat page": _of(planned(replace(GATEWAY, chat=Chat(admin="a@ai.lab")))),
     "several machines": _of(planned(replace(_ALSO, chat=Chat(admin="a@ai.lab")), _MUTUAL)),
+    "drained itself": _of(planned(replace(_ALSO, drained=("gpu-01",)), _MUTUAL)),
     "for machines alone": _of(planned(None, replace(_MUTUAL, keys=()))),
     "over IPv6, too": _of(
         planned(

@@ -102,6 +102,14 @@ def test_the_chat_page_has_limits_of_its_own() -> None:
     assert "open-webui chat page\n" in files["teams.map"]
 
 
+def test_who_asks_decides_what_is_drained() -> None:
+    """A copy without weight would be down for the other machine, whatever that one has begun."""
+    configuration, _ = rendered(PLANS["drained itself"])
+    ours, theirs = configuration.partition("\nbackend local-tiny\n")[::2]
+    assert "server gpu-01 127.0.0.1:8080 maxconn 2 weight 0\n" in ours
+    assert "server gpu-01 127.0.0.1:8080 maxconn 2\n" in theirs
+
+
 def test_a_line_of_the_log_is_json() -> None:
     made = planned()
     assert made.gateway
