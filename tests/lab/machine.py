@@ -17,11 +17,13 @@ from tests.lab.network import Network
 from tests.lab.process import LabError, run
 
 # nspawn ends with 133 when the machine asked for a reboot; any other end is a power-off.
+# The network namespace outlives it, but rules of a kernel do not.
 # Its cgroup is the machine's own: two machines in one would share /payload and kill each other.
 SUPERVISE = """
 echo 0 > "$CGROUP/loop/cgroup.procs" || exit
 while :; do
     find "$CGROUP/boot" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null
+    ip netns exec "$NAMESPACE" nft flush ruleset
     echo boot >> "$MACHINE/boots"
     (echo 0 > "$CGROUP/boot/cgroup.procs" && exec "$@")
     [ $? -eq 133 ] && [ ! -e "$MACHINE/stays-off" ] || exit 0
@@ -31,7 +33,7 @@ done
 
 @dataclass
 class Machine:
-    """A machine of a lab. ``address`` answers SSH as root with ``key``."""
+    """A machine of a lab. ``address`` answers SSH on ``port``, as root with ``key``."""
 
     name: str
     address: str
@@ -42,6 +44,7 @@ class Machine:
     network: Network = field(repr=False)
     index: int
     binds: tuple[str, ...] = ()
+    port: int = 22
     _supervisor: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     # -- SSH --------------------------------------------------------------------------------
@@ -56,7 +59,8 @@ class Machine:
             "LogLevel": "ERROR",
         }
         pairs = [f"-o{name}={value}" for name, value in settings.items()]
-        return ["ssh", "-F", "none", "-i", str(self.key), *pairs, *options, f"root@{self.address}"]
+        how = ["-F", "none", "-i", str(self.key), "-p", str(self.port), *pairs]
+        return ["ssh", *how, *options, f"root@{self.address}"]
 
     def ssh(
         self,
@@ -93,6 +97,17 @@ class Machine:
                 raise LabError(f"{self.name} does not answer SSH: {done.stderr.strip()}")
             time.sleep(0.05)
 
+    def move_ssh(self, port: int) -> None:
+        """Have sshd answer on another port, and on no other."""
+        self.ssh(f"echo Port {port} > /etc/ssh/sshd_config.d/port.conf")
+        known = [line.split(" ", 1) for line in self.known_hosts.read_text().splitlines()]
+        with self.known_hosts.open("a") as hosts:
+            hosts.writelines(
+                f"[{self.address}]:{port} {key}\n" for name, key in known if name == self.address
+            )
+        self.ssh("systemctl restart ssh")
+        self.port = port
+
     # -- power ------------------------------------------------------------------------------
 
     def start(self, *, wait: bool = True) -> None:
@@ -105,6 +120,7 @@ class Machine:
             "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
             "CGROUP": str(self.cgroup),
             "MACHINE": str(self.directory),
+            "NAMESPACE": self.network.namespace(self.index),
             "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
             "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
             "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
