@@ -10,7 +10,7 @@ from pyinfra import config
 from deploys.control.current_plan import current_plan, without_python
 from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.operations import host_lock, python
-from deploys.stages import amd, base, gateway, nvidia, peers, services, state, weights
+from deploys.stages import amd, base, firewall, gateway, nvidia, peers, services, state, weights
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -62,5 +62,8 @@ if plan.uses("ollama"):
     ollama.start()
 
 gateway.start()
+
+# Last: what is open by now is used.
+firewall.apply()
 
 state.record()

@@ -219,6 +219,23 @@ def _hang_up(host: Host) -> None:
     host.disconnect()
 
 
+def connects_anew(host: Host) -> str | None:
+    """Open one more connection to this machine and close it; return why that fails, if it does."""
+    if not isinstance(host.connector, SSHConnector):
+        return None  # No SSH leads there, so nothing can be in its way.
+    another = SSHConnector(host.state, host)
+    try:
+        with gevent.Timeout(_DEAD_AFTER, TimeoutError(f"no answer for {_DEAD_AFTER} seconds")):
+            another.connect()
+            ok, _ = another.run_shell_command(StringCommand("true"))
+            return None if ok else "it opens and runs no command"
+    except (ConnectError, EOFError, OSError, SSHException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        if another.client:
+            another.client.close()
+
+
 _turns: dict[str, BoundedSemaphore] = {}
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlunsplit
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
+from deploys.planning.gateway.firewall import FirewallPlan
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
@@ -172,6 +173,7 @@ class HostPlan:
     + retired: units that an earlier run has set up for services which are planned no more
     + peer: None where weights are not shared
     + gateway: None where nobody but the machine itself reaches its services
+    + firewall: what other machines may reach; None where that is not limited
     + refusals: why it is not carried out; those of a service do not hold up the machine's stages
     """
 
@@ -192,6 +194,7 @@ class HostPlan:
     retired: tuple[str, ...] = ()
     peer: PeerServer | None = None
     gateway: GatewayPlan | None = None
+    firewall: FirewallPlan | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.base import FromLock, FromSource
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
+from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
 from deploys.planning.inputs.inputs import Inputs
@@ -89,6 +90,7 @@ def resolve(
         _service(service, placement, weights, inputs)
         for service, placement in zip(services, placements, strict=True)
     )
+    gateway = _gateway(inputs, planned, around, against)
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -108,7 +110,8 @@ def resolve(
         cards=tuple(card.address for card in own),
         retired=retired,
         peer=peer,
-        gateway=_gateway(inputs, planned, around, against),
+        gateway=gateway,
+        firewall=against.attempt(None, firewall_of, site, machine, gateway),
         refusals=tuple(against.refusals),
         warnings=(
             *(

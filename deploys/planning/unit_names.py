@@ -12,6 +12,10 @@ PEER = f"{PREFIX}peer.service"
 # The one door of the machine, and the journal of its own that says who asked what.
 GATEWAY = f"{PREFIX}gateway.service"
 GATEWAY_JOURNAL = GATEWAY.removesuffix(".service")
+# Loads the rules that say what other machines may reach.
+FIREWALL = f"{PREFIX}firewall.service"
+# Its timer takes rules back that nobody has proven.
+FIREWALL_UNDO = f"{PREFIX}firewall-undo"
 # Keeps the last words of a unit that has failed: OnFailure= of every engine's unit starts it.
 FAILED = f"{PREFIX}failed@.service"
 # All jobs that run, as systemctl takes a pattern.

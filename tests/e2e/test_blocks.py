@@ -48,6 +48,7 @@ def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -
     assert "project(stub C)" in machine.ssh("cat /opt/modelrack/stub-1/CMakeLists.txt").stdout
     python = "/opt/modelrack/engines/blocks/*/bin/python"
     assert machine.ssh(f"{python} -c 'import idna; print(idna.__version__)'").stdout == "3.10\n"
+    assert "policy drop" in machine.ssh("nft list table inet modelrack").stdout
     # One content with two names, and what Ollama reads is Ollama's.
     blobs = machine.ssh("stat -c %h%U /data/ollama/blobs/*").stdout.splitlines()
     assert sorted(blobs) == ["1nobody", "2root"]

@@ -88,6 +88,7 @@ def host_class(
         "secure_boot": False,
         "driver": _driver(driver, flavour, bool(nvswitches)) if driver else {},
         "ports": {"22": "ssh.service"},
+        "ssh_ports": [22],
         "systemd": True,
         "python": python,
     }

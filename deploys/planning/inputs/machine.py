@@ -183,6 +183,8 @@ class Machine:
     + holders: processes that have a GPU open
     + addresses: its IP addresses, without those that lead nowhere else (loopback, link-local)
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
+    + ssh_ports: TCP ports that sshd answers on
+    + operator: address that this run's SSH connection comes from, None for another connection
     + served: units of model servers that an earlier run has set up, and that are enabled or run
     + given: cards that it has given to these, by their driver's index
     + kernel_packages: those that bring each new kernel of a kind: linux-image-generic
@@ -226,6 +228,8 @@ class Machine:
     kernel_packages: tuple[str, ...] = ()
     broken_packages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    ssh_ports: tuple[int, ...] = ()
+    operator: str | None = None
     stored: dict[str, int] = field(default_factory=dict)
     user: str = "root"
     booted: bool = True
@@ -248,6 +252,7 @@ class Machine:
                 "xids": tuple(data.get("xids", ())),
                 "application_xids": tuple(data.get("application_xids", ())),
                 "addresses": tuple(data.get("addresses", ())),
+                "ssh_ports": tuple(data.get("ssh_ports", ())),
                 "served": tuple(data.get("served", ())),
                 "given": tuple(data.get("given", ())),
                 "kernel_packages": tuple(data.get("kernel_packages", ())),

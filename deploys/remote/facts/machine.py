@@ -22,7 +22,7 @@ from typing import Any
 
 from ..lib.probe import read
 from ..lib.processes import ports_and_holders
-from . import addresses, container, driver, managed_units, pci
+from . import addresses, container, driver, managed_units, pci, ssh
 
 # psABI levels: https://gitlab.com/x86-psABIs/x86-64-ABI. lahf_lm and abm are the kernel's names for
 # LAHF-SAHF and LZCNT.
@@ -87,7 +87,7 @@ def main() -> int:
         "stored": _stored(Path(data_root, "models")),
         "user": "root" if os.geteuid() == 0 else _name(os.geteuid()),
     }
-    print(json.dumps({**machine, **driver.report(gpus)}))
+    print(json.dumps({**machine, **ssh.report(), **driver.report(gpus)}))
     return 0
 
 

@@ -26,19 +26,19 @@ def ports_and_holders(
 
     An owner is a unit, else the name of a process, or "" if it is hidden from us.
     """
-    listening = _listening(processes)
+    listening = listening_sockets(processes)
     owners = dict.fromkeys(listening.values(), "")
     holders = []
     for process in processes.glob("[0-9]*"):
         if not listening and not with_gpus:
             break
-        files = set(_open_files(process))
+        files = set(open_files(process))
         for file in files:
             if file.startswith("socket:[") and (port := listening.pop(file[8:-1], None)):
-                owners[port] = _unit(process) or _name(process)
+                owners[port] = unit_of(process) or _name(process)
         if with_gpus and any(map(_GPU_FILE.fullmatch, files)):
             pid = int(process.name)
-            holders.append({"pid": pid, "name": _name(process), "unit": _unit(process)})
+            holders.append({"pid": pid, "name": _name(process), "unit": unit_of(process)})
     return owners, sorted(holders, key=lambda holder: holder["pid"])
 
 
@@ -54,7 +54,7 @@ def in_use(folders: set[Path], processes: Path = PROCESSES) -> set[Path]:
     return used
 
 
-def _listening(processes: Path) -> dict[str, int]:
+def listening_sockets(processes: Path) -> dict[str, int]:
     """Return listening ports by the inode of their socket, as text."""
     ports = {}
     for table in ("net/tcp", "net/tcp6"):
@@ -65,7 +65,8 @@ def _listening(processes: Path) -> dict[str, int]:
     return ports
 
 
-def _open_files(process: Path) -> Iterator[str]:
+def open_files(process: Path) -> Iterator[str]:
+    """Yield what the open files of a process are called."""
     try:
         for handle in os.scandir(process / "fd"):
             yield os.readlink(handle.path)
@@ -73,7 +74,8 @@ def _open_files(process: Path) -> Iterator[str]:
         return  # The process ended, or is not ours to look into.
 
 
-def _unit(process: Path) -> str:
+def unit_of(process: Path) -> str:
+    """Return the unit that a process belongs to, "" for none."""
     units = _UNIT.findall(read(process / "cgroup"))
     # Inside a container the cgroup path begins outside of it: the innermost unit is the owner.
     return units[-1] if units else ""

@@ -6,12 +6,14 @@ from pathlib import Path
 from pyinfra import host
 
 from deploys.control.current_plan import current_plan
-from deploys.operations import artifact, files, host_lock, job, venv
+from deploys.operations import artifact, files, firewall, host_lock, job, packages, venv
 from deploys.operations.files import Directory, File, Link
 from deploys.operations.services import ollama
 from deploys.operations.services.ollama import Registration
 from deploys.planning.engines.software import Environment
+from deploys.planning.gateway.firewall import FirewallPlan, Opening
 from deploys.planning.inputs.locks import ArtifactLock
+from deploys.rendering import firewall as firewall_files
 from deploys.stages import base, weights
 
 plan = current_plan()
@@ -61,3 +63,12 @@ tiny = Registration(
 )
 ollama.registered(name="Have Ollama know a model", models=[tiny])
 ollama.unregistered(name="Have Ollama forget another", models=[replace(tiny, name="never-there")])
+packages.installed(name="Install nftables", packages=("nftables",), manager=plan.package_manager)
+rules, *units = map(
+    File.of, firewall_files.files(FirewallPlan(openings=(Opening(name="SSH", ports=(22,)),)))
+)
+firewall.loaded(
+    name="Close every port but that of SSH",
+    rules=rules,
+    units=[Directory(path=firewall_files.DROP_IN_FOLDER), *units],
+)

@@ -218,3 +218,47 @@ def test_what_is_no_answer_is_reported(line: str, monkeypatch: pytest.MonkeyPatc
     (command,), _ = _acquire(monkeypatch, [line] * 20)
     assert f"could not be taken: {line or 'no answer'}" in command.args[0] or line == "{}"
     assert "Nothing was changed" in command.args[0]
+
+
+class _AnotherConnector:
+    """Stands for the connector of SSH: what comes of a new connection is said beforehand."""
+
+    outcome: Callable[[], Any] = staticmethod(lambda: None)
+    closed: list[bool]
+
+    def __init__(self, state: Any, host: Any) -> None:
+        self.client = SimpleNamespace(close=lambda: self.closed.append(True))
+
+    def connect(self) -> None:
+        type(self).outcome()
+
+    def run_shell_command(self, command: Any) -> tuple[bool, None]:
+        return True, None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "problem"),
+    [
+        (lambda: None, None),
+        (lambda: _raise(ConnectError("Could not connect (timed out)")), "timed out"),
+        (lambda: _raise(EOFError()), "EOFError"),
+        (lambda: gevent.sleep(1), "no answer for 30 seconds"),
+    ],
+)
+def test_one_more_connection_is_tried_and_closed(
+    outcome: Callable[[], Any], problem: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeout = gevent.Timeout
+    monkeypatch.setattr(gevent, "Timeout", lambda seconds, error: timeout(seconds / 300, error))
+    monkeypatch.setattr(_AnotherConnector, "outcome", staticmethod(outcome))
+    monkeypatch.setattr(_AnotherConnector, "closed", [], raising=False)
+    monkeypatch.setattr(transport, "SSHConnector", _AnotherConnector)
+    host: Any = SimpleNamespace(connector=_AnotherConnector(None, None), state=None)
+    found = transport.connects_anew(host)
+    assert found is None if problem is None else problem in str(found)
+    assert _AnotherConnector.closed == [True]
+
+
+def test_where_no_ssh_leads_no_connection_can_fail() -> None:
+    host: Any = SimpleNamespace(connector=_Connector(lambda: pytest.fail("it is not asked")))
+    assert transport.connects_anew(host) is None

@@ -7,6 +7,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from deploys.facts import (
     files,
+    firewall,
     gateway,
     jobs,
     listings,
@@ -25,6 +26,7 @@ CASES = UNIT / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
     files.Entries: {},
+    firewall.Ruleset: firewall.Table(loaded=False, as_wanted=False),
     gateway.Certificates: {},
     gateway.GatewayProcesses: gateway.Running(),
     jobs.Job: jobs.Status(state="none"),

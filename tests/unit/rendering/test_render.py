@@ -13,11 +13,12 @@ import pytest
 from jinja2 import Environment, UndefinedError, meta, nodes
 
 from deploys.planning import unit_names
+from deploys.planning.gateway.firewall import FirewallPlan
 from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.rendering import gateway, page, render, templates
+from deploys.rendering import firewall, gateway, page, render, templates
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
 from tests.unit.rendering.gateway_plans import CA
 from tests.unit.rendering.gateway_plans import PLANS as GATEWAYS
@@ -62,6 +63,7 @@ def test_no_template_is_left_out() -> None:
         for door in GATEWAYS.values():
             gateway.files(door, CA)
         gateway.unit()
+        firewall.files(FirewallPlan(openings=()))
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
