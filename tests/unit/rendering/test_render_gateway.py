@@ -128,3 +128,13 @@ def test_a_line_of_the_log_is_json() -> None:
     ):
         line = re.sub(r"%(\[[^\]]*\]|\w+)", "1", form.replace(variable, f" {known}"))
         assert " ".join(json.loads(line)) == expected
+
+
+def test_one_stream_cannot_hold_up_or_mix_up_the_others() -> None:
+    configuration, files = rendered(next(iter(PLANS.values())))
+    # Filters in Lua are not locked against each other everywhere.
+    assert "\n    nbthread 1\n" in configuration
+    # A search that is not anchored takes the square of the length where there is nothing to find.
+    searches = re.findall(r":match\('(.*?)'", files["usage.lua"])
+    assert any(".*" in each for each in searches)
+    assert [each for each in searches if each.startswith(".")] == []
