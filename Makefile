@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages demo demo-down test torture plan \
-	bench bench-peers bench-turns bench-weights lock-operator lock-engines audit weights.pyz FORCE
+	bench bench-gateway bench-peers bench-turns bench-weights lock-operator lock-engines audit weights.pyz FORCE
 
 help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench-weights        a model to a verified single file: the usual way, curl, ours'
 	@echo 'make bench-peers          one, four and eight machines that share one download'
 	@echo 'make bench-turns          how long an answer stands still while a processor reads a prompt'
+	@echo 'make bench-gateway        what the gateway adds to a chunk; nginx and LiteLLM beside it'
 	@echo 'make weights.pyz          fetch, merge, verify, ls in one file, for a machine without us'
 	@echo 'make setup                only the environment, in .venv'
 	@echo 'make lock-operator        pin that environment anew'
@@ -85,6 +86,10 @@ bench-peers: setup
 
 bench-turns: setup
 	$(BIN)/python -m tests.bench.turns
+
+bench-gateway: PACKAGES += haproxy nginx wrk
+bench-gateway: setup
+	$(BIN)/python -m tests.bench.gateway
 
 weights.pyz: setup
 	$(BIN)/python -m deploys.connection.programs $@

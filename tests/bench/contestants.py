@@ -77,7 +77,7 @@ class Contestant:
 
 def all_of_them(work: Path) -> list[Contestant]:
     """The contestants in the order in which they take turns, ours last."""
-    folder = peers.environment()
+    folder = peers.environment("peers")
     mitogen = {
         "ANSIBLE_STRATEGY": "mitogen_linear",
         "ANSIBLE_STRATEGY_PLUGINS": str(peers.mitogen_strategies(folder)),

@@ -1,4 +1,4 @@
-"""The peers in an environment of their own, exactly as peers.txt pins them."""
+"""Those that are compared, in environments of their own, exactly as their locks pin them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pathlib import Path
 
 import uv
 
-_LOCK = Path(__file__).with_name("peers.txt")
-# What the pinned ansible-core asks of the machine that it runs on.
+# What the pinned ones ask of the machine that they run on.
 _OLDEST_PYTHON = (3, 11)
 
 
@@ -20,16 +19,17 @@ class PeersError(Exception):
     """The peers cannot be had here; the message says why."""
 
 
-def environment() -> Path:
-    """The folder of the virtual environment, made if it is not there yet."""
+def environment(lock: str) -> Path:
+    """The folder of the virtual environment of a lock here, made if it is not there yet."""
+    path = Path(__file__).with_name(f"{lock}.txt")
     if sys.version_info < _OLDEST_PYTHON:
         needed, found = _dotted(_OLDEST_PYTHON), _dotted(sys.version_info[:2])
         raise PeersError(
-            f"the pinned ansible-core needs Python {needed} or newer and this is {found}:"
+            f"what is compared needs Python {needed} or newer and this is {found}:"
             f" make the project's environment with Python {needed} to compare"
         )
     python = f"{sys.base_prefix} {sys.version}"
-    digest = hashlib.sha256(_LOCK.read_bytes() + python.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(path.read_bytes() + python.encode()).hexdigest()[:12]
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(cache) / "modelrack" / "bench" / digest
     if not (folder / "complete").exists():
@@ -37,7 +37,7 @@ def environment() -> Path:
         _uv("venv", "--quiet", "--python", sys.executable, str(folder))
         _uv(
             *("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"),
-            *("--python", str(folder / "bin" / "python"), str(_LOCK)),
+            *("--python", str(folder / "bin" / "python"), str(path)),
         )
         (folder / "complete").touch()
     return folder
