@@ -68,21 +68,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def base(suite: str = "bookworm", say: Callable[[str], None] = lambda text: None) -> Layer:
-    """The base tree of a Debian suite, built with mmdebstrap when the cache has none."""
-    tree = base_path(suite)
+def base(
+    suite: str = "bookworm",
+    say: Callable[[str], None] = lambda text: None,
+    more: Sequence[str] = (),
+) -> Layer:
+    """The base tree of a Debian suite, built with mmdebstrap when the cache has none.
+
+    ``more`` are packages that a machine has beside those of every server.
+    """
+    packages = (*PACKAGES, *more)
+    digest = hashlib.sha256("\n".join((suite, *packages, SSHD)).encode()).hexdigest()[:12]
+    tree = cache_root() / f"{suite}-{digest}"
     if not tree.is_dir():
         with locked(cache_root() / "base.lock"):
             if not tree.is_dir():
-                say(f"building the {suite} base tree (once, under a minute)")
-                _build(suite, tree)
+                say(f"building the {suite} base tree (once, a minute or three)")
+                _build(suite, tree, packages)
     return Layer((tree,))
-
-
-def base_path(suite: str) -> Path:
-    """Where the base of ``suite`` lies, there or not."""
-    digest = hashlib.sha256("\n".join((suite, *PACKAGES, SSHD)).encode()).hexdigest()[:12]
-    return cache_root() / f"{suite}-{digest}"
 
 
 def mount(directory: Path, layer: Layer) -> Path:
@@ -128,10 +131,10 @@ def freeze(directory: Path, below: Layer, to: Path) -> Layer:
     return Layer((to, *below.trees))
 
 
-def _build(suite: str, tree: Path) -> None:
+def _build(suite: str, tree: Path, packages: Sequence[str]) -> None:
     with temporary.folder(f".{suite}-", tree.parent) as folder:
         folder.chmod(0o755)
-        make(suite, folder / "tree", PACKAGES)
+        make(suite, folder / "tree", packages)
         (folder / "tree").rename(tree)
 
 
