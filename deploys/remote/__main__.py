@@ -85,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--journal", required=True)
     command.add_argument("--folder", type=Path, required=True)
     command.set_defaults(program=_gateway_spent)
+    command = programs.add_parser("chat").add_subparsers(required=True).add_parser("database")
+    command.add_argument("data", type=Path, help="the chat page's folder")
+    command.add_argument("software", type=Path, help="the version that is about to start")
+    command.set_defaults(program=_chat_database)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
 
@@ -158,6 +162,15 @@ def _guard(options: Any) -> int:
     from .services import guard
 
     return guard.run(options.title, _command(options, "guard TITLE"))
+
+
+def _chat_database(options: Any) -> int:
+    from .chat import database
+
+    done = database.prepare(options.data, options.software)
+    if done:
+        print(done)
+    return 0
 
 
 def _last_words(options: Any) -> int:

@@ -1,0 +1,1 @@
+"""Programs for the chat page: its first administrator, and its database across versions."""
