@@ -10,7 +10,18 @@ from pyinfra import config
 from deploys.control.current_plan import current_plan, without_python
 from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.operations import host_lock, python
-from deploys.stages import amd, base, firewall, gateway, nvidia, peers, services, state, weights
+from deploys.stages import (
+    amd,
+    base,
+    chat,
+    firewall,
+    gateway,
+    nvidia,
+    peers,
+    services,
+    state,
+    weights,
+)
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
@@ -43,6 +54,7 @@ if plan.uses("ollama"):
 
 # Who reaches the models, and how.
 gateway.install()
+chat.install()
 
 # The weights, before anything that would load them; machines of one site take them from each other.
 peers.share()
@@ -62,6 +74,7 @@ if plan.uses("ollama"):
     ollama.start()
 
 gateway.start()
+chat.start()
 
 # Last: what is open by now is used.
 firewall.apply()

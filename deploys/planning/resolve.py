@@ -10,6 +10,7 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.base import FromLock, FromSource
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
 from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
@@ -79,6 +80,7 @@ def resolve(
         gpu,
         cards_of(machine, gpu, profile.gpus, ours=[*units, *retired]),
         machine,
+        chat.reserved(profile),
     )
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
@@ -86,6 +88,8 @@ def resolve(
     software, missing = installation.software_of(services, inputs, driver)
     for refusal in missing:
         against.all_of([refusal], refusal.service)
+    # Like those of a service, these do not hold up the machine's own stages.
+    against.all_of(chat.refusals(profile, machine), "gateway")
     planned = tuple(
         _service(service, placement, weights, inputs)
         for service, placement in zip(services, placements, strict=True)
@@ -281,4 +285,5 @@ def _warnings(
             f" served while somebody runs: {_SERVE} {unit}"
             for unit in dict.fromkeys(map(_unit, services))
         ]
+    found += chat.warnings(inputs.profile)
     return tuple(dict.fromkeys(found))

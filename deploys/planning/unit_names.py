@@ -16,6 +16,8 @@ GATEWAY_JOURNAL = GATEWAY.removesuffix(".service")
 FIREWALL = f"{PREFIX}firewall.service"
 # Its timer takes rules back that nobody has proven.
 FIREWALL_UNDO = f"{PREFIX}firewall-undo"
+# The chat page behind that door.
+CHAT = f"{PREFIX}webui.service"
 # Keeps the last words of a unit that has failed: OnFailure= of every engine's unit starts it.
 FAILED = f"{PREFIX}failed@.service"
 # All jobs that run, as systemctl takes a pattern.

@@ -6,9 +6,12 @@ model, with the distribution's compiler and the headers of their Python.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deploys.planning.engines.base import FromLock
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment
+from deploys.planning.gateway import chat
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
@@ -24,8 +27,27 @@ def nvitop(machine: Machine, locks: Locks) -> Environment:
         version=lock.versions["nvitop"],
         lock="nvitop",
         digest=lock.digest,
-        python=".".join(machine.python.split(".")[:2]),
+        python=_own_python(machine),
         imports=("nvitop",),
+    )
+
+
+def open_webui(machine: Machine, site: Site, locks: Locks) -> Environment:
+    """Return the chat page's environment; raise Refusal if this machine can have none."""
+    if machine.architecture != "x86_64":
+        raise Refusal(
+            f"The chat page is locked for x86_64, and {machine.hostname} is {machine.architecture}",
+            "Take chat out of its gateway",
+        )
+    lock = locks.environments[chat.NAME]
+    return Environment(
+        name=chat.NAME,
+        version=lock.versions[chat.NAME],
+        lock=chat.NAME,
+        digest=lock.digest,
+        python=_python(("3.12", "3.11"), machine, site),
+        # Those of its own that import without a folder for its data.
+        imports=("open_webui", "chromadb", "fastapi", "pypdf", "uvicorn"),
     )
 
 
@@ -47,13 +69,8 @@ def environment(
             "Serve a GGUF model with llama.cpp, which is compiled for it",
         )
     recipe, lock = recipes[name], locks.environments[name]
-    own = ".".join(machine.python.split(".")[:2])
-    headers: tuple[str, ...] = ("python3-dev",)
-    python = own
-    if own not in recipe.pythons:
-        python, headers = recipe.pythons[0], ()
-        # Asked for now, so that a site without a way to it is refused now and not half way.
-        site.url("python_builds")
+    python = _python(recipe.pythons, machine, site)
+    headers = ("python3-dev",) if python == _own_python(machine) else ()
     return Environment(
         name=engine,
         version=lock.versions[recipe.package],
@@ -65,3 +82,17 @@ def environment(
         wheels=site.url("pytorch", "/") if recipe.wheels else None,
         cuda=recipe.cuda_compiler == "in the lock",
     )
+
+
+def _python(known: Sequence[str], machine: Machine, site: Site) -> str:
+    """Return the machine's own Python if it is a known one, otherwise the first of those."""
+    own = _own_python(machine)
+    if own in known:
+        return own
+    # Asked for now, so that a site without a way to it is refused now and not half way.
+    site.url("python_builds")
+    return known[0]
+
+
+def _own_python(machine: Machine) -> str:
+    return ".".join(machine.python.split(".")[:2])

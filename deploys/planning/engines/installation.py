@@ -9,6 +9,7 @@ from deploys.planning.engines import environments
 from deploys.planning.engines.base import FromLock, FromRelease, FromSource
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment, Software
+from deploys.planning.gateway import chat
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
@@ -17,7 +18,7 @@ from deploys.planning.inputs.refusal import Refusal
 def software_of(
     services: Sequence[Service], inputs: Inputs, driver: DriverPlan | None
 ) -> tuple[tuple[Software, ...], tuple[Refusal, ...]]:
-    """Return one entry per engine and one for nvitop; and refusals, by service, for the others."""
+    """Return the software of each engine, of nvitop and of the chat page; refusals by service."""
     found: list[Software] = []
     refusals = []
     site, machine, locks, stack = inputs.site, inputs.machine, inputs.locks, inputs.stack
@@ -34,6 +35,11 @@ def software_of(
             refusals.append(Refusal(refusal.reason, refusal.hint, name))
     if driver is not None and driver.vendor == "nvidia" and "nvitop" in locks.environments:
         found.append(environments.nvitop(machine, locks))
+    if chat.chat_of(inputs.profile):
+        try:
+            found.append(environments.open_webui(machine, site, locks))
+        except Refusal as refusal:
+            refusals.append(Refusal(refusal.reason, refusal.hint, "gateway"))
     return tuple(found), tuple(refusals)
 
 

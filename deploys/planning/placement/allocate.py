@@ -49,17 +49,21 @@ def place_all(
     gpu: Accelerator | None,
     cards: Sequence[Card],
     machine: Machine,
+    reserved: int = 0,
 ) -> tuple[Placement, ...]:
     """Return the placements of all services of a machine, in order; no card is used twice.
 
     First each service gets one replica, or as many as it asks for, the largest weights first; then
     the remaining cards become further replicas. If a service then has no place, all are placed
     again with smaller caches.
+
+    + reserved: bytes of host memory that are for something else
     """
     host = int(machine.memory * (1 - _SYSTEM))
     if gpu is not None and gpu.shares_host:
         # What its cards have is taken already, and of the rest the system has its part.
         host = int(machine.memory * _SYSTEM)
+    host -= reserved
     stack = stack_of(gpu)
 
     def permits(service: Service, model: Model) -> bool:

@@ -73,7 +73,8 @@ def _layout(database: Path) -> str | None:
 
 def _layouts(software: Path) -> tuple[set[str], set[str]]:
     """Return the layouts that a version knows, and those of them that no other one follows."""
-    known, followed = set(), set()
+    known: set[str] = set()
+    followed: set[str] = set()
     for path in software.glob(_SCRIPTS):
         for before, value in _REVISION.findall(path.read_text()):
             (followed if before else known).update(re.findall(r"['\"](\w+)['\"]", value))
