@@ -7,14 +7,14 @@ import json
 
 from deploys.planning import unit_names
 from deploys.planning.gateway import chat
-from deploys.planning.gateway.plan import CHAT_KEY, GatewayPlan
+from deploys.planning.gateway.plan import CHAT_ADDRESS, CHAT_KEY, CHAT_PORT, GatewayPlan
 from deploys.planning.inputs.gateway import Chat
 from deploys.planning.plan import HostPlan
 from deploys.rendering.templates import Rendered, file
 
 FILES = (unit_names.file(unit_names.CHAT), chat.SETTINGS)
-# The page itself, and where a machine answers about it.
-URL = f"http://127.0.0.1:{chat.PORT}"
+# Where it answers, to the gateway alone.
+URL = f"http://{CHAT_ADDRESS}:{CHAT_PORT}"
 
 
 def files(plan: HostPlan, gateway: GatewayPlan, page: Chat) -> tuple[tuple[Rendered, ...], str]:
@@ -39,6 +39,7 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             data_root=plan.site.data_root,
             gateway=unit_names.GATEWAY,
             user=chat.USER,
+            reached=CHAT_ADDRESS,
             settings=settings,
             key=CHAT_KEY,
             password=chat.PASSWORD,
@@ -52,9 +53,10 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             settings,
             page=page,
             host=gateway.host,
+            gateway=CHAT_ADDRESS,
             data=chat.DATA,
             user=chat.USER,
-            api_port=chat.API_PORT,
+            api=f"{URL}/v1",
             models=[backend.service for backend in gateway.backends],
             digest=digest,
         ),

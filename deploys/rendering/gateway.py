@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 
 from deploys.planning import unit_names
+from deploys.planning.gateway import chat
 from deploys.planning.gateway import plan as gateway
 from deploys.planning.gateway.key import Key
 from deploys.planning.gateway.plan import Backend, BackendServer, GatewayPlan
@@ -109,7 +110,10 @@ def unit() -> tuple[Rendered, ...]:
             master=MASTER,
             journal=unit_names.GATEWAY_JOURNAL,
             programs=_PROGRAMS,
-            ports=(gateway.REDIRECT, gateway.HTTPS, gateway.MACHINES, gateway.METRICS),
+            ports=(
+                *(gateway.REDIRECT, gateway.HTTPS, gateway.MACHINES, gateway.METRICS),
+                gateway.CHAT_PORT,
+            ),
         ),
         file("gateway/journald.conf", journald),
     )
@@ -127,6 +131,9 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         host=plan.host,
         ipv6=plan.ipv6,
         chat=plan.chat,
+        chat_page=f"127.0.0.1:{chat.PORT}",
+        chat_address=gateway.CHAT_ADDRESS,
+        chat_port=gateway.CHAT_PORT,
         rate=plan.rate,
         at_once=plan.at_once,
         peers=plan.peers,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploys.planning import unit_names
+from deploys.planning.gateway.plan import CHAT_PORT
 from deploys.planning.inputs.gateway import Chat
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 
 NAME = "open-webui"
-# Ports of the loopback address: the page's own, and that of the gateway at which it asks models.
-PORT, API_PORT = 3000, 8406
+# Of the loopback address.
+PORT = 3000
 # Bytes that it takes at most, and that services of the machine leave to it.
 MEMORY = 2 << 30
 # Who it runs as; its folder has all that people keep there.
@@ -44,7 +45,7 @@ def refusals(profile: HostProfile, machine: Machine) -> Iterator[Refusal]:
             "The chat page has no model to ask, as this machine serves none",
             "Add a service to the profile, name machines that have one in also, or take chat out",
         )
-    for port, ours in ((PORT, unit_names.CHAT), (API_PORT, unit_names.GATEWAY)):
+    for port, ours in ((PORT, unit_names.CHAT), (CHAT_PORT, unit_names.GATEWAY)):
         for service in profile.services:
             if service.port == port:
                 yield Refusal(

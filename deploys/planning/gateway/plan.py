@@ -11,6 +11,9 @@ from deploys.planning.inputs.gateway import Certificate, Chat
 
 # Ports of every gateway: for people, for other machines of the site, and for the operator.
 REDIRECT, HTTPS, MACHINES, METRICS = 80, 443, 8443, 8405
+# Where the chat page asks for models. Engines listen on 127.0.0.1 alone, so whoever reaches only
+# this address of the machine's own reaches none of them; and no certificate has to name it.
+CHAT_ADDRESS, CHAT_PORT = "127.0.0.2", 8406
 
 FOLDER = "/etc/modelrack/gateway"
 # Who its process runs as, and whose group may read its folder.

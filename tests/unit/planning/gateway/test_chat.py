@@ -13,6 +13,7 @@ from deploys.control import locks as lock_files
 from deploys.planning import unit_names
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import Surroundings
+from deploys.planning.gateway.plan import CHAT_PORT
 from deploys.planning.inputs.gateway import Chat, Gateway
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
@@ -111,7 +112,7 @@ def test_it_is_refused(attempt: Callable[[], HostPlan], said: str) -> None:
 
 
 def test_its_own_port_is_no_hindrance() -> None:
-    ports = {chat.PORT: unit_names.CHAT, chat.API_PORT: unit_names.GATEWAY}
+    ports = {chat.PORT: unit_names.CHAT, CHAT_PORT: unit_names.GATEWAY}
     assert not planned(ports=ports).refusals
 
 
