@@ -41,6 +41,7 @@ TIERS = (
     Tier("lab", ("pytest", *SIDE_BY_SIDE, "tests/lab/tests"), lab=True),
     Tier("e2e", ("pytest", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
     Tier("gateway", ("pytest", "tests/gateway"), lab=True, asked=True),
+    Tier("browser", ("pytest", "tests/browser"), lab=True, asked=True),
 )
 
 

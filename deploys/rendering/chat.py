@@ -30,7 +30,6 @@ def files(plan: HostPlan, gateway: GatewayPlan, page: Chat) -> tuple[tuple[Rende
 
 def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tuple[Rendered, ...]:
     unit, settings = FILES
-    software = plan.software_of(chat.NAME)
     return (
         file(
             f"chat/{unit_names.CHAT}",
@@ -44,7 +43,7 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             key=CHAT_KEY,
             password=chat.PASSWORD,
             data=chat.DATA,
-            current=software.directory.rpartition("/")[0] + "/current",
+            current=f"{chat.SOFTWARE}/current",
             port=chat.PORT,
             memory=chat.MEMORY,
         ),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from deploys.planning.first_python import FirstPython
+from deploys.planning.gateway import chat
 from deploys.planning.hardware import gpus
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.placement.memory import GIB, CardLedger
@@ -25,6 +26,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         plan=plan,
         human=human,
         cards=list(_cards(machine, plan)),
+        chat=chat,
         loaded=_loaded(machine),
         disks=list(_disks(machine, plan)),
         missing={entry.model: missing_of(entry, machine) for entry in plan.weights},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploys.planning import unit_names
+from deploys.planning.engines.software import ENGINES
 from deploys.planning.gateway.plan import CHAT_PORT
 from deploys.planning.inputs.gateway import Chat
 from deploys.planning.inputs.machine import Machine
@@ -19,6 +20,7 @@ MEMORY = 2 << 30
 # Who it runs as; its folder has all that people keep there.
 USER = "modelrack-webui"
 DATA = f"/var/lib/{USER}"
+SOFTWARE = f"{ENGINES}/{NAME}"
 SETTINGS = "/etc/modelrack/webui.env"
 # The first administrator's password, made on the machine, 0600, of root.
 PASSWORD = "/etc/modelrack/secrets/webui.env"

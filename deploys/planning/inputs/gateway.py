@@ -45,6 +45,10 @@ class Chat:
                 f"Chat: {self.admin!r} is no mail address of an administrator",
                 "Write one such as admin@ai.lab; no mail is sent to it",
             )
+        if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,4}){0,2}", self.locale):
+            raise Refusal(
+                f"Chat: {self.locale!r} is no language", "Write one such as zh-CN or en-US"
+            )
         _check_limits("Chat", rate=self.rate, at_once=self.at_once)
 
 

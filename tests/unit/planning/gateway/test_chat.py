@@ -116,14 +116,17 @@ def test_its_own_port_is_no_hindrance() -> None:
     assert not planned(ports=ports).refusals
 
 
-def test_an_administrator_needs_an_address() -> None:
+def test_what_cannot_be_written_is_refused() -> None:
     with pytest.raises(Refusal, match="no mail address"):
         Chat(admin="admin")
+    with pytest.raises(Refusal, match="no language"):
+        Chat(admin="admin@ai.lab", locale="Chinese")
 
 
 def test_its_licence_is_told_where_it_is_planned() -> None:
-    made = planned()
-    assert "more than 50 users" in page.of("m", machine(**DEBIAN_12), made)
+    printed = page.of("m", machine(**DEBIAN_12), planned())
+    assert "more than 50 users" in printed
+    assert "\n  chat      Open WebUI behind https://ai.lab, in 2.0 GiB of memory" in printed
 
 
 def test_its_first_administrator_is_known_and_no_secret_is() -> None:
