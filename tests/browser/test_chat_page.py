@@ -19,7 +19,7 @@ from tests.lab.machine import Machine
 from tests.lab.tiny_model import ANSWER
 from tests.lab.tree import cache_root
 
-LINES = [f"The rack in room {number} holds nine machines." for number in range(1, 13)]
+LINES = [f"The rack in room {number} holds nine machines." for number in range(1, 5)]
 PICTURES = PROJECT / "build" / "browser"
 
 
@@ -71,7 +71,7 @@ def test_it_greets_in_chinese(visit: Visit) -> None:
 def test_a_question_is_answered_piece_by_piece(visit: Visit) -> None:
     assert visit.seen["answer"] == ANSWER
     # Of two answers, each of a dozen words.
-    assert visit.seen["pieces"] >= 20
+    assert visit.seen["pieces"] >= 20, visit.seen["pieces"]
 
 
 def test_a_file_is_read_and_goes_to_the_model_whole(visit: Visit) -> None:

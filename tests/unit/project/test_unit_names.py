@@ -26,6 +26,7 @@ def test_templates_have_the_units_of_ours_and_no_others() -> None:
     assert {name for name in units if name.startswith(unit_names.PREFIX)} == {
         unit_names.PEER,
         unit_names.GATEWAY,
+        unit_names.CHAT,
         unit_names.FIREWALL,
         unit_names.FAILED,
     }
