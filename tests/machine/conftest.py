@@ -39,6 +39,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         ids = [f"{host['name']}-{service['name']}" for host, service in pairs]
         metafunc.parametrize(("deployed", "service"), pairs, ids=ids, scope="session")
+    elif "chat" in metafunc.fixturenames:
+        gateways = [(host, host["data"]["profile"]["gateway"]) for host in hosts]
+        pages = [
+            (host, gateway["chat"]) for host, gateway in gateways if gateway and gateway["chat"]
+        ]
+        ids = [host["name"] for host, _ in pages]
+        metafunc.parametrize(("deployed", "chat"), pages, ids=ids, scope="session")
     elif "deployed" in metafunc.fixturenames:
         ids = [host["name"] for host in hosts]
         metafunc.parametrize("deployed", hosts, ids=ids, scope="session")

@@ -95,6 +95,11 @@ def test_all_that_it_keeps_is_in_one_folder() -> None:
     assert not before.startswith("+")
 
 
+def test_before_there_is_a_password_it_does_not_start() -> None:
+    """As in an image, of which many machines are made."""
+    assert _unit()["Unit"]["ConditionPathExists"] == [chat.PASSWORD]
+
+
 def test_it_takes_no_more_memory_than_was_left_to_it() -> None:
     assert _unit()["Service"]["MemoryMax"] == [str(chat.MEMORY)]
 
