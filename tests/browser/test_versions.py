@@ -22,11 +22,19 @@ from tests.lab.tree import cache_root
 ENGINES = Site().locks / "engines"
 LOCK = "open-webui.txt"
 FOLDER, SOFTWARE = "/var/lib/modelrack-webui", "/opt/modelrack/engines/open-webui"
-# An older one, whose database the newer one changes. Only it differs, so its lock is the newer's.
-OLDER = """\
+# An older one, whose database the newer one changes. Its lock is the newer's but for these.
+OLDER = {
+    "open-webui": """\
 open-webui==0.12.0 \\
     --hash=sha256:27da8c9b8228bf72b12ac3fe18ac16a129fa636cbd6352d5bdb6396e1e7f97fd
-"""
+""",
+    "mcp": """\
+mcp==1.27.2 \\
+    --hash=sha256:d6ff5160c6ca65d93013626efb3fc249de683c30b2d8570755ceddd490344de5
+httpx-sse==0.4.3 \\
+    --hash=sha256:0ac1c9fe3c0afad2e0ebb25a934a59f4c7823b60792691f779fad2c5568830fc
+""",
+}
 # Wanted by the page as soon as its database is changed, and by nothing that is tried before.
 MISSING = "ldap3"
 # Locks come from the rack's own folder.
@@ -82,7 +90,10 @@ def story(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Story]
 
 
 def test_an_older_version_is_in_use(story: Story) -> None:
-    story.lock(NEWER.replace(_block(NEWER, "open-webui"), OLDER))
+    text = NEWER
+    for package, pins in OLDER.items():
+        text = text.replace(_block(NEWER, package), pins)
+    story.lock(text)
     done = story.page.rack.deploy()
     assert done.code == 0, done.output
     story.serves("0.12.0")
