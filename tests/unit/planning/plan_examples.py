@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deploys.planning.inputs.locks import ArtifactLock, ListedFile, Locks, WeightsLock
+from deploys.planning.inputs.locks import (
+    ArtifactLock,
+    EnvironmentLock,
+    ListedFile,
+    Locks,
+    WeightsLock,
+)
 from deploys.planning.inputs.machine import Disk, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
@@ -83,7 +89,7 @@ def profile(*services: Service, **fields: Any) -> HostProfile:
 
 
 def locks(files: Sequence[str] = SHARDS, **fields: Any) -> Locks:
-    """The model pinned as `files`, the source of llama.cpp, and Ollama's release."""
+    """The model pinned as `files`, llama.cpp's source, Ollama's release, the chat page's lock."""
     pinned = tuple(
         ListedFile(path=path, size=GIB, sha256=f"{n:064x}") for n, path in enumerate(files)
     )
@@ -91,7 +97,8 @@ def locks(files: Sequence[str] = SHARDS, **fields: Any) -> Locks:
     source = ArtifactLock(version="b1", origin="github", path="o/l/b1.tar.gz", tree_sha256="a" * 64)
     ollama = ArtifactLock(version="0.35.0", origin="ollama", path="v0/o.tar.zst", sha256="c" * 64)
     artifacts = {"llama.cpp": replace(source, **fields), "ollama": ollama}
-    return Locks(artifacts=artifacts, weights={"tiny": lock})
+    page = EnvironmentLock(digest="d" * 12, versions={"open-webui": "0.12.4"})
+    return Locks(artifacts=artifacts, environments={"open-webui": page}, weights={"tiny": lock})
 
 
 def attempt(

@@ -18,7 +18,8 @@ from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.rendering import firewall, gateway, page, render, templates
+from deploys.rendering import chat, firewall, gateway, page, render, templates
+from tests.unit.planning.gateway import test_chat
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
 from tests.unit.rendering.gateway_plans import CA
 from tests.unit.rendering.gateway_plans import PLANS as GATEWAYS
@@ -64,6 +65,9 @@ def test_no_template_is_left_out() -> None:
             gateway.files(door, CA)
         gateway.unit()
         firewall.files(FirewallPlan(openings=()))
+        with_page = test_chat.planned()
+        assert with_page.gateway and with_page.gateway.chat
+        chat.files(with_page, with_page.gateway, with_page.gateway.chat)
         assert DRIVER.driver is not None and DRIVER.driver.repository is not None
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))

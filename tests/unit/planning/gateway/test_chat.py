@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from deploys.control import locks as lock_files
 from deploys.planning import unit_names
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import Surroundings
@@ -25,7 +24,6 @@ from tests.unit.planning.plan_examples import GIB, locks, machine, profile, serv
 
 GATEWAY = Gateway(host="ai.lab", chat=Chat(admin="admin@ai.lab", locale="zh-CN"))
 DEBIAN_12 = {"os": "debian", "os_version": "12", "python": "3.11.2"}
-PINS = replace(locks(), environments=lock_files.read(Site().locks).environments)
 
 
 def planned(wanted: HostProfile | None = None, site: Site | None = None, **of: Any) -> HostPlan:
@@ -34,7 +32,7 @@ def planned(wanted: HostProfile | None = None, site: Site | None = None, **of: A
         wanted or profile(gateway=GATEWAY),
         site or Site(),
         machine(**{**DEBIAN_12, **of}),
-        PINS,
+        locks(),
         around=Surroundings(keys=""),
     )
 
@@ -43,7 +41,7 @@ def test_it_is_installed_from_its_lock() -> None:
     made = planned()
     assert not made.refusals
     software = made.software_of(chat.NAME)
-    assert software.version == PINS.environments[chat.NAME].versions[chat.NAME]
+    assert software.version == locks().environments[chat.NAME].versions[chat.NAME]
     deployed = made.deployed_of(chat.NAME)
     assert [each["name"] for each in deployed["software"]] == [chat.NAME]
     assert deployed["services"] == []
