@@ -92,6 +92,7 @@ def test_the_cpu_class_alone_succeeds_and_would_change_the_machine() -> None:
     unchanged = {
         "Lock this machine",
         "Base | Apply the kernel settings",
+        "Chat page | Disable the chat page",
         "Firewall | Remove the firewall",
         "Gateway | Disable the gateway",
         "Peers | Disable weight sharing",
