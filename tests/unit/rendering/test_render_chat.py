@@ -52,8 +52,8 @@ def test_it_reaches_the_gateway_and_nothing_else() -> None:
     assert (run["IPAddressDeny"], run["IPAddressAllow"]) == (["any"], [CHAT_ADDRESS])
     assert (run["SocketBindDeny"], run["SocketBindAllow"]) == (["any"], ["ipv4:tcp:3000"])
     assert run["ExecStart"][0].endswith("serve --host 127.0.0.1 --port 3000")
-    # Neither weights nor what other services keep.
-    assert run["InaccessiblePaths"] == ["-/data"]
+    # Weights are none of its business.
+    assert run["InaccessiblePaths"] == ["-/data/models"]
     env = settings(_files()[0][chat.SETTINGS])
     assert env["OPENAI_API_BASE_URL"] == f"http://{CHAT_ADDRESS}:{CHAT_PORT}/v1"
 
