@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 from collections.abc import Sequence
 
 from tests.e2e.rack import PROJECT, Run, environment
+
+# Seconds without a word after which nothing more is to come.
+_PATIENCE = 60
 
 
 def run(command: Sequence[str], answers: dict[str, str]) -> Run:
@@ -15,20 +19,58 @@ def run(command: Sequence[str], answers: dict[str, str]) -> Run:
 
     What is returned is without colours.
     """
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(PROJECT)
-        os.execve(command[0], list(command), environment())
-    printed, seen = "", 0
-    while text := _read(terminal):
-        printed += text
+    session = Session(command)
+    seen = 0
+    while session.read():
         for question, answer in answers.items():
-            if found := re.search(question, printed[seen:]):
+            if found := re.search(question, session.printed[seen:]):
                 seen += found.end()
-                os.write(terminal, f"{answer}\n".encode())
-    os.close(terminal)
-    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", printed).replace("\r\n", "\n")
-    return Run(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), plain, "")
+                session.type(f"{answer}\n")
+    return session.end()
+
+
+class Session:
+    """A command at a terminal that the test types at, step by step."""
+
+    def __init__(self, command: Sequence[str], **variables: str) -> None:
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.chdir(PROJECT)
+            os.execve(command[0], list(command), {**environment(), **variables})
+        self.printed = ""
+        self._seen = 0
+
+    def read(self) -> str:
+        """What was printed since; "" when there is nobody any more to print."""
+        text = _read(self._terminal)
+        self.printed += text
+        return text
+
+    def wait_for(self, pattern: str) -> str:
+        """Return when this is printed, and what; it is looked for behind what was found before."""
+        while not (found := re.search(pattern, _plain(self.printed)[self._seen :], re.S)):
+            coming, _, _ = select.select([self._terminal], [], [], _PATIENCE)
+            said = self.read() if coming else ""
+            assert said, f"came to no {pattern!r}:\n{_plain(self.printed)}"
+        self._seen += found.end()
+        return found[0]
+
+    def type(self, keys: str) -> None:
+        """Press these keys."""
+        os.write(self._terminal, keys.encode())
+
+    def end(self) -> Run:
+        """Wait for its end."""
+        while self.read():
+            pass
+        os.close(self._terminal)
+        code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return Run(code, _plain(self.printed), "")
+
+
+def _plain(printed: str) -> str:
+    """Without colours and the like, as far as what was printed is whole."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed).replace("\r\n", "\n")
 
 
 def _read(terminal: int) -> str:
