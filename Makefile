@@ -57,6 +57,7 @@ demo: setup
 	@echo 'Try next:'
 	@echo '  .venv/bin/pyinfra inventories/sandbox.py deploys/full.py -y         again: no changes'
 	@echo '  .venv/bin/pytest tests/machine --inventory inventories/sandbox.py   proof, on the machine'
+	@echo '  .venv/bin/python -m deploys.chat inventories/sandbox.py             chat with it'
 	@echo '  .venv/bin/python -m tests.lab ssh                                   look around on it'
 	@echo '  make plan CLASS=cpu                                                 a machine of your own'
 	@echo 'Clean up: make demo-down'

@@ -1,6 +1,7 @@
 """The link to a machine: fast, bounded in time, and failing for that machine alone.
 
-The only module that touches pyinfra's connectors, gevent or paramiko; pyinfra 4 replaces all three.
+With tunnel.py the only module that touches pyinfra's connectors, gevent or paramiko; pyinfra 4
+replaces all three.
 
 What stock pyinfra 3.10 does and why it does not do:
 

@@ -16,10 +16,12 @@ from deploys.facts import (
     packages,
     services,
     sysctl,
+    usage,
     users,
     versions,
     weights,
 )
+from deploys.planning.gateway.usage import GatewayLog
 from tests.unit import UNIT, case_commands
 
 CASES = UNIT / "cases" / "facts"
@@ -45,6 +47,7 @@ DEFAULTS = {
     services.UnitStates: {},
     services.Units: {},
     sysctl.Settings: {},
+    usage.Log: GatewayLog(),
     users.Accounts: {},
     versions.Versions: {},
     weights.Manifests: set(),

@@ -18,9 +18,10 @@ from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
-from deploys.rendering import chat, firewall, gateway, page, render, templates
+from deploys.rendering import cards, chat, firewall, gateway, page, render, templates
 from tests.unit.planning.gateway import test_chat
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
+from tests.unit.rendering.card_examples import CARD, SITE
 from tests.unit.rendering.gateway_plans import CA
 from tests.unit.rendering.gateway_plans import PLANS as GATEWAYS
 from tests.unit.rendering.render_examples import (
@@ -54,7 +55,7 @@ def test_no_template_is_left_out() -> None:
     rendered: set[str] = set()
     with pytest.MonkeyPatch.context() as patch:
         text = templates.text
-        for module in (templates, page, gateway):
+        for module in (templates, page, gateway, cards):
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
@@ -72,6 +73,8 @@ def test_no_template_is_left_out() -> None:
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
         render.repository(with_dnf, DRIVER.driver.repository)
+        for locale in (cards.ENGLISH, cards.CHINESE):
+            cards.html(CARD, SITE, locale)
     # And what other templates are made of.
     for name in tuple(rendered):
         rendered |= {*map(str, meta.find_referenced_templates(_parsed(name)))}

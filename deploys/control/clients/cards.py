@@ -1,0 +1,142 @@
+"""Cards for the users of the gateways of a run, written to a folder here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from pyinfra import host, logger, state
+from pyinfra.api import Host
+
+from deploys.connection import transport
+from deploys.control.clients.gathered import Gathered
+from deploys.control.current_plan import planned
+from deploys.planning.gateway.cards import ServedModel, cards
+from deploys.planning.gateway.plan import GatewayPlan
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
+from deploys.planning.plan import HostPlan
+from deploys.planning.weights.weights import model_of
+from deploys.rendering.cards import ENGLISH, SITE_CA, Trust, html, language, markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OfHost:
+    """What one host says of its gateway and its models, and what cards are wanted.
+
+    + gateway: None where clients do not ask this host
+    """
+
+    gateway: GatewayPlan | None
+    trust: Trust | None
+    served: tuple[ServedModel, ...]
+    locale: str
+    folder: Path
+
+
+def write(folder: Path, locale: str | None) -> None:
+    """Plan the current host; when all are planned, write a card for each user.
+
+    + locale: language of the cards; None: that of the chat page
+    """
+    this = state.inventory.get_host(host.name)
+    _, plan = planned()
+    try:
+        found = _wanted(plan, folder, locale)
+    except Refusal as refusal:
+        _stop(this, refusal)
+    _gathered.add(this.state, this, found)
+
+
+def _wanted(plan: HostPlan, folder: Path, locale: str | None) -> _OfHost:
+    for refusal in plan.refusals:
+        if refusal.service == "gateway":
+            raise refusal
+    profiles = [each.data.get("profile") for each in state.inventory]
+    if not any(isinstance(each, HostProfile) and each.gateway for each in profiles):
+        raise Refusal(
+            "No profile of this inventory has a gateway, so there is nothing to be written of one",
+            'Add gateway=Gateway(host="ai.lab") to a profile in inventories/group_data',
+        )
+    gateway = plan.gateway if plan.gateway and plan.gateway.host else None
+    chat = gateway.chat if gateway else None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(
+            f"The cards cannot be written to {folder}: {error.strerror}",
+            "Name another folder: --data folder=cards",
+        ) from error
+    return _OfHost(
+        gateway=gateway,
+        trust=_trust(gateway, plan.site) if gateway else None,
+        served=tuple(_served(plan)),
+        locale=locale or (chat.locale if chat else ENGLISH),
+        folder=folder,
+    )
+
+
+def _trust(gateway: GatewayPlan, site: Site) -> Trust:
+    own = gateway.certificate
+    path = (own.chain if own else site.secrets / SITE_CA).expanduser()
+    try:
+        pem = path.read_bytes()
+        found = x509.load_pem_x509_certificate(pem)
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            f"The certificate {path} cannot be read: {error}",
+            "It is made by the first deploys/full.py, or named as certificate of the Gateway",
+        ) from error
+    return Trust(
+        fingerprint=found.fingerprint(hashes.SHA256()).hex(":").upper(),
+        issuer=found.issuer.rfc4514_string(),
+        pem=None if own else pem.decode(),
+    )
+
+
+def _served(plan: HostPlan) -> list[ServedModel]:
+    titles = {service.name: model_of(service).title for service in plan.profile.services}
+    return [
+        ServedModel(name=service.name, title=titles[service.name], context=service.context)
+        for service in plan.services
+    ]
+
+
+def _write(found: dict[str, _OfHost], missing: Sequence[str]) -> None:
+    served = {model.name: model for each in found.values() for model in each.served}
+    gateways = [each for each in found.values() if each.gateway]
+    for card in cards((each.gateway for each in gateways if each.gateway), served):
+        first = next(each for each in gateways if each.gateway and each.gateway.host == card.host)
+        assert first.trust
+        folder = first.folder / card.host.replace(":", "-")
+        folder.mkdir(exist_ok=True)
+        _put(folder / f"{card.user}.md", markdown(card, first.trust, first.locale))
+        _put(folder / f"{card.user}.html", html(card, first.trust, first.locale))
+        if first.trust.pem:
+            _put(folder / SITE_CA, first.trust.pem)
+        models = ", ".join(model.name for model in card.models) or "no model"
+        click.echo(f"{folder / card.user}: .md and .html in {language(first.locale)}, {models}")
+    if missing:
+        logger.warning(
+            f"Without what these serve, as they could not be asked: {', '.join(missing)}"
+        )
+
+
+def _put(path: Path, content: str) -> None:
+    arriving = path.with_name(f".{path.name}.arriving")
+    arriving.write_text(content, encoding="utf-8")
+    arriving.replace(path)
+
+
+def _stop(this: Host, refusal: Refusal) -> NoReturn:
+    logger.error(f"{this.print_prefix}refused: {refusal}")
+    transport.stop(this)
+
+
+_gathered = Gathered(_write)
