@@ -7,6 +7,7 @@ srt/arg_groups/fields; the others, and all of the fork, are calls of `add_argume
 from __future__ import annotations
 
 import ast
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from typing import Any
 
 FLAGS = {"store_true", "store_false", "BooleanOptionalAction", "DeprecatedAction"}
 FLAGS |= {"DeprecatedStoreTrueAction"}
+# Where the names of parsers are: keys of one table each.
+PARSERS = {
+    "--reasoning-parser": "sglang/srt/parser/reasoning_parser.py",
+    "--tool-call-parser": "sglang/srt/function_call/function_call_parser.py",
+}
 
 
 def read(wheel: Path) -> list[dict[str, Any]]:
@@ -24,6 +30,7 @@ def read(wheel: Path) -> list[dict[str, Any]]:
             for name in files.namelist()
             if name.startswith(("sglang/srt/arg_groups/", "sglang/srt/server_args.py"))
             or name == "sglang/srt/environ.py"
+            or name in PARSERS.values()
             if name.endswith(".py")
         }
     constants: dict[str, list[str]] = {}
@@ -34,6 +41,10 @@ def read(wheel: Path) -> list[dict[str, Any]]:
         if name.startswith("arg_groups/fields/"):
             found += [entry for field in _fields(tree) if (entry := _field(field, constants))]
     found += [_added(call, constants) for call in _calls(source["server_args.py"])]
+    for option in filter(None, found):
+        if option["name"] in PARSERS:
+            path = PARSERS[option["name"]].removeprefix("sglang/srt/")
+            option["choices"] = _tabled(source[path])
     return found + [
         {"name": name, "env": name, "value": True} for name in _variables(source["environ.py"])
     ]
@@ -82,7 +93,14 @@ def _field(node: ast.AnnAssign, known: dict[str, list[str]]) -> dict[str, Any] |
     action = ast.unparse(said["action"]).rpartition(".")[2] if "action" in said else ""
     flag = action in FLAGS or (not action and ast.unparse(kind) == "bool")
     choices = _values(said.get("choices"), known) or _literal(kind)
-    return entry(names, not flag, choices, negative=action == "BooleanOptionalAction")
+    negative = action == "BooleanOptionalAction"
+    made = entry(names, not flag, choices, negative=negative, type=_type(said, kind))
+    if negative:
+        # Its reader of files refuses these (utils/server_args_config_parser.py).
+        made["command_line"] = True
+    if "nargs" in said or ast.unparse(kind).startswith(("List", "Optional[List", "list")):
+        made["many"] = not flag
+    return made
 
 
 def _literal(kind: ast.expr) -> list[str] | None:
@@ -107,14 +125,30 @@ def _added(call: ast.Call, known: dict[str, list[str]]) -> dict[str, Any]:
     if "action" in said:
         action = ast.unparse(said["action"]).strip("'\"").rpartition(".")[2]
     flag = action in FLAGS
-    made = entry([_text(name) for name in call.args], not flag, _values(said.get("choices"), known))
+    names, choices = [_text(name) for name in call.args], _values(said.get("choices"), known)
+    made = entry(names, not flag, choices, type=_type(said), many="nargs" in said)
     if action.startswith("Deprecated"):
         made["instead"] = _text(said.get("new_flag")) or _text(said.get("help"))
     return made
 
 
+def _type(said: dict[str | None, ast.expr], kind: ast.expr | None = None) -> str:
+    """What the value of an option is: by its parser, or by the type of its field."""
+    by = said.get("type_parser") or said.get("type") or kind
+    named = ast.unparse(by) if by else ""
+    if named == "json.loads":
+        return "json"
+    wanted = re.fullmatch(r"(?:Optional\[)?(?:[Ll]ist\[)?(int|float)\]*", named)
+    return wanted[1] if wanted else "text"
+
+
 def entry(
-    names: list[str], value: bool, choices: list[str] | None, negative: bool = False
+    names: list[str],
+    value: bool,
+    choices: list[str] | None,
+    negative: bool = False,
+    type: str = "text",
+    many: bool = False,
 ) -> dict[str, Any]:
     """One option as the data has it; `value` where it takes one."""
     if negative:
@@ -123,9 +157,24 @@ def entry(
     if names[1:]:
         made["aliases"] = names[1:]
     made["value"] = value
+    if value and type != "text":
+        made["type"] = type
+    if value and many:
+        made["many"] = True
     if choices:
         made["choices"] = choices
     return made
+
+
+def _tabled(tree: ast.Module) -> list[str]:
+    """Keys of the table of parsers."""
+    tables = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
+        if ast.unparse(node.target) in ("DetectorMap", "ToolCallParserEnum")
+    ]
+    return [_text(key) for key in tables[0].keys]
 
 
 def _variables(tree: ast.Module) -> list[str]:

@@ -14,19 +14,14 @@ from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.site import Site
+from deploys.planning.options import record
+from deploys.planning.options.record import accepted, nearest, replacements
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.rendering import render, templates
 from tests.plans.simulated import MACHINES
 from tests.plans.update import profile_of
-from tests.unit.planning.engines.options import (
-    DATA,
-    NEAREST,
-    accepted,
-    check,
-    replacements,
-    settings,
-)
+from tests.unit.planning.engines.options import check, settings
 from tests.unit.planning.engines.update_options import READERS
 from tests.unit.rendering.render_examples import OTHER_ENGINES, PLANS
 
@@ -157,10 +152,10 @@ def test_what_was_removed_is_gone_and_its_replacement_is_there(engine: str, vers
 
 
 def test_no_recorded_file_is_left_over() -> None:
-    wanted = {f"{engine}-{NEAREST.get((engine, v), v)}.json" for engine, v in RECORDED}
-    assert {path.name for path in DATA.glob("*.json")} == wanted
-    assert set(NEAREST) <= set(RECORDED)
-    assert set(yaml.safe_load((DATA / "removed.yaml").read_text())) <= set(ENGINES)
+    wanted = {f"{engine}-{nearest().get(engine, {}).get(v, v)}.json" for engine, v in RECORDED}
+    assert {path.name for path in record.RECORDED.glob("*.json")} == wanted
+    assert {(engine, v) for engine, found in nearest().items() for v in found} <= set(RECORDED)
+    assert set(yaml.safe_load((record.RECORDED / "removed.yaml").read_text())) <= set(ENGINES)
 
 
 def _version(engine: str) -> str:

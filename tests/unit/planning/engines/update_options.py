@@ -1,4 +1,4 @@
-"""Write data/options/<engine>-<version>.json anew: what the pinned version of an engine accepts.
+"""Write anew what the pinned version of an engine accepts: planning/options/recorded.
 
 python -m tests.unit.planning.engines.update_options ENGINE [...], with what it reads:
 
@@ -23,10 +23,10 @@ from typing import Any
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.site import Site
+from deploys.planning.options.record import RECORDED
 from tests import packs, temporary
 from tests.lab.package_index import download
 from tests.unit.planning.engines import sglang_options
-from tests.unit.planning.engines.options import DATA
 from tests.unit.planning.engines.sglang_options import entry
 
 Options = list[dict[str, Any]]
@@ -36,10 +36,38 @@ _PRINT_VLLM = """
 import argparse, json
 from vllm import envs
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.reasoning import ReasoningParserManager
+from vllm.tool_parsers import ToolParserManager
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+PARSERS = {
+    "--reasoning-parser": ReasoningParserManager.list_registered(),
+    "--tool-call-parser": ToolParserManager.list_registered(),
+}
+
+def takes(action, text):
+    try:
+        action.type(text)
+    except Exception:
+        return False
+    return True
+
+def kind(action):
+    # By what it takes, as the types are functions of vLLM's own.
+    if action.type in (None, str) or takes(action, "x") or takes(action, "1k"):
+        return "text"
+    for name, text in (("json", "{}"), ("float", "0.5"), ("int", "1")):
+        if takes(action, text):
+            return name
+    return "text"
+
 print(json.dumps([
-    [action.option_strings, action.nargs != 0, [str(choice) for choice in action.choices or ()]]
+    [
+        action.option_strings,
+        action.nargs != 0,
+        [str(each) for each in action.choices or PARSERS.get(action.option_strings[0], ())],
+        {"type": kind(action), "many": action.nargs in ("*", "+")},
+    ]
     for action in make_arg_parser(FlexibleArgumentParser())._actions if action.option_strings
 ]))
 print(json.dumps(list(envs.environment_variables)))
@@ -65,7 +93,10 @@ def vllm() -> Options:
         )
     options, variables = map(json.loads, printed.stdout.splitlines()[-2:])
     return [
-        *(entry(sorted(names, key=_long_first), value, list(c)) for names, value, c in options),
+        *(
+            entry(sorted(names, key=_long_first), value, list(choices), **more)
+            for names, value, choices, more in options
+        ),
         *({"name": name, "env": name, "value": True} for name in variables),
     ]
 
@@ -94,6 +125,7 @@ def _helped(block: str) -> dict[str, Any]:
         sorted(names, key=_long_first),
         bool(takes),
         re.split(r"[|,]", choices[1]) if choices else [],
+        type="float" if takes and takes[1] == "N" else "text",
     )
     if variable := re.search(r"\(env: (\w+)\)", about):
         made["env"] = variable[1]
@@ -130,7 +162,7 @@ def _long_first(name: str) -> tuple[bool, bool]:
     return not name.startswith("--"), name.startswith("--no-")
 
 
-# What reads them, and how many there are at least: fewer were misread.
+# What reads them, and how many names there are at least: fewer were misread.
 READERS: dict[str, tuple[Callable[..., Options], int]] = {
     "vllm": (vllm, 500),
     "llama.cpp": (llama_cpp, 350),
@@ -144,10 +176,12 @@ def main(engine: str, version: str = "", *arguments: str) -> None:
     """One option a line, so that a change is a readable diff."""
     read, least = READERS[engine]
     options = sorted(read(*arguments), key=lambda option: option["name"])
-    if len(options) < least:
-        sys.exit(f"{engine}: {len(options)} options were read, and there are {least} or more")
+    names = {name for each in options for name in (each["name"], *each.get("aliases", ()))}
+    names |= {each["env"] for each in options if "env" in each}
+    if len(names) < least:
+        sys.exit(f"{engine}: {len(names)} names were read, and there are {least} or more")
     lines = ",\n".join(json.dumps(option) for option in options)
-    path = DATA / f"{engine}-{version or VERSIONS[engine]}.json"
+    path = RECORDED / f"{engine}-{version or VERSIONS[engine]}.json"
     path.write_text(f"[\n{lines}\n]\n")
     print(f"{path.name}: {len(options)}")
 
