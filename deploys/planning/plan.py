@@ -230,6 +230,9 @@ class HostPlan:
         if plan["profile"]["gateway"]:
             del plan["profile"]["gateway"]["keys"], plan["profile"]["gateway"]["certificate"]
         plan["gateway"] = self.gateway.to_json() if self.gateway else None
+        for wanted in plan["profile"]["services"]:
+            if wanted["chat_template"]:
+                wanted["chat_template"] = wanted["chat_template"].name
         plan["software"] = [
             {**asdict(each), "digest": each.digest, "directory": each.directory}
             for each in self.software

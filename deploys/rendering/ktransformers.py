@@ -29,6 +29,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             numa_nodes=service.numa_nodes,
         ),
         settings.environment(plan, service, KTRANSFORMERS, digest, cuda=AT_RUN_TIME),
+        *settings.chat_template(plan, service),
     )
 
 

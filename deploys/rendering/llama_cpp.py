@@ -5,7 +5,7 @@ from __future__ import annotations
 from deploys.planning.engines.llama_cpp import LLAMA_CPP
 from deploys.planning.placement.memory import MIB
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.rendering import chunked_prefill
+from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered, file
 
 # What the plan calls a cache in the model's own type.
@@ -15,7 +15,7 @@ _CACHE_TYPES = {"auto": "f16"}
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """Return the template unit, and the settings of this service."""
     nvidia = plan.stack.vendor == "nvidia"
-    placement = service.placement
+    placement, chat = service.placement, settings.chat_template(plan, service)
     return (
         file(
             f"{LLAMA_CPP.name}/{LLAMA_CPP.template_unit}",
@@ -29,10 +29,12 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             service=service,
             placement=placement,
             weights=service.weights,
+            chat_template=[each.path for each in chat],
             nvidia=nvidia,
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
             chunk=chunked_prefill.chunk(service),
             prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
             digest=digest,
         ),
+        *chat,
     )

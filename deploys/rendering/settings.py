@@ -7,8 +7,9 @@ from typing import Any
 
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.software import ENGINES
+from deploys.planning.options import answers
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.rendering.templates import Rendered, file
+from deploys.rendering.templates import Rendered, file, source
 
 
 def unit(plan: HostPlan, engine: Engine, **values: Any) -> Rendered:
@@ -31,9 +32,23 @@ def config(plan: HostPlan, service: ServicePlan, engine: Engine, **values: Any) 
         service=service,
         wanted=plan.wanted_of(service),
         placement=service.placement,
-        parsers=engine.parsers(service.model) if engine.parsers else None,
+        parsers=answers.parsers_of(plan.wanted_of(service)),
+        chat_template=[each.path for each in chat_template(plan, service)],
         **values,
     )
+
+
+def chat_template(plan: HostPlan, service: ServicePlan) -> tuple[Rendered, ...]:
+    """Return the chat template that is used instead of the model's own; none if that is used."""
+    wanted = plan.wanted_of(service)
+    if wanted.chat_template is not None:
+        content = answers.chat_template(wanted)
+    elif shipped := answers.parsers_of(wanted).template:
+        content = source(f"chat/{shipped}.jinja")
+    else:
+        return ()
+    path = f"/etc/modelrack/services/{service.name}.jinja"
+    return (Rendered(path=path, content=content, mode="644"),)
 
 
 def environment(

@@ -20,4 +20,5 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             rank_parallel=settings.parallel_of_a_rank(service),
         ),
         settings.environment(plan, service, SGLANG, digest, cuda=settings.cuda_home(SGLANG)),
+        *settings.chat_template(plan, service),
     )

@@ -31,6 +31,11 @@ def text(template: str, **values: Any) -> str:
     return _environment().get_template(f"{template}.j2").render(**values)
 
 
+def source(path: str) -> str:
+    """Return a template that others render: a chat template, which engines do."""
+    return (_TEMPLATES / path).read_text(encoding="utf-8")
+
+
 @cache
 def _environment() -> Environment:
     return Environment(

@@ -53,6 +53,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             cuda=settings.cuda_home(VLLM),
             deep_gemm=plan.profile.gpu not in _WITHOUT_DEEP_GEMM,
         ),
+        *settings.chat_template(plan, service),
     )
 
 

@@ -18,6 +18,7 @@ from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.models.model import Format
 from deploys.planning.models.parsers import Parsers
+from deploys.planning.models.shapes import Dialect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +193,7 @@ ONE_PERFORMANCE = ignored(
     "no setting of it depends on that",
     "Leave performance out, and set parallel and context instead",
 )
+BY_TEMPLATE = ignored("it parses answers by the model's chat template")
 NOTHING_TO_MERGE = ignored("shards are merged of a GGUF alone, and it reads safetensors")
 NOTHING_TO_COPY = ignored("it reads the weights as they lie")
 
@@ -215,6 +217,9 @@ class ServiceSettings:
     gpu_layers: Setting
     cpu_experts: Setting
     min_tokens_per_second: Setting
+    reasoning_parser: Setting
+    tool_parser: Setting
+    chat_template: Setting
     merge: Setting
     allow_copy: Setting
 
@@ -234,8 +239,8 @@ class Engine:
     + reads, takes: its weights, and its part of cards and host memory
     + settings: what it makes of the fields of Service
     + settings_without_cards: the same on a machine without GPUs
-    + parsers: names of its parsers, by the key of a model; None where it parses by the model's own
-      chat template
+    + parsers: names of its parsers, by the dialect of a network; None where it parses by the
+      model's own chat template
     + rules: what does not work with it, or less well than expected
     + failures: what it prints when it cannot start; EVERY of failures/every.py is added to it
     """
@@ -251,7 +256,7 @@ class Engine:
     takes: FillsCards | DealsLayers
     settings: ServiceSettings
     settings_without_cards: ServiceSettings
-    parsers: Callable[[str], Parsers] | None
+    parsers: Callable[[Dialect | None], Parsers] | None
     rules: tuple[Rule, ...]
     failures: tuple[Known, ...]
 

@@ -39,6 +39,9 @@ _SETTINGS = ServiceSettings(
     gpu_layers=OF_LLAMA_CPP,
     cpu_experts=OF_LLAMA_CPP,
     min_tokens_per_second=HONOURED,
+    reasoning_parser=HONOURED,
+    tool_parser=HONOURED,
+    chat_template=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )

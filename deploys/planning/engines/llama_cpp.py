@@ -7,6 +7,7 @@ from dataclasses import replace
 from deploys.planning.driver import packages as names
 from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
+    BY_TEMPLATE,
     CACHE_IN_Q8_0,
     HONOURED,
     NOTHING_TO_COPY,
@@ -126,6 +127,9 @@ _SETTINGS = ServiceSettings(
     gpu_layers=HONOURED,
     cpu_experts=HONOURED,
     min_tokens_per_second=HONOURED,
+    reasoning_parser=BY_TEMPLATE,
+    tool_parser=BY_TEMPLATE,
+    chat_template=HONOURED,
     merge=HONOURED,
     allow_copy=NOTHING_TO_COPY,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploys.planning.engines import rules
 from deploys.planning.engines.base import (
+    BY_TEMPLATE,
     CACHE_IN_Q8_0,
     HONOURED,
     OF_LLAMA_CPP,
@@ -16,6 +17,7 @@ from deploys.planning.engines.base import (
     Reads,
     ServiceSettings,
     SplitGguf,
+    ignored,
 )
 from deploys.planning.engines.failures.ggml import GGUF
 from deploys.planning.engines.failures.known import known
@@ -56,6 +58,9 @@ _SETTINGS = ServiceSettings(
     gpu_layers=HONOURED,
     cpu_experts=OF_LLAMA_CPP,
     min_tokens_per_second=HONOURED,
+    reasoning_parser=BY_TEMPLATE,
+    tool_parser=BY_TEMPLATE,
+    chat_template=ignored("it takes templates of its own kind, not Jinja"),
     merge=HONOURED,
     allow_copy=HONOURED,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from deploys.planning.engines.base import Engine
@@ -47,6 +48,10 @@ class Service:
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
     + min_tokens_per_second: what a single request must reach: less is a warning, less than a
       third of it a failure; None leaves it to the plan
+    + reasoning_parser, tool_parser: the engine's names of what reads thoughts and calls of tools;
+      "none" leaves them in the answer, None goes by the network (planning/models/parsers.py)
+    + chat_template: file on the operator's computer with a Jinja template that is used instead of
+      the model's own, such as Path(__file__).with_name("tools.jinja")
     + merge: True merges a split GGUF into one file, False keeps its shards; None does what the
       engine needs (planning/weights/merge_policy.py)
     + allow_copy: Ollama may keep its own copy of the weights, if its version is not known to accept
@@ -68,6 +73,9 @@ class Service:
     gpu_layers: int | None = None
     cpu_experts: int | None = None
     min_tokens_per_second: float | None = None
+    reasoning_parser: str | None = None
+    tool_parser: str | None = None
+    chat_template: Path | None = None
     merge: bool | None = None
     allow_copy: bool = False
 

@@ -27,6 +27,7 @@ def _distill(
         intermediate=intermediate,
         vocabulary=vocabulary,
         context=131_072,
+        dialect="deepseek-r1",
         licence=licence,
     )
 
@@ -56,6 +57,7 @@ LLAMA_3_3_70B = Network(
     intermediate=28_672,
     vocabulary=128_256,
     context=131_072,
+    dialect="llama-3",
     licence="Llama 3.3",
 )
 QWEN_2_5_72B = Network(
@@ -70,6 +72,7 @@ QWEN_2_5_72B = Network(
     intermediate=29_568,
     vocabulary=152_064,
     context=32_768,
+    dialect="qwen2.5",
     licence="Qwen License",
 )
 CODER_33B = Network(
@@ -84,6 +87,7 @@ CODER_33B = Network(
     intermediate=19_200,
     vocabulary=32_256,
     context=16_384,
+    dialect="plain",
     licence="DeepSeek Model License",
 )
 QWEN_3_32B = Network(
@@ -98,6 +102,7 @@ QWEN_3_32B = Network(
     intermediate=25_600,
     vocabulary=151_936,
     context=40_960,
+    dialect="qwen3",
     licence="Apache-2.0",
 )
 # Of every four layers three have linear attention.
@@ -119,5 +124,6 @@ QWEN_3_6_27B = Network(
     vocabulary=248_320,
     mtp_layers=1,
     context=262_144,
+    dialect="qwen3.5",
     licence="Apache-2.0",
 )

@@ -28,24 +28,37 @@ R1 = Network(
     expert_intermediate=2048,
     dense_layers=3,
     context=163_840,
+    dialect="deepseek-r1",
     licence="MIT",
 )
 # The vendor's own files hold the layer that predicts one token more; quantizations left it out.
 R1_FP8 = replace(R1, mtp_layers=1)
-R1_0528 = replace(R1_FP8, name="DeepSeek-R1-0528", repository="deepseek-ai/DeepSeek-R1-0528")
+R1_0528 = replace(
+    R1_FP8,
+    name="DeepSeek-R1-0528",
+    repository="deepseek-ai/DeepSeek-R1-0528",
+    dialect="deepseek-r1-0528",
+)
 V3 = replace(
     R1_FP8,
     name="DeepSeek-V3",
     repository="deepseek-ai/DeepSeek-V3",
+    dialect="deepseek-v3",
     licence="DeepSeek Model License",
 )
-V3_1 = replace(R1_FP8, name="DeepSeek-V3.1", repository="deepseek-ai/DeepSeek-V3.1")
+V3_1 = replace(
+    R1_FP8,
+    name="DeepSeek-V3.1",
+    repository="deepseek-ai/DeepSeek-V3.1",
+    dialect="deepseek-v3.1",
+)
 V3_2 = replace(
     R1_FP8,
     name="DeepSeek-V3.2",
     repository="deepseek-ai/DeepSeek-V3.2",
     index_head_dim=128,
     index_heads=64,
+    dialect="deepseek-v3.2",
 )
 KIMI_K2 = replace(
     R1,
@@ -59,6 +72,7 @@ KIMI_K2 = replace(
     experts=384,
     dense_layers=1,
     context=131_072,
+    dialect="kimi-k2",
     licence="Modified MIT",
 )
 KIMI_K2_THINKING = replace(
@@ -66,6 +80,7 @@ KIMI_K2_THINKING = replace(
     name="Kimi-K2-Thinking",
     repository="moonshotai/Kimi-K2-Thinking",
     context=262_144,
+    dialect="kimi-k2-thinking",
 )
 GLM_4_6 = Network(
     name="GLM-4.6",
@@ -87,10 +102,15 @@ GLM_4_6 = Network(
     dense_layers=3,
     mtp_layers=1,
     context=202_752,
+    dialect="glm-4.5",
     licence="MIT",
 )
 GLM_4_7 = replace(
-    GLM_4_6, name="GLM-4.7", repository="zai-org/GLM-4.7", modelscope="ZhipuAI/GLM-4.7"
+    GLM_4_6,
+    name="GLM-4.7",
+    repository="zai-org/GLM-4.7",
+    modelscope="ZhipuAI/GLM-4.7",
+    dialect="glm-4.7",
 )
 GLM_5 = Network(
     name="GLM-5",
@@ -119,6 +139,7 @@ GLM_5 = Network(
     dense_layers=3,
     mtp_layers=1,
     context=202_752,
+    dialect="glm-4.7",
     licence="MIT",
 )
 QWEN_3_30B = Network(
@@ -137,6 +158,7 @@ QWEN_3_30B = Network(
     experts_used=8,
     expert_intermediate=768,
     context=262_144,
+    dialect="qwen3-instruct",
     licence="Apache-2.0",
 )
 QWEN_3_235B = replace(
@@ -176,6 +198,7 @@ QWEN_3_6_35B = Network(
     expert_intermediate=512,
     mtp_layers=1,
     context=262_144,
+    dialect="qwen3.5",
     licence="Apache-2.0",
 )
 # Every second layer looks back 128 tokens.
@@ -198,6 +221,7 @@ GPT_OSS_120B = Network(
     experts_used=4,
     expert_intermediate=2880,
     context=131_072,
+    dialect="gpt-oss",
     licence="Apache-2.0",
 )
 GPT_OSS_20B = replace(

@@ -1,64 +1,90 @@
-"""Names of the engines' parsers for a model's reasoning and its tool calls.
+"""Names of the engines' parsers for how a network writes its thoughts and its calls of tools.
 
-Without the first, the reasoning is part of the answer; without the second, a tool call is returned
-as text. Models whose tool calls need a chat template that is not in their repository are left out:
-DeepSeek-V3, V3.1 and R1-0528.
+Without the first, the thoughts are part of the answer; without the second, a tool call is returned
+as text.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+
+from deploys.planning.models.shapes import Dialect
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parsers:
-    """Names of one engine's parsers; None if the model does not reason, or does not call tools."""
+    """Names of one engine's parsers; None if the model does not reason, or does not call tools.
+
+    + template: chat template below templates/chat that tools need, as that of the repository does
+      not tell the model of them; None where it does
+    """
 
     reasoning: str | None = None
     tools: str | None = None
+    template: str | None = None
 
 
-_Names: TypeAlias = "tuple[str | None, str | None, str | None, str | None]"
-_NONE: _Names = (None, None, None, None)
-# By the beginning of the model's key, the longest that fits: reasoning and tools for vLLM, then for
-# SGLang. Source: the registries of vLLM 0.32 (reasoning/__init__.py, tool_parsers/__init__.py) and
-# SGLang 0.5.23 (reasoning_parser.py, function_call_parser.py), and the recipes in vLLM's source.
-NAMES: dict[str, _Names] = {
-    "deepseek-r1": ("deepseek_r1", None, "deepseek-r1", None),
-    "deepseek-v3": _NONE,
-    "deepseek-coder-": _NONE,
-    "deepseek-v3.1": ("deepseek_v3", None, "deepseek-v3", None),
-    "deepseek-v3.2": ("deepseek_v3", "deepseek_v32", "deepseek-v3", "deepseekv32"),
-    "qwen2.5-": (None, "hermes", None, "qwen25"),
-    "qwen3-": ("qwen3", "hermes", "qwen3", "qwen25"),
-    "qwen3-30b-a3b-instruct": (None, "hermes", None, "qwen25"),
-    "qwen3-235b-a22b-instruct": (None, "hermes", None, "qwen25"),
-    "qwen3.6-": ("qwen3", "qwen3_coder", "qwen3", "qwen3_coder"),
-    "llama-3.3-": (None, "llama3_json", None, "llama3"),
-    "glm-4.6": ("glm45", "glm45", "glm45", "glm45"),
-    "glm-4.7": ("glm45", "glm47", "glm45", "glm47"),
-    "glm-5": ("glm45", "glm47", "glm45", "glm47"),
-    "kimi-k2-instruct": (None, "kimi_k2", None, "kimi_k2"),
-    "kimi-k2-thinking": ("kimi_k2", "kimi_k2", "kimi_k2", "kimi_k2"),
-    "gpt-oss-": ("openai_gptoss", "openai", "gpt-oss", "gpt-oss"),
+@dataclass(frozen=True, kw_only=True)
+class _Readers:
+    """Who reads a dialect: a pair of parsers of each engine, for thoughts and for calls."""
+
+    vllm: tuple[str | None, str | None]
+    sglang: tuple[str | None, str | None]
+    template: str | None = None
+
+
+# Source: the registries of vLLM 0.32 (reasoning/__init__.py, tool_parsers/__init__.py) and SGLang
+# 0.5.23 (reasoning_parser.py, function_call_parser.py), and the recipes in vLLM's source.
+_READ: dict[Dialect, _Readers] = {
+    "plain": _Readers(vllm=(None, None), sglang=(None, None)),
+    # Its first version and what was distilled from it were not trained to call tools.
+    "deepseek-r1": _Readers(vllm=("deepseek_r1", None), sglang=("deepseek-r1", None)),
+    "deepseek-r1-0528": _Readers(
+        vllm=("deepseek_r1", "deepseek_v3"),
+        sglang=("deepseek-r1", "deepseekv3"),
+        template="deepseek-v3",
+    ),
+    # It does not reason; vLLM's parser passes everything through then.
+    "deepseek-v3": _Readers(
+        vllm=("deepseek_v3", "deepseek_v3"), sglang=(None, "deepseekv3"), template="deepseek-v3"
+    ),
+    "deepseek-v3.1": _Readers(
+        vllm=("deepseek_v3", "deepseek_v31"),
+        sglang=("deepseek-v3", "deepseekv31"),
+        template="deepseek-v3.1",
+    ),
+    "deepseek-v3.2": _Readers(
+        vllm=("deepseek_v3", "deepseek_v32"), sglang=("deepseek-v3", "deepseekv32")
+    ),
+    "deepseek-v4": _Readers(
+        vllm=("deepseek_v4", "deepseek_v4"), sglang=("deepseek-v4", "deepseekv4")
+    ),
+    "qwen2.5": _Readers(vllm=(None, "hermes"), sglang=(None, "qwen25")),
+    "qwq": _Readers(vllm=("deepseek_r1", "hermes"), sglang=("deepseek-r1", "qwen25")),
+    "qwen3": _Readers(vllm=("qwen3", "hermes"), sglang=("qwen3", "qwen25")),
+    # The 2507, Next and VL ones that answer at once: a parser of thoughts would take the answer.
+    "qwen3-instruct": _Readers(vllm=(None, "hermes"), sglang=(None, "qwen25")),
+    "qwen3-thinking": _Readers(vllm=("qwen3", "hermes"), sglang=("qwen3-thinking", "qwen25")),
+    "qwen3-coder": _Readers(vllm=(None, "qwen3_coder"), sglang=(None, "qwen3_coder")),
+    # 3.6 and 3.8 as well.
+    "qwen3.5": _Readers(vllm=("qwen3", "qwen3_coder"), sglang=("qwen3", "qwen3_coder")),
+    "llama-3": _Readers(vllm=(None, "llama3_json"), sglang=(None, "llama3")),
+    "glm-4.5": _Readers(vllm=("glm45", "glm45"), sglang=("glm45", "glm45")),
+    "glm-4.7": _Readers(vllm=("glm47", "glm47"), sglang=("glm45", "glm47")),
+    "kimi-k2": _Readers(vllm=(None, "kimi_k2"), sglang=(None, "kimi_k2")),
+    "kimi-k2-thinking": _Readers(vllm=("kimi_k2", "kimi_k2"), sglang=("kimi_k2", "kimi_k2")),
+    "minimax-m2": _Readers(vllm=("minimax_m2", "minimax_m2"), sglang=("minimax", "minimax-m2")),
+    "gpt-oss": _Readers(vllm=("openai_gptoss", "openai"), sglang=("gpt-oss", "gpt-oss")),
 }
 
 
-def vllm(model: str) -> Parsers:
-    """Return vLLM's parsers of a model, by its key."""
-    reasoning, tools, _, _ = _names(model)
-    return Parsers(reasoning=reasoning, tools=tools)
+def vllm(dialect: Dialect | None) -> Parsers:
+    """Return vLLM's parsers of a dialect; none of an unknown one."""
+    read = _READ[dialect or "plain"]
+    return Parsers(reasoning=read.vllm[0], tools=read.vllm[1], template=read.template)
 
 
-def sglang(model: str) -> Parsers:
-    """Return SGLang's parsers of a model, by its key."""
-    _, _, reasoning, tools = _names(model)
-    return Parsers(reasoning=reasoning, tools=tools)
-
-
-def _names(model: str) -> _Names:
-    fitting = [beginning for beginning in NAMES if model.startswith(beginning)]
-    if not fitting:
-        return _NONE
-    return NAMES[max(fitting, key=len)]
+def sglang(dialect: Dialect | None) -> Parsers:
+    """Return SGLang's parsers of a dialect; none of an unknown one."""
+    read = _READ[dialect or "plain"]
+    return Parsers(reasoning=read.sglang[0], tools=read.sglang[1], template=read.template)

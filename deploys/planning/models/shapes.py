@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from deploys.planning.inputs.refusal import Refusal
 
 Attention = Literal["mha", "gqa", "mla", "sparse-mla"]
+# How networks write down what they think and which tools they call; parsers.py has who reads it.
+# "plain" does neither.
+Dialect = Literal[
+    "plain",
+    "deepseek-r1",
+    "deepseek-r1-0528",
+    "deepseek-v3",
+    "deepseek-v3.1",
+    "deepseek-v3.2",
+    "deepseek-v4",
+    "qwen2.5",
+    "qwq",
+    "qwen3",
+    "qwen3-instruct",
+    "qwen3-thinking",
+    "qwen3-coder",
+    "qwen3.5",
+    "llama-3",
+    "glm-4.5",
+    "glm-4.7",
+    "kimi-k2",
+    "kimi-k2-thinking",
+    "minimax-m2",
+    "gpt-oss",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +63,8 @@ class Network:
     + dense_layers: leading layers without experts
     + mtp_layers: layers that predict further tokens, and are among the published files
     + context: tokens the network was trained for
+    + dialect: how it writes down thoughts and calls of tools, which fine-tuning seldom changes;
+      None where unknown, and then an engine leaves both in the answer as they are
     """
 
     name: str
@@ -71,7 +100,15 @@ class Network:
     dense_layers: int = 0
     mtp_layers: int = 0
     context: int
+    dialect: Dialect | None = None
     licence: str
+
+    def __post_init__(self) -> None:
+        if self.dialect is not None and self.dialect not in get_args(Dialect):
+            raise Refusal(
+                f"Network {self.name}: there is no dialect {self.dialect!r}",
+                f"Write one of {', '.join(get_args(Dialect))}",
+            )
 
     @property
     def attention(self) -> Attention:

@@ -8,7 +8,7 @@ nearest.yaml which version stands for one that could not be read.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,7 @@ def accepted(engine: str, version: str) -> Mapping[str, Option]:
     path = RECORDED / f"{engine}-{nearest().get(engine, {}).get(version, version)}.json"
     if not path.exists():
         return {}
-    options = [_option(**entry) for entry in json.loads(path.read_text())]
+    options = [_option(entry) for entry in json.loads(path.read_text())]
     return {name: option for option in options for name in option.names()}
 
 
@@ -132,7 +132,13 @@ def _is_json(value: Any) -> bool:
     return isinstance(value, str | Mapping | list)
 
 
-def _option(**entry: Any) -> Option:
+def _option(entry: Mapping[str, Any]) -> Option:
     """Return an entry of the record as what it is."""
-    lists = {name: tuple(entry[name]) for name in ("aliases", "choices") if name in entry}
-    return Option(**{**entry, **lists})
+    return Option(**{name: _LISTS.get(name, _same)(value) for name, value in entry.items()})
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_LISTS: Mapping[str, Callable[[Any], Any]] = {"aliases": tuple, "choices": tuple}

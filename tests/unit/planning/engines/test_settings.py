@@ -37,6 +37,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "gpu_layers": (3,),
     "cpu_experts": (5,),
     "min_tokens_per_second": (7.0,),
+    "reasoning_parser": ("qwen3",),
+    "tool_parser": ("mistral", "none"),
+    "chat_template": (ROOT / "templates" / "chat" / "deepseek-v3.jinja",),
     "merge": (True, False),
     "allow_copy": (True,),
 }

@@ -12,6 +12,7 @@ import yaml
 
 from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.profile import ENGINES
+from deploys.planning.options.record import RECORDED
 from deploys.rendering.render import SERVING
 from tests.unit import ROOT, UNIT
 from tests.unit.planning.engines.update_options import READERS
@@ -99,7 +100,7 @@ def _advisories() -> Found:
 
 @left_out(RECIPE, "update_options.py")
 def _options() -> Found:
-    recorded = stems(DATA / "options", "*.json")
+    recorded = stems(RECORDED, "*.json")
     return {
         name
         for name in engines()

@@ -6,7 +6,7 @@ import ast
 
 import yaml
 
-from deploys.planning.models import catalogue, dense, experts, parsers
+from deploys.planning.models import catalogue, dense, experts
 from tests.unit import UNIT
 from tests.unit.project.recipes import Found, left_out
 
@@ -36,8 +36,8 @@ def _listing() -> Found:
 
 
 @left_out(RECIPE, "parsers.py")
-def _parsers() -> Found:
-    return {key for key in catalogue.CATALOGUE if not key.startswith(tuple(parsers.NAMES))}
+def _dialect() -> Found:
+    return {key for key, entry in catalogue.CATALOGUE.items() if entry.network.dialect is None}
 
 
 @left_out(RECIPE, "bits a weight")
