@@ -5,78 +5,17 @@ Each engine is one such record, in the file named for it; registry.py lists them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from deploys.planning.engines.failures.known import Known
 from deploys.planning.engines.filled_cards import FixedShare, Kept, MlaCache, Step
 from deploys.planning.engines.rules import Rule
-from deploys.planning.engines.software import Build, Release
-from deploys.planning.hardware.gpus import Accelerator, Vendor
-from deploys.planning.inputs.locks import ArtifactLock
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.engines.software import FromLock, FromRelease, FromSource
 from deploys.planning.models.model import Format
 from deploys.planning.models.parsers import Parsers
 from deploys.planning.models.shapes import Dialect
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How an environment is made from a lock.
-
-    + package: the engine's package in the lock
-    + pythons: versions that the lock has hashes for, the preferred first
-    + imports: modules that must import even without a GPU, as while an image is built
-    + packages: of the distribution: compilers, and libraries that the wheels do not contain
-    + wheels: the lock names wheels that no package index has
-    + cuda_compiler: which one compiles kernels at run time: that of the CUDA toolkit in the lock,
-      or one that the driver's stage installs; None where none does
-    """
-
-    package: str
-    pythons: tuple[str, ...] = ("3.12",)
-    imports: tuple[str, ...]
-    packages: tuple[str, ...] = ("g++",)
-    wheels: bool = False
-    cuda_compiler: Literal["in the lock", "on the machine"] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FromLock:
-    """An engine that is Python packages, from the lock that the software stack names.
-
-    + recipes: by the name of the lock
-    """
-
-    recipes: Mapping[str, Recipe]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FromSource:
-    """An engine that is compiled on the machine, from one pinned archive.
-
-    + build: what is compiled, for a machine, from an archive, for GPUs and a CUDA release; None and
-      None for a CPU build
-    + vendors: whose GPUs it is built for
-    + packages: of the distribution, that its programs need at run time
-    """
-
-    build: Callable[[Machine, ArtifactLock, Accelerator | None, str | None], Build]
-    vendors: tuple[Vendor, ...]
-    packages: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FromRelease:
-    """An engine that is installed as released, from one pinned archive.
-
-    + release: what is installed, for a machine, from an archive, for GPUs
-    + packages: of the distribution, that unpack it or that its programs need at run time
-    """
-
-    release: Callable[[Machine, ArtifactLock, Accelerator | None], Release]
-    packages: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploys.planning.engines.base import FromLock
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import Environment
+from deploys.planning.engines.software import Environment, FromLock
 from deploys.planning.gateway import chat
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks

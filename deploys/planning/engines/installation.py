@@ -6,9 +6,14 @@ from collections.abc import Sequence
 
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import environments
-from deploys.planning.engines.base import FromLock, FromRelease, FromSource
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import Environment, Software
+from deploys.planning.engines.software import (
+    Environment,
+    FromLock,
+    FromRelease,
+    FromSource,
+    Software,
+)
 from deploys.planning.gateway import chat
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.profile import Service

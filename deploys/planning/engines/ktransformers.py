@@ -13,9 +13,7 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
-    FromLock,
     Reads,
-    Recipe,
     ServiceSettings,
     Setting,
     SplitGguf,
@@ -25,6 +23,7 @@ from deploys.planning.engines.failures.known import known
 from deploys.planning.engines.failures.sglang import SGLANG
 from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
+from deploys.planning.engines.software import FromLock, Recipe
 from deploys.planning.models import parsers
 
 _SETTINGS = ServiceSettings(

@@ -16,7 +16,6 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
-    FromSource,
     Reads,
     ServiceSettings,
     Setting,
@@ -24,7 +23,7 @@ from deploys.planning.engines.base import (
 )
 from deploys.planning.engines.failures.ggml import GGUF
 from deploys.planning.engines.failures.known import known
-from deploys.planning.engines.software import Build
+from deploys.planning.engines.software import Build, FromSource
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Isa, Machine

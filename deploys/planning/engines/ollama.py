@@ -13,7 +13,6 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
-    FromRelease,
     Reads,
     ServiceSettings,
     SplitGguf,
@@ -21,7 +20,7 @@ from deploys.planning.engines.base import (
 )
 from deploys.planning.engines.failures.ggml import GGUF
 from deploys.planning.engines.failures.known import known
-from deploys.planning.engines.software import Release
+from deploys.planning.engines.software import FromRelease, Release
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine

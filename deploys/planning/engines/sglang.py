@@ -11,9 +11,7 @@ from deploys.planning.engines.base import (
     OF_LLAMA_CPP,
     Engine,
     FillsCards,
-    FromLock,
     Reads,
-    Recipe,
     ServiceSettings,
     SplitGguf,
 )
@@ -22,6 +20,7 @@ from deploys.planning.engines.failures.sglang import SGLANG as SGLANG_FAILURES
 from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.filled_cards import Kept, MlaCache, Step
 from deploys.planning.engines.rules import Rule
+from deploys.planning.engines.software import FromLock, Recipe
 from deploys.planning.models import parsers
 
 _SETTINGS = ServiceSettings(

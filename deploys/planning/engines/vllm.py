@@ -13,9 +13,7 @@ from deploys.planning.engines.base import (
     OF_LLAMA_CPP,
     Engine,
     FillsCards,
-    FromLock,
     Reads,
-    Recipe,
     ServiceSettings,
     Setting,
     SplitGguf,
@@ -26,6 +24,7 @@ from deploys.planning.engines.failures.known import OTHER_USER, TAKEN, known
 from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.filled_cards import FixedShare, MlaCache, Step
 from deploys.planning.engines.rules import Rule
+from deploys.planning.engines.software import FromLock, Recipe
 from deploys.planning.models import parsers
 
 _SETTINGS = ServiceSettings(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.engines.base import FromSource
 from deploys.planning.engines.llama_cpp import LLAMA_CPP
+from deploys.planning.engines.software import FromSource
 from deploys.planning.hardware.gpus import by_pci_id
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.placement import offload
