@@ -21,7 +21,7 @@ from deploys.planning.inputs.machine import RHEL_LIKE, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-from deploys.planning.options import answers
+from deploys.planning.options import answers, check
 from deploys.planning.package_manager import Apt, check_system, package_manager_of
 from deploys.planning.placement import floors
 from deploys.planning.placement.allocate import place_all
@@ -179,7 +179,8 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
             "Stop that process, or give the service another port",
         )
     yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
-    yield from answers.refusals(service, stack.engines.get(service.engine))
+    for refusals in (answers.refusals, check.refusals):
+        yield from refusals(service, stack.engines.get(service.engine))
     if machine.os in RHEL_LIKE:
         yield Refusal(
             f"Service {service.name}: this version serves models on Debian and Ubuntu, and"

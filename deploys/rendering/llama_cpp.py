@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from deploys.planning.engines.llama_cpp import LLAMA_CPP
+from deploys.planning.options import check
+from deploys.planning.options.record import Option
 from deploys.planning.placement.memory import MIB
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import chunked_prefill, settings
@@ -34,7 +38,15 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
             chunk=chunked_prefill.chunk(service),
             prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
+            options=[word for entry in settings.chosen(plan, service) for word in _words(*entry)],
             digest=digest,
         ),
         *chat,
     )
+
+
+def _words(option: Option, value: Any) -> tuple[str, ...]:
+    """Return an option as words of a command, which systemd splits at blanks outside quotes."""
+    if not option.value:
+        return (option.name if value else str(option.negative),)
+    return (option.name, f"'{check.text(value)}'")

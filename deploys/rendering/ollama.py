@@ -6,6 +6,7 @@ from math import ceil
 
 from deploys.planning.engines.ollama import OLLAMA
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.rendering import settings
 from deploys.rendering.templates import Rendered, file
 
 # Bytes a second that a disk gives at least, and the shortest time that a load is waited for.
@@ -35,6 +36,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             kv_cache=services[0].placement.kv_cache,
             cards=sorted({card for each in services for card in each.placement.cards}),
             minutes=max(load_minutes(each) for each in services),
+            variables=settings.variables(plan, services[0]),
             digest=digest,
         ),
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.software import ENGINES
-from deploys.planning.options import answers
+from deploys.planning.options import answers, check
+from deploys.planning.options.record import Option
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering.templates import Rendered, file, source
 
@@ -33,9 +34,34 @@ def config(plan: HostPlan, service: ServicePlan, engine: Engine, **values: Any) 
         wanted=plan.wanted_of(service),
         placement=service.placement,
         parsers=answers.parsers_of(plan.wanted_of(service)),
+        options=_of_file(plan, service),
         chat_template=[each.path for each in chat_template(plan, service)],
         **values,
     )
+
+
+def chosen(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Option, Any], ...]:
+    """Return the further options of a service, as its engine's version has them."""
+    return check.settled(plan.wanted_of(service), plan.stack.engines[service.engine])
+
+
+def variables(plan: HostPlan, service: ServicePlan) -> list[str]:
+    """Return those that are variables, as lines of an environment file."""
+    found = [
+        (option.name, check.text(value))
+        for option, value in chosen(plan, service)
+        if option.is_variable
+    ]
+    return [f"{name}='{value}'" for name, value in found]
+
+
+def _of_file(plan: HostPlan, service: ServicePlan) -> dict[str, Any]:
+    """Return those that are lines of a YAML file; what is JSON to the engine is a text to YAML."""
+    return {
+        option.key: check.text(value) if option.type == "json" else value
+        for option, value in chosen(plan, service)
+        if not option.is_variable
+    }
 
 
 def chat_template(plan: HostPlan, service: ServicePlan) -> tuple[Rendered, ...]:
@@ -61,6 +87,7 @@ def environment(
         service=service,
         wanted=plan.wanted_of(service),
         cards=service.placement.cards,
+        variables=variables(plan, service),
         digest=digest,
         **values,
     )

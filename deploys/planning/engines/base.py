@@ -5,7 +5,7 @@ Each engine is one such record, in the file named for it; registry.py lists them
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -159,6 +159,7 @@ class ServiceSettings:
     reasoning_parser: Setting
     tool_parser: Setting
     chat_template: Setting
+    options: Setting
     merge: Setting
     allow_copy: Setting
 
@@ -180,6 +181,9 @@ class Engine:
     + settings_without_cards: the same on a machine without GPUs
     + parsers: names of its parsers, by the dialect of a network; None where it parses by the
       model's own chat template
+    + plans: options that the plan sets or that would undo it, by their names without dashes, and
+      the field of Service to set instead; "" where there is none
+    + options_on_command_line: further options are words of its command, not lines of a file
     + rules: what does not work with it, or less well than expected
     + failures: what it prints when it cannot start; EVERY of failures/every.py is added to it
     """
@@ -196,6 +200,8 @@ class Engine:
     settings: ServiceSettings
     settings_without_cards: ServiceSettings
     parsers: Callable[[Dialect | None], Parsers] | None
+    plans: Mapping[str, str]
+    options_on_command_line: bool = False
     rules: tuple[Rule, ...]
     failures: tuple[Known, ...]
 

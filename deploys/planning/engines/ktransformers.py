@@ -25,6 +25,7 @@ from deploys.planning.engines.failures.torch import TORCH
 from deploys.planning.engines.rules import Rule
 from deploys.planning.engines.software import FromLock, Recipe
 from deploys.planning.models import parsers
+from deploys.planning.options import planned
 
 _SETTINGS = ServiceSettings(
     context=HONOURED,
@@ -41,9 +42,20 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=HONOURED,
     tool_parser=HONOURED,
     chat_template=HONOURED,
+    options=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )
+
+_PLANS = {
+    **planned.OF_SGLANG,
+    "max-total-tokens": "context",
+    **dict.fromkeys(
+        ("kt-weight-path", "kt-method", "kt-cpuinfer", "kt-threadpool-count"),
+        "",
+    ),
+    "kt-num-gpu-experts": "",
+}
 
 KTRANSFORMERS = Engine(
     name="ktransformers",
@@ -84,6 +96,7 @@ KTRANSFORMERS = Engine(
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,
+    plans=_PLANS,
     rules=(
         Rule(
             formats=("safetensors",),

@@ -129,9 +129,35 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=BY_TEMPLATE,
     tool_parser=BY_TEMPLATE,
     chat_template=HONOURED,
+    options=HONOURED,
     merge=HONOURED,
     allow_copy=NOTHING_TO_COPY,
 )
+
+_PLANS = {
+    "model": "model",
+    "alias": "name",
+    "port": "port",
+    "ctx-size": "context",
+    "parallel": "parallel",
+    "batch-size": "performance",
+    "cache-type-k": "kv_cache",
+    "cache-type-v": "kv_cache",
+    "gpu-layers": "gpu_layers",
+    "n-cpu-moe": "cpu_experts",
+    "chat-template-file": "chat_template",
+    **dict.fromkeys(
+        (
+            *("host", "flash-attn", "cache-ram", "threads", "numa", "fit", "device", "split-mode"),
+            *("metrics", "slots", "ui", "offline", "api-prefix"),
+            # Our own questions are asked without.
+            *("api-key-file", "ssl-key-file", "ssl-cert-file"),
+            # They say what is there and end, where a server is wanted.
+            *("help", "version", "list-devices", "cache-list", "completion-bash"),
+        ),
+        "",
+    ),
+}
 
 LLAMA_CPP = Engine(
     name=_NAME,
@@ -166,6 +192,8 @@ LLAMA_CPP = Engine(
         ),
     ),
     parsers=None,
+    plans=_PLANS,
+    options_on_command_line=True,
     rules=rules.GGML,
     failures=(
         *GGUF,

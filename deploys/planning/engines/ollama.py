@@ -60,15 +60,31 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=BY_TEMPLATE,
     tool_parser=BY_TEMPLATE,
     chat_template=ignored("it takes templates of its own kind, not Jinja"),
+    options=HONOURED,
     merge=HONOURED,
     allow_copy=HONOURED,
 )
+
+_PLANS = {
+    "OLLAMA_HOST": "port",
+    "OLLAMA_CONTEXT_LENGTH": "context",
+    "OLLAMA_NUM_PARALLEL": "parallel",
+    "OLLAMA_KV_CACHE_TYPE": "kv_cache",
+    **dict.fromkeys(
+        (
+            *("OLLAMA_MODELS", "OLLAMA_NO_CLOUD", "OLLAMA_NOPRUNE", "OLLAMA_KEEP_ALIVE"),
+            *("OLLAMA_MAX_LOADED_MODELS", "OLLAMA_LOAD_TIMEOUT", "OLLAMA_VULKAN"),
+            "CUDA_VISIBLE_DEVICES",
+        ),
+        "",
+    ),
+}
 
 OLLAMA = Engine(
     name=_NAME,
     title="Ollama",
     unit="ollama.service",
-    shared=("port", "parallel", "kv_cache"),
+    shared=("port", "parallel", "kv_cache", "options"),
     # Its names have a tag, which requests may omit.
     model_id="{}:latest",
     # zstd unpacks it.
@@ -89,6 +105,7 @@ OLLAMA = Engine(
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=None,
+    plans=_PLANS,
     rules=rules.GGML,
     failures=(
         *GGUF,

@@ -22,6 +22,7 @@ from deploys.planning.engines.filled_cards import Kept, MlaCache, Step
 from deploys.planning.engines.rules import Rule
 from deploys.planning.engines.software import FromLock, Recipe
 from deploys.planning.models import parsers
+from deploys.planning.options import planned
 
 _SETTINGS = ServiceSettings(
     context=HONOURED,
@@ -38,9 +39,24 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=HONOURED,
     tool_parser=HONOURED,
     chat_template=HONOURED,
+    options=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )
+
+_PLANS = {
+    **planned.OF_SGLANG,
+    "kv-cache-dtype": "kv_cache",
+    "tp-size": "tensor_parallel",
+    "pp-size": "pipeline_parallel",
+    "dp-size": "replicas",
+    "schedule-conservativeness": "performance",
+    "speculative-algorithm": "performance",
+    "speculative-num-steps": "performance",
+    "speculative-eagle-topk": "performance",
+    "speculative-num-draft-tokens": "performance",
+    **dict.fromkeys(("ssl-keyfile", "ssl-certfile"), ""),
+}
 
 SGLANG = Engine(
     name="sglang",
@@ -98,6 +114,7 @@ SGLANG = Engine(
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,
+    plans=_PLANS,
     rules=(
         Rule(
             quantizations=("FP8", "W4AFP8"),

@@ -43,10 +43,48 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=HONOURED,
     tool_parser=HONOURED,
     chat_template=HONOURED,
+    options=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )
 _FOR_CARDS = Setting(values=(1,), why="that is for cards, and there are none")
+
+_PLANS = {
+    "model": "model",
+    "served-model-name": "name",
+    "port": "port",
+    "max-model-len": "context",
+    "max-num-seqs": "parallel",
+    "gpu-memory-utilization": "gpu_memory_utilization",
+    "kv-cache-memory-bytes": "context",
+    "kv-cache-dtype": "kv_cache",
+    "tensor-parallel-size": "tensor_parallel",
+    "pipeline-parallel-size": "pipeline_parallel",
+    "data-parallel-size": "replicas",
+    **dict.fromkeys(
+        (
+            *("max-num-batched-tokens", "performance-mode", "linear-backend", "moe-backend"),
+            "speculative-config",
+        ),
+        "performance",
+    ),
+    "reasoning-parser": "reasoning_parser",
+    "tool-call-parser": "tool_parser",
+    "enable-auto-tool-choice": "tool_parser",
+    "chat-template": "chat_template",
+    **dict.fromkeys(
+        (
+            *("host", "uds", "config", "disable-fastapi-docs", "headless", "nnodes", "node-rank"),
+            # Our own questions are asked without.
+            *("ssl-keyfile", "ssl-certfile", "root-path"),
+            *("VLLM_NO_USAGE_STATS", "VLLM_DO_NOT_TRACK", "VLLM_HOST_IP", "VLLM_TARGET_DEVICE"),
+            *("VLLM_ENGINE_READY_TIMEOUT_S", "VLLM_USE_DEEP_GEMM", "VLLM_USE_AOT_COMPILE"),
+            *("VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "CUDA_VISIBLE_DEVICES", "CUDA_HOME"),
+            "LD_LIBRARY_PATH",
+        ),
+        "",
+    ),
+}
 
 VLLM = Engine(
     name="vllm",
@@ -125,6 +163,7 @@ VLLM = Engine(
         kv_cache=ignored("without cards its cache is in the model's own type"),
     ),
     parsers=parsers.vllm,
+    plans=_PLANS,
     rules=(
         Rule(
             quantizations=("FP8",),

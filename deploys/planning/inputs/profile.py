@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -52,6 +52,8 @@ class Service:
       "none" leaves them in the answer, None goes by the network (planning/models/parsers.py)
     + chat_template: file on the operator's computer with a Jinja template that is used instead of
       the model's own, such as Path(__file__).with_name("tools.jinja")
+    + options: further settings of the engine, by its own names and for its pinned version, such as
+      {"enable-expert-parallel": True}; what the plan counts does not know of them
     + merge: True merges a split GGUF into one file, False keeps its shards; None does what the
       engine needs (planning/weights/merge_policy.py)
     + allow_copy: Ollama may keep its own copy of the weights, if its version is not known to accept
@@ -76,6 +78,7 @@ class Service:
     reasoning_parser: str | None = None
     tool_parser: str | None = None
     chat_template: Path | None = None
+    options: Mapping[str, Any] | None = None
     merge: bool | None = None
     allow_copy: bool = False
 

@@ -103,7 +103,8 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
     (proof,) = run["ExecStartPre"]
     assert proof.startswith("+/usr/bin/python3 ")
     assert proof.endswith("weights prove ${MODELRACK_WEIGHTS}")
-    assert run["ExecStart"] == ["/opt/modelrack/engines/llama.cpp/current/bin/llama-server"]
+    server = "/opt/modelrack/engines/llama.cpp/current/bin/llama-server"
+    assert run["ExecStart"] == [f"{server} $MODELRACK_OPTIONS"]
     # Nothing but this machine reaches it, whatever the server is told to listen on.
     assert run["IPAddressDeny"] == ["any"]
     assert run["IPAddressAllow"] == ["localhost"]
@@ -195,6 +196,7 @@ def test_the_settings_say_what_the_plan_says() -> None:
         "LLAMA_ARG_ENDPOINT_SLOTS": "0",
         "LLAMA_ARG_UI": "0",
         "LLAMA_ARG_OFFLINE": "1",
+        "MODELRACK_OPTIONS": "",
         "MODELRACK_WEIGHTS": "/data/models/tiny",
         "MODELRACK_DIGEST": digest,
     }
