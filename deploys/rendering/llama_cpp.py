@@ -12,6 +12,15 @@ from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered, file
 
+# What it calls the values that answers are drawn with.
+_SAMPLING = {
+    "temperature": "LLAMA_ARG_TEMPERATURE",
+    "top_p": "LLAMA_ARG_TOP_P",
+    "top_k": "LLAMA_ARG_TOP_K",
+    "min_p": "LLAMA_ARG_MIN_P",
+    "repetition_penalty": "LLAMA_ARG_REPEAT_PENALTY",
+    "presence_penalty": "LLAMA_ARG_PRESENCE_PENALTY",
+}
 # What the plan calls a cache in the model's own type.
 _CACHE_TYPES = {"auto": "f16"}
 
@@ -38,6 +47,10 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
             chunk=chunked_prefill.chunk(service),
             prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
+            sampling={
+                _SAMPLING[name]: value
+                for name, value in (plan.wanted_of(service).sampling or {}).items()
+            },
             options=[word for entry in settings.chosen(plan, service) for word in _words(*entry)],
             digest=digest,
         ),

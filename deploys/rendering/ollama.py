@@ -9,6 +9,8 @@ from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.rendering import settings
 from deploys.rendering.templates import Rendered, file
 
+# What a Modelfile calls otherwise than generation_config.json.
+_SAMPLING = {"repetition_penalty": "repeat_penalty"}
 # Bytes a second that a disk gives at least, and the shortest time that a load is waited for.
 _SLOWEST = 100_000_000
 _SHORTEST = 5
@@ -47,11 +49,15 @@ def models(plan: HostPlan) -> str:
     return f"{plan.site.data_root}/ollama"
 
 
-def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int]:
+def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int | float]:
     """Return what a Modelfile would set; num_gpu only if the service sets gpu_layers."""
-    layers = plan.wanted_of(service).gpu_layers
-    found = {"num_ctx": service.context}
-    return found if layers is None else {**found, "num_gpu": layers}
+    wanted = plan.wanted_of(service)
+    found: dict[str, int | float] = {"num_ctx": service.context}
+    if wanted.gpu_layers is not None:
+        found["num_gpu"] = wanted.gpu_layers
+    for name, value in (wanted.sampling or {}).items():
+        found[_SAMPLING.get(name, name)] = value
+    return found
 
 
 def patience(plan: HostPlan) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 
@@ -14,11 +15,28 @@ from tests.lab.tiny_model import ANSWER
 QUESTION = '{"messages": [{"role": "user", "content": "Hello"}], "temperature": 0}'
 
 
+# How answers are drawn, and two more settings of llama.cpp: one has no variable, and one is words
+# in quotes on the way to it.
+SAID = """\
+profile = replace(
+    profile,
+    services=tuple(
+        replace(
+            service,
+            sampling={"top_k": 20, "temperature": 0.6},
+            options={"seed": 7, "samplers": "top_k;temperature"},
+        )
+        for service in profile.services
+    ),
+)
+"""
+
+
 @pytest.fixture(scope="module")
 def deployed(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[tuple[Rack, Run]]:
     lab = lab_factory(1, name="full")
     hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
-    rack = Rack(lab, hub, github, tmp_path_factory.mktemp("full"))
+    rack = Rack(lab, hub, github, tmp_path_factory.mktemp("full"), SAID)
     yield rack, rack.deploy("--json")
 
 
@@ -26,6 +44,17 @@ def test_a_bare_machine_becomes_a_model_server(deployed: tuple[Rack, Run]) -> No
     _, first = deployed
     assert first.code == 0, first.output
     assert "answers as tiny on http://127.0.0.1:8080" in first.stderr
+
+
+def test_the_server_draws_answers_as_it_was_told(deployed: tuple[Rack, Run]) -> None:
+    machine = deployed[0].machines[0]
+    reply = machine.ssh(["curl", "-s", "http://127.0.0.1:8080/props"]).stdout
+    drawn = json.loads(reply)["default_generation_settings"]["params"]
+    assert (drawn["top_k"], round(drawn["temperature"], 3), drawn["seed"]) == (20, 0.6, 7)
+    assert drawn["samplers"] == ["top_k", "temperature"]
+    # Not with systemd's complaint of a variable that is not set.
+    journal = machine.ssh("journalctl -u llama-server@tiny").stdout
+    assert "MODELRACK_OPTIONS" not in journal
 
 
 def test_the_machine_proves_it(deployed: tuple[Rack, Run]) -> None:

@@ -37,7 +37,7 @@ class Registration:
     version: str
     program: str
     owner: str
-    parameters: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, int | float] = field(default_factory=dict)
     allow_copy: bool = False
     file: str | None = None
 

@@ -115,6 +115,12 @@ def ignored(why: str, hint: str = "") -> Setting:
 
 OF_LLAMA_CPP = ignored("that is a setting of llama.cpp")
 OF_VLLM_AND_SGLANG = ignored("that is a setting of vLLM and SGLang")
+# Source: SGLang 0.5.23, entrypoints/openai/protocol.py, to_sampling_params: generation_config.json
+# fills in every value before preferred_sampling_params would.
+OF_THE_WEIGHTS = ignored(
+    "what a chat request leaves out is taken from generation_config.json of the weights alone",
+    "Leave sampling out and have requests say it, or serve the model with vLLM",
+)
 ONE_COPY = Setting(
     values=(1,), why="one server is one copy", hint="Set replicas to 1, or leave it out"
 )
@@ -159,6 +165,7 @@ class ServiceSettings:
     reasoning_parser: Setting
     tool_parser: Setting
     chat_template: Setting
+    sampling: Setting
     options: Setting
     merge: Setting
     allow_copy: Setting

@@ -129,6 +129,7 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=BY_TEMPLATE,
     tool_parser=BY_TEMPLATE,
     chat_template=HONOURED,
+    sampling=HONOURED,
     options=HONOURED,
     merge=HONOURED,
     allow_copy=NOTHING_TO_COPY,
@@ -146,6 +147,9 @@ _PLANS = {
     "gpu-layers": "gpu_layers",
     "n-cpu-moe": "cpu_experts",
     "chat-template-file": "chat_template",
+    **dict.fromkeys(
+        ("temp", "top-p", "top-k", "min-p", "repeat-penalty", "presence-penalty"), "sampling"
+    ),
     **dict.fromkeys(
         (
             *("host", "flash-attn", "cache-ram", "threads", "numa", "fit", "device", "split-mode"),

@@ -60,6 +60,7 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=BY_TEMPLATE,
     tool_parser=BY_TEMPLATE,
     chat_template=ignored("it takes templates of its own kind, not Jinja"),
+    sampling=HONOURED,
     options=HONOURED,
     merge=HONOURED,
     allow_copy=HONOURED,

@@ -43,6 +43,7 @@ _SETTINGS = ServiceSettings(
     reasoning_parser=HONOURED,
     tool_parser=HONOURED,
     chat_template=HONOURED,
+    sampling=HONOURED,
     options=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
@@ -72,6 +73,7 @@ _PLANS = {
     "tool-call-parser": "tool_parser",
     "enable-auto-tool-choice": "tool_parser",
     "chat-template": "chat_template",
+    "override-generation-config": "sampling",
     **dict.fromkeys(
         (
             *("host", "uds", "config", "disable-fastapi-docs", "headless", "nnodes", "node-rank"),

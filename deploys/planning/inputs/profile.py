@@ -23,6 +23,17 @@ Performance = Literal["balanced", "latency", "throughput"]
 _SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 
 
+# What can be said of drawing answers, from and to where.
+SAMPLING: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0.01, 1),
+    "top_k": (1, 100_000),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.5, 2),
+    "presence_penalty": (-2, 2),
+}
+
+
 @renamed(floor="min_tokens_per_second", gpu_share="gpu_memory_utilization", copy="allow_copy")
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -52,6 +63,8 @@ class Service:
       "none" leaves them in the answer, None goes by the network (planning/models/parsers.py)
     + chat_template: file on the operator's computer with a Jinja template that is used instead of
       the model's own, such as Path(__file__).with_name("tools.jinja")
+    + sampling: how answers are drawn where a request does not say it, such as {"temperature": 0.6},
+      by the names of generation_config.json; what is left out is the model's own
     + options: further settings of the engine, by its own names and for its pinned version, such as
       {"enable-expert-parallel": True}; what the plan counts does not know of them
     + merge: True merges a split GGUF into one file, False keeps its shards; None does what the
@@ -78,6 +91,7 @@ class Service:
     reasoning_parser: str | None = None
     tool_parser: str | None = None
     chat_template: Path | None = None
+    sampling: Mapping[str, float] | None = None
     options: Mapping[str, Any] | None = None
     merge: bool | None = None
     allow_copy: bool = False
@@ -126,6 +140,7 @@ class Service:
                 f"Service {self.name}: min_tokens_per_second is {self.min_tokens_per_second}",
                 "Give tokens per second above 0, or leave the line out",
             )
+        _check_sampling(self.name, self.sampling or {})
         for field, word, words in (
             ("kv_cache", self.kv_cache, get_args(KvCache)),
             ("performance", self.performance, get_args(Performance)),
@@ -191,6 +206,25 @@ class HostProfile:
     def to_json(self) -> dict[str, Any]:
         """Return what `debug-inventory` prints."""
         return asdict(self)
+
+
+def _check_sampling(service: str, sampling: Mapping[str, float]) -> None:
+    """Raise Refusal if the values for drawing answers are none."""
+    for name, value in sampling.items():
+        if name not in SAMPLING:
+            raise Refusal(
+                f"Service {service}: there is no sampling {name!r}",
+                f"Write one of {', '.join(SAMPLING)}, or take it out of sampling",
+            )
+        least, most = SAMPLING[name]
+        whole = name == "top_k"
+        kind = int if whole else int | float
+        if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:
+            number = "whole number" if whole else "number"
+            raise Refusal(
+                f"Service {service}: {name} in sampling is {value!r}",
+                f"Give a {number} from {least:g} to {most:g}",
+            )
 
 
 def _check_shared(engine: Engine, services: Sequence[Service]) -> None:

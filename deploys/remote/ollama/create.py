@@ -41,7 +41,7 @@ class GgufSource:
     file: Path
     sha256: str
     size: int
-    parameters: dict[str, int]
+    parameters: dict[str, int | float]
 
 
 def create(models: Path, name: str, source: GgufSource, program: str, ids: tuple[int, int]) -> None:
@@ -61,7 +61,7 @@ def create(models: Path, name: str, source: GgufSource, program: str, ids: tuple
     replace(_record(models, name), json.dumps(record).encode())
 
 
-def holds(models: Path, name: str, sha256: str, parameters: dict[str, int]) -> bool:
+def holds(models: Path, name: str, sha256: str, parameters: dict[str, int | float]) -> bool:
     """Return whether the model was made from this file and all files written for it still exist."""
     try:
         found: dict[str, Any] = json.loads(_record(models, name).read_bytes())

@@ -43,7 +43,7 @@ class Registration:
     models: Path
     version: str
     program: str = "ollama"
-    parameters: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, int | float] = field(default_factory=dict)
     owner: str | None = None
     allow_copy: bool = False
     file: str | None = None

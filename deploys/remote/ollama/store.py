@@ -109,7 +109,7 @@ def config(header: Header, digest: str) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode()
 
 
-def parameters(values: dict[str, int]) -> bytes:
+def parameters(values: dict[str, int | float]) -> bytes:
     """Return the blob of what a Modelfile sets by PARAMETER, such as num_ctx."""
     return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 

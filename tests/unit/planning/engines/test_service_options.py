@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
 import pytest
 
+from deploys.planning.engines.base import HONOURED
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import stack_of
-from deploys.planning.inputs.profile import Service
+from deploys.planning.inputs.profile import SAMPLING, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.options import check
 from deploys.planning.options.record import accepted
 from deploys.planning.plan import HostPlan
-from deploys.rendering import render
+from deploys.rendering import ollama, render
 from tests.plans.simulated import MACHINES
 from tests.unit.planning.engines.options import settings
 from tests.unit.planning.engines.test_options import SETTINGS, class_plan, problems
@@ -128,7 +130,7 @@ def test_those_of_llama_server_are_words_of_its_command() -> None:
         ("sglang", {"dllm__fdfo": True}, "which sglang 0.5.23 reads from no file"),
         ("sglang", {"enable__metrics__for__all__schedulers": False}, "can only be told to do"),
         ("ktransformers", {"kt__cpuinfer": 4}, "which the plan sets. Take it out"),
-        ("llama.cpp", {"temp": "hot"}, "wants a number, and got 'hot'"),
+        ("llama.cpp", {"top__nsigma": "hot"}, "wants a number, and got 'hot'"),
         ("llama.cpp", {"LLAMA_ARG_N_PARALLEL": 4}, "Set parallel of the service instead"),
         ("llama.cpp", {"grammar": "root ::= \n"}, "with a quote, a backslash or a new line"),
         ("llama.cpp", {"no__mmap": True}, "Use --load-mode in options instead"),
@@ -172,6 +174,82 @@ def test_models_of_one_process_have_the_same_options() -> None:
     assert told(made)["OLLAMA_DEBUG"] == "'1'"
 
 
+# Engines that serve with values of the service's own.
+SAMPLED = {name for name, engine in ENGINES.items() if engine.settings.sampling == HONOURED}
+DRAWN = {
+    "temperature": 0.6,
+    "top_p": 0.95,
+    "top_k": 20,
+    "min_p": 0,
+    "repetition_penalty": 1.05,
+    "presence_penalty": 1.5,
+}
+
+
+def given_sampling(engine: str) -> HostPlan:
+    return planned(engine, cards=True, sampling=DRAWN)
+
+
+def test_how_answers_are_drawn_is_said_in_each_engine_s_own_way() -> None:
+    assert set(DRAWN) == set(SAMPLING) and {"vllm", "llama.cpp", "ollama"} == SAMPLED
+    vllm = given_sampling("vllm")
+    # Nothing says that the model's own generation_config.json is not to be used beside it.
+    assert told(vllm)["override-generation-config"] == DRAWN
+    assert "generation-config" not in told(vllm) and problems(vllm) == []
+    llama = given_sampling("llama.cpp")
+    assert problems(llama) == []
+    assert {name: value for name, value in told(llama).items() if name in LLAMA} == LLAMA
+    made = given_sampling("ollama")
+    parameters = ollama.parameters(made, made.services[0])
+    del parameters["num_ctx"]
+    assert parameters == {
+        **{name: value for name, value in DRAWN.items() if name != "repetition_penalty"},
+        "repeat_penalty": 1.05,
+    }
+
+
+LLAMA = {
+    "LLAMA_ARG_TEMPERATURE": "0.6",
+    "LLAMA_ARG_TOP_P": "0.95",
+    "LLAMA_ARG_TOP_K": "20",
+    "LLAMA_ARG_MIN_P": "0",
+    "LLAMA_ARG_REPEAT_PENALTY": "1.05",
+    "LLAMA_ARG_PRESENCE_PENALTY": "1.5",
+}
+
+
+def test_where_it_would_not_reach_a_request_it_is_refused() -> None:
+    for engine in set(ENGINES) - SAMPLED:
+        (refusal,) = given_sampling(engine).refusals
+        assert "has no sampling: what a chat request leaves out" in str(refusal)
+        assert "serve the model with vLLM" in refusal.hint
+
+
+@pytest.mark.parametrize(
+    ("sampling", "said"),
+    [
+        ({"temperatur": 0.6}, "there is no sampling 'temperatur'. Write one of temperature, top_p"),
+        ({"temperature": 3}, "temperature in sampling is 3. Give a number from 0 to 2."),
+        ({"temperature": "hot"}, "is 'hot'. Give a number from 0 to 2."),
+        ({"temperature": float("nan")}, "is nan. Give a number"),
+        ({"top_k": 0.5}, "top_k in sampling is 0.5. Give a whole number from 1 to 100000."),
+        ({"top_k": True}, "top_k in sampling is True. Give a whole number"),
+    ],
+)
+def test_what_nothing_can_be_drawn_with_is_refused(sampling: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refusal, match=re.escape(said)):
+        service(sampling=sampling)
+
+
+def test_sampling_is_no_option_beside_it() -> None:
+    for engine, options in (
+        ("vllm", {"override__generation__config": {"top_k": 1}}),
+        ("llama.cpp", {"temp": 0.6}),
+    ):
+        (refusal,) = given(engine, **options).refusals
+        assert "Set sampling of the service instead" in str(refusal)
+
+
 EVERY_PLAN = [*PLANS.values(), *OTHER_ENGINES.values(), *PYTHON_ENGINES.values()]
 
 
@@ -184,6 +262,7 @@ def test_whatever_the_plan_sets_is_no_further_option() -> None:
         for engine in ("vllm", "sglang")
         for word in ("latency", "throughput")
     ]
+    made += [given_sampling(engine) for engine in SAMPLED]
     for each in made:
         for served in each.services:
             known = accepted(served.engine, each.stack.engines[served.engine])

@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "reasoning_parser": ("qwen3",),
     "tool_parser": ("mistral", "none"),
     "chat_template": (ROOT / "templates" / "chat" / "deepseek-v3.jinja",),
+    "sampling": ({"temperature": 0.6}, {"top_k": 20}),
     "options": ({"seed": 7}, {"random-seed": 7}, {"OLLAMA_FLASH_ATTENTION": 1}),
     "merge": (True, False),
     "allow_copy": (True,),
