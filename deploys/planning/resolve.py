@@ -9,11 +9,11 @@ from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.engines.software import FromLock, FromSource
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
 from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
-from deploys.planning.engines.software import FromLock, FromSource
 from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
