@@ -51,8 +51,11 @@ packages:
 
 demo: setup
 	$(BIN)/python -m tests.lab up --reuse
+	@test -e .lab/sandbox/key || (umask 077 && \
+	  $(BIN)/python -m deploys.keys new you demo --keys .lab/sandbox/keys.toml >.lab/sandbox/key)
 	$(BIN)/pyinfra inventories/sandbox.py deploys/full.py -y
 	$(BIN)/python -m tests.lab ask "Are you there?"
+	@$(BIN)/python -m tests.lab team
 	@echo
 	@echo 'Try next:'
 	@echo '  .venv/bin/pyinfra inventories/sandbox.py deploys/full.py -y         again: no changes'

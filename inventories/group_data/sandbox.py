@@ -1,9 +1,13 @@
-"""A throwaway machine of the lab: a tiny model on llama.cpp, fetched from the lab's stand-ins."""
+"""A throwaway machine of the lab: a tiny model on llama.cpp, fetched from the lab's stand-ins.
+
+With keys in .lab/sandbox/keys.toml, as `make demo` makes one, it has a gateway with a chat page.
+"""
 
 import json
 from dataclasses import replace
 from pathlib import Path
 
+from deploys.planning.inputs.gateway import Chat, Gateway
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import GLOBAL, Site
 from deploys.planning.models.model import Model
@@ -21,9 +25,17 @@ site = Site(
     ),
     # The lab makes its model anew each time, so its pins are not worth keeping in git.
     locks=_folder / "locks",
+    secrets=_folder / "secrets",
 )
 
+_keys = _folder / "keys.toml"
+
 profile = HostProfile(
+    gateway=Gateway(
+        host=_lab["machines"][0]["address"], keys=_keys, chat=Chat(admin="admin@demo.lab")
+    )
+    if _keys.exists()
+    else None,
     services=(
         Service(
             name="tiny",

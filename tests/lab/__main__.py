@@ -1,4 +1,4 @@
-"""Throwaway machines by hand: ``python -m tests.lab up | ssh | ask | status | down``."""
+"""Throwaway machines by hand: ``python -m tests.lab up | ssh | ask | team | status | down``."""
 
 from __future__ import annotations
 
@@ -122,6 +122,16 @@ def ask(arguments: argparse.Namespace) -> None:
     print(f"({reply['model']}, {usage['completion_tokens']} tokens)")
 
 
+def team(arguments: argparse.Namespace) -> None:
+    """Say how people reach the sandbox, once its gateway has answered with the key of the demo."""
+    from tests.lab import team as sandbox
+
+    machines = [machine for owner in _kept("sandbox") for machine in Lab.attach(owner.lab).machines]
+    if not machines:
+        raise LabError("no gateway is up: make demo")
+    print(sandbox.entrance(machines[0], _inventory("sandbox").parent))
+
+
 def power(arguments: argparse.Namespace) -> None:
     """Switch a machine on, off or over, or unplug its network."""
     for owner in _kept(arguments.lab):
@@ -230,6 +240,9 @@ def _arguments() -> argparse.Namespace:
     verb.add_argument("question")
     verb.add_argument("--port", type=int, default=8080)
     verb.set_defaults(run=ask)
+
+    verb = verbs.add_parser("team", help=team.__doc__)
+    verb.set_defaults(run=team)
 
     for action, method in ACTIONS.items():
         verb = verbs.add_parser(action, help=f"{method} of one machine")
