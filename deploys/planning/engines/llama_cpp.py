@@ -142,6 +142,7 @@ _PLANS = {
     "ctx-size": "context",
     "parallel": "parallel",
     "batch-size": "performance",
+    "ubatch-size": "performance",
     "cache-type-k": "kv_cache",
     "cache-type-v": "kv_cache",
     "gpu-layers": "gpu_layers",

@@ -57,7 +57,16 @@ _PLANS = {
     "speculative-num-steps": "performance",
     "speculative-eagle-topk": "performance",
     "speculative-num-draft-tokens": "performance",
-    **dict.fromkeys(("ssl-keyfile", "ssl-certfile"), ""),
+    "attn-dp-size": "performance",
+    "cuda-graph-max-bs-decode": "parallel",
+    "chunked-prefill-size": "performance",
+    **dict.fromkeys(
+        (
+            *("ssl-keyfile", "ssl-certfile", "stream-response-default-include-usage"),
+            *("SGLANG_PYSPY_DUMP_BEFORE_CRASH", "SGLANG_CUDA_COREDUMP_BEFORE_CRASH"),
+        ),
+        "",
+    ),
 }
 
 SGLANG = Engine(

@@ -65,7 +65,8 @@ _PLANS = {
     **dict.fromkeys(
         (
             *("max-num-batched-tokens", "performance-mode", "linear-backend", "moe-backend"),
-            "speculative-config",
+            *("speculative-config", "decode-context-parallel-size", "attention-config"),
+            "enable-expert-parallel",
         ),
         "performance",
     ),
@@ -77,6 +78,7 @@ _PLANS = {
     **dict.fromkeys(
         (
             *("host", "uds", "config", "disable-fastapi-docs", "headless", "nnodes", "node-rank"),
+            "enable-force-include-usage",
             # Our own questions are asked without.
             *("ssl-keyfile", "ssl-certfile", "root-path"),
             *("VLLM_NO_USAGE_STATS", "VLLM_DO_NOT_TRACK", "VLLM_HOST_IP", "VLLM_TARGET_DEVICE"),

@@ -54,7 +54,7 @@ def told(made: HostPlan) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("engine", "options", "wanted"),
     [
-        ("vllm", {"enable__expert__parallel": True}, {"enable-expert-parallel": True}),
+        ("vllm", {"async__scheduling": True}, {"async-scheduling": True}),
         ("vllm", {"enable_prefix_caching": False}, {"enable-prefix-caching": False}),
         # Each of the names that the engine has for it.
         ("vllm", {"no__enable__prefix__caching": True}, {"enable-prefix-caching": False}),
@@ -63,7 +63,7 @@ def told(made: HostPlan) -> dict[str, Any]:
         ("vllm", {"compilation__config": {"a": 1}}, {"compilation-config": '{"a": 1}'}),
         ("vllm", {"cudagraph__capture__sizes": [1, 2]}, {"cudagraph-capture-sizes": [1, 2]}),
         ("vllm", {"VLLM_LOGGING_LEVEL": "DEBUG"}, {"VLLM_LOGGING_LEVEL": "'DEBUG'"}),
-        ("sglang", {"chunked__prefill__size": 4096}, {"chunked-prefill-size": 4096}),
+        ("sglang", {"random__seed": 7}, {"random-seed": 7}),
         ("sglang", {"attention__backend": "fa3"}, {"attention-backend": "fa3"}),
         ("ktransformers", {"kt__gpu__prefill__token__threshold": 9}, None),
         ("ollama", {"OLLAMA_FLASH_ATTENTION": 1}, {"OLLAMA_FLASH_ATTENTION": "'1'"}),
@@ -150,9 +150,9 @@ def test_what_the_engine_does_not_take_is_refused(
 def test_each_of_them_is_refused_for_itself_and_none_is_said_twice() -> None:
     made = given("vllm", nonsense=1, seed="x", dtype="auto")
     assert len(made.refusals) == 2
-    (refusal,) = planned("vllm", cards=True, options={"dcp": 1, "-dcp": 2}).refusals
+    (refusal,) = planned("vllm", cards=True, options={"asc": 1, "-asc": 2}).refusals
     assert "does not have" in str(refusal)
-    twice = {"decode-context-parallel-size": 1, "-dcp": 2}
+    twice = {"api-server-count": 1, "-asc": 2}
     (refusal,) = planned("vllm", cards=True, options=twice).refusals
     assert "which are the same. Take one of them out of options" in str(refusal)
 
