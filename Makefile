@@ -51,7 +51,7 @@ packages:
 
 demo: setup
 	$(BIN)/python -m tests.lab up --reuse
-	@test -e .lab/sandbox/key || (umask 077 && \
+	@test -s .lab/sandbox/key || (umask 077 && \
 	  $(BIN)/python -m deploys.keys new you demo --keys .lab/sandbox/keys.toml >.lab/sandbox/key)
 	$(BIN)/pyinfra inventories/sandbox.py deploys/full.py -y
 	$(BIN)/python -m tests.lab ask "Are you there?"

@@ -34,7 +34,7 @@ class Ruleset(FactBase[Table]):
 
     def command(self, wanted: str) -> StringCommand:
         return StringCommand(
-            "printf", "%s", QuoteString(wanted), "|", programs.inline("facts.firewall")
+            "printf", "%s", QuoteString(wanted), "|", programs.inline("gateway.firewall")
         )
 
     def process(self, output: list[str]) -> Table:

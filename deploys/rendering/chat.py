@@ -32,7 +32,7 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
     unit, settings = FILES
     return (
         file(
-            f"chat/{unit_names.CHAT}",
+            f"webui/{unit_names.CHAT}",
             unit,
             nvidia=False,
             data_root=plan.site.data_root,
@@ -48,7 +48,7 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             memory=chat.MEMORY,
         ),
         file(
-            "chat/webui.env",
+            "webui/webui.env",
             settings,
             page=page,
             host=gateway.host,

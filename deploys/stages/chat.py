@@ -5,8 +5,9 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from deploys.control.current_plan import current_plan
-from deploys.operations import chat, users, venv
+from deploys.operations import users, venv
 from deploys.operations.files import File
+from deploys.operations.gateway import chat
 from deploys.operations.services import service
 from deploys.operations.services.unit import Unit
 from deploys.operations.users import User

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from deploys.planning import unit_names
 from deploys.planning.hardware.software_stacks import STACKS, stack_of
 from deploys.planning.inputs.profile import ENGINES
 from deploys.planning.options.record import RECORDED
@@ -61,7 +62,10 @@ def engines() -> set[str]:
 
 
 def _is_of_a_server(path: Path) -> bool:
-    return path.read_text().startswith('{% extends "systemd/') and path.parent.name != "systemd"
+    """Whether a unit runs models; those of the machine's other parts begin with our own name."""
+    if path.parent.name == "systemd" or path.name.startswith(unit_names.PREFIX):
+        return False
+    return path.read_text().startswith('{% extends "systemd/')
 
 
 def unit_templates(engine: str) -> list[Path]:

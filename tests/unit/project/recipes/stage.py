@@ -13,9 +13,12 @@ RECIPE = "A new stage"
 
 def stages() -> dict[str, dict[str, str]]:
     """Their verbs, of those that any step was done for."""
-    (names,) = re.findall(r"^from deploys\.stages import (.*)$", FULL, re.M)
+    imports = [node for node in ast.parse(FULL).body if isinstance(node, ast.ImportFrom)]
+    names = [
+        each.name for node in imports for each in node.names if node.module == "deploys.stages"
+    ]
     rows = re.findall(r"^\| `deploys\.stages\.(\w+)\.", "".join(OPERATING.values()), re.M)
-    return {**{name: {} for name in (*names.split(", "), *rows)}, **verbs("stages")}
+    return {**{name: {} for name in (*names, *rows)}, **verbs("stages")}
 
 
 left_out(RECIPE, "@deploy(")(lambda: {name for name, found in stages().items() if not found})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.remote.facts import firewall
+from deploys.remote.gateway import firewall
 
 NFT = """\
 #!/bin/sh
