@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploys/locks/operator.txt
 ENGINES := deploys/locks/engines
 # What the lab and a new environment need of the system.
-PACKAGES := g++ gnupg iproute2 mmdebstrap nftables openssh-client python3-venv systemd-container zstd
+PACKAGES := curl g++ gnupg iproute2 mmdebstrap nftables openssh-client openssl python3-venv systemd-container zstd
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
@@ -81,7 +81,7 @@ plan: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
-bench-weights: PACKAGES += curl nginx
+bench-weights: PACKAGES += nginx
 bench-weights: setup
 	$(BIN)/python -m tests.bench.weights
 
