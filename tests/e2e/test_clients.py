@@ -133,8 +133,13 @@ def test_an_answer_is_stopped_and_the_next_question_asked(site: Site) -> None:
     site.ssh(f"systemctl kill --signal=STOP {SERVICE}")
     try:
         chat.type("Are you there?\r")
-        # It has been sent when the engine has bytes to read.
-        waiting = "ss -tnH state established sport = :8080 | awk '$1 > 0'"
+        # It has been sent when the engine has bytes of the tunnel to read, not of the gateway's
+        # questions for its health alone.
+        port = "ss -tnpH state established dport = :8080 | awk '/sshd/ {print $3}' | sed 's/.*://'"
+        waiting = (
+            f'port=$({port}); if [ -n "$port" ]; then'
+            " ss -tnH state established sport = :8080 dport = :$port | awk '$1 > 0'; fi"
+        )
         deadline = time.monotonic() + 60
         while not site.ssh(waiting):
             assert time.monotonic() < deadline

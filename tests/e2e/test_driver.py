@@ -369,7 +369,7 @@ REFUSED: dict[str, tuple[Callable[[Hardware], Hardware], str, str]] = {
     "GPUs of another kind": (
         lambda hardware: replace(hardware, boards=HARDWARE["rtx4090"].boards),
         "",
-        r"refused: The profile says \d+ x L40S, and there is RTX 4090",
+        r"refused: The profile says \d+ x L40S, and there is 8 x RTX 4090",
     ),
     "Secure Boot": (
         lambda hardware: replace(hardware, secure_boot=True, system=None),
