@@ -211,7 +211,7 @@ def test_killed_before_the_restart(story: Story, two: str) -> None:
     before = story.life()
     _kill_once(story, lambda: story.ssh(f"readlink {ENGINE}/current").endswith(three))
     assert story.life() == before
-    story.ssh("rm /usr/local/bin/systemctl; pkill -f '[r]eset-failed'")
+    story.ssh("rm /usr/local/bin/systemctl; pkill -f '[r]eset-failed' || true")
     assert story.life() == before
     story.expect(START)
     story.serves(three, port=8090)
@@ -253,7 +253,7 @@ def test_a_killed_server_comes_back(story: Story) -> None:
     story.ssh(f"systemctl kill --signal=KILL {UNIT}")
     begun = time.monotonic()
     while ANSWER not in story.rack.ask(8090):
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - begun < 600, "it did not come back"
         time.sleep(1)
     assert story.life() != before
     story.expect()
