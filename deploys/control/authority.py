@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from filelock import FileLock
 
+from deploys.control.replaced import replace
 from deploys.planning.inputs.gateway import is_address
 from deploys.planning.inputs.refusal import Refusal
 
@@ -119,23 +120,13 @@ def _make(certificate: Path, key: Path) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(made.public_key()), critical=False)
         .sign(made, hashes.SHA256())
     )
-    _write(
-        key,
-        made.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
+    private = made.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
-    _write(certificate, signed.public_bytes(serialization.Encoding.PEM))
-
-
-def _write(path: Path, content: bytes) -> None:
-    arriving = path.with_suffix(".arriving")
-    arriving.unlink(missing_ok=True)
-    arriving.touch(mode=0o600, exist_ok=False)
-    arriving.write_bytes(content)
-    arriving.replace(path)
+    replace(key, private, mode=0o600)
+    replace(certificate, signed.public_bytes(serialization.Encoding.PEM), mode=0o600)
 
 
 def _read(certificate: Path, key: Path) -> Authority:

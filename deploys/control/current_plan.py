@@ -51,7 +51,7 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
             _check_root(bare.user)
         return first
     except Refusal as refusal:
-        _stop(this, [refusal])
+        stop(this, [refusal])
 
 
 def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
@@ -68,7 +68,7 @@ def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
         if to_change:
             _check_root(_seen[this][0].user)
     except Refusal as refusal:
-        _stop(this, [refusal])
+        stop(this, [refusal])
     return _seen[this]
 
 
@@ -84,7 +84,7 @@ def current_plan(*, services: bool = True) -> HostPlan:
     _, plan = planned(to_change=True)
     against = [refusal for refusal in plan.refusals if services or not refusal.service]
     if against:
-        _stop(this, against)
+        stop(this, against)
     if this not in _warned:
         _warned.add(this)
         for warning in plan.warnings if services else plan.driver.warnings if plan.driver else ():
@@ -105,7 +105,7 @@ def pinned() -> HostPlan:
         before = set(map(str, plan.refusals))
         against += [refusal for refusal in again.refusals if str(refusal) not in before]
         if against:
-            _stop(this, against)
+            stop(this, against)
         _seen[this] = machine, again
     return _seen[this][1]
 
@@ -129,11 +129,12 @@ def locked() -> list[str]:
     for line in lines + more if against else ():
         logger.info(f"{this.print_prefix}{line}")
     if against:
-        _stop(this, against)
+        stop(this, against)
     return lines + more
 
 
-def _stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
+def stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
+    """Print refusals and end the deploy on one host, which counts as failed."""
     for refusal in refusals:
         logger.error(f"{this.print_prefix}refused: {refusal}")
     transport.stop(this)

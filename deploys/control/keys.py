@@ -7,6 +7,7 @@ from pathlib import Path
 import tomlkit
 from tomlkit.items import AoT
 
+from deploys.control.replaced import replace
 from deploys.planning.gateway import keys
 from deploys.planning.gateway.key import NEW, Key
 from deploys.planning.inputs.refusal import Refusal
@@ -90,6 +91,4 @@ def _write(path: Path, text: str) -> None:
     keys.parse(text, str(path))
     if not path.expanduser().parent.is_dir():
         raise Refusal(f"There is no folder {path.parent}", "Make it, or name another with --keys")
-    arriving = path.expanduser().with_suffix(".arriving")
-    arriving.write_text(text, encoding="utf-8")
-    arriving.replace(path.expanduser())
+    replace(path.expanduser(), text)

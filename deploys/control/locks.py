@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from deploys.control.replaced import replace
 from deploys.planning.inputs.locks import ArtifactLock, EnvironmentLock, Locks, WeightsLock
 from deploys.planning.inputs.refusal import Refusal
 
@@ -51,10 +52,8 @@ def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "weights.yaml"
     entries = {**_load(path), **{name: lock.to_json() for name, lock in weights.items()}}
-    arriving = path.with_suffix(".arriving")
     text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=120)
-    arriving.write_text(_HEADER + text)
-    arriving.replace(path)
+    replace(path, _HEADER + text)
 
 
 @cache

@@ -16,10 +16,11 @@ from deploys.planning.inputs.site import Site
 from deploys.planning.weights.peers import Neighbour
 from deploys.planning.weights.weights import model_of
 
+# Reads the facts of a host in this run; None if it has none.
+MachineOf = Callable[[Host, Site], Machine | None]
 
-def neighbours(
-    this: Host, site: Site, machine_of: Callable[[Host, Site], Machine | None]
-) -> tuple[Neighbour, ...]:
+
+def neighbours(this: Host, site: Site, machine_of: MachineOf) -> tuple[Neighbour, ...]:
     """Return the other hosts in the same peer network, including those excluded by --limit.
 
     + machine_of: reads the facts of a host in this run
@@ -49,9 +50,7 @@ def neighbours(
     return tuple(found)
 
 
-def addresses(
-    other: Host, site: Site, machine_of: Callable[[Host, Site], Machine | None]
-) -> tuple[str, ...]:
+def addresses(other: Host, site: Site, machine_of: MachineOf) -> tuple[str, ...]:
     """Return where another host may be reached: as the inventory says, or it, or its name."""
     if given := other.data.get("peer_address"):
         return (str(given),)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from pyinfra import state
 from pyinfra.api import Host
 
 from deploys.control import keys, own_certificate
-from deploys.control.neighbours import addresses
+from deploys.control.neighbours import MachineOf, addresses
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.choice import OtherMachine, ServedElsewhere, Surroundings
 from deploys.planning.gateway.key import Key
-from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.weights.peers import address_in
 from deploys.planning.weights.weights import model_of
-
-MachineOf = Callable[[Host, Site], Machine | None]
 
 
 def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) -> Surroundings:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from pyinfra import host, logger, state
-from pyinfra.api import Host
 
-from deploys.connection import transport
 from deploys.control.clients.gathered import Gathered
-from deploys.control.current_plan import planned
+from deploys.control.current_plan import planned, stop
+from deploys.control.replaced import replace
 from deploys.planning.gateway.cards import ServedModel, cards
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.inputs.profile import HostProfile
@@ -50,7 +48,7 @@ def write(folder: Path, locale: str | None) -> None:
     try:
         found = _wanted(plan, folder, locale)
     except Refusal as refusal:
-        _stop(this, refusal)
+        stop(this, [refusal])
     _gathered.add(this.state, this, found)
 
 
@@ -116,27 +114,16 @@ def _write(found: dict[str, _OfHost], missing: Sequence[str]) -> None:
         assert first.trust
         folder = first.folder / card.host.replace(":", "-")
         folder.mkdir(exist_ok=True)
-        _put(folder / f"{card.user}.md", markdown(card, first.trust, first.locale))
-        _put(folder / f"{card.user}.html", html(card, first.trust, first.locale))
+        replace(folder / f"{card.user}.md", markdown(card, first.trust, first.locale))
+        replace(folder / f"{card.user}.html", html(card, first.trust, first.locale))
         if first.trust.pem:
-            _put(folder / SITE_CA, first.trust.pem)
+            replace(folder / SITE_CA, first.trust.pem)
         models = ", ".join(model.name for model in card.models) or "no model"
         click.echo(f"{folder / card.user}: .md and .html in {language(first.locale)}, {models}")
     if missing:
         logger.warning(
             f"Without what these serve, as they could not be asked: {', '.join(missing)}"
         )
-
-
-def _put(path: Path, content: str) -> None:
-    arriving = path.with_name(f".{path.name}.arriving")
-    arriving.write_text(content, encoding="utf-8")
-    arriving.replace(path)
-
-
-def _stop(this: Host, refusal: Refusal) -> NoReturn:
-    logger.error(f"{this.print_prefix}refused: {refusal}")
-    transport.stop(this)
 
 
 _gathered = Gathered(_write)
