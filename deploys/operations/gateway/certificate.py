@@ -40,11 +40,13 @@ def signed(
     + secrets: folder of the CA that signs them, on the operator's computer
     """
     found = host.get_fact(Certificates, paths=tuple(each.path for each in wanted))
+    signing = authority(secrets) if found else None
     missing = [
         each
         for each in wanted
-        if each.path not in found
-        or not authority(secrets).is_good(found[each.path], each.name, each.names)
+        if not signing
+        or each.path not in found
+        or not signing.is_good(found[each.path], each.name, each.names)
     ]
     if not missing:
         host.noop("all certificates are good")
