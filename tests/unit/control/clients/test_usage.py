@@ -8,18 +8,8 @@ from typing import Any
 
 from tests.plans.simulated import MACHINES
 from tests.unit.control.clients.fake_run import run
+from tests.unit.planning.gateway.usage_examples import ROW
 
-ROW = {
-    "month": "2026-11",
-    "user": "alice",
-    "team": "research",
-    "model": "r1",
-    "answers": 2,
-    "estimated": 0,
-    "tokens_in": 1000,
-    "tokens_out": 500,
-    "ms": 61_500,
-}
 # A part of the command by which the log is summed.
 LOG = "modelrack-gateway"
 

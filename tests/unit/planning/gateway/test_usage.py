@@ -5,24 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from deploys.planning.gateway.usage import Usage, total
+from tests.unit.planning.gateway.usage_examples import ROW
 
 
 def usage(**fields: Any) -> Usage:
     """A row, other where `fields` say so."""
-    return Usage(
-        **{
-            "month": "2026-11",
-            "user": "alice",
-            "team": "research",
-            "model": "r1",
-            "answers": 2,
-            "estimated": 0,
-            "tokens_in": 1000,
-            "tokens_out": 500,
-            "ms": 61_500,
-            **fields,
-        }
-    )
+    return Usage(**{**ROW, **fields})
 
 
 def test_the_same_user_on_two_machines_is_one_row() -> None:

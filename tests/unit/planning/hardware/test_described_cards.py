@@ -17,17 +17,9 @@ from deploys.planning.resolve import resolve
 from deploys.rendering import page, render
 from tests.plans.simulated import MACHINES
 from tests.unit.planning.driver.driver_examples import driven, plan
+from tests.unit.planning.hardware.card_examples import OWN
 
 LOCKS = lock_files.read(Site().locks)
-OWN = Accelerator(
-    name="RTX 6000D",
-    vendor="nvidia",
-    generation="blackwell",
-    pci_ids=("10de:2bb9",),
-    memory=84 << 30,
-    compute="12.0",
-    bandwidth=1.4e12,
-)
 # DGX Spark, whose card is in a PCI domain of its own.
 SPARK = replace(
     Machine.from_json(MACHINES["rtx5090"]),

@@ -11,6 +11,7 @@ import pytest
 
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator, by_pci_id, named
 from deploys.planning.inputs.refusal import Refusal
+from tests.unit.planning.hardware.card_examples import OWN
 
 EVERY = pytest.mark.parametrize("gpu", ACCELERATORS.values(), ids=ACCELERATORS.keys())
 
@@ -145,17 +146,6 @@ def test_native_low_precision(name: str, fp8: bool, fp4: bool) -> None:
 
 def test_a_device_that_is_not_in_the_table_is_unknown() -> None:
     assert by_pci_id("10de:22a3") is None  # an NVSwitch
-
-
-OWN = Accelerator(
-    name="RTX 6000D",
-    vendor="nvidia",
-    generation="blackwell",
-    pci_ids=("10de:2bb9",),
-    memory=84 << 30,
-    compute="12.0",
-    bandwidth=1.4e12,
-)
 
 
 def test_an_inventory_describes_what_the_table_does_not_have() -> None:
