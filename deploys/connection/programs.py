@@ -22,9 +22,6 @@ from pyinfra.api import QuoteString, StringCommand
 _SOURCE = Path(__file__).resolve().parents[1] / "remote"
 _MAIN = "from modelrack_remote.{} import main\n\nraise SystemExit(main())\n"
 
-# What runs on the machine calls it by this name; operations call the file behind it.
-LINK = "/opt/modelrack/bin/modelrack.pyz"
-
 
 @cache
 def zipapp(program: str = "__main__") -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlunsplit
 
+from deploys.planning.addresses import in_url
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
@@ -57,8 +58,7 @@ class PeerServer:
 
 def peer_url(address: str, port: int) -> str:
     """Return the URL at which the machine with this address shares its weights."""
-    host = f"[{address}]" if ":" in address else address
-    return urlunsplit(("http", f"{host}:{port}", "", "", ""))
+    return urlunsplit(("http", f"{in_url(address)}:{port}", "", "", ""))
 
 
 @dataclass(frozen=True, kw_only=True)

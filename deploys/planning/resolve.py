@@ -9,7 +9,7 @@ from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import FromLock, FromSource
+from deploys.planning.engines.software import PROGRAMS, FromLock, FromSource
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
 from deploys.planning.gateway.firewall import firewall_of
@@ -37,7 +37,7 @@ from deploys.planning.weights.weights import check_disk, model_of, weights_of
 # from a disk that is no fast one.
 _TO_START, _TO_READ = 1800, 1 / 300e6
 # What a machine without systemd has instead of it (deploys/remote/services/foreground.py).
-_SERVE = "/opt/modelrack/bin/modelrack.pyz serve"
+_SERVE = f"{PROGRAMS} serve"
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -132,16 +132,21 @@ def resolve(
 class _Refusals:
     """The refusals of a plan, in the order in which they were found."""
 
-    def __init__(self) -> None:
-        self.refusals: list[Refusal] = []
+    def __init__(self, service: str = "", refusals: list[Refusal] | None = None) -> None:
+        self._service = service
+        self.refusals = [] if refusals is None else refusals
 
     def attempt(self, otherwise: T, decide: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the result of `decide`; if it raises Refusal, collect that, return `otherwise`."""
         try:
             return decide(*args, **kwargs)
         except Refusal as refusal:
-            self.all_of([refusal])
+            self.all_of([refusal], self._service)
             return otherwise
+
+    def of(self, service: str) -> _Refusals:
+        """Return the same refusals, to which more of this service are added."""
+        return _Refusals(service, self.refusals)
 
     def all_of(self, refusals: Iterable[Refusal], service: str = "") -> None:
         """Add refusals without duplicates, attributed to `service` if one is named."""
@@ -160,13 +165,11 @@ def _with_weights(
     profile = inputs.profile
     for service in profile.services:
         more = (*services, service)
-        try:
-            services, weights = (
-                more,
-                weights_of(more, inputs.site, inputs.locks, locked=profile.locked),
-            )
-        except Refusal as refusal:
-            against.all_of([refusal], service.name)
+        found = against.of(service.name).attempt(
+            None, weights_of, more, inputs.site, inputs.locks, locked=profile.locked
+        )
+        if found is not None:
+            services, weights = more, found
     return services, weights
 
 
@@ -205,13 +208,10 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
 def _gateway(
     inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: _Refusals
 ) -> GatewayPlan | None:
+    # Like those of a service, they do not hold up the machine's own stages.
     against.all_of(around.refusals, "gateway")
-    try:
-        return gateway_of(inputs.profile.gateway, inputs.machine, services, around)
-    except Refusal as refusal:
-        # Like those of a service, it does not hold up the machine's own stages.
-        against.all_of([refusal], "gateway")
-        return None
+    wanted = inputs.profile.gateway
+    return against.of("gateway").attempt(None, gateway_of, wanted, inputs.machine, services, around)
 
 
 def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:

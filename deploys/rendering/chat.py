@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 from deploys.planning import unit_names
+from deploys.planning.addresses import in_url
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.plan import CHAT_ADDRESS, CHAT_KEY, CHAT_PORT, GatewayPlan
 from deploys.planning.inputs.gateway import Chat
 from deploys.planning.plan import HostPlan
-from deploys.rendering.templates import Rendered, file
+from deploys.rendering.templates import Rendered, digest_of, file
 
 FILES = (unit_names.file(unit_names.CHAT), chat.SETTINGS)
 # Where it answers, to the gateway alone.
@@ -24,11 +22,12 @@ def files(plan: HostPlan, gateway: GatewayPlan, page: Chat) -> tuple[tuple[Rende
         *(each.content for each in _files(plan, gateway, page, "")),
         software.directory,
     ]
-    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    digest = digest_of(decides)
     return _files(plan, gateway, page, digest), digest
 
 
 def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tuple[Rendered, ...]:
+    assert gateway.host
     unit, settings = FILES
     return (
         file(
@@ -51,7 +50,7 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             "webui/webui.env",
             settings,
             page=page,
-            host=gateway.host,
+            host=in_url(gateway.host),
             gateway=CHAT_ADDRESS,
             data=chat.DATA,
             user=chat.USER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -10,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 
 from deploys.planning import unit_names
+from deploys.planning.addresses import in_url
+from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.gateway import chat
 from deploys.planning.gateway import plan as gateway
 from deploys.planning.gateway.key import Key
 from deploys.planning.gateway.plan import Backend, BackendServer, GatewayPlan
-from deploys.rendering.templates import Rendered, file, text
+from deploys.rendering.templates import Rendered, digest_of, file, text
 
 # Everything that may be asked of any model; nothing else reaches an engine.
 PATHS = (
@@ -32,9 +33,6 @@ UNIT_FILES = (
     unit_names.file(unit_names.GATEWAY),
     f"/etc/systemd/journald@{unit_names.GATEWAY_JOURNAL}.conf",
 )
-
-# As deploys/connection/programs.py calls it, which is not known here.
-_PROGRAMS = "/opt/modelrack/bin/modelrack.pyz"
 
 # Together they are one variable, which usage.lua sets: what cannot be read as a request has no
 # variables, and its line is JSON without them.
@@ -86,7 +84,7 @@ def files(plan: GatewayPlan, site_ca: str | None) -> GatewayFiles:
     if site_ca:
         fixed.append(_file("site-ca.pem", site_ca))
     decides = [*((each.path, each.content) for each in fixed), _configuration(plan, "")]
-    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    digest = digest_of(decides)
     return GatewayFiles(
         configuration=Rendered(
             path=CONFIGURATION, content=_configuration(plan, digest), mode="640"
@@ -109,7 +107,7 @@ def unit() -> tuple[Rendered, ...]:
             run=RUN,
             master=MASTER,
             journal=unit_names.GATEWAY_JOURNAL,
-            programs=_PROGRAMS,
+            programs=PROGRAMS,
             ports=(
                 *(gateway.REDIRECT, gateway.HTTPS, gateway.MACHINES, gateway.METRICS),
                 gateway.CHAT_PORT,
@@ -156,8 +154,7 @@ def _fields(values: Mapping[str, str]) -> str:
 
 
 def _at(server: BackendServer) -> str:
-    address = f"[{server.address}]" if ":" in server.address else server.address
-    return f"{address}:{server.port}"
+    return f"{in_url(server.address)}:{server.port}"
 
 
 def _server_name(machine: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
+from deploys.planning.addresses import in_url
 from deploys.planning.first_python import FirstPython
 from deploys.planning.gateway import chat
 from deploys.planning.hardware import gpus
@@ -25,6 +26,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         machine=machine,
         plan=plan,
         human=human,
+        in_url=in_url,
         cards=list(_cards(machine, plan)),
         chat=chat,
         loaded=_loaded(machine),

@@ -17,7 +17,7 @@ from deploys.planning.engines.vllm import VLLM
 from deploys.planning.package_manager import Apt
 from deploys.planning.plan import HostPlan, PeerServer, ServicePlan
 from deploys.rendering import ktransformers, llama_cpp, ollama, sglang, vllm
-from deploys.rendering.templates import Rendered, file
+from deploys.rendering.templates import Rendered, digest_of, file
 
 # The module with the files of each engine's services.
 SERVING = {
@@ -104,7 +104,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
         plan.software_of(service.engine).directory,
         [file.sha256 for each in together for file in each.weights.files],
     ]
-    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+    digest = digest_of(decides)
     return files(plan, service, digest), digest
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,6 +36,11 @@ def text(template: str, **values: Any) -> str:
 def source(path: str) -> str:
     """Return a template that others render: a chat template, which engines do."""
     return (_TEMPLATES / path).read_text(encoding="utf-8")
+
+
+def digest_of(decides: object) -> str:
+    """Return a digest of what decides how a process runs, which is made of JSON's types."""
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
 @cache

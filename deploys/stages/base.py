@@ -14,6 +14,7 @@ from deploys.operations import files, packages, python, sysctl, users
 from deploys.operations.files import Directory, File, Link
 from deploys.operations.users import User
 from deploys.operations.venv import UV
+from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.package_manager import Apt
 from deploys.rendering import render
 
@@ -80,7 +81,7 @@ def install() -> None:
         name="Update the links to uv and our programs",
         entries=[
             Link(path=UV, target=_uv_path()),
-            Link(path=programs.LINK, target=programs.path()),
+            Link(path=PROGRAMS, target=programs.path()),
         ],
     )
 

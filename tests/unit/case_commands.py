@@ -31,6 +31,7 @@ from pyinfra.api.util import get_kwargs_str
 from deploys.connection import programs
 from deploys.connection.transport import HostCommand
 from deploys.operations.services.versions import Version
+from deploys.planning.engines.software import PROGRAMS
 
 # The harness imports pyinfra's command line, which would turn the threads of all tests into
 # greenlets.
@@ -65,7 +66,7 @@ def name_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have commands carry the name of a program where its source would be."""
     monkeypatch.setattr(programs, "_UNPACK", "<%s>")
     monkeypatch.setattr(programs, "_packed", str)
-    monkeypatch.setattr(programs, "path", lambda: programs.LINK)
+    monkeypatch.setattr(programs, "path", lambda: PROGRAMS)
 
 
 class _Machine(FakeHost):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploys.planning.addresses import in_url
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
 
@@ -111,10 +112,9 @@ def door(hosts: Sequence[ListedHost], offer: OfferedService) -> Door:
         gateway = (host["data"].get("profile") or {}).get("gateway")
         if gateway and offer.host in (host["name"], *gateway["also"]):
             own = gateway["certificate"]
-            address = f"[{gateway['host']}]" if ":" in gateway["host"] else gateway["host"]
             secrets = Path(host["data"]["site"]["secrets"])
             trusted = Path(own["chain"]) if own else secrets / "site-ca.pem"
-            return Door(url=f"https://{address}/v1", trusted=trusted.expanduser())
+            return Door(url=f"https://{in_url(gateway['host'])}/v1", trusted=trusted.expanduser())
     raise Refusal(
         f"No gateway leads to {offer}",
         "Leave --gateway out to go through SSH, or give the profile a gateway",

@@ -13,6 +13,8 @@ from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
 
 ENGINES = "/opt/modelrack/engines"
+# What units and people call our own programs by; operations call the file behind it.
+PROGRAMS = "/opt/modelrack/bin/modelrack.pyz"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from deploys.planning.addresses import in_url
 from deploys.planning.gateway.plan import GatewayPlan
 
 
@@ -43,7 +44,7 @@ class UserCard:
     @property
     def url(self) -> str:
         """The gateway's address as a URL, without a path."""
-        return f"https://[{self.host}]" if ":" in self.host else f"https://{self.host}"
+        return f"https://{in_url(self.host)}"
 
 
 def cards(plans: Iterable[GatewayPlan], served: Mapping[str, ServedModel]) -> list[UserCard]:

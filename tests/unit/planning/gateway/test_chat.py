@@ -127,6 +127,12 @@ def test_its_licence_is_told_where_it_is_planned() -> None:
     assert "\n  chat      Open WebUI behind https://ai.lab, in 2.0 GiB of memory" in printed
 
 
+def test_an_address_of_ipv6_is_printed_as_a_browser_takes_it() -> None:
+    wanted = profile(gateway=replace(GATEWAY, host="fd00::1"))
+    printed = page.of("m", machine(**DEBIAN_12), planned(wanted))
+    assert "Open WebUI behind https://[fd00::1], in" in printed
+
+
 def test_its_first_administrator_is_known_and_no_secret_is() -> None:
     recorded = json.dumps(planned().deployed())
     assert "admin@ai.lab" in recorded
