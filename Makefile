@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup packages demo demo-down test torture plan \
-	bench bench-gateway bench-peers bench-turns bench-weights lock-operator lock-engines audit weights.pyz FORCE
+	bench bench-gateway bench-hosts bench-peers bench-turns bench-weights lock-operator lock-engines audit weights.pyz FORCE
 
 help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench-weights        a model to a verified single file: the usual way, curl, ours'
 	@echo 'make bench-peers          one, four and eight machines that share one download'
 	@echo 'make bench-turns          how long an answer stands still while a processor reads a prompt'
+	@echo 'make bench-hosts          what a run of up to a hundred hosts costs this computer'
 	@echo 'make bench-gateway        what the gateway adds to a chunk; nginx and LiteLLM beside it'
 	@echo 'make weights.pyz          fetch, merge, verify, ls in one file, for a machine without us'
 	@echo 'make setup                only the environment, in .venv'
@@ -84,6 +85,9 @@ bench: setup
 bench-weights: PACKAGES += nginx
 bench-weights: setup
 	$(BIN)/python -m tests.bench.weights
+
+bench-hosts: setup
+	$(BIN)/python -m tests.bench.hosts
 
 bench-peers: setup
 	$(BIN)/python -m tests.bench.sharing
