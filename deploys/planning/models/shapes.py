@@ -8,6 +8,8 @@ from typing import Literal, get_args
 from deploys.planning.inputs.refusal import Refusal
 
 Attention = Literal["mha", "gqa", "mla", "sparse-mla"]
+# What is asked of a network: an answer, the vector of a text, or how well texts fit a question.
+Task = Literal["generate", "embed", "rerank"]
 # How networks write down what they think and which tools they call; parsers.py has who reads it.
 # "plain" does neither.
 Dialect = Literal[
@@ -65,6 +67,8 @@ class Network:
     + context: tokens the network was trained for
     + dialect: how it writes down thoughts and calls of tools, which fine-tuning seldom changes;
       None where unknown, and then an engine leaves both in the answer as they are
+    + task: what it was trained to be asked
+    + images: prompts may hold them
     """
 
     name: str
@@ -101,6 +105,8 @@ class Network:
     mtp_layers: int = 0
     context: int
     dialect: Dialect | None = None
+    task: Task = "generate"
+    images: bool = False
     licence: str
 
     def __post_init__(self) -> None:
