@@ -11,11 +11,12 @@ from pyinfra import host, logger, state
 from pyinfra.api import Host
 
 from deploys.connection import report, transport
-from deploys.control import locks, pins, tokens
+from deploys.control import golden_unit, locks, pins, tokens
 from deploys.control.neighbours import neighbours
 from deploys.control.surroundings import around
 from deploys.facts.machine import Hardware, WithoutPython
 from deploys.planning.first_python import FirstPython, first_python
+from deploys.planning.inputs import golden_unit as golden_units
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
@@ -167,7 +168,10 @@ def _machine(of: Host, site: Site) -> Machine | None:
     with transport.exclusive(f"look at {of.name}"):
         if _machines.get(of) is None:
             transport.harden(of)
-            _machines[of] = of.get_fact(Hardware, data_root=site.data_root)
+            found = of.get_fact(Hardware, data_root=site.data_root)
+            if found is not None and not found.booted:
+                found = golden_units.as_unit(found, golden_unit.read(of.data.get("golden_unit")))
+            _machines[of] = found
     return _machines[of]
 
 

@@ -88,3 +88,23 @@ class UnitStates(FactBase[dict[str, UnitState]]):
             if values.get("LoadState") == "loaded":
                 found[values["Id"]] = UnitState(values["ActiveState"], values["UnitFileState"])
         return found
+
+
+class EnabledUnits(FactBase[dict[str, str]]):
+    """
+    Return whether units are enabled, in systemd's words, where no systemd runs to be asked.
+
+    + units: names with their suffix; those that are not there are left out
+    """
+
+    default = dict
+
+    def command(self, units: tuple[str, ...]) -> str:
+        names = shlex.join(units)
+        # It says nothing of a unit that is not there, and fails for one that is not enabled.
+        asked = 'systemctl --root=/ is-enabled "$unit" 2>/dev/null'
+        return f'for unit in {names}; do echo "$unit $({asked})"; done'
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        found = [line.split() for line in output]
+        return {words[0]: words[1] for words in found if len(words) == 2}

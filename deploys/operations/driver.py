@@ -13,7 +13,7 @@ from pyinfra.api.command import PyinfraCommand
 from deploys.connection import transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.machine import Hardware
-from deploys.facts.services import UnitStates
+from deploys.facts.services import EnabledUnits, UnitStates
 from deploys.operations import files, host_lock
 from deploys.operations.files import File
 from deploys.planning import unit_names
@@ -106,16 +106,19 @@ def blacklisted(
 
 
 @operation()
-def enabled(units: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
+def enabled(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraCommand, None, None]:
     """
     Enable units that packages bring.
 
     + units: names with their suffix; those without an install section are started by other units
+    + systemd: False while an image is built
     """
-    found = host.get_fact(UnitStates, units=tuple(units)) if units else {}
-    missing = [
-        unit for unit in units if unit not in found or found[unit].enabled in ("disabled", "masked")
-    ]
+    if systemd:
+        found = host.get_fact(UnitStates, units=tuple(units)) if units else {}
+        enabled = {name: state.enabled for name, state in found.items()}
+    else:
+        enabled = host.get_fact(EnabledUnits, units=tuple(units)) if units else {}
+    missing = [unit for unit in units if enabled.get(unit, "disabled") in ("disabled", "masked")]
     if not missing:
         host.noop("all of them start at boot")
         return

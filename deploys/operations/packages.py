@@ -35,6 +35,13 @@ _EXPLAINED = (
     "sh",
 )
 
+# While it exists, DKMS compiles nothing by itself. Source: dkms 3.0, dkms_autoinstaller.
+_NO_AUTOINSTALL = "/etc/dkms/no-autoinstall"
+# An operator's own file of that name stays.
+_CONFIGURE = f"""\
+[ -e {_NO_AUTOINSTALL} ] || {{ touch {_NO_AUTOINSTALL} && trap 'rm -f {_NO_AUTOINSTALL}' EXIT; }}
+DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a"""
+
 
 @operation()
 def installed(
@@ -118,6 +125,22 @@ def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraC
         host.noop("all of them are held")
         return
     yield _command([*_HOLD[_kind(manager)], *missing])
+
+
+@operation()
+def configured(packages: Sequence[str]) -> Generator[PyinfraCommand, None, None]:
+    """
+    Configure packages that dpkg could not, as the driver's module does not compile for a kernel.
+
+    + packages: their names; () if there are none
+
+    DKMS compiles nothing meanwhile; the new driver's module is built for these kernels afterwards.
+    Until then they have none, and the older kernel still boots with the old one.
+    """
+    if not packages:
+        host.noop("no kernel is half configured")
+        return
+    yield StringCommand("sh", "-c", QuoteString(_CONFIGURE))
 
 
 def _kind(manager: PackageManager) -> str:

@@ -199,6 +199,11 @@ class HostPlan:
     warnings: tuple[str, ...] = ()
 
     @property
+    def is_tree(self) -> bool:
+        """Whether it is of an image that is built, not of a machine that runs."""
+        return not self.systemd and not self.foreground
+
+    @property
     def gpu(self) -> Accelerator | None:
         """The accelerator of its profile; None for CPU only, and for a name that is unknown."""
         named = self.profile.gpu
@@ -257,7 +262,7 @@ class HostPlan:
             del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]
         if self.driver:
             plan["driver"] = {"version": self.driver.version, "flavour": self.driver.flavour}
-        return plan
+        return _without_addresses(plan) if self.is_tree else plan
 
     def deployed_of(self, engine: str) -> dict[str, Any]:
         """Return the part of deployed() that concerns one engine."""
@@ -266,3 +271,16 @@ class HostPlan:
             "software": [each for each in plan["software"] if each["name"] == engine],
             "services": [each for each in plan["services"] if each["engine"] == engine],
         }
+
+
+def _without_addresses(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without what an image must not tell: where it was built, and from what."""
+    plan = {**plan, "site": {"data_root": plan["site"]["data_root"]}}
+    for part in ("hostname", "package_manager", "peer", "firewall"):
+        del plan[part]
+    for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
+        weights["sources"] = [
+            {key: value for key, value in source.items() if key != "endpoint"}
+            for source in weights["sources"]
+        ]
+    return plan

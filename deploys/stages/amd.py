@@ -84,16 +84,18 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
         entries=[*map(File.of, render.driver(wanted))],
     )
     packages.held(name="Hold AMD's driver", packages=wanted.holds, manager=plan.package_manager)
-    driver.rebooted(
-        name="Reboot to load AMD's driver",
-        driver=wanted,
-        busy=plan.profile.allow_busy_gpus,
-        data_root=plan.site.data_root,
-    )
-    driver.loaded(name="Load AMD's driver", driver=wanted, data_root=plan.site.data_root)
-    driver.verified(
-        name="Verify AMD's driver on every GPU",
-        driver=wanted,
-        gpus=plan.cards,
-        data_root=plan.site.data_root,
-    )
+    # In the tree of an image there is no card; the first boot loads it.
+    if plan.systemd:
+        driver.rebooted(
+            name="Reboot to load AMD's driver",
+            driver=wanted,
+            busy=plan.profile.allow_busy_gpus,
+            data_root=plan.site.data_root,
+        )
+        driver.loaded(name="Load AMD's driver", driver=wanted, data_root=plan.site.data_root)
+        driver.verified(
+            name="Verify AMD's driver on every GPU",
+            driver=wanted,
+            gpus=plan.cards,
+            data_root=plan.site.data_root,
+        )

@@ -81,6 +81,10 @@ def _add_repositories(plan: HostPlan, wanted: DriverPlan, source: Repository) ->
 
 def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
     """Install the driver; load it last, so that an interrupted run is resumed by the next one."""
+    packages.configured(
+        name="Configure kernels that the old driver does not compile for",
+        packages=wanted.unfinished,
+    )
     packages.installed(
         name="Install the kernel headers",
         packages=wanted.group("headers"),
@@ -129,28 +133,30 @@ def _install_driver(plan: HostPlan, wanted: DriverPlan) -> None:
         name="Load the driver at boot and exclude it from upgrades",
         entries=[*map(File.of, render.driver(wanted))],
     )
-    driver.enabled(name="Enable the driver's services", units=wanted.services)
+    driver.enabled(name="Enable the driver's services", units=wanted.services, systemd=plan.systemd)
     # What is held was brought to its end: by this the next plan tells a run that was stopped.
     packages.held(
         name="Hold the driver's packages", packages=wanted.holds, manager=plan.package_manager
     )
-    driver.rebooted(
-        name="Reboot to load the driver",
-        driver=wanted,
-        busy=plan.profile.allow_busy_gpus,
-        data_root=plan.site.data_root,
-    )
-    driver.loaded(
-        name="Load the driver and start its services",
-        driver=wanted,
-        data_root=plan.site.data_root,
-    )
-    driver.verified(
-        name="Verify the driver on every GPU",
-        driver=wanted,
-        gpus=plan.cards,
-        data_root=plan.site.data_root,
-    )
+    # In the tree of an image there is no card; the first boot loads it.
+    if plan.systemd:
+        driver.rebooted(
+            name="Reboot to load the driver",
+            driver=wanted,
+            busy=plan.profile.allow_busy_gpus,
+            data_root=plan.site.data_root,
+        )
+        driver.loaded(
+            name="Load the driver and start its services",
+            driver=wanted,
+            data_root=plan.site.data_root,
+        )
+        driver.verified(
+            name="Verify the driver on every GPU",
+            driver=wanted,
+            gpus=plan.cards,
+            data_root=plan.site.data_root,
+        )
 
 
 def _install_monitor(plan: HostPlan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
@@ -17,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.digest import difference, digest
-from tests.e2e.rack import Rack, Run, run
-from tests.lab import Lab, Machine
+from tests.e2e.rack import PROJECT, Rack, Run, run
+from tests.lab import Lab, Machine, chroot
 from tests.lab.classes import HARDWARE
 from tests.lab.hardware import Hardware, change, fit, occupy
 from tests.lab.nvidia_packages import DRIVER, OLD
@@ -51,24 +52,24 @@ class Bench:
     def deploy(
         self, machine: Machine, profile: str, *options: str, site: str = "", deploy: str = ""
     ) -> Run:
-        rack = self._rack(machine, profile, site)
+        rack = self.rack(machine, profile, site)
         return rack.deploy(*options, deploy=deploy or "deploys/full.py")
 
     def killed_after(self, nth: int, machine: Machine, profile: str) -> Run:
         """A deploy that dies after one of its operations."""
-        command = self._rack(machine, profile, "").command()
+        command = self.rack(machine, profile, "").command()
         return run([sys.executable, "-m", "tests.e2e.kill_after", str(nth), *command[3:]])
 
     @contextmanager
     def started(self, machine: Machine, profile: str) -> Iterator[subprocess.Popen[str]]:
         """A deploy beside the test."""
-        process = self._rack(machine, profile, "").start()
+        process = self.rack(machine, profile, "").start()
         try:
             yield process
         finally:
             process.kill()
 
-    def _rack(self, machine: Machine, profile: str, site: str) -> Rack:
+    def rack(self, machine: Machine, profile: str, site: str) -> Rack:
         extra = (
             f"site = replace(site, mirrors=replace(site.mirrors, cuda={self.url!r}){site})\n"
             f"profile = HostProfile({profile})\n"
@@ -484,3 +485,34 @@ def test_every_kernel_that_may_be_booted_has_the_module_or_a_reason_is_given(ben
 def _apt(machine: Machine, *packages: str, version: str = "", options: str = "") -> None:
     names = [f"{name}={version}-*" if version else name for name in packages]
     machine.ssh(f"apt-get -q update; {APT} {options} {' '.join(names)}")
+
+
+def test_a_tree_gets_the_driver_for_its_own_kernel_and_boots_with_it(
+    bench: Bench, done: Done
+) -> None:
+    """An image is made on a computer without the cards; what stands for them is a unit's facts."""
+    folder = bench.folder()
+    golden = folder / "unit.json"
+    run = bench.deploy(done.machine, H800, "--data", f"output={golden}", deploy="deploys/golden.py")
+    assert run.code == 0, run.output
+    unit = bench.machine("tree", HARDWARE["h800"])
+    unit.stop()
+    root = unit.directory / "root"
+    rack = bench.rack(unit, f"{H800})\ngolden_unit = Path({str(golden)!r}", "")
+    inventory = chroot.inventory(Path(rack.inventory), root)
+    command = rack.command("--json")
+    command[3] = str(inventory)
+
+    code, output = chroot.run_beside(root, command, PROJECT)
+    assert code == 0, output
+    again, output = chroot.run_beside(root, command, PROJECT)
+    assert again == 0, output
+    assert '"no_change": false' not in output, output
+    record = (root / "var/lib/modelrack/state.json").read_text()
+    assert os.uname().nodename not in record and bench.url not in record
+
+    unit.start()
+    assert f"  {DRIVER}  " in unit.ssh(LOADED).stdout
+    first = bench.deploy(unit, H800, "--json")
+    assert first.code == 0, first.output
+    assert not [each for each in first.changed if each.startswith("NVIDIA | ")], first.changed

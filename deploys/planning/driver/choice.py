@@ -101,6 +101,8 @@ def _keep(case: DriverInputs) -> DriverPlan:
         plan = replace(plan, kernels=())  # Its module is not ours to look for.
     reasons = []
     if case.built_here and case.without_module:
+        if case.broken_by(version):
+            return _replace_uncompilable(case, version)
         plan = with_missing_modules(case, plan)
         reasons.append(f"kernel {case.without_module[-1]} has no module of the driver")
     if case.switched and not state.fabric_manager_matches(case.machine, version):
@@ -121,7 +123,8 @@ def _replace(case: DriverInputs) -> DriverPlan:
     """Return the plan that replaces the loaded driver, if any, with another one."""
     machine, now, disk = case.machine, case.machine.driver, state.on_disk(case.machine)
     installed = disk if disk == now.userspace and disk != now.loaded else None
-    if case.usable(installed) and (not case.switched or now.fabric_manager == installed):
+    complete = not case.switched or now.fabric_manager == installed
+    if case.usable(installed) and complete and not case.broken_by(installed or ""):
         if now.loaded and not machine.nouveau and not case.interrupted:
             plan = case.plan(
                 action="reboot",
@@ -137,6 +140,15 @@ def _replace(case: DriverInputs) -> DriverPlan:
     state.check_idle(machine, case.profile)
     state.check_reboot(plan, case.profile)
     return plan
+
+
+def _replace_uncompilable(case: DriverInputs, version: str) -> DriverPlan:
+    """Return the plan that replaces a driver which does not compile for a kernel that is there."""
+    reason = f"driver {version} does not compile for kernel {case.without_module[-1]}"
+    plan = install(case, case.profile.driver, reason)
+    state.check_idle(case.machine, case.profile)
+    state.check_reboot(plan, case.profile)
+    return replace(plan, unfinished=case.machine.broken_packages)
 
 
 def _reason(case: DriverInputs, target: str) -> str:

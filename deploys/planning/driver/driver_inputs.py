@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from deploys.planning.driver import packages as names
 from deploys.planning.driver import state
+from deploys.planning.driver.kernels import Break, breaks
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.inputs import Inputs
@@ -51,6 +52,11 @@ class DriverInputs(Inputs):
             for kernel in state.bootable_kernels(self.machine)
             if kernel.module is None
         )
+
+    def broken_by(self, version: str) -> Break | None:
+        """Return what keeps a version from compiling for a kernel that has no module yet."""
+        found = (breaks(self.stack.vendor or "", version, kernel) for kernel in self.without_module)
+        return next((each for each in found if each), None)
 
     @property
     def interrupted(self) -> bool:

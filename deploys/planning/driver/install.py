@@ -33,8 +33,15 @@ def install(case: DriverInputs, version: str | None, reason: str) -> DriverPlan:
             " replace",
             "Run nvidia-uninstall on the machine, then this again",
         )
+    chosen = version or stack.driver or ""
+    if known := case.broken_by(chosen):
+        raise Refusal(
+            f"Driver {chosen} does not compile for kernel {case.without_module[-1]}",
+            f"Ask for {known.before} or newer, or leave driver out of the profile and get"
+            f" {stack.driver}",
+        )
     from_whom = _from_canonical if case.canonical else _from_nvidia
-    plan = from_whom(case, system, version or stack.driver or "")
+    plan = from_whom(case, system, chosen)
     services = ["nvidia-persistenced.service"]
     if case.switched:
         plan = with_fabric(case, system, plan)

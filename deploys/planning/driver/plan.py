@@ -78,6 +78,8 @@ class DriverPlan:
     + tools: a second repository, if the tools that list the cards have their own (AMD)
     + groups: in this order, each its own transaction; "CUDA …" groups are installed with any action
     + cuda: release of the toolkit that programs are compiled with; None if nothing is compiled
+    + unfinished: packages that dpkg could not configure, as the driver that is there does not
+      compile for a kernel among them
     + holds: packages that are held afterwards
     + blocklist: patterns that unattended-upgrades skips, in its own syntax
     + blacklist: kernel modules that must not load, now and in the initramfs
@@ -103,6 +105,7 @@ class DriverPlan:
     tools: Repository | None = None
     groups: tuple[PackageGroup, ...] = ()
     cuda: str | None = None
+    unfinished: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
     blocklist: tuple[str, ...] = ()
     blacklist: tuple[str, ...] = ()

@@ -54,6 +54,29 @@ def report(gpus: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def of_tree() -> dict[str, Any]:
+    """Return what `report` does, of an image's tree: what is loaded or runs is the builder's."""
+    found = packages.installed()
+    if not found.packages and packages.RPM.is_dir():
+        found = packages.rpm_installed()
+    of_nvidia = any("nvidia" in name for name in found.packages)
+    of_amd = any(name.startswith("amdgpu") for name in found.packages)
+    fabric = next(filter(_FABRIC_MANAGER.fullmatch, found.packages), None)
+    return {
+        "gpus": [],
+        "kernels": kernels.installed("", "nvidia" if of_nvidia else "amdgpu" if of_amd else ""),
+        "nouveau_in_initramfs": kernels.nouveau_at_boot("", False, ""),
+        "broken_packages": found.broken,
+        "kernel_packages": found.kernels,
+        "driver": {
+            "userspace": nvidia.userspace() if of_nvidia else None,
+            "fabric_manager": _version(found.packages[fabric]) if fabric else None,
+            "packages": found.packages,
+            "held": found.held,
+        },
+    }
+
+
 def _driver(
     gpus: list[dict[str, Any]], vendors: set[str]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -42,6 +42,7 @@ _NO_NOUVEAU_AT_BOOT = re.compile(
 def installed(running: str, driver: str, modules: Path = MODULES) -> list[dict[str, Any]]:
     """Return the installed kernels and the running one, which may be gone from the disk.
 
+    + running: its release, "" where what runs is another machine's
     + driver: module to look for in each, nvidia or amdgpu, which takes a walk through all modules;
       "" for none
     """
@@ -51,7 +52,8 @@ def installed(running: str, driver: str, modules: Path = MODULES) -> list[dict[s
         # A removed kernel leaves its folder behind when DKMS has put something there.
         if (folder / "modules.builtin").exists() or (folder / "kernel").is_dir()
     }
-    folders.setdefault(running, modules / running)
+    if running:
+        folders.setdefault(running, modules / running)
     kernels = []
     for release, folder in sorted(folders.items()):
         version, signed = _module(folder, driver) if driver else (None, None)

@@ -57,7 +57,8 @@ def main() -> int:
     release = _os_release()
     flags, model = _cpu()
     memory = read("/proc/meminfo")
-    gpus = pci.gpus()
+    booted = container.is_booted()
+    gpus = pci.gpus() if booted else []
     ports, holders = ports_and_holders(with_gpus=bool(gpus))
     units = managed_units.units()
     machine = {
@@ -81,13 +82,14 @@ def main() -> int:
         "given": managed_units.cards(units) if gpus else [],
         "nvswitches": pci.nvswitches(),
         "systemd": Path("/run/systemd/system").is_dir(),
-        "booted": container.is_booted(),
+        "booted": booted,
         "container": container.kind(),
         "python": platform.python_version(),
         "stored": _stored(Path(data_root, "models")),
         "user": "root" if os.geteuid() == 0 else _name(os.geteuid()),
     }
-    print(json.dumps({**machine, **ssh.report(), **driver.report(gpus)}))
+    of_driver = driver.report(gpus) if booted else driver.of_tree()
+    print(json.dumps({**machine, **ssh.report(), **of_driver}))
     return 0
 
 

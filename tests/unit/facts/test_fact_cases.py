@@ -44,6 +44,7 @@ DEFAULTS = {
     packages.SourcesWithUrl: set(),
     packages.Repositories: set(),
     listings.Listings: [],
+    services.EnabledUnits: {},
     services.UnitStates: {},
     services.Units: {},
     sysctl.Settings: {},

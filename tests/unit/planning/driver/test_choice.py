@@ -145,6 +145,48 @@ def test_a_kernel_of_the_next_boot_without_a_module_gets_one_and_no_reboot() -> 
     assert made.reason == "kernel 5.15.0-170-generic has no module of the driver"
 
 
+@pytest.mark.parametrize(
+    ("version", "release", "compiles"),
+    [
+        ("580.95.05", "6.1.0-57-amd64", False),
+        ("580.95.05", "6.1.0-57-cloud-amd64", False),
+        ("580.95.05", "6.12.118+deb13-amd64", False),
+        ("580.95.05", "6.1.0-47-amd64", True),
+        ("580.95.05", "6.12.48+deb13-amd64", True),
+        ("580.95.05", "6.8.0-120-generic", True),
+        ("580.126.09", "6.1.0-57-amd64", True),
+    ],
+)
+def test_a_driver_that_does_not_compile_for_a_new_kernel_is_replaced(
+    version: str, release: str, compiles: bool
+) -> None:
+    there = driven("rtx4090", version)
+    newer = Kernel(release=release, headers=True)
+    half = replace(
+        there,
+        os="debian",
+        os_version="12",
+        kernel="6.1.0-41-amd64",
+        kernels=(replace(there.kernels[0], release="6.1.0-41-amd64"), newer),
+        broken_packages=("linux-image-amd64",),
+    )
+    made = plan(half)
+    assert made.version == (version if compiles else WANTED)
+    assert made.reboot is not compiles
+    assert made.unfinished == (() if compiles else ("linux-image-amd64",))
+    if not compiles:
+        assert made.reason == f"driver {version} does not compile for kernel {release}"
+        with pytest.raises(Refusal, match=rf"{version} does not compile.*Ask for 580\.126\.09"):
+            plan(half, driver=version)
+
+
+def test_a_driver_that_does_not_compile_is_not_installed_anew() -> None:
+    bare = machine("rtx4090", **{**DEBIAN_12, "kernel": "6.1.0-57-amd64"})
+    assert plan(bare).version == WANTED
+    with pytest.raises(Refusal, match=r"580\.95\.05 does not compile for kernel 6\.1\.0-57"):
+        plan(bare, driver="580.95.05")
+
+
 def test_blackwell_does_not_keep_proprietary_modules_nor_volta_open_ones() -> None:
     made = plan(driven("rtx5090", flavour="proprietary"))
     assert (made.action, made.flavour, made.reboot) == ("install", "open", True)
