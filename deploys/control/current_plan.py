@@ -12,9 +12,11 @@ from pyinfra.api import Host
 
 from deploys.connection import report, transport
 from deploys.control import golden_unit, locks, pins, tokens
+from deploys.control.bundle import record
 from deploys.control.neighbours import neighbours
 from deploys.control.surroundings import around
 from deploys.facts.machine import Hardware, WithoutPython
+from deploys.planning.bundle.contents import contents
 from deploys.planning.first_python import FirstPython, first_python
 from deploys.planning.inputs import golden_unit as golden_units
 from deploys.planning.inputs.machine import Machine
@@ -160,7 +162,11 @@ def _resolved() -> tuple[Machine, HostPlan]:
 def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
     others = neighbours(this, site, _machine)
     beside = around(this, profile, site, _machine)
-    return resolve(profile, site, machine, locks.read(site.locks), others, beside)
+    plan = resolve(profile, site, machine, locks.read(site.locks), others, beside)
+    if site.bundle is None or plan.refusals or plan.unlocked:
+        return plan
+    lacking = record.read(site.bundle).lacks(contents(plan, machine))
+    return replace(plan, refusals=tuple(lacking))
 
 
 def _machine(of: Host, site: Site) -> Machine | None:

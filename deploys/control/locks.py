@@ -44,7 +44,12 @@ def read(folder: Path) -> Locks:
 
 def requirements(name: str) -> str:
     """Return the requirements of an engine's lock; an absolute path, without .txt, also works."""
-    return (_ENGINES / f"{name}.txt").read_text()
+    return requirements_path(name).read_text()
+
+
+def requirements_path(name: str) -> Path:
+    """Return the file that they are in."""
+    return _ENGINES / f"{name}.txt"
 
 
 def write(folder: Path, weights: dict[str, WeightsLock]) -> None:

@@ -56,6 +56,7 @@ def _spec(model: Weights, peer: PeerServer | None) -> dict[str, Any]:
         "directory": model.directory,
         "sources": [
             *({"kind": "directory", "endpoint": folder} for folder in model.folders),
+            *([{"kind": "http", "endpoint": model.server}] if model.server else []),
             *(_source(source) for source in model.sources),
         ],
         "files": [asdict(file) for file in model.files],

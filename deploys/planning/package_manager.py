@@ -13,7 +13,7 @@ from deploys.planning.inputs.site import Site
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(RHEL_LIKE, 8)}
 # What an archive calls a release; asked for only where a site names a mirror.
-_SUITES = {
+SUITES = {
     ("debian", "12"): "bookworm",
     ("debian", "13"): "trixie",
     ("ubuntu", "22.04"): "jammy",
@@ -76,7 +76,7 @@ def package_manager_of(site: Site, machine: Machine | Bare) -> PackageManager:
     mirror, security = mirrors.get(machine.os, (None, None))
     if mirror is None:
         return Apt(lock_wait=site.apt_lock_wait)
-    suite = _SUITES.get((machine.os, machine.os_version))
+    suite = SUITES.get((machine.os, machine.os_version))
     if suite is None:
         raise Refusal(
             f"The mirror of this site has {machine.os} {machine.os_version} under a name that we do"

@@ -68,6 +68,7 @@ class Weights:
     + files: what is fetched; empty while no lock names them
     + size: bytes that are fetched
     + folders: where the files may lie on the machine already, read before any source is asked
+    + server: folder of the site's web server that has the files, asked before any hub
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
     + opened: path of the GGUF that an engine opens, the other shards follow from its name; None of
       safetensors, and while no lock names files
@@ -84,6 +85,7 @@ class Weights:
     opened: str | None = None
     quantization: str | None = None
     folders: tuple[str, ...] = ()
+    server: str | None = None
     peers: tuple[str, ...] = ()
 
     @property
@@ -230,7 +232,7 @@ class HostPlan:
     def to_json(self) -> dict[str, Any]:
         plan = asdict(replace(self, services=(), gateway=None, refusals=()))
         # The operator's own folders are not part of what a machine becomes.
-        for folder in ("locks", "builds", "tokens", "secrets"):
+        for folder in ("locks", "builds", "tokens", "bundle", "secrets"):
             del plan["site"][folder]
         if plan["profile"]["gateway"]:
             del plan["profile"]["gateway"]["keys"], plan["profile"]["gateway"]["certificate"]
@@ -279,6 +281,7 @@ def _without_addresses(plan: dict[str, Any]) -> dict[str, Any]:
     for part in ("hostname", "package_manager", "peer", "firewall"):
         del plan[part]
     for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
+        del weights["server"]
         weights["sources"] = [
             {key: value for key, value in source.items() if key != "endpoint"}
             for source in weights["sources"]

@@ -30,6 +30,7 @@ Hub = Literal["modelscope", "huggingface"]
 class Mirrors:
     """Base URLs by origin; None means that an origin is not available at this site.
 
+    + weights: folder of a web server with `<model>/<file>`, tried before any hub
     + pytorch: page with the CPU wheels of PyTorch, which the package index does not have; or a
       directory with them that exists on every machine
 
@@ -49,6 +50,7 @@ class Mirrors:
     debian_security: str | None = None
     ubuntu: str | None = None
     pypi: str | None = None
+    weights: str | None = None
 
 
 GLOBAL = Mirrors(
@@ -80,6 +82,29 @@ CN = Mirrors(
 )
 
 
+def BUNDLE(url: str) -> Mirrors:
+    """Return the mirrors of a site that has nothing but a bundle (deploys/bundle.py).
+
+    + url: where a web server has it, as machines reach it
+    """
+    base = url.rstrip("/")
+    return Mirrors(
+        github=f"{base}/github",
+        ollama=f"{base}/ollama",
+        cuda=f"{base}/cuda",
+        rocm=f"{base}/rocm",
+        modelscope=None,
+        huggingface=None,
+        python_builds=f"{base}/python_builds",
+        pytorch=f"{base}/pypi/simple/torch/",
+        debian=f"{base}/debian",
+        debian_security=f"{base}/debian-security",
+        ubuntu=f"{base}/ubuntu",
+        pypi=f"{base}/pypi/simple",
+        weights=f"{base}/weights",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """One location with its mirrors, hubs and data directories.
@@ -100,6 +125,8 @@ class Site:
     + machines: network, such as "10.8.0.0/16", in which gateways ask each other; None: at the
       addresses that the operator reaches them at
     + ssh_from: networks that may reach sshd of machines with a gateway; none named: all may
+    + bundle: folder on the operator's computer with the bundle that `mirrors` serves: what it lacks
+      is refused while planning
     + secrets: directory on the operator's computer, for nobody else, with what signs this site's
       certificates
     """
@@ -116,6 +143,7 @@ class Site:
     peer_port: int = 8788
     machines: str | None = None
     ssh_from: tuple[str, ...] = ()
+    bundle: Path | None = None
     secrets: Path = field(default=Path.home() / ".config" / "modelrack")
 
     def __post_init__(self) -> None:

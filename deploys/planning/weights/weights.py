@@ -66,6 +66,9 @@ def weights_of(
             merge=_merged_name(sharing, opened),
             quantization=model.quantization if model.format == "safetensors" else None,
             folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
+            server=f"{site.mirrors.weights.rstrip('/')}/{model.key}"
+            if site.mirrors.weights
+            else None,
         )
     return tuple(plans.values())
 
@@ -93,7 +96,7 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[HubSou
         for hub in site.hubs
         if (repository := repositories[hub]) and getattr(site.mirrors, hub)
     )
-    if not sources and not (lock and site.folders):
+    if not sources and not (lock and (site.folders or site.mirrors.weights)):
         raise Refusal(
             f"{model.key} is on none of the hubs of this site ({', '.join(site.hubs)})",
             "Add a hub to the site in inventories/group_data, or choose another model",

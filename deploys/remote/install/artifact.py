@@ -40,6 +40,7 @@ class Artifact:
     """An archive to install, and where.
 
     It is pinned by `sha256`, of the archive file, by `tree_sha256`, of its content, or by both.
+    `keep` is where the archive itself is kept, once its content is proven; None to remove it.
     """
 
     url: str
@@ -48,6 +49,7 @@ class Artifact:
     directory: Path
     strip: int = 0
     token_file: str | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def parse(value: dict[str, Any]) -> Artifact:
             directory=Path(str(value["directory"])),
             strip=int(value.get("strip") or 0),
             token_file=value.get("token_file"),
+            keep=Path(value["keep"]) if value.get("keep") else None,
         )
     except KeyError as error:
         raise Failure(f"the spec lacks the field {error}") from error
@@ -159,6 +162,9 @@ def _install(wanted: Artifact, patience: RetryPolicy, stop: threading.Event) -> 
             print(f"{trouble}; fetching it again from the start", flush=True)
     rename(target, wanted.directory)
     replace(sidecar_path(wanted, "json"), json.dumps(asdict(made)).encode())
+    if wanted.keep:
+        part.chmod(0o644)
+        rename(part, wanted.keep)
     part.unlink(missing_ok=True)
     return made
 

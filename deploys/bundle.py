@@ -1,0 +1,15 @@
+"""Put what a host class needs of elsewhere into one folder, for machines without a way out.
+
+pyinfra inventories/h800.py deploys/bundle.py --limit gpu-01 -y --data output=/srv/bundle
+
+Asks one machine of the class, or a tree with its golden unit, what it is, and changes neither. Run
+it for further classes and systems with the same folder; what is there is not fetched again. Then
+sign it with deploys/seal.py, and have any web server serve it:
+Site(mirrors=BUNDLE("http://10.0.0.5"), bundle=Path("/srv/bundle")).
+"""
+
+from pyinfra import host
+
+from deploys.control.bundle.make import make
+
+make(host.data.get("output"))

@@ -1,0 +1,102 @@
+"""The manifest of a bundle and its signature, which coreutils and OpenSSH check without us."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploys.planning.inputs.refusal import Refusal
+
+MANIFEST, SIGNATURE = "MANIFEST", "MANIFEST.sig"
+# What the key may be used for; a signature of something else does not count.
+_NAMESPACE = "modelrack-bundle"
+
+
+def seal(bundle: Path, key: Path) -> int:
+    """Write the manifest of a bundle and sign it; return how many files it has.
+
+    + key: private key of OpenSSH; one with a passphrase is asked for by ssh-keygen
+    """
+    lines = [f"{_sha256(bundle / name)}  ./{name}\n" for name in _files(bundle)]
+    (bundle / SIGNATURE).unlink(missing_ok=True)
+    (bundle / MANIFEST).write_text("".join(lines))
+    signing = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", _NAMESPACE]
+    done = subprocess.run([*signing, str(bundle / MANIFEST)], capture_output=True, text=True)
+    if done.returncode:
+        raise Refusal(
+            f"The bundle cannot be signed with {key}: {done.stderr.strip()}",
+            "Make a key with: ssh-keygen -t ed25519 -f KEY, and name it with --key KEY",
+        )
+    return len(lines)
+
+
+def check(bundle: Path, signers: Path) -> Iterator[Refusal]:
+    """Yield what is wrong with a bundle: its signature, or the files that differ from its manifest.
+
+    + signers: allowed signers as ssh-keygen(1) has them: a name and a public key on each line
+    """
+    manifest, signature = bundle / MANIFEST, bundle / SIGNATURE
+    for needed in (manifest, signature, signers):
+        if not needed.is_file():
+            yield Refusal(f"There is no {needed}", "Name the folder that bundle.py has written")
+            return
+    if problem := _foreign(manifest, signature, signers):
+        yield Refusal(
+            f"The manifest of {bundle} was not signed by anybody in {signers}: {problem}",
+            "Take nothing from it; have it sent again by who made it",
+        )
+        return
+    listed = dict(_lines(manifest))
+    there = set(_files(bundle))
+    for name in sorted(listed.keys() - there):
+        yield Refusal(f"{name} is missing", _AGAIN)
+    for name in sorted(there - listed.keys()):
+        yield Refusal(f"{name} is in no manifest", "Remove it, or have the bundle sent again")
+    for name in sorted(listed.keys() & there):
+        if _sha256(bundle / name) != listed[name]:
+            yield Refusal(f"{name} is not what was sealed", _AGAIN)
+
+
+_AGAIN = "Copy it again from who made the bundle"
+
+
+def _foreign(manifest: Path, signature: Path, signers: Path) -> str:
+    """Return why a signature does not count, or "" if it does."""
+    found = subprocess.run(
+        ["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)],
+        capture_output=True,
+        text=True,
+    )
+    name = found.stdout.partition("\n")[0]
+    if found.returncode or not name:
+        return "its key is none of theirs"
+    verify = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", name, "-n", _NAMESPACE]
+    with manifest.open("rb") as content:
+        done = subprocess.run(
+            [*verify, "-s", str(signature)], stdin=content, capture_output=True, text=True
+        )
+    return "" if done.returncode == 0 else "it was changed since"
+
+
+def _files(bundle: Path) -> list[str]:
+    return sorted(
+        path.relative_to(bundle).as_posix()
+        for path in bundle.rglob("*")
+        if path.is_file() and path.name not in (MANIFEST, SIGNATURE)
+    )
+
+
+def _lines(manifest: Path) -> Iterator[tuple[str, str]]:
+    for line in manifest.read_text().splitlines():
+        digest, _, name = line.partition("  ./")
+        yield name, digest
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while piece := content.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
