@@ -2,6 +2,7 @@
 
 python -m deploys.seal sign /srv/bundle --key ~/.ssh/vendor
 python -m deploys.seal check /mnt/usb/bundle --signers signers
+python -m deploys.seal split /srv/bundle disks --size 900 --since older/MANIFEST
 
 MANIFEST is in the form of sha256sum and MANIFEST.sig one of ssh-keygen, so that a copy is also
 checked without us: sha256sum -c MANIFEST; ssh-keygen -Y verify. `signers` has a name and a public
@@ -14,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploys.control.bundle import seal
+from deploys.control.bundle import disks, seal
 from deploys.planning.inputs.refusal import Refusal
 
 
@@ -24,6 +25,11 @@ def main() -> int:
     try:
         if options.verb == "sign":
             print(f"{seal.seal(options.bundle, options.key)} files are sealed")
+            return 0
+        if options.verb == "split":
+            size = int(options.size * 1e9) if options.size else None
+            for folder in disks.split(options.bundle, options.output, options.since, size):
+                print(folder)
             return 0
         refusals = list(seal.check(options.bundle, options.signers))
     except Refusal as problem:
@@ -48,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="say by name what differs from what was signed")
     check.add_argument("bundle", type=Path)
     check.add_argument("--signers", type=Path, required=True, help="names and public keys")
+    split = verbs.add_parser("split", help="put it on several disks, or what is new on one")
+    split.add_argument("bundle", type=Path)
+    split.add_argument("output", type=Path, help="an empty folder: disk-1, disk-2 ... are in it")
+    split.add_argument("--size", type=float, help="of a disk, in GB")
+    split.add_argument("--since", type=Path, help="manifest of the bundle that is there already")
     return parser
 
 

@@ -17,7 +17,16 @@ from tests.lab.http_server import Reply, StandIn
 from tests.lab.hub import Hub
 from tests.lab.tiny_model import ANSWER
 
-SITE = "site = replace(site, mirrors=replace(site.mirrors, debian={debian!r}, debian_security={security!r}))"
+SITE = """
+mirrors = replace(site.mirrors, debian={debian!r}, debian_security={security!r})
+site = replace(site, mirrors=mirrors)
+"""
+OLLAMA = """
+kept = profile
+profile = replace(
+    profile, services=(replace(profile.services[0], engine="ollama", merge=None),)
+)
+"""
 FROM_BUNDLE = """
 from deploys.planning.inputs.site import BUNDLE
 site = replace(site, mirrors=BUNDLE({url!r}), bundle=Path({folder!r}))
@@ -45,7 +54,8 @@ class Folder(StandIn):
             file = file / "index.html"
         if ".." in Path(name).parts or not file.is_file():
             return Reply(name, 404)
-        return Reply(name, file=file)
+        kind = "text/html" if file.suffix == ".html" else "application/octet-stream"
+        return Reply(name, file=file, headers={"Content-Type": kind})
 
 
 @dataclass
@@ -56,10 +66,14 @@ class Line:
     machine: Machine
     bundle: Path
     signers: Path
-    made: Run
+    server: Folder
 
     def seal(self, *words: str) -> Run:
         return run([sys.executable, "-m", "deploys.seal", *words])
+
+    def served(self, ending: str) -> int:
+        """How many files of a kind the bundle's server has given out."""
+        return sum(request.path.endswith(ending) for request in self.server.requests)
 
     def elsewhere(self) -> str:
         """What the machine has sent to others than the bundle's server, as nftables counts it."""
@@ -95,9 +109,9 @@ def line(
         rack.add(SITE.format(debian=debian.url, security=security.url))
         made = rack.deploy("--data", f"output={bundle}", deploy="deploys/bundle.py")
     assert made.code == 0, made.output
-    place = Line(rack, lab.machines[0], bundle, signers, made)
-    assert place.seal("sign", str(bundle), "--key", str(key)).code == 0
     with Folder(bundle) as server:
+        place = Line(rack, lab.machines[0], bundle, signers, server)
+        assert place.seal("sign", str(bundle), "--key", str(key)).code == 0
         url = server.listen(lab.host)
         rack.add(FROM_BUNDLE.format(url=url, folder=str(bundle)))
         place.count(lab.host)
@@ -110,13 +124,12 @@ def test_the_machine_answers_and_has_asked_nobody_else(line: Line) -> None:
     assert line.rack.ask().startswith("{") and ANSWER in line.rack.ask()
     again = line.rack.deploy("--json")
     assert again.code == 0 and again.changed == [], again.output
+    assert line.served(".deb") and line.served(".gguf")
     assert "counter packets 0 bytes 0" in line.elsewhere()
 
 
 def test_what_the_bundle_lacks_is_refused_while_planning(line: Line) -> None:
-    line.rack.add(
-        "kept = profile\nprofile = replace(profile, services=(replace(profile.services[0], engine='ollama', merge=None),))"
-    )
+    line.rack.add(OLLAMA)
     refused = line.rack.deploy("--dry")
     line.rack.add("profile = kept")
     assert refused.code == 1

@@ -31,7 +31,7 @@ _URI = re.compile(r"^'([^']+)' (\S+) (\d+) (?:SHA256:)?(\S*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ArchiveSource:
     """One suite of an archive.
 
     + folder: where its archive lies in the bundle
@@ -53,7 +53,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class ArchivePackage:
     """One package of the closure; `path` below its archive, `sha256` of the file."""
 
     name: str
@@ -63,14 +63,14 @@ class Package:
     path: str
 
 
-class Apt:
+class Solver:
     """apt on the operator's computer, for a machine that exists nowhere.
 
     + root: an empty folder
     + architecture: of the machine, as the distribution calls it
     """
 
-    def __init__(self, root: Path, sources: Sequence[Source], architecture: str) -> None:
+    def __init__(self, root: Path, sources: Sequence[ArchiveSource], architecture: str) -> None:
         self._root, self._sources = root, sources
         for folder in _FOLDERS:
             (root / folder).mkdir(parents=True)
@@ -96,12 +96,12 @@ class Apt:
         """Read the archives' indexes and check their signatures."""
         self._run("update")
 
-    def closure(self, packages: Sequence[str]) -> list[Package]:
+    def closure(self, packages: Sequence[str]) -> list[ArchivePackage]:
         """Return what a bare machine would be sent to have these packages."""
         listed = self._run("install", "--yes", "--print-uris", *packages)
         return [self._package(*match) for match in _URI.findall(listed)]
 
-    def fetch(self, packages: Sequence[str], found: Sequence[Package], bundle: Path) -> None:
+    def fetch(self, packages: Sequence[str], found: Sequence[ArchivePackage], bundle: Path) -> None:
         """Fetch the files of a closure, each checked by apt, into the bundle."""
         self._run("install", "--yes", "--download-only", *packages)
         cache = self._root / "var/cache/apt/archives"
@@ -125,7 +125,7 @@ class Apt:
             for index in self._named(source, release):
                 self._index(base, folder, release, index)
 
-    def _named(self, source: Source, release: str) -> list[str]:
+    def _named(self, source: ArchiveSource, release: str) -> list[str]:
         """Return the indexes that apt asks for, in the shortest form that is signed."""
         if source.suite == "/":
             return [_shortest("Packages", release)]
@@ -161,12 +161,12 @@ class Apt:
         target.unlink(missing_ok=True)
         os.link(by_hash, target)
 
-    def _package(self, url: str, file: str, size: str, digest: str) -> Package:
+    def _package(self, url: str, file: str, size: str, digest: str) -> ArchivePackage:
         name, version, _ = file.split("_", 2)
         for source in self._sources:
             if url.startswith(f"{source.url.rstrip('/')}/"):
                 path = unquote(url[len(source.url.rstrip("/")) + 1 :])
-                return Package(
+                return ArchivePackage(
                     name=name,
                     version=unquote(version),
                     sha256=digest,

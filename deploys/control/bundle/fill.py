@@ -14,7 +14,7 @@ import uv
 import yaml
 
 from deploys.control.bundle import programs, record, wheels
-from deploys.control.bundle.archive import Apt, Package, Source
+from deploys.control.bundle.archive import ArchivePackage, ArchiveSource, Solver
 from deploys.control.replaced import replace
 from deploys.planning.bundle.contents import Contents
 from deploys.planning.bundle.record import place_of, system_of
@@ -56,9 +56,9 @@ def fill(wanted: Contents, site: Site, bundle: Path, work: Path, say: Say) -> No
     record.write(bundle, record.read(bundle).with_contents(wanted))
 
 
-def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[Package]:
+def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[ArchivePackage]:
     sources = list(_sources(wanted, site, work))
-    apt = Apt(work / "apt", sources, wanted.architecture)
+    apt = Solver(work / "apt", sources, wanted.architecture)
     apt.update()
     found = apt.closure(wanted.packages)
     _lock(found, site, system_of(wanted))
@@ -67,7 +67,7 @@ def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[Pa
     return found
 
 
-def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[Source]:
+def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource]:
     name = wanted.system.partition(" ")[0]
     archive = getattr(site.mirrors, name)
     security = site.mirrors.debian_security if name == "debian" else archive
@@ -90,7 +90,7 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[Source]:
         (f"{wanted.suite}-updates", archive, name),
         (f"{wanted.suite}-security", security, folder),
     ):
-        yield Source(
+        yield ArchiveSource(
             folder=place,
             url=url.rstrip("/"),
             suite=suite,
@@ -106,7 +106,7 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[Source]:
         key = work / "vendor.gpg"
         _vendor_key(source.keyring, source.key, site, work, key)
         origin = site.url(source.keyring.origin)
-        yield Source(
+        yield ArchiveSource(
             folder=f"{source.keyring.origin}{source.url.removeprefix(origin)}",
             url=source.url.rstrip("/"),
             suite=source.suite.split()[0],
@@ -128,7 +128,7 @@ def _vendor_key(lock: ArtifactLock, inside: str, site: Site, work: Path, key: Pa
     key.write_bytes((unpacked / inside.lstrip("/")).read_bytes())
 
 
-def _lock(found: list[Package], site: Site, system: str) -> None:
+def _lock(found: list[ArchivePackage], site: Site, system: str) -> None:
     """Pin a closure the first time, and refuse another one from then on."""
     path = site.locks / "packages.yaml"
     pinned: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}

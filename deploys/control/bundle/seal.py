@@ -48,14 +48,14 @@ def check(bundle: Path, signers: Path) -> Iterator[Refusal]:
             "Take nothing from it; have it sent again by who made it",
         )
         return
-    listed = dict(_lines(manifest))
+    sealed = listed(manifest)
     there = set(_files(bundle))
-    for name in sorted(listed.keys() - there):
+    for name in sorted(sealed.keys() - there):
         yield Refusal(f"{name} is missing", _AGAIN)
-    for name in sorted(there - listed.keys()):
+    for name in sorted(there - sealed.keys()):
         yield Refusal(f"{name} is in no manifest", "Remove it, or have the bundle sent again")
-    for name in sorted(listed.keys() & there):
-        if _sha256(bundle / name) != listed[name]:
+    for name in sorted(sealed.keys() & there):
+        if _sha256(bundle / name) != sealed[name]:
             yield Refusal(f"{name} is not what was sealed", _AGAIN)
 
 
@@ -88,10 +88,13 @@ def _files(bundle: Path) -> list[str]:
     )
 
 
-def _lines(manifest: Path) -> Iterator[tuple[str, str]]:
-    for line in manifest.read_text().splitlines():
-        digest, _, name = line.partition("  ./")
-        yield name, digest
+def listed(manifest: Path) -> dict[str, str]:
+    """Return the sha256 of each file by its path, as a manifest has them."""
+    try:
+        lines = [line.partition("  ./") for line in manifest.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{manifest} cannot be read: {error}", "Name a manifest") from error
+    return {name: digest for digest, _, name in lines}
 
 
 def _sha256(file: Path) -> str:

@@ -14,7 +14,7 @@ NAME = "BUNDLE.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class BundleRecord:
     """What was put into a bundle.
 
     + packages: by system, such as "debian 12 amd64", those that machines ask for, with all that
@@ -30,7 +30,7 @@ class Record:
     weights: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Record:
+    def from_json(cls, data: Mapping[str, Any]) -> BundleRecord:
         return cls(
             packages={name: tuple(each) for name, each in data["packages"].items()},
             archives=tuple(data["archives"]),
@@ -41,14 +41,14 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def with_contents(self, added: Contents) -> Record:
+    def with_contents(self, added: Contents) -> BundleRecord:
         """Return the record of a bundle that holds these as well."""
         system = system_of(added)
         packages = sorted({*self.packages.get(system, ()), *added.packages})
         environments = {name: set(each) for name, each in self.environments.items()}
         for each in added.environments:
             environments.setdefault(each.lock, set()).add(_of_environment(each))
-        return Record(
+        return BundleRecord(
             packages={**self.packages, system: tuple(packages)},
             archives=tuple(sorted({*self.archives, *map(place_of, added.archives)})),
             environments={name: tuple(sorted(each)) for name, each in environments.items()},
@@ -84,6 +84,7 @@ _MAKE = "Add it with deploys/bundle.py where there is a way out, and copy the bu
 
 
 def system_of(contents: Contents) -> str:
+    """Return the name of a system in the record: "debian 12 amd64"."""
     return f"{contents.system} {contents.architecture}"
 
 
