@@ -206,15 +206,15 @@ def card_weights(model: Model, split: Parts, stage: range, layout: Layout) -> in
     """
     network = model.network
     last = stage.stop == network.layers
-    read = range(stage.start, len(split.layers) if last and layout.mtp else stage.stop)
-    experts = sum(split.experts[layer] for layer in read)
-    others = sum(split.layers[layer] for layer in read) - experts
+    read = slice(stage.start, len(split.layers) if last and layout.mtp else stage.stop)
+    experts = sum(split.experts[read])
+    others = sum(split.layers[read]) - experts
     others += (split.embedding if stage.start == 0 else 0) + (split.head if last else 0)
     uncut = int(latent_weights(network) * len(stage) * split.total / network.parameters)
-    uncut += sum(split.shared[layer] for layer in read) if layout.experts_whole else 0
+    uncut += sum(split.shared[read]) if layout.experts_whole else 0
     own = others - uncut
     if layout.takes.mla.whole == "attention":
-        own = sum(split.attention[layer] for layer in read) - uncut
+        own = sum(split.attention[read]) - uncut
         own += split.embedding if stage.start == 0 else 0
     return (
         uncut

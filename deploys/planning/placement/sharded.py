@@ -14,7 +14,7 @@ from dataclasses import replace
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.engines.filled_cards import FixedShare
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import count_caching_layers, kv_bytes
+from deploys.planning.models.network import count_caching_layers, kv_bytes, parts
 from deploys.planning.placement import attention, floors
 from deploys.planning.placement.choice import Placement, Request, refused, smaller_variants
 from deploys.planning.placement.division import divides
@@ -27,7 +27,7 @@ from deploys.planning.placement.layouts import (
     fewer_requests,
     layout_of,
 )
-from deploys.planning.placement.memory import Card, CardLedger, Layout, Ledger, fixed_cost_tokens
+from deploys.planning.placement.memory import CardLedger, Layout, Ledger, fixed_cost_tokens
 from deploys.planning.placement.parallelism import (
     TIGHT,
     Attempt,
@@ -36,7 +36,7 @@ from deploys.planning.placement.parallelism import (
     warnings,
     wrong_settings,
 )
-from deploys.planning.placement.sharded_memory import chunk, copy_of
+from deploys.planning.placement.sharded_memory import chunk, converting, copy_of
 
 # By how much a request has to be answered sooner for more cards a copy, instead of more copies.
 _WORTH_CARDS = 1.25
@@ -142,14 +142,16 @@ def _attempt(
     most = len(request.cards) // (tensor * pipeline)
     wanted = request.service.replicas or request.copies
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
+    together = islands(request.cards, request.links, request.gpu)
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
+        groups = assign_cards(chosen, together, tensor=tensor, pipeline=pipeline, copies=copies)
         attempts = []
         for way in attention.ways(request, takes, tensor, pipeline, copies):
             layout = layout_of(request, takes, (tensor, pipeline, copies), way, share, chosen)
-            made = _loaded(request, layout, chosen, copies)
+            made = _loaded(request, layout, groups)
             while fewer := fewer_requests(request, made, share, chosen):
-                made = _loaded(request, fewer, chosen, copies)
+                made = _loaded(request, fewer, groups)
             attempts.append(made)
         attempt = _preferred(request, attempts)
         if _fits(request, attempt):
@@ -171,23 +173,18 @@ def _preferred(request: Request, attempts: Sequence[Attempt]) -> Attempt:
     return next((attempt for attempt in fitting if sum(attempt.tokens) >= enough), largest)
 
 
-def _loaded(request: Request, layout: Layout, chosen: Sequence[Card], copies: int) -> Attempt:
+def _loaded(request: Request, layout: Layout, groups: tuple[tuple[int, ...], ...]) -> Attempt:
     """Return the attempt with kernels that can be loaded."""
-    attempt = _dealt(request, layout, chosen, copies)
-    if any(ledger.loading > ledger.total for ledger in attempt.ledgers):
-        return _dealt(request, replace(layout, moe_backend="marlin"), chosen, copies)
-    return attempt
+    attempt = _dealt(request, layout, groups)
+    if all(ledger.loading <= ledger.total for ledger in attempt.ledgers):
+        return attempt
+    if not converting(request.model, parts(request.model, request.size), layout):
+        return attempt  # Other kernels would take as much.
+    return _dealt(request, replace(layout, moe_backend="marlin"), groups)
 
 
-def _dealt(request: Request, layout: Layout, chosen: Sequence[Card], copies: int) -> Attempt:
-    groups = assign_cards(
-        chosen,
-        islands(request.cards, request.links, request.gpu),
-        tensor=layout.tensor_parallel,
-        pipeline=layout.pipeline_parallel,
-        copies=copies,
-    )
-    by_index = {card.index: card for card in chosen}
+def _dealt(request: Request, layout: Layout, groups: tuple[tuple[int, ...], ...]) -> Attempt:
+    by_index = {card.index: card for card in request.cards}
     ledgers: list[CardLedger] = []
     tokens = []
     for group in groups:

@@ -68,6 +68,12 @@ def test_what_a_service_that_names_nothing_is_given(row: dict[str, Any]) -> None
     assert placement.reasons
 
 
+def test_what_has_no_experts_names_no_kernels_of_experts() -> None:
+    entry = "deepseek-r1-distill-qwen-32b-fp8"
+    placement = placed({"gpu": "RTX 5080", "cards": 2, "model": entry})
+    assert placement.refusals and placement.moe_backend is None
+
+
 @rows("refused")
 def test_what_cannot_be_had_is_refused_with_a_hint(row: dict[str, Any]) -> None:
     placement = placed(row)
