@@ -1,6 +1,8 @@
-"""Every tier of the tests, in order, and a line about each at the end: `python -m tests [TIER...]`.
+"""The tiers of the tests, and a line about each at the end: `python -m tests [TIER...]`.
 
-A tier that cannot run here is reported as not run, by name and reason; under CI that is a failure.
+Those with machines wait most of the time, so the others run beside them; what these print comes
+when all is over. A tier that cannot run here is reported as not run, by name and reason; under CI
+that is a failure.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests import temporary
 from tests.lab import missing
@@ -45,6 +49,48 @@ TIERS = (
 )
 
 
+class Runs:
+    """What runs now and how the others ended; who ends us ends them all in order.
+
+    + ended: exit code of each tier that has run
+    """
+
+    def __init__(self) -> None:
+        self.ended: dict[str, int] = {}
+        self.lines: dict[str, str] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._over = False
+        self._changes = threading.Lock()
+
+    def run(self, tier: Tier, words: tuple[str, ...] = (), output: IO[bytes] | None = None) -> None:
+        """Run it to its end; with an output that is where it prints, instead of here."""
+        command = [*words, str(BIN / tier.command[0]), *tier.command[1:]]
+        begun = time.monotonic()
+        with self._changes:
+            if self._over:
+                return
+            process = subprocess.Popen(
+                command, cwd=PROJECT, stdout=output, stderr=output and subprocess.STDOUT
+            )
+            self._running.add(process)
+        code = process.wait()
+        with self._changes:
+            self._running.remove(process)
+        self.ended[tier.name] = code
+        took = f"{time.monotonic() - begun:.0f} s"
+        self.lines[tier.name] = f"{tier.name:8} {'failed' if code else 'passed'} in {took}"
+
+    def end(self) -> None:
+        """Nothing begins any more, and what runs is told to end, and waited for."""
+        with self._changes:
+            self._over = True
+            running = [*self._running]
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+
 def main() -> int:
     temporary.end_in_order()
     wanted = sys.argv[1:] or [tier.name for tier in TIERS if not tier.asked]
@@ -53,34 +99,48 @@ def main() -> int:
         print(f"no tier {', '.join(unknown)}; there are {', '.join(tier.name for tier in TIERS)}")
         return 2
     reasons = "; ".join(missing())
-    lines, failed = [], False
-    for tier in TIERS:
-        if tier.name not in wanted:
-            continue
-        if tier.lab and reasons:
-            lines.append(f"{tier.name:8} not run: {reasons}")
-            failed = failed or bool(os.environ.get("CI"))
-            continue
-        print(f"\n--> {tier.name}: {' '.join(tier.command)}", flush=True)
-        begun = time.monotonic()
-        code = _run(tier)
-        lines.append(
-            f"{tier.name:8} {'failed' if code else 'passed'} in {time.monotonic() - begun:.0f} s"
-        )
-        failed = failed or code != 0
-    print("\n" + "\n".join(lines))
+    tiers = [tier for tier in TIERS if tier.name in wanted]
+    able = [tier for tier in tiers if not (tier.lab and reasons)]
+    here = [tier for tier in able if tier.lab] or able
+    runs = Runs()
+    _run(runs, here, beside=[tier for tier in able if tier not in here])
+    print()
+    for tier in tiers:
+        print(runs.lines.get(tier.name) or f"{tier.name:8} not run: {reasons}")
+    failed = any(runs.ended.values()) or (len(able) < len(tiers) and os.environ.get("CI"))
     return 1 if failed else 0
 
 
-def _run(tier: Tier) -> int:
-    """Its exit code; who ends us ends it in order, too, with all that it has made."""
-    with subprocess.Popen([BIN / tier.command[0], *tier.command[1:]], cwd=PROJECT) as process:
+def _run(runs: Runs, here: list[Tier], beside: list[Tier]) -> None:
+    """Run some one after the other, and the others beside them, which print afterwards."""
+    with temporary.folder("modelrack-tiers-") as folder:
+
+        def run_others() -> None:
+            for tier in beside:
+                with (folder / tier.name).open("wb") as output:
+                    # Who waits goes first whenever it need not wait.
+                    runs.run(tier, ("nice", "-n", "10"), output)
+                if runs.ended.get(tier.name):
+                    print(f"\n{runs.lines[tier.name]}; what it said comes at the end", flush=True)
+
+        others = threading.Thread(target=run_others)
+        others.start()
         try:
-            return process.wait()
+            if beside:
+                names = ", ".join(tier.name for tier in beside)
+                print(f"\n--> beside what follows: {names}", flush=True)
+            for tier in here:
+                print(f"\n--> {tier.name}: {' '.join(tier.command)}", flush=True)
+                runs.run(tier)
+            others.join()
         except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
+            runs.end()
+            others.join()
             raise
+        for tier in beside:
+            print(f"\n--> {tier.name}: {' '.join(tier.command)}", flush=True)
+            sys.stdout.buffer.write((folder / tier.name).read_bytes())
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
