@@ -48,8 +48,11 @@ def test_a_synthetic_model_is_whole_and_finite(name: str, tmp_path: Path) -> Non
     assert len(reader.fields["tokenizer.ggml.tokens"].data) == shape.vocabulary
 
 
-def test_a_large_tensor_repeats_its_block_without_a_gap(tmp_path: Path) -> None:
-    shape = replace(small("qwen2.5-32b-q4_k_m"), vocabulary=70_000)
+def test_a_large_tensor_repeats_its_block_without_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic, "BLOCK", 1 << 18)
+    shape = replace(small("qwen2.5-32b-q4_k_m"), vocabulary=5_000)
     path = tmp_path / "model.gguf"
     synthetic.write(shape, path)
     embedding = next(t for t in GGUFReader(path).tensors if t.name == "token_embd.weight")

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -193,15 +194,21 @@ def test_a_placement_is_plain_data() -> None:
 @pytest.mark.parametrize("gpu", ACCELERATORS.values(), ids=ACCELERATORS)
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_a_variant_that_a_refusal_names_does_fit(gpu: Accelerator, count: int) -> None:
+    @cache
+    def on_it(key: str, engine: str) -> Placement:
+        """Several variants name the same one."""
+        return placed(
+            {"gpu": gpu.name, "cards": count, "model": key, "memory": 256, "engine": engine}
+        )
+
     for entry in CATALOGUE.values():
-        row = {"gpu": gpu.name, "cards": count, "model": entry.key, "memory": 256}
-        row["engine"] = ENGINES[entry.format][0]
-        for refusal in placed(row).refusals:
+        engine = ENGINES[entry.format][0]
+        for refusal in on_it(entry.key, engine).refusals:
             key = refusal.hint.removeprefix("Choose ").split(",")[0]
             if key in CATALOGUE:
-                assert not placed({**row, "model": key}).refusals
+                assert not on_it(key, engine).refusals
                 # Nor does a rule refuse it, as Volta's that AWQ begins with 7.5.
-                service = Service(name="it", engine=row["engine"], model=key, port=8000)
+                service = Service(name="it", engine=engine, model=key, port=8000)
                 stack = stack_of(gpu)
                 assert not compatibility.refusals(service, model(key), gpu, stack, machine())
 
