@@ -80,6 +80,7 @@ def wait_until_it_answers(
             before = int(found.restarts or 0)
         if found is None or not found.wrong:
             wrong_since = now
+        until_next = _LOOK_EVERY
         if found is not None and found.active == "active" and found.answer == "ok":
             if first is None or (found.pid, found.restarts) != (first.pid, first.restarts):
                 first, answering_since = found, now
@@ -87,6 +88,8 @@ def wait_until_it_answers(
                 as_whom = f" as {unit.model}" if unit.model else ""
                 logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
                 return True
+            # One more look will tell, as what did not stay up has another process by then.
+            until_next = max(_LOOK_EVERY, unit.stable - (now - answering_since))
         elif found is not None and found.active in ("failed", "inactive"):
             return give_up(f"{unit.name} stopped: it is {found.active}")
         elif now - wrong_since >= unit.stable and found is not None:
@@ -99,7 +102,7 @@ def wait_until_it_answers(
         if now - said >= _SAY_EVERY:
             said = now
             logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
-        transport.pause(_LOOK_EVERY)
+        transport.pause(until_next)
 
 
 def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None) -> bool:

@@ -145,6 +145,14 @@ def test_a_service_that_stays_up_is_well(machine: Machine) -> None:
     assert said == [f"{UNIT.name} answers as r1 on {UNIT.url}"]
 
 
+def test_what_answers_is_looked_at_once_more(machine: Machine) -> None:
+    machine({}, {}, {"active": "failed"})
+    assert _wait()
+    said = machine({}, {"pid": "8", "restarts": "1"}, {"active": "failed"})
+    assert not _wait()
+    assert "stopped: it is failed" in said[-1]
+
+
 def test_a_known_failure_is_one_line_and_one_sentence(machine: Machine) -> None:
     line = "E srv start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080"
     said = machine({"active": "failed"}, journal="\n".join(["noise"] * 300 + [line, "noise"]))
