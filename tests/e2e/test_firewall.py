@@ -239,6 +239,7 @@ def test_a_run_that_is_killed_on_trial_locks_nobody_out(place: Place) -> None:
     assert place.rules not in ("", rules)
     # Nothing but the machine itself opens it again.
     _until(lambda: place.rules == rules, "the rules from before are back")
+    place.machine.hang_up()
     place.machine.ssh("true")
     assert place.changes() == []
 

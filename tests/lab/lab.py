@@ -108,6 +108,8 @@ class Lab:
 
     def down(self) -> None:
         """Remove everything; a second call does nothing."""
+        for machine in self.machines:
+            machine.hang_up()
         removal.remove(self.id)
         for machine in self.machines:
             machine.reap()

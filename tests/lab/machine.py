@@ -16,6 +16,10 @@ from tests.lab import network, surroundings
 from tests.lab.network import Network
 from tests.lab.process import LabError, run
 
+# Seconds that a connection stays open for the next command, as most of what a command costs is to
+# open one; and characters that a socket's path may have, without those that ssh adds for a moment.
+_KEPT_OPEN, _LONGEST_PATH = 60, 80
+
 # nspawn ends with 133 when the machine asked for a reboot; any other end is a power-off.
 # The network namespace outlives it, but rules of a kernel do not.
 # Its cgroup is the machine's own: two machines in one would share /payload and kill each other.
@@ -70,10 +74,13 @@ class Machine:
         timeout: float | None = None,
         stdin: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``command`` (a shell line, or words to be quoted) as root on the machine."""
+        """Run ``command`` (a shell line, or words to be quoted) as root on the machine.
+
+        A connection that is open is used again, but after ``hang_up``, a start and a cut link.
+        """
         line = command if isinstance(command, str) else shlex.join(command)
         done = subprocess.run(
-            [*self.ssh_command("-o", "BatchMode=yes"), line],
+            [*self.ssh_command("-o", "BatchMode=yes", *self._shared()), line],
             input=stdin if stdin is not None else "",
             capture_output=True,
             text=True,
@@ -83,6 +90,21 @@ class Machine:
             said = (done.stdout + done.stderr).strip()
             raise LabError(f"{self.name}: {line!r} ended with {done.returncode}:\n{said}")
         return done
+
+    def hang_up(self) -> None:
+        """Close the connection that is open, so that the next command needs a new one."""
+        if self._socket.exists():
+            run(self.ssh_command(*self._shared(), "-O", "exit"), check=False)
+            self._socket.unlink(missing_ok=True)
+
+    @property
+    def _socket(self) -> Path:
+        return self.key.parent / f"ssh-{self.name}-{self.port}"
+
+    def _shared(self) -> list[str]:
+        path = str(self._socket)
+        how = ["-oControlMaster=auto", f"-oControlPersist={_KEPT_OPEN}", f"-oControlPath={path}"]
+        return how if len(path) <= _LONGEST_PATH else []
 
     def wait_ssh(self, timeout: float = 60) -> None:
         """Return when the machine lets root in."""
@@ -106,6 +128,7 @@ class Machine:
                 f"[{self.address}]:{port} {key}\n" for name, key in known if name == self.address
             )
         self.ssh("systemctl restart ssh")
+        self.hang_up()
         self.port = port
 
     # -- power ------------------------------------------------------------------------------
@@ -114,6 +137,7 @@ class Machine:
         """Switch the machine on; with ``wait``, return when it answers SSH."""
         if self.is_running():
             raise LabError(f"{self.name} runs already")
+        self.hang_up()
         (self.cgroup / "loop").mkdir(parents=True, exist_ok=True)
         (self.cgroup / "boot").mkdir(exist_ok=True)
         environment = {
@@ -166,6 +190,7 @@ class Machine:
             if time.monotonic() > deadline:
                 raise LabError(f"{self.name} did not reboot within a minute")
             time.sleep(0.05)
+        self.hang_up()
         self.wait_ssh()
 
     def stay_off(self, really: bool = True) -> None:
@@ -201,10 +226,12 @@ class Machine:
 
     def cut_link(self) -> None:
         """Black hole: packets vanish both ways. ``restore_link`` ends it."""
+        self.hang_up()
         network.cut(self.network, self.index)
 
     def reject_link(self) -> None:
         """Connections are refused at once instead of hanging."""
+        self.hang_up()
         network.reject(self.network, self.index)
 
     def lossy_link(self, percent: int) -> None:
@@ -217,6 +244,7 @@ class Machine:
 
     def restore_link(self) -> None:
         """Take all link faults away."""
+        self.hang_up()
         network.restore(self.network, self.index)
 
     # -- made before the first boot ----------------------------------------------------------

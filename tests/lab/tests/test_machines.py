@@ -51,6 +51,14 @@ def test_machines_reach_each_other_and_the_package_archive(lab: Lab) -> None:
     first.ssh("apt-get -q update && apt-get -qy install tree && tree --version", timeout=120)
 
 
+def test_commands_share_a_connection_until_it_is_closed(lab: Lab) -> None:
+    machine = lab.machines[1]
+    first, second = (machine.ssh("echo $SSH_CONNECTION").stdout for _ in range(2))
+    assert first == second
+    machine.hang_up()
+    assert machine.ssh("echo $SSH_CONNECTION").stdout != first
+
+
 def test_services_of_one_machine_survive_a_restart_on_another(lab: Lab) -> None:
     first, second, _ = lab.machines
     for machine in (first, second):
