@@ -1,4 +1,4 @@
-"""A program that takes a while to compile: a real build, small enough to be disturbed."""
+"""A program whose build waits: a real one, small, which goes on when a test says so."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from pathlib import Path
 from deploys.remote.formats.tree import tree_sha256
 from tests import temporary
 
-# Each step waits for the one before it, so that more cores do not make the build shorter.
+# Each step waits for the one before it; the first one ends at once, so that there is progress.
 _CMAKE = """
 cmake_minimum_required(VERSION 3.13)
 project(stub C)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-set(before)
-foreach(step RANGE 1 @STEPS@)
-  add_custom_command(OUTPUT step${step} COMMAND sleep 1 COMMAND touch step${step} DEPENDS ${before})
-  set(before step${step})
-endforeach()
-add_custom_target(steps DEPENDS ${before})
+add_custom_command(OUTPUT begun COMMAND touch begun)
+add_custom_command(
+  OUTPUT ended COMMAND sh ${CMAKE_SOURCE_DIR}/wait.sh COMMAND touch ended DEPENDS begun
+)
+add_custom_target(steps DEPENDS ended)
 add_executable(stub main.c)
 add_dependencies(stub steps)
 """
+# A build that is to wait goes on where this file is.
+GOES_ON = "/run/goes-on"
+_WAIT = f"until [ -e {GOES_ON} ]; do sleep 0.1; done\n"
 _MAIN = '#include <stdio.h>\nint main(void) { puts("stub"); return 0; }\n'
 
 
@@ -40,16 +42,16 @@ class Stub:
         return f"stub = {{'path': {self.path!r}, 'tree_sha256': {self.tree_sha256!r}}}"
 
 
-def publish(root: Path, *, steps: int) -> Stub:
-    """Make the archive below the root of a stand-in; its build takes `steps` seconds at least."""
-    files = {"CMakeLists.txt": _CMAKE.replace("@STEPS@", str(steps)), "main.c": _MAIN}
-    archive = root / "modelrack-lab/stub" / f"{steps}.tar.gz"
+def publish(root: Path, *, waits: bool = False) -> Stub:
+    """Make the archive below the root of a stand-in; see GOES_ON for one whose build waits."""
+    files = {"CMakeLists.txt": _CMAKE, "main.c": _MAIN, "wait.sh": _WAIT if waits else ""}
+    archive = root / "modelrack-lab/stub/1.tar.gz"
     archive.parent.mkdir(parents=True, exist_ok=True)
     with temporary.folder("modelrack-stub-") as folder, tarfile.open(archive, "w:gz") as tar:
         for name, text in files.items():
             (folder / name).write_text(text)
-            entry = tarfile.TarInfo(f"stub-{steps}/{name}")
+            entry = tarfile.TarInfo(f"stub-1/{name}")
             entry.size = len(text.encode())
             tar.addfile(entry, io.BytesIO(text.encode()))
         digest = tree_sha256(folder)
-    return Stub(f"modelrack-lab/stub/archive/{steps}.tar.gz", digest)
+    return Stub("modelrack-lab/stub/archive/1.tar.gz", digest)

@@ -20,7 +20,7 @@ SECRET = "correct horse battery staple"
 
 def test_every_block_converges(make_rack: Callable[..., Rack], tmp_path: Path) -> None:
     with GitHub(tmp_path / "github") as github:
-        archive = stub.publish(tmp_path / "github", steps=1)
+        archive = stub.publish(tmp_path / "github")
         requirements = tmp_path / "requirements.txt"
         requirements.write_text(_lock("idna==3.10"))
         # A secret is read by the deploy; pyinfra prints all data of the inventory under --debug.

@@ -33,11 +33,11 @@ def with_toolchain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layer]:
 def make_stub_rack(
     make_rack: Callable[..., Rack], with_toolchain: Layer, tmp_path: Path
 ) -> Iterator[Callable[..., Rack]]:
-    """A rack whose deploy compiles the stub for some seconds, never from the cache."""
+    """A rack whose deploy compiles the stub, which waits; never from the cache."""
     with GitHub(tmp_path / "github") as github:
 
-        def make(machines: int, steps: int) -> Rack:
-            archive = stub.publish(tmp_path / "github", steps=steps)
+        def make(machines: int) -> Rack:
+            archive = stub.publish(tmp_path / "github", waits=True)
             rack = make_rack(
                 machines,
                 layer=with_toolchain,
@@ -75,11 +75,14 @@ def test_one_of_three_dies_during_an_upload(make_rack: Callable[..., Rack]) -> N
 
 
 def test_one_of_three_dies_during_a_job(make_stub_rack: Callable[..., Rack]) -> None:
-    rack = make_stub_rack(3, steps=15)
+    rack = make_stub_rack(3)
     process = rack.start(deploy=BUILD)
     printed = _read_until(process, r"\[(\S+)\] build-stub-\S+: step")
     name = re.findall(r"\[(\S+?)\] build-stub-\S+: step", printed)[-1]
     dying = next(machine for machine in rack.machines if machine.name == name)
+    for machine in rack.machines:
+        if machine is not dying:
+            machine.ssh(f"touch {stub.GOES_ON}")
     dying.kill()
     printed += process.communicate(timeout=600)[0]
     assert process.returncode == 1, printed
@@ -92,25 +95,27 @@ def test_one_of_three_dies_during_a_job(make_stub_rack: Callable[..., Rack]) -> 
 
 @pytest.mark.parametrize("how", ["reject_link", "cut_link"])
 def test_the_link_is_cut_during_a_job(make_stub_rack: Callable[..., Rack], how: str) -> None:
-    rack = make_stub_rack(1, steps=60)
+    rack = make_stub_rack(1)
     machine = rack.machines[0]
     process = rack.start(deploy=BUILD)
-    printed = _read_until(process, r"build-stub-\S+: step")
+    machine.ssh(f"until [ -e {_JOB}/started ]; do sleep 0.1; done", timeout=300)
     getattr(machine, how)()
-    printed += process.communicate(timeout=300)[0]
+    printed = process.communicate(timeout=300)[0]
     assert process.returncode == 1, printed
     assert "the connection was lost" in printed
     assert f"{machine.name} failed in: Install the stub" in printed
     machine.restore_link()
-    started = machine.ssh(_JOB_STARTED).stdout
-    again = rack.deploy(deploy=BUILD)
-    assert again.code == 0, again.output
-    assert "is running already, watching it" in again.output
-    assert machine.ssh(_JOB_STARTED).stdout == started
+    started = machine.ssh(f"cat {_JOB}/started").stdout
+    again = rack.start(deploy=BUILD)
+    printed = _read_until(again, "is running already, watching it")
+    machine.ssh(f"touch {stub.GOES_ON}")
+    printed += again.communicate(timeout=300)[0]
+    assert again.returncode == 0, printed
+    assert machine.ssh(f"cat {_JOB}/started").stdout == started
     assert machine.ssh("/opt/modelrack/engines/stub/*/bin/stub").stdout == "stub\n"
 
 
-_JOB_STARTED = "cat /var/lib/modelrack/jobs/build-stub-*/started"
+_JOB = "/var/lib/modelrack/jobs/build-stub-*"
 
 
 def test_the_second_operator_is_refused(make_rack: Callable[..., Rack]) -> None:
@@ -122,6 +127,7 @@ def test_the_second_operator_is_refused(make_rack: Callable[..., Rack]) -> None:
     refusal = r"\S+ on \S+ \(process \d+\) is at work on this machine since \d{4}-.*slow\.py"
     assert re.search(refusal, second.output), second.output
     assert rack.machines[0].ssh("ls /data/models").stdout == ""
+    rack.machines[0].ssh(f"touch {stub.GOES_ON}")
     printed += process.communicate(timeout=120)[0]
     assert process.returncode == 0, printed
     assert rack.deploy("--json").code == 0
@@ -133,6 +139,7 @@ def test_a_killed_operator_leaves_no_lock(make_rack: Callable[..., Rack]) -> Non
     _read_until(process, "Starting operation: Take a while")
     process.kill()
     process.communicate()
+    rack.machines[0].ssh(f"touch {stub.GOES_ON}")
     again = rack.deploy(deploy="tests/e2e/deploys/slow.py")
     assert again.code == 0, again.output
 

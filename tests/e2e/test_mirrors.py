@@ -88,7 +88,7 @@ def place(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("mirrors")
-    archive = stub.publish(folder / "github", steps=1)
+    archive = stub.publish(folder / "github")
     release = _archive(folder / "ollama/v1/ollama.tgz", "ollama-1/bin/ollama")
     _archive(folder / "python.tar.gz", "python/bin/python3.12")
     key = repositories(folder / "amd")
