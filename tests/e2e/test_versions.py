@@ -28,6 +28,12 @@ NO_CHANGE: list[str] = []
 CRASHES = '#!/bin/sh\n[ "$1" = --version ] && exit\necho it is broken >&2\nexit 1\n'
 HANGS = '#!/bin/sh\n[ "$1" = --version ] && exit\nexec sleep 3600\n'
 
+# What stops is started again as often as ever, two seconds later instead of ten.
+SOON = (
+    f"mkdir -p /etc/systemd/system/{UNIT}.d"
+    f" && printf '[Service]\\nRestartSec=2\\n' > /etc/systemd/system/{UNIT}.d/soon.conf"
+)
+
 
 @dataclass(frozen=True)
 class Story:
@@ -82,6 +88,7 @@ def story(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Story]
     lab = lab_factory(1, name="versions")
     hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
     rack = Rack(lab, hub, github, tmp_path_factory.mktemp("versions"))
+    rack.machines[0].ssh(SOON)
     deployed = rack.deploy("--json")
     assert deployed.code == 0, deployed.output
     yield Story(first_of(rack))
