@@ -33,8 +33,8 @@ class Tier:
     asked: bool = False
 
 
-# Four at a time on any computer, as they wait most of the time: for machines, servers, processes.
-SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+# As many on any computer, as they wait most of the time: for machines, servers, processes.
+SIDE_BY_SIDE = ("--dist", "loadfile", "--no-loadscope-reorder")
 TIERS = (
     Tier("lint", ("ruff", "check", ".")),
     Tier("format", ("ruff", "format", "--check", ".")),
@@ -42,8 +42,8 @@ TIERS = (
     Tier("layers", ("lint-imports",)),
     Tier("unit", ("pytest", "-n", "4", "--dist", "worksteal", "tests/unit")),
     Tier("plans", ("pytest", "tests/plans")),
-    Tier("lab", ("pytest", *SIDE_BY_SIDE, "tests/lab/tests"), lab=True),
-    Tier("e2e", ("pytest", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
+    Tier("lab", ("pytest", "-n", "4", *SIDE_BY_SIDE, "tests/lab/tests"), lab=True),
+    Tier("e2e", ("pytest", "-n", "6", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
     Tier("gateway", ("pytest", "tests/gateway"), lab=True, asked=True),
     Tier("browser", ("pytest", "tests/browser"), lab=True, asked=True),
 )

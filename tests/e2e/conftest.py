@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.e2e.rack import Rack
 from tests.lab import Lab
@@ -45,6 +47,18 @@ _LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+class _ByStory(LoadFileScheduling):
+    """A file is one story, told by one process, and on another system it is another story."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        system = re.search(r"\[(bookworm|trixie)\]$", nodeid)
+        return f"{super()._split_scope(nodeid)}{system[0] if system else ''}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByStory:
+    return _ByStory(config, log)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
