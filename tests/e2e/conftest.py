@@ -36,11 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # These take minutes. They come first, so that at the end nobody waits for one of them alone.
 _LONGEST = (
     "test_versions.py",
+    "test_driver.py",
     "test_gateway.py",
     "test_vllm.py",
-    "test_disturbed.py",
     "test_health.py",
     "test_killed.py",
+    "test_chat.py",
+    "test_disturbed.py",
+    "test_peers.py",
+    "test_firewall.py",
 )
 
 
