@@ -62,9 +62,9 @@ class Runs:
         self._over = False
         self._changes = threading.Lock()
 
-    def run(self, tier: Tier, words: tuple[str, ...] = (), output: IO[bytes] | None = None) -> None:
+    def run(self, tier: Tier, output: IO[bytes] | None = None) -> None:
         """Run it to its end; with an output that is where it prints, instead of here."""
-        command = [*words, str(BIN / tier.command[0]), *tier.command[1:]]
+        command = [str(BIN / tier.command[0]), *tier.command[1:]]
         begun = time.monotonic()
         with self._changes:
             if self._over:
@@ -118,8 +118,7 @@ def _run(runs: Runs, here: list[Tier], beside: list[Tier]) -> None:
         def run_others() -> None:
             for tier in beside:
                 with (folder / tier.name).open("wb") as output:
-                    # Who waits goes first whenever it need not wait.
-                    runs.run(tier, ("nice", "-n", "10"), output)
+                    runs.run(tier, output)
                 if runs.ended.get(tier.name):
                     print(f"\n{runs.lines[tier.name]}; what it said comes at the end", flush=True)
 
