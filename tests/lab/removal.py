@@ -114,6 +114,9 @@ def remove(lab: str) -> None:
             run(["ip", "link", "del", link], check=False)
     for family in ("ip", "bridge"):
         run(["nft", "delete", "table", family, f"modelrack_lab_{lab}"], check=False)
+    # Gigabytes, at times: nobody has to wait for that. Its owner record goes last.
+    for path in directory(lab).glob("*/"):
+        shutil.rmtree(path, ignore_errors=True)
     with host_lock():
         if directory(lab).exists():
             shutil.rmtree(directory(lab))
