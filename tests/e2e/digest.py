@@ -15,8 +15,11 @@ OWN = {
     "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf", "/etc/ld.so.cache",
     "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-",
     "/etc/subuid-", "/etc/subgid-", "/etc/shadow",
-    # With a key of the machine's own.
-    "/etc/modelrack/gateway/gateway.pem",
+}
+# Keys and passwords of the machine's own: they are there, and nobody else may read them.
+SECRET = {
+    "/etc/modelrack/gateway/gateway.pem", "/etc/modelrack/gateway/chat.map",
+    "/etc/modelrack/secrets/webui-key.env", "/etc/modelrack/secrets/webui.env",
 }
 
 def state(path):
@@ -25,9 +28,9 @@ def state(path):
     entry = [kind, oct(status.st_mode & 0o7777), status.st_uid, status.st_gid]
     if kind == "link":
         entry.append(os.readlink(path))
-    elif kind == "file":
+    elif kind == "file" and path not in SECRET:
         data = open(path, "rb").read()
-        if path.endswith("/manifest.json"):
+        if path.startswith("/data/") and path.endswith("/manifest.json"):
             record = json.loads(data)
             for file in record["files"]:
                 file.pop("mtime_ns", None), file.pop("inode", None)
@@ -52,6 +55,9 @@ print(json.dumps({
     "files": found,
     "packages": lines("dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Abbrev}\n"),
     "units": lines("systemctl", "list-units", "llama-server@*", "--all", "--plain", "--no-legend"),
+    "ours": lines(
+        "systemctl", "list-units", "modelrack-*", "--state=active", "--plain", "--no-legend"
+    ),
     "enabled": lines("systemctl", "list-unit-files", "--state=enabled", "--no-legend"),
     "users": [line for line in open("/etc/passwd") if line.startswith("modelrack")],
     "failed": lines("systemctl", "--failed", "--plain", "--no-legend"),

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ class Lab:
 
     ``machines`` is a number or a list of names. ``layer`` is what the machines boot from (default:
     the base of ``suite``); ``binds`` are host folders that every machine sees at the same path.
+    What machines write is kept on the disk, or with ``in_memory`` there: that is gone at once where
+    a disk takes minutes to forget a gigabyte of small files.
     A lab with ``keep`` outlives this process; any other is removed even if this process is killed.
     """
 
@@ -49,6 +52,7 @@ class Lab:
         layer: Layer | None = None,
         air_gapped: bool = False,
         binds: Sequence[str] = (),
+        in_memory: bool = False,
         keep: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -63,6 +67,7 @@ class Lab:
         self._names = list(machines)
         self._layer = layer
         self._binds = tuple(binds)
+        self._in_memory = in_memory
         self._keep = keep
         self._say = say
         self._places: dict[str, _Place] = {}
@@ -98,6 +103,10 @@ class Lab:
                 if not self._keep:
                     self._guard = guard.start(self.id)
                 self._network = network.create(self.id, air_gapped=self.air_gapped)
+            if self._in_memory:
+                machines = self.directory / "machines"
+                machines.mkdir()
+                run(["mount", "-t", "tmpfs", "modelrack-lab", str(machines)])
             self._make_login_key()
             self._say(f"booting {', '.join(self._names)}")
             self.add(*self._names, layer=layer)
@@ -170,6 +179,14 @@ class Lab:
         with ThreadPoolExecutor(max(len(added), 1)) as pool:
             list(pool.map(lambda machine: self._boot(machine, prepare), added))
         return added
+
+    def forget(self, machine: Machine) -> None:
+        """Pull its plug, and remove what it wrote."""
+        machine.kill()
+        machine.reap()
+        tree.unmount(machine.directory)
+        shutil.rmtree(machine.directory)
+        self.machines.remove(machine)
 
     def snapshot(self, machine: Machine, to: Path | None = None) -> Layer:
         """Keep what a stopped machine wrote as a layer that other machines can boot from.
