@@ -110,7 +110,8 @@ def _admitted(door: Door, inventory: str) -> Iterator[OpenAI]:
     trust = ssl.create_default_context()
     trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        trust.load_verify_locations(door.trusted)
+        if door.trusted:
+            trust.load_verify_locations(door.trusted)
     except OSError as error:
         raise Refusal(
             f"{door.trusted}, which says whom to trust, cannot be read: {error}",

@@ -73,14 +73,23 @@ class Authority:
         )
         return made.public_bytes(serialization.Encoding.PEM).decode()
 
+    def has_signed(self, chain: str) -> bool:
+        """Return whether a certificate is of this CA."""
+        try:
+            x509.load_pem_x509_certificate(chain.encode()).verify_directly_issued_by(
+                self.certificate
+            )
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return True
+
     def is_good(self, chain: str, name: str, names: Sequence[str]) -> bool:
         """Return whether a certificate is of this CA, for these names, and good for a while."""
-        try:
-            found = x509.load_pem_x509_certificate(chain.encode())
-            found.verify_directly_issued_by(self.certificate)
-            there = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        if not self.has_signed(chain):
             return False
+        found = x509.load_pem_x509_certificate(chain.encode())
+        # It has one: we have signed it.
+        there = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return (
             found.subject == _subject(name)
             and [*there] == _alternatives(names)

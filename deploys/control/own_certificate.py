@@ -1,4 +1,4 @@
-"""A certificate that the operator brings for the gateway: checked before it goes to a machine."""
+"""Certificates for the gateway that the site's CA has not signed: the operator's, or by ACME."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from deploys.planning.inputs.gateway import Certificate, is_address
+from deploys.planning.inputs.gateway import Acme, Certificate, is_address
 from deploys.planning.inputs.refusal import Refusal
 
 
@@ -40,6 +40,31 @@ def read(certificate: Certificate, host: str) -> str:
             "Name the key that this certificate was asked for with",
         )
     return f"{chain_text.rstrip()}\n{key_text.rstrip()}\n"
+
+
+def authorities(acme: Acme) -> str | None:
+    """Return the authorities that systems do not know, as PEM; raise Refusal if that is none."""
+    if acme.ca is None:
+        return None
+    text = _text(acme.ca)
+    try:
+        x509.load_pem_x509_certificates(text.encode())
+    except ValueError as error:
+        raise Refusal(
+            f"{acme.ca} holds no certificate that can be read: {error}",
+            "Write the authority's own certificate as PEM, or leave ca out if systems know it",
+        ) from error
+    return text
+
+
+def is_good(chain: str, host: str) -> bool:
+    """Return whether a certificate is for this host today, whoever has signed it."""
+    try:
+        found = x509.load_pem_x509_certificate(chain.encode())
+    except ValueError:
+        return False
+    is_today = found.not_valid_before_utc <= datetime.now(timezone.utc) < found.not_valid_after_utc
+    return is_today and any(_covers(name, host) for name in _names(found))
 
 
 def _check(certificate: Certificate, chain: Sequence[x509.Certificate], host: str) -> None:

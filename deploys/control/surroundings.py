@@ -13,6 +13,7 @@ from deploys.control.neighbours import MachineOf, addresses
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.choice import OtherMachine, ServedElsewhere, Surroundings
 from deploys.planning.gateway.key import Key
+from deploys.planning.inputs.gateway import Acme
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
@@ -49,7 +50,9 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
         except Refusal as refusal:
             refusals.append(refusal)
         try:
-            if wanted.certificate:
+            if isinstance(wanted.certificate, Acme):
+                own_certificate.authorities(wanted.certificate)
+            elif wanted.certificate:
                 own_certificate.read(wanted.certificate, wanted.host)
         except Refusal as refusal:
             refusals.append(refusal)

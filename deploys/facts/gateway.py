@@ -46,6 +46,26 @@ class GatewayProcesses(FactBase[Running]):
         return Running(found["running"], (*found["maps"],), found["reload"])
 
 
+class CertificateDue(FactBase[bool]):
+    """
+    Return whether the gateway's certificate is to be asked for by ACME now.
+
+    + settings: JSON for remote/gateway/acme.py
+    """
+
+    @staticmethod
+    def default() -> bool:
+        return True
+
+    def command(self, settings: str) -> StringCommand:
+        return StringCommand(
+            "printf", "%s", QuoteString(settings), "|", programs.inline("gateway.acme")
+        )
+
+    def process(self, output: list[str]) -> bool:
+        return bool(json.loads(output[-1]))
+
+
 class Certificates(FactBase[dict[str, str]]):
     """Return the certificates in each of the files ``paths``, as PEM and without their keys."""
 

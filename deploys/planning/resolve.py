@@ -211,7 +211,9 @@ def _gateway(
     # Like those of a service, they do not hold up the machine's own stages.
     against.all_of(around.refusals, "gateway")
     wanted = inputs.profile.gateway
-    return against.of("gateway").attempt(None, gateway_of, wanted, inputs.machine, services, around)
+    return against.of("gateway").attempt(
+        None, gateway_of, wanted, inputs.site, inputs.machine, services, around
+    )
 
 
 def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:

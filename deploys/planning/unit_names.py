@@ -12,6 +12,11 @@ PEER = f"{PREFIX}peer.service"
 # The one door of the machine, and the journal of its own that says who asked what.
 GATEWAY = f"{PREFIX}gateway.service"
 GATEWAY_JOURNAL = GATEWAY.removesuffix(".service")
+# Has its certificate renewed by ACME, whenever the timer finds it old.
+ACME = f"{PREFIX}acme.service"
+ACME_TIMER = f"{PREFIX}acme.timer"
+# What enables that timer: it comes and goes with the gateway.
+ACME_WANTED = f"{GATEWAY}.wants/{ACME_TIMER}"
 # Loads the rules that say what other machines may reach.
 FIREWALL = f"{PREFIX}firewall.service"
 # Its timer takes rules back that nobody has proven.

@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("title", help="what the titles of its workers begin with")
     command.add_argument("command", nargs=argparse.REMAINDER)
     command.set_defaults(program=_guard)
-    command = programs.add_parser("gateway").add_subparsers(required=True).add_parser("spent")
+    gateway = programs.add_parser("gateway").add_subparsers(required=True)
+    command = gateway.add_parser("acme")
+    command.add_argument("step", choices=("request", "ask", "accept"))
+    command.add_argument("settings", help="a JSON file")
+    command.set_defaults(program=_gateway_acme)
+    command = gateway.add_parser("spent")
     command.add_argument("--journal", required=True)
     command.add_argument("--folder", type=Path, required=True)
     command.set_defaults(program=_gateway_spent)
@@ -177,6 +182,14 @@ def _last_words(options: Any) -> int:
     from .services import failure_log
 
     print(failure_log.keep(options.unit))
+    return 0
+
+
+def _gateway_acme(options: Any) -> int:
+    from .gateway import acme
+    from .lib import spec
+
+    acme.run(options.step, spec.read_json(options.settings))
     return 0
 
 

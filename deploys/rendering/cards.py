@@ -19,13 +19,13 @@ SITE_CA = "site-ca.pem"
 class Trust:
     """The certificate that a client has to trust.
 
-    + fingerprint: its SHA-256, as openssl prints it
+    + fingerprint: its SHA-256, as openssl prints it; None: it is another every few weeks
     + issuer: who has signed it
-    + pem: what is to be installed, where the site signs; None: another has signed it, whom systems
-      may know
+    + pem: what is to be installed, where the site signs, or an authority that systems do not know;
+      None: another has signed it, whom systems may know
     """
 
-    fingerprint: str
+    fingerprint: str | None
     issuer: str
     pem: str | None
 

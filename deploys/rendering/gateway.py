@@ -15,6 +15,7 @@ from deploys.planning.gateway import chat
 from deploys.planning.gateway import plan as gateway
 from deploys.planning.gateway.key import Key
 from deploys.planning.gateway.plan import Backend, BackendServer, GatewayPlan
+from deploys.planning.inputs.gateway import Acme
 from deploys.rendering.templates import Rendered, digest_of, file, text
 
 # Everything that may be asked of any model; nothing else reaches an engine.
@@ -32,6 +33,16 @@ CHAT_MAP = f"{gateway.FOLDER}/chat.map"
 UNIT_FILES = (
     unit_names.file(unit_names.GATEWAY),
     f"/etc/systemd/journald@{unit_names.GATEWAY_JOURNAL}.conf",
+)
+
+# What asks for its certificate by ACME.
+ACME_FOLDER = "/etc/modelrack/acme"
+_ACME_UNIT, _ACME_TIMER = map(unit_names.file, (unit_names.ACME, unit_names.ACME_TIMER))
+# Which certificate has come from where.
+_ACME_RECORD = "/var/lib/modelrack/acme.json"
+ACME_FILES = (
+    *(_ACME_UNIT, _ACME_TIMER, unit_names.file(unit_names.ACME_WANTED), ACME_FOLDER, _ACME_RECORD),
+    *(gateway.ACME_KEY, gateway.ACME_MAP),
 )
 
 # Together they are one variable, which usage.lua sets: what cannot be read as a request has no
@@ -117,6 +128,46 @@ def unit() -> tuple[Rendered, ...]:
     )
 
 
+def acme_settings(acme: Acme, host: str) -> dict[str, str | None]:
+    """Return what asks for the certificate (remote/gateway/acme.py)."""
+    return {
+        "directory": acme.directory,
+        "email": acme.email,
+        "host": host,
+        "certificate": gateway.CERTIFICATE,
+        "group": gateway.USER,
+        "unit": unit_names.GATEWAY,
+        "request": f"{ACME_FOLDER}/request.csr",
+        "record": _ACME_RECORD,
+    }
+
+
+def acme(wanted: Acme, host: str, authorities: str | None) -> tuple[Rendered, ...]:
+    """Return the unit that asks for the certificate, its timer, and what it reads.
+
+    + authorities: those that systems do not know, as PEM
+    """
+    settings, ca = f"{ACME_FOLDER}/settings.json", f"{ACME_FOLDER}/ca.pem"
+    read = json.dumps(acme_settings(wanted, host), indent=2)
+    files = [Rendered(path=settings, content=f"{read}\n", mode="644")]
+    if authorities:
+        files.append(Rendered(path=ca, content=authorities, mode="644"))
+    return (
+        *files,
+        file(
+            f"gateway/{unit_names.ACME}",
+            _ACME_UNIT,
+            programs=PROGRAMS,
+            settings=settings,
+            gateway=unit_names.GATEWAY,
+            key=gateway.ACME_KEY,
+            runtime=unit_names.ACME.removesuffix(".service"),
+            ca=ca if authorities else None,
+        ),
+        file(f"gateway/{unit_names.ACME_TIMER}", _ACME_TIMER, gateway=unit_names.GATEWAY),
+    )
+
+
 def _configuration(plan: GatewayPlan, digest: str) -> str:
     return text(
         "gateway/haproxy.cfg",
@@ -128,6 +179,7 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         paths=PATHS,
         host=plan.host,
         ipv6=plan.ipv6,
+        acme_map=gateway.ACME_MAP if plan.acme else None,
         chat=plan.chat,
         chat_page=f"127.0.0.1:{chat.PORT}",
         chat_address=gateway.CHAT_ADDRESS,

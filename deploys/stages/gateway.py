@@ -11,9 +11,9 @@ from deploys.connection import transport
 from deploys.control import own_certificate
 from deploys.control.authority import Authority, authority
 from deploys.control.current_plan import current_plan
-from deploys.operations import distribution_service, users
+from deploys.operations import distribution_service, packages, users
 from deploys.operations.files import Directory, File
-from deploys.operations.gateway import certificate, configuration
+from deploys.operations.gateway import acme, certificate, configuration
 from deploys.operations.gateway.certificate import Signed
 from deploys.operations.services import service
 from deploys.operations.services.unit import Unit
@@ -21,6 +21,7 @@ from deploys.operations.users import User
 from deploys.planning import unit_names
 from deploys.planning.gateway import plan as gateway
 from deploys.planning.gateway.plan import GatewayPlan
+from deploys.planning.inputs.gateway import Acme
 from deploys.planning.plan import HostPlan
 from deploys.rendering import gateway as rendering
 from deploys.rendering.templates import Rendered
@@ -44,11 +45,18 @@ def install() -> None:
             name="Create the user of the gateway",
             users=(User(name=gateway.USER, home="/nonexistent"),),
         )
+    if plan.gateway and plan.gateway.acme:
+        packages.installed(
+            name="Install what asks for certificates by ACME",
+            packages=("acme-tiny",),
+            manager=plan.package_manager,
+            systemd=plan.systemd,
+        )
 
 
 @deploy("Gateway")
 def start() -> None:
-    """Have its certificates signed, write its configuration, and start or reload it; or end it."""
+    """Have its certificates made, write its configuration, and start or reload it; or end it."""
     plan = current_plan()
 
     if plan.gateway:
@@ -57,7 +65,10 @@ def start() -> None:
         service.absent(
             name="Disable the gateway",
             unit=unit_names.GATEWAY,
-            paths=(*rendering.UNIT_FILES, gateway.FOLDER, gateway.CHAT_KEY),
+            paths=(
+                *(*rendering.UNIT_FILES, *rendering.ACME_FILES),
+                *(gateway.FOLDER, gateway.CHAT_KEY),
+            ),
             systemd=plan.systemd,
         )
 
@@ -69,6 +80,13 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
     own = _own_certificate(wanted)
 
     # In an image all boxes would share them.
+    if plan.systemd and wanted.acme:
+        acme.account_made(
+            name="Make the key of the account that asks for certificates",
+            key=gateway.ACME_KEY,
+            map_file=gateway.ACME_MAP,
+            group=gateway.USER,
+        )
     if plan.systemd and signing and certificates:
         certificate.signed(
             name="Have the site's CA sign the gateway's certificates",
@@ -89,7 +107,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
         folder=_FOLDER,
         configuration=_file(rendered.configuration),
         others=[*map(_file, (*rendered.fixed, *rendered.maps)), *own],
-        maps=[each.path for each in rendered.maps],
+        maps=[*(each.path for each in rendered.maps), *([gateway.ACME_MAP] if wanted.acme else [])],
         certificates=[*(each.path for each in certificates), *(each.path for each in own)],
         digest=rendered.digest,
         systemd=plan.systemd,
@@ -110,6 +128,22 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
         ],
         systemd=plan.systemd,
     )
+    # Who signs looks whether it answers.
+    if wanted.acme and wanted.host:
+        unit = rendering.acme(wanted.acme, wanted.host, _authorities(wanted.acme))
+        acme.renewed(
+            name="Have the gateway's certificate renewed by ACME",
+            entries=[Directory(path=rendering.ACME_FOLDER), *map(File.of, unit)],
+            settings=rendering.acme_settings(wanted.acme, wanted.host),
+            systemd=plan.systemd,
+        )
+    else:
+        service.absent(
+            name="Ask for no certificate by ACME",
+            unit=unit_names.ACME_TIMER,
+            paths=rendering.ACME_FILES,
+            systemd=plan.systemd,
+        )
 
 
 def _authority(plan: HostPlan) -> Authority | None:
@@ -120,8 +154,15 @@ def _authority(plan: HostPlan) -> Authority | None:
 def _certificates(wanted: GatewayPlan) -> list[Signed]:
     """Return those that the site's CA signs."""
     found = []
-    if wanted.host and not wanted.certificate:
-        found.append(Signed(path=gateway.CERTIFICATE, name=wanted.host, names=wanted.names))
+    if wanted.host and not wanted.own:
+        found.append(
+            Signed(
+                path=gateway.CERTIFICATE,
+                name=wanted.host,
+                names=wanted.names,
+                until_another=wanted.acme is not None,
+            )
+        )
     if wanted.between_machines:
         found.append(
             Signed(path=gateway.MACHINE_CERTIFICATE, name=wanted.name, names=(wanted.name,))
@@ -130,10 +171,15 @@ def _certificates(wanted: GatewayPlan) -> list[Signed]:
 
 
 def _own_certificate(wanted: GatewayPlan) -> list[File]:
-    if wanted.host is None or wanted.certificate is None:
+    if wanted.host is None or wanted.own is None:
         return []
-    pem = own_certificate.read(wanted.certificate, wanted.host)
+    pem = own_certificate.read(wanted.own, wanted.host)
     return [File(path=gateway.CERTIFICATE, content=pem, mode="640", group=gateway.USER)]
+
+
+def _authorities(wanted: Acme) -> str | None:
+    # Nor are the operator's files wanted of a machine of which only the plan is made.
+    return None if transport.is_simulated(host) else own_certificate.authorities(wanted)
 
 
 def _file(rendered: Rendered) -> File:

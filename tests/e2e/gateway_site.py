@@ -96,6 +96,24 @@ class Site:
             **options,
         )
 
+    def named(self, host: str, ca: Path | None) -> httpx2.Client:
+        """A client without a key, which asks the first machine by a name.
+
+        + ca: whom it trusts; None: everybody
+        """
+
+        def name(request: httpx2.Request) -> None:
+            request.extensions["sni_hostname"] = host
+
+        return httpx2.Client(
+            base_url=f"https://{self.first.address}",
+            headers={"host": host},
+            verify=ssl.create_default_context(cafile=ca) if ca else False,
+            timeout=120,
+            trust_env=False,
+            event_hooks={"request": [name]},
+        )
+
     def openai(self, user: str, key: str | None = None) -> OpenAI:
         """openai-python; it does not try again, so that a test sees what came."""
         return OpenAI(

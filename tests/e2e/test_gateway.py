@@ -13,13 +13,15 @@ import httpx2
 import openai
 import pytest
 
-from deploys.planning.gateway.plan import FOLDER
+from deploys.planning import unit_names
+from deploys.planning.gateway.plan import ACME_MAP, FOLDER
 from deploys.rendering import gateway
 from tests.e2e import alive
 from tests.e2e.gateway_site import METRICS, Site, chat
-from tests.e2e.rack import Rack
+from tests.e2e.rack import Rack, Run
 from tests.lab import Lab
 from tests.lab.hub import Hub
+from tests.lab.pebble import Pebble
 from tests.lab.tiny_model import ANSWER
 from tests.unit.rendering.gateway_plans import PLANS
 
@@ -33,6 +35,16 @@ profile = replace(
     services=(*profile.services, replace(profile.services[0], name="spare", port=8081)),
     gateway=Gateway(host={host!r}, keys=_here / "keys.toml", also={also!r}, rate=600, at_once=64),
 )
+"""
+
+
+# A timer that does not wait for the hour.
+OFTEN = f"""\
+mkdir -p /run/systemd/system/{unit_names.ACME_TIMER}.d
+printf '[Timer]\\nOnCalendar=*:*:0/2\\nRandomizedDelaySec=0\\nAccuracySec=1s\\n' \\
+    > /run/systemd/system/{unit_names.ACME_TIMER}.d/often.conf
+systemctl daemon-reload
+systemctl restart {unit_names.ACME_TIMER}
 """
 
 
@@ -165,6 +177,7 @@ def test_haproxy_reads_every_form(site: Site) -> None:
         folder = f"/tmp/form-{number}"
         made = gateway.files(plan, site.ca.read_text())
         script = f"mkdir {folder}; cp {FOLDER}/*.pem {folder}; touch {folder}/chat.map\n"
+        script += f"echo thumbprint x > {folder}/acme.map\n"
         for file in (made.configuration, *made.fixed, *made.maps):
             path, content = (text.replace(FOLDER, folder) for text in (file.path, file.content))
             script += f"cat > {path} <<'....'\n{content}....\n"
@@ -469,12 +482,93 @@ def test_the_operator_may_bring_a_certificate(site: Site, tmp_path: Path) -> Non
     assert site.start().changed == []
 
 
+def test_the_machine_has_its_certificate_renewed_by_acme(site: Site, tmp_path: Path) -> None:
+    pebble, ca = Pebble.on(site.client, ai_lab=site.first.address), tmp_path / "ca.pem"
+    ca.write_text(pebble.start(seconds=40))
+    pebble.stop()
+    acme = f"Acme(directory={pebble.directory!r}, email='a@ai.lab', ca=Path({str(ca)!r}))"
+    site.rack.add(
+        "from deploys.planning.inputs.gateway import Acme\n"
+        "profile = replace(profile, gateway=replace("
+        f"profile.gateway, host='ai.lab', certificate={acme}))"
+    )
+
+    def signed_by(authority: Path) -> bool:
+        try:
+            with site.named("ai.lab", authority) as client:
+                return client.get("/v1/models").status_code == 401
+        except httpx2.ConnectError:
+            return False
+
+    def serial() -> str:
+        shown = "openssl x509 -noout -serial -in /etc/modelrack/gateway/gateway.pem"
+        return site.first.ssh(shown).stdout
+
+    def start() -> Run:
+        # The name leads to the first machine alone.
+        options = ("--json", "--limit", site.first.name)
+        return site.rack.deploy(*options, deploy="deploys.stages.gateway.start")
+
+    assert site.rack.deploy(deploy="deploys.stages.gateway.install").code == 0
+    # Nobody signs yet: the run says so, and people come in.
+    first = start()
+    assert first.code == 0, first.output
+    assert f"ai.lab gets no certificate from {pebble.directory}" in first.stderr
+    assert f"type there: systemctl start {unit_names.ACME}" in first.stderr
+    assert signed_by(site.ca)
+    before, roots = serial(), pebble.start(seconds=40)
+    ca.write_text(roots)
+    done = start()
+    assert done.code == 0 and "gets no certificate" not in done.stderr, done.output
+    assert signed_by(ca) and not signed_by(site.ca) and serial() != before
+    # It has as little to say as the gateway itself.
+    score = site.first.ssh(f"systemd-analyze security --no-pager {unit_names.ACME} | tail -1")
+    assert float(score.stdout.split(":")[1].split()[0]) <= 1.5
+    challenge = "http://127.0.0.1/.well-known/acme-challenge/token"
+    thumbprint = site.first.ssh(f"cut -d' ' -f2 {ACME_MAP}").stdout.strip()
+    assert site.first.ssh(f"curl -s {challenge}").stdout == f"token.{thumbprint}"
+    # Its timer does it in time, while somebody is being answered.
+    site.stand_in(site.first, site.second)
+    site.engine(site.first, gap=0.05)
+    body = chat(max_tokens=100_000, stream=True)
+    headers = {"authorization": f"Bearer {site.keys['alice']}"}
+    with site.named("ai.lab", ca) as client:
+        client.headers.update(headers)
+        with client.stream("POST", "/v1/chat/completions", json=body) as got:
+            lines = got.iter_lines()
+            next(lines)
+            before = serial()
+            site.first.ssh(["sh", "-c", OFTEN])
+            site.wait(lambda: serial() != before, "it is not renewed")
+            site.wait(lambda: signed_by(ca), "the gateway has another certificate")
+            # Who signs is gone again: that is told, and the door stays open.
+            pebble.stop()
+            failed = f"systemctl is-failed {unit_names.ACME}"
+            site.wait(
+                lambda: site.first.ssh(failed, check=False).stdout == "failed\n",
+                "it has not failed",
+            )
+            kept = site.first.ssh("cat /var/lib/modelrack/failures/modelrack-acme*").stdout
+            assert "ai.lab gets no certificate" in kept
+            with site.named("ai.lab", None) as other:
+                assert other.get("/v1/models").status_code == 401
+            site.engine(site.first, stop=True)
+            assert [*lines][-2] == "data: [DONE]"
+    site.engine(site.first, stop=False, gap=0)
+    ca.write_text(pebble.start(seconds=86_400))
+    assert start().code == 0
+    assert signed_by(ca)
+    assert start().changed == []
+
+
 def test_without_a_gateway_nothing_is_left(site: Site) -> None:
     site.rack.add("profile = replace(profile, gateway=None)")
     gone = site.start()
     assert gone.code == 0, gone.output
     assert gone.changed == ["Gateway | Disable the gateway"]
-    left = "ls -d /etc/modelrack/gateway /etc/systemd/system/modelrack-g* 2>/dev/null; ss -Htln"
+    units = "/etc/systemd/system/modelrack-[ag]*"
+    left = f"ls -d /etc/modelrack/gateway /etc/modelrack/acme {units} 2>/dev/null; ss -Htln;"
+    left += " systemctl list-units --plain --no-legend 'modelrack-a*'"
     found = site.first.ssh(left, check=False).stdout
-    assert "gateway" not in found and ":443" not in found
+    assert "gateway" not in found and "acme" not in found and ":443" not in found
     assert site.start().changed == []

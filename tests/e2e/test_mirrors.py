@@ -112,6 +112,8 @@ def place(
         # Only named: no machine here is Ubuntu. Its list is read by apt itself in
         # tests/lab/tests/test_archive_sources.py.
         "ubuntu": NvidiaRepository(folder / "nothing"),
+        # Likewise: no machine here has a gateway. tests/e2e/test_gateway.py asks an authority.
+        "acme": NvidiaRepository(folder / "nobody"),
     }
     assert served.keys() == {entry.name for entry in fields(Mirrors)}
     places = {
@@ -158,7 +160,7 @@ def test_everything_comes_from_the_mirrors_in_china(place: Place) -> None:
     for machine in place.machines:
         assert machine.ssh("tree --version").returncode == 0
         assert machine.ssh("test -e /opt/modelrack/CN/stub-1/main.c", check=False).returncode == 0
-    _is_asked(place, CN, {"rocm", "ubuntu", "python_builds"})
+    _is_asked(place, CN, {"rocm", "ubuntu", "python_builds", "acme"})
     second = place.deploy()
     assert second.code == 0 and second.changed == [], second.output
     # What apt itself reads is as it was, and so is what it knows.
@@ -184,7 +186,7 @@ def test_everything_comes_from_the_world_and_apt_and_uv_go_their_own_way(place: 
     for machine in place.machines:
         assert machine.ssh("cat /etc/own-tool").stdout == "own\n"
         assert machine.ssh("dpkg-query -W rocminfo").returncode == 0
-    _is_asked(place, GLOBAL, {"python_builds"})
+    _is_asked(place, GLOBAL, {"python_builds", "acme"})
     assert "/lab-indexed/" in place.internet.asked(OWN_INDEX)
     second = place.deploy()
     assert second.code == 0 and second.changed == [], second.output

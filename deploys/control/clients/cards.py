@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 from cryptography import x509
@@ -81,15 +82,20 @@ def _wanted(plan: HostPlan, folder: Path, locale: str | None) -> _OfHost:
 
 
 def _trust(gateway: GatewayPlan, site: Site) -> Trust:
-    own = gateway.certificate
-    path = (own.chain if own else site.secrets / SITE_CA).expanduser()
+    acme, own = gateway.acme, gateway.own
+    if acme and not acme.ca:
+        # It is another after each renewal, and systems know who signs it.
+        issuer = urlsplit(str(acme.directory)).hostname
+        return Trust(fingerprint=None, issuer=str(issuer), pem=None)
+    path = own.chain if own else acme.ca if acme and acme.ca else site.secrets / SITE_CA
+    path = path.expanduser()
     try:
         pem = path.read_bytes()
         found = x509.load_pem_x509_certificate(pem)
     except (OSError, ValueError) as error:
         raise Refusal(
             f"The certificate {path} cannot be read: {error}",
-            "It is made by the first deploys/full.py, or named as certificate of the Gateway",
+            "It is made by the first deploys/full.py, or named in certificate of the Gateway",
         ) from error
     return Trust(
         fingerprint=found.fingerprint(hashes.SHA256()).hex(":").upper(),

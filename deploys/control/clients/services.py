@@ -47,11 +47,11 @@ class Door:
     """The gateway that leads to a service.
 
     + url: of its API
-    + trusted: PEM file of those who sign its certificate, or of that itself
+    + trusted: PEM file of those who sign its certificate, or of that itself; None: of known ones
     """
 
     url: str
-    trusted: Path
+    trusted: Path | None
 
 
 def listed(inventory: str, *options: str) -> list[ListedHost]:
@@ -111,10 +111,12 @@ def door(hosts: Sequence[ListedHost], offer: OfferedService) -> Door:
     for host in sorted(hosts, key=lambda host: host["name"] != offer.host):
         gateway = (host["data"].get("profile") or {}).get("gateway")
         if gateway and offer.host in (host["name"], *gateway["also"]):
-            own = gateway["certificate"]
+            other = gateway["certificate"]
             secrets = Path(host["data"]["site"]["secrets"])
-            trusted = Path(own["chain"]) if own else secrets / "site-ca.pem"
-            return Door(url=f"https://{in_url(gateway['host'])}/v1", trusted=trusted.expanduser())
+            # Of an operator's own certificate the chain is named, of one by ACME who signs it.
+            path = (other.get("chain") or other.get("ca")) if other else secrets / "site-ca.pem"
+            trusted = Path(path).expanduser() if path else None
+            return Door(url=f"https://{in_url(gateway['host'])}/v1", trusted=trusted)
     raise Refusal(
         f"No gateway leads to {offer}",
         "Leave --gateway out to go through SSH, or give the profile a gateway",

@@ -13,7 +13,8 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.connection import programs, transport
 from deploys.connection.transport import HostCommand
-from deploys.control.authority import authority
+from deploys.control import own_certificate
+from deploys.control.authority import Authority, authority
 from deploys.facts.gateway import Certificates
 from deploys.operations import files
 from deploys.operations.files import Directory
@@ -21,11 +22,17 @@ from deploys.operations.files import Directory
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """One certificate that is to be: the file that has it with its key, and who it is for."""
+    """One certificate that is to be.
+
+    + path: the file that has it with its key
+    + name, names: who it is for
+    + until_another: only as long as no other authority has signed one that is there
+    """
 
     path: str
     name: str
     names: tuple[str, ...]
+    until_another: bool = False
 
 
 @operation()
@@ -44,9 +51,7 @@ def signed(
     missing = [
         each
         for each in wanted
-        if not signing
-        or each.path not in found
-        or not signing.is_good(found[each.path], each.name, each.names)
+        if not signing or each.path not in found or not _is_good(signing, found[each.path], each)
     ]
     if not missing:
         host.noop("all certificates are good")
@@ -54,6 +59,12 @@ def signed(
     yield files.write([folder])
     for each in missing:
         yield HostCommand(_sign, each, folder.group, secrets)
+
+
+def _is_good(signing: Authority, chain: str, wanted: Signed) -> bool:
+    if wanted.until_another and not signing.has_signed(chain):
+        return own_certificate.is_good(chain, wanted.name)
+    return signing.is_good(chain, wanted.name, wanted.names)
 
 
 def _sign(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploys.planning import unit_names
 from deploys.planning.gateway.key import Key
@@ -17,9 +17,10 @@ from deploys.planning.gateway.plan import (
     GatewayPlan,
     MachinePeer,
 )
-from deploys.planning.inputs.gateway import Gateway
+from deploys.planning.inputs.gateway import Acme, Certificate, Gateway
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import Site
 from deploys.planning.plan import ServicePlan
 
 # Whose HAProxy counts tokens: 2.5 or newer is needed, and 2.6 is the oldest that it was run on.
@@ -71,6 +72,7 @@ ALONE = Surroundings()
 
 def gateway_of(
     wanted: Gateway | None,
+    site: Site,
     machine: Machine,
     services: Sequence[ServicePlan],
     around: Surroundings,
@@ -100,13 +102,20 @@ def gateway_of(
             **vars(plan),
             "host": wanted.host,
             "names": tuple(dict.fromkeys((wanted.host, "localhost", "127.0.0.1", "::1"))),
-            "certificate": wanted.certificate,
+            "certificate": _certificate(wanted, site),
             "keys": _keys(wanted, backends, around),
             "rate": wanted.rate,
             "at_once": wanted.at_once,
             "chat": wanted.chat,
         }
     )
+
+
+def _certificate(wanted: Gateway, site: Site) -> Certificate | Acme | None:
+    asked = wanted.certificate
+    if isinstance(asked, Acme) and asked.directory is None:
+        return replace(asked, directory=site.url("acme"))
+    return asked
 
 
 def _check_machine(machine: Machine) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from deploys.planning import unit_names
 from deploys.planning.gateway.key import RESERVED, Key
-from deploys.planning.inputs.gateway import Certificate, Chat
+from deploys.planning.inputs.gateway import Acme, Certificate, Chat
 
 # Ports of every gateway: for people, for other machines of the site, and for the operator.
 REDIRECT, HTTPS, MACHINES, METRICS = 80, 443, 8443, 8405
@@ -22,6 +22,9 @@ USER = unit_names.GATEWAY_JOURNAL
 SITE_CA = f"{FOLDER}/site-ca.pem"
 # For clients, by whomever it is signed, and for other machines, by the site's CA; both with a key.
 CERTIFICATE, MACHINE_CERTIFICATE = f"{FOLDER}/gateway.pem", f"{FOLDER}/machine.pem"
+# The key of the machine's account at an ACME authority, made on the machine, 0600, of root; and its
+# thumbprint, with which the gateway proves that a name is this machine's.
+ACME_KEY, ACME_MAP = "/etc/modelrack/secrets/acme.key", f"{FOLDER}/acme.map"
 # The chat page's own key, made on the machine: OPENAI_API_KEY=mr-..., 0600, of root.
 CHAT_KEY = "/etc/modelrack/secrets/webui-key.env"
 # Whose requests those of the chat page are, in limits and in the log.
@@ -83,7 +86,7 @@ class GatewayPlan:
     + name: of this machine in the inventory, which its certificate for other machines has
     + host: what clients type; None: only other machines ask here, on MACHINES, and no client
     + names: DNS names and IP addresses that the site's CA signs
-    + certificate: the operator's own instead
+    + certificate: the operator's own instead, or one that is asked for by ACME
     + keys: who may ask, by the SHA-256 of their keys
     + rate, at_once: limits of those whose key says nothing else
     + backends: what is served, sorted by name
@@ -94,7 +97,7 @@ class GatewayPlan:
     name: str
     host: str | None
     names: tuple[str, ...] = ()
-    certificate: Certificate | None = None
+    certificate: Certificate | Acme | None = None
     keys: tuple[Key, ...] = ()
     rate: int = 60
     at_once: int = 8
@@ -102,6 +105,16 @@ class GatewayPlan:
     peers: tuple[MachinePeer, ...] = ()
     chat: Chat | None = None
     ipv6: bool = False
+
+    @property
+    def own(self) -> Certificate | None:
+        """The operator's own certificate."""
+        return self.certificate if isinstance(self.certificate, Certificate) else None
+
+    @property
+    def acme(self) -> Acme | None:
+        """How a certificate is asked for by ACME; its directory is named."""
+        return self.certificate if isinstance(self.certificate, Acme) else None
 
     @property
     def between_machines(self) -> bool:
@@ -113,5 +126,7 @@ class GatewayPlan:
         """Return the plan without who may ask, and without the operator's own files."""
         plan = asdict(self)
         del plan["keys"]
-        plan["certificate"] = "the operator's" if self.certificate else "the site's"
+        plan["certificate"] = (
+            self.acme.directory if self.acme else "the operator's" if self.own else "the site's"
+        )
         return plan

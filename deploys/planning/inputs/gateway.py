@@ -11,6 +11,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,33 @@ class Certificate:
 
     chain: Path
     key: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acme:
+    """A certificate that the machine asks for by itself, and renews, as of Let's Encrypt.
+
+    + directory: URL of the authority's directory; None: `acme` of the site's mirrors
+    + email: where the authority may write to
+    + ca: PEM file on the operator's computer with the authorities that systems do not know: who
+      vouches for that URL, and who signs; None: systems know them
+    """
+
+    directory: str | None = None
+    email: str | None = None
+    ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.directory is not None and not re.fullmatch(r"https://[^\s\"'\\]+", self.directory):
+            raise Refusal(
+                f"Acme: directory {self.directory!r} is no address that begins with https://",
+                "Write the URL of the authority's directory, or leave it out: then it is acme of"
+                " the site's mirrors",
+            )
+        if self.email is not None and not _MAIL.fullmatch(self.email):
+            raise Refusal(
+                f"Acme: {self.email!r} is no mail address", "Write one such as admin@ai.lab"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +68,7 @@ class Chat:
     at_once: int = 64
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.admin):
+        if not _MAIL.fullmatch(self.admin):
             raise Refusal(
                 f"Chat: {self.admin!r} is no mail address of an administrator",
                 "Write one such as admin@ai.lab; no mail is sent to it",
@@ -57,7 +85,7 @@ class Gateway:
     """One door to the models of a machine, and of others: TLS, keys, limits, usage.
 
     + host: DNS name or IP address that clients type
-    + certificate: the operator's own; None: the site's CA signs one for `host`
+    + certificate: the operator's own, or one by ACME; None: the site's CA signs one for `host`
     + chat: the chat page; None: the API alone
     + keys: file on the operator's computer that says who may ask (python -m deploys.keys)
     + rate, at_once: requests a minute and at the same time, of users whose key says nothing else
@@ -66,7 +94,7 @@ class Gateway:
     """
 
     host: str
-    certificate: Certificate | None = None
+    certificate: Certificate | Acme | None = None
     chat: Chat | None = None
     keys: Path = Path("inventories/keys.toml")
     rate: int = 60
@@ -79,6 +107,12 @@ class Gateway:
             raise Refusal(
                 f"Gateway: host {self.host!r} is neither a DNS name in lower case nor an address",
                 "Write what clients type behind https://, such as ai.lab or 10.8.0.5",
+            )
+        if isinstance(self.certificate, Acme) and is_address(self.host):
+            raise Refusal(
+                f"Gateway: no certificate for the address {self.host} is to be had by ACME",
+                "Set host to a DNS name that leads to the machine, or leave certificate out: then"
+                " the site's CA signs one for the address",
             )
         for field, value in (("also", self.also), ("drained", self.drained)):
             if isinstance(value, str):

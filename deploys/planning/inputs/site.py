@@ -22,6 +22,7 @@ OriginName = Literal[
     "huggingface",
     "python_builds",
     "pytorch",
+    "acme",
 ]
 Hub = Literal["modelscope", "huggingface"]
 
@@ -33,6 +34,7 @@ class Mirrors:
     + weights: folder of a web server with `<model>/<file>`, tried before any hub
     + pytorch: page with the CPU wheels of PyTorch, which the package index does not have; or a
       directory with them that exists on every machine
+    + acme: directory of the authority that gateways ask for certificates by ACME
 
     The package registries are the exception: None for `debian`, `ubuntu` or `pypi` leaves apt and
     uv at their own settings.
@@ -45,6 +47,7 @@ class Mirrors:
     huggingface: str | None
     python_builds: str | None
     pytorch: str | None = None
+    acme: str | None = None
     rocm: str | None = None
     debian: str | None = None
     debian_security: str | None = None
@@ -62,6 +65,7 @@ GLOBAL = Mirrors(
     huggingface="https://huggingface.co",
     python_builds="https://github.com/astral-sh/python-build-standalone/releases/download",
     pytorch="https://download.pytorch.org/whl/cpu/torch/",
+    acme="https://acme-v02.api.letsencrypt.org/directory",
 )
 
 # gh-proxy.com prefixes the whole address of what it fetches. No public mirror of AMD's repositories
@@ -75,6 +79,7 @@ CN = Mirrors(
     python_builds="https://gh-proxy.com/"
     "https://github.com/astral-sh/python-build-standalone/releases/download",
     pytorch="https://mirrors.aliyun.com/pytorch-wheels/cpu/",
+    acme="https://acme-v02.api.letsencrypt.org/directory",
     debian="https://mirrors.tuna.tsinghua.edu.cn/debian",
     debian_security="https://mirrors.tuna.tsinghua.edu.cn/debian-security",
     ubuntu="https://mirrors.tuna.tsinghua.edu.cn/ubuntu",

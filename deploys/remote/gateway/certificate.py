@@ -20,9 +20,9 @@ def main() -> int:
     verb, path, *group = sys.argv[1:]
     try:
         if verb == "request":
-            print(_request(Path(path)), end="")
+            print(request(Path(path), "/CN=modelrack"), end="")
         else:
-            _accept(Path(path), group[0], sys.stdin.read())
+            accept(Path(path), group[0], sys.stdin.read())
     except subprocess.CalledProcessError as error:
         print(f"openssl: {error.stderr.strip()}", file=sys.stderr)
         return 1
@@ -32,17 +32,25 @@ def main() -> int:
     return 0
 
 
-def _request(path: Path) -> str:
-    """Make a new key and return the request; who signs it decides on the names."""
-    key = _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+def request(path: Path, subject: str, *options: str) -> str:
+    """Make a new key and return the request.
+
+    + subject: for whom, as openssl writes it; the site's CA decides on the names by itself
+    + options: more of openssl's
+    """
+    key = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
     durable.replace(_pending(path), key.encode(), mode=0o600)
-    return _openssl("req", "-new", "-key", str(_pending(path)), "-subj", "/CN=modelrack")
+    return openssl("req", "-new", "-key", str(_pending(path)), "-subj", subject, *options)
 
 
-def _accept(path: Path, group: str, chain: str) -> None:
+def accept(path: Path, group: str, chain: str) -> None:
+    """Write the certificate, with those that lead to the root, and its key; it is for that key.
+
+    + group: who may read it
+    """
     key = _pending(path).read_text()
-    of_key = _openssl("pkey", "-pubout", given=key)
-    if _openssl("x509", "-noout", "-pubkey", given=chain) != of_key:
+    of_key = openssl("pkey", "-pubout", given=key)
+    if openssl("x509", "-noout", "-pubkey", given=chain) != of_key:
         raise ValueError("the certificate is not for the key of this machine")
     of_group = grp.getgrnam(group).gr_gid
     durable.replace(path, (chain + key).encode(), mode=0o640, group=of_group)
@@ -53,7 +61,8 @@ def _pending(path: Path) -> Path:
     return path.with_name(f".{path.name}.key")
 
 
-def _openssl(*words: str, given: str = "") -> str:
+def openssl(*words: str, given: str = "") -> str:
+    """Return what openssl prints."""
     return subprocess.run(
         ["openssl", *words], input=given, capture_output=True, text=True, check=True
     ).stdout

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from deploys.control import authority as authorities
 from deploys.control import own_certificate
 from deploys.control.authority import Authority, authority
-from deploys.planning.inputs.gateway import Certificate
+from deploys.planning.inputs.gateway import Acme, Certificate
 from deploys.planning.inputs.refusal import Refusal
 
 NAMES = ("ai.lab", "10.8.0.5", "::1")
@@ -70,6 +70,25 @@ def test_what_is_not_as_wanted_is_signed_anew(
         chain = chain[:300]
     other = "gpu-02" if name == "name" else "gpu-01"
     assert not signing.is_good(chain, other, NAMES[:2] if name == "names" else NAMES)
+
+
+def test_one_of_another_authority_is_good_for_its_name_and_its_time(
+    own: Callable[..., Own],
+) -> None:
+    """Whoever it is: what the site signs in its place is only for the time before."""
+    for names, days, good in ((("*.lab",), 9, True), (("b.lab",), 9, False), (NAMES, -1, False)):
+        chain = own(names, days).certificate.chain.read_text()
+        assert own_certificate.is_good(chain, "ai.lab") is good
+    assert not own_certificate.is_good("no certificate", "ai.lab")
+
+
+def test_authorities_that_nobody_can_read_are_refused(own: Callable[..., Own]) -> None:
+    made = own()
+    assert own_certificate.authorities(Acme()) is None
+    text = own_certificate.authorities(Acme(ca=made.certificate.chain))
+    assert text == made.certificate.chain.read_text()
+    with pytest.raises(Refusal, match="holds no certificate"):
+        own_certificate.authorities(Acme(ca=made.certificate.key))
 
 
 def test_a_request_that_somebody_has_changed_is_not_signed(secrets: Path) -> None:

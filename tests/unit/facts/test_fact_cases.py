@@ -29,6 +29,7 @@ CASES = UNIT / "cases" / "facts"
 DEFAULTS = {
     files.Entries: {},
     firewall.Ruleset: firewall.Table(loaded=False, as_wanted=False),
+    gateway.CertificateDue: True,
     gateway.Certificates: {},
     gateway.GatewayProcesses: gateway.Running(),
     jobs.Job: jobs.Status(state="none"),

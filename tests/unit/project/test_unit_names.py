@@ -8,7 +8,7 @@ from deploys.planning import unit_names
 from deploys.remote.facts import managed_units
 from tests.unit import ROOT
 
-NAME = re.compile(rf"\b{unit_names.PREFIX}(?:peer|gateway|firewall|failed|job)\b[@\w%*.-]*")
+NAME = re.compile(rf"\b{unit_names.PREFIX}(?:peer|gateway|acme|firewall|failed|job)\b[@\w%*.-]*")
 
 
 def test_no_other_module_spells_a_unit_of_ours() -> None:
@@ -26,6 +26,8 @@ def test_templates_have_the_units_of_ours_and_no_others() -> None:
     assert {name for name in units if name.startswith(unit_names.PREFIX)} == {
         unit_names.PEER,
         unit_names.GATEWAY,
+        unit_names.ACME,
+        unit_names.ACME_TIMER,
         unit_names.CHAT,
         unit_names.FIREWALL,
         unit_names.FAILED,

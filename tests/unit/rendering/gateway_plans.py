@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploys.planning.gateway.plan import GatewayPlan
-from deploys.planning.inputs.gateway import Chat
+from deploys.planning.inputs.gateway import Acme, Chat
 from deploys.planning.plan import HostPlan
 from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, planned
 from tests.unit.planning.plan_examples import MACHINE, service
@@ -27,6 +27,7 @@ PLANS = {
         planned(services=(service(name="tiny"), service(name="b.c", port=8081, parallel=1)))
     ),
     "with a chat page": _of(planned(replace(GATEWAY, chat=Chat(admin="a@ai.lab")))),
+    "by ACME": _of(planned(replace(GATEWAY, certificate=Acme(email="a@ai.lab")))),
     "several machines": _of(planned(replace(_ALSO, chat=Chat(admin="a@ai.lab")), _MUTUAL)),
     "drained itself": _of(planned(replace(_ALSO, drained=("gpu-01",)), _MUTUAL)),
     "for machines alone": _of(planned(None, replace(_MUTUAL, keys=()))),

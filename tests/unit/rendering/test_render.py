@@ -14,6 +14,7 @@ from jinja2 import Environment, UndefinedError, meta, nodes
 
 from deploys.planning import unit_names
 from deploys.planning.gateway.firewall import FirewallPlan
+from deploys.planning.inputs.gateway import Acme
 from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
@@ -65,6 +66,7 @@ def test_no_template_is_left_out() -> None:
         for door in GATEWAYS.values():
             gateway.files(door, CA)
         gateway.unit()
+        gateway.acme(Acme(), "ai.lab", CA)
         firewall.files(FirewallPlan(openings=()))
         with_page = test_chat.planned()
         assert with_page.gateway and with_page.gateway.chat

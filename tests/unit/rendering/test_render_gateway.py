@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 
 from deploys.planning.gateway.plan import GatewayPlan
-from deploys.planning.inputs.gateway import Chat
+from deploys.planning.inputs.gateway import Acme, Chat
 from deploys.rendering import gateway
 from deploys.rendering.gateway import GatewayFiles
 from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, key, planned
@@ -30,9 +30,10 @@ def rendered(plan: GatewayPlan) -> tuple[str, dict[str, str]]:
 def test_every_map_that_is_named_is_written_and_every_one_is_named(plan: GatewayPlan) -> None:
     configuration, others = rendered(plan)
     named = set(re.findall(r"/etc/modelrack/gateway/([\w-]+\.map)", configuration))
-    # That of the chat page's key is made on the machine.
-    assert named - {"chat.map"} == {name for name in others if name.endswith(".map")}
+    # Those of the chat page's key and of an account's are made on the machine.
+    assert named - {"chat.map", "acme.map"} == {name for name in others if name.endswith(".map")}
     assert ("chat.map" in named) == bool(plan.chat)
+    assert ("acme.map" in named) == bool(plan.acme)
     assert not re.search(r"{{|{%|None", configuration + "".join(others.values()))
 
 
@@ -108,6 +109,22 @@ def test_who_asks_decides_what_is_drained() -> None:
     ours, theirs = configuration.partition("\nbackend local-tiny\n")[::2]
     assert "server gpu-01 127.0.0.1:8080 maxconn 2 weight 0\n" in ours
     assert "server gpu-01 127.0.0.1:8080 maxconn 2\n" in theirs
+
+
+def test_a_challenge_is_answered_and_all_else_of_its_port_is_redirected() -> None:
+    configuration, _ = rendered(PLANS["by ACME"])
+    front = configuration.partition("frontend redirect")[2].partition("frontend api")[0]
+    answer, redirect = front.index("http-request return"), front.index("http-request redirect")
+    assert answer < redirect
+    assert "/.well-known/acme-challenge/" in front
+    assert "well-known" not in rendered(PLANS["one machine"])[0]
+
+
+def test_what_asks_for_a_certificate_trusts_whom_it_is_told() -> None:
+    settings, ca, unit, _ = gateway.acme(Acme(email="a@ai.lab"), "ai.lab", CA)
+    assert json.loads(settings.content)["host"] == "ai.lab"
+    assert (ca.content, f"SSL_CERT_FILE={ca.path}\n" in unit.content) == (CA, True)
+    assert "SSL_CERT_FILE" not in gateway.acme(Acme(), "ai.lab", None)[1].content
 
 
 def test_a_line_of_the_log_is_json() -> None:

@@ -13,6 +13,7 @@ from deploys.planning.gateway.keys import made, sha256
 from tests.plans.simulated import MACHINES
 from tests.unit.control.clients.fake_run import run
 
+CA = "site-ca.pem"
 WELL = {"modelrack-facts-machine": json.dumps(MACHINES["cpu"])}
 
 
@@ -20,7 +21,7 @@ def data(folder: Path, more: str = "") -> str:
     return f"""
 from dataclasses import replace
 from pathlib import Path
-from deploys.planning.inputs.gateway import Certificate, Chat, Gateway
+from deploys.planning.inputs.gateway import Acme, Certificate, Chat, Gateway
 from deploys.planning.inputs.site import Site
 site = Site(secrets=Path({str(folder / "secrets")!r}))
 profile = replace(profile, gateway=Gateway(
@@ -75,6 +76,18 @@ def test_the_language_is_that_of_the_chat_page_or_what_is_asked_for(
     assert done.returncode == 0, done.stderr
     page = (site / "cards" / "ai.lab" / "alice.html").read_text()
     assert f'<html lang="{language}">' in page
+
+
+def test_a_certificate_by_acme_needs_no_file_unless_one_is_named(site: Path) -> None:
+    for ca, files in (("", set()), (f"ca=Path({str(site / 'secrets/site-ca.pem')!r})", {CA})):
+        more = f"certificate=Acme({ca})"
+        where = ("--data", f"folder={site / 'cards'}")
+        done = run(site, "deploys/cards.py", {"a": WELL}, *where, data=data(site, more))
+        assert done.returncode == 0, done.stderr
+        card = (site / "cards" / "ai.lab" / "bob.md").read_text()
+        assert (f"[{CA}]({CA})" in card) == bool(files) == ("SHA-256" in card)
+        assert {path.name for path in (site / "cards" / "ai.lab").glob("*.pem")} == files
+    assert "letsencrypt" not in card
 
 
 def refused(site: Path, text: str, data: str = "", folder: str = "cards") -> None:

@@ -80,7 +80,7 @@ def test_an_inventory_without_services_says_so() -> None:
         services.chosen([], None)
 
 
-def door(offer: OfferedService, *hosts: ListedHost) -> tuple[str, Path]:
+def door(offer: OfferedService, *hosts: ListedHost) -> tuple[str, Path | None]:
     found = services.door(hosts, offer)
     return found.url, found.trusted
 
@@ -97,6 +97,14 @@ def test_a_certificate_of_the_operators_own_is_trusted_itself() -> None:
     own = gateway("fd00::5", certificate={"chain": "/etc/own.pem", "key": "/etc/own.key"})
     found = door(OFFERS[0], listed("gpu-01", "r1", gateway=own))
     assert found == ("https://[fd00::5]/v1", Path("/etc/own.pem"))
+
+
+@pytest.mark.parametrize(("ca", "trusted"), [(None, None), ("/etc/ca.pem", Path("/etc/ca.pem"))])
+def test_a_certificate_by_acme_is_of_whom_systems_know_or_of_whom_is_named(
+    ca: str | None, trusted: Path | None
+) -> None:
+    acme = gateway(certificate={"directory": None, "email": None, "ca": ca})
+    assert services.door([listed("gpu-01", "r1", gateway=acme)], OFFERS[0]).trusted == trusted
 
 
 def test_without_a_gateway_the_way_through_ssh_is_named() -> None:

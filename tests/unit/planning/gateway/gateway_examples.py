@@ -42,8 +42,9 @@ def planned(
     *,
     machine: Any = MACHINE,
     services: Any = None,
+    site: Site | None = None,
 ) -> HostPlan:
     """The plan of gpu-01, which serves the model tiny as tiny, two requests at a time."""
     served = services if services is not None else (service(name="tiny", parallel=2),)
     profile = HostProfile(services=served, gateway=gateway)
-    return resolve(profile, Site(), machine, locks(), (), beside or around())
+    return resolve(profile, site or Site(), machine, locks(), (), beside or around())

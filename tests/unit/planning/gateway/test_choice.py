@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploys.planning.gateway.choice import ServedElsewhere
-from deploys.planning.inputs.gateway import Chat, Gateway
+from deploys.planning.inputs.gateway import Acme, Chat, Gateway
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.inputs.site import GLOBAL, Site
 from deploys.planning.plan import HostPlan
 from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, key, planned
 from tests.unit.planning.plan_examples import MACHINE
@@ -161,11 +163,45 @@ def test_a_key_may_name_what_another_machine_of_the_inventory_serves() -> None:
         ({"host": "ai.lab", "also": "gpu-02"}, "is the text 'gpu-02', not names"),
         ({"host": "ai.lab", "rate": 0}, "rate is 0"),
         ({"host": "ai.lab", "at_once": 0}, "at_once is 0"),
+        ({"host": "10.8.0.5", "certificate": Acme()}, "for the address 10.8.0.5 is to be had"),
     ],
 )
 def test_a_gateway_that_makes_no_sense_is_refused(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refusal, match=reason):
         Gateway(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"directory": "http://ca.lab/dir"}, "no address that begins with https://"),
+        ({"directory": "https://ca.lab/a b"}, "no address that begins with https://"),
+        ({"email": "nobody"}, "'nobody' is no mail address"),
+    ],
+)
+def test_an_authority_that_makes_no_sense_is_refused(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Refusal, match=reason):
+        Acme(**fields)
+
+
+def test_a_certificate_is_asked_for_where_the_site_says_or_the_profile() -> None:
+    """What is recorded says where, and not which file of the operator's."""
+    for certificate, directory in (
+        (Acme(ca=Path("/home/op/ca.pem")), GLOBAL.acme),
+        (Acme(directory="https://ca.lab/dir"), "https://ca.lab/dir"),
+    ):
+        made = planned(replace(GATEWAY, certificate=certificate))
+        assert made.gateway and made.gateway.acme and not made.gateway.own
+        assert made.gateway.acme.directory == directory
+        assert made.deployed()["gateway"]["certificate"] == directory
+        assert "/home/op" not in json.dumps(made.deployed())
+
+
+def test_a_site_without_a_way_to_an_authority_is_told_so() -> None:
+    inside = Site(mirrors=replace(GLOBAL, acme=None))
+    made = planned(replace(GATEWAY, certificate=Acme()), site=inside)
+    (refusal,) = made.refusals
+    assert "no way to acme" in refusal.reason and "mirrors.acme" in refusal.hint
 
 
 def test_addresses_are_names_of_a_gateway_too() -> None:
