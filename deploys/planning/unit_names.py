@@ -16,7 +16,7 @@ GATEWAY_JOURNAL = GATEWAY.removesuffix(".service")
 ACME = f"{PREFIX}acme.service"
 ACME_TIMER = f"{PREFIX}acme.timer"
 # What enables that timer: it comes and goes with the gateway.
-ACME_WANTED = f"{GATEWAY}.wants/{ACME_TIMER}"
+GATEWAY_WANTS = f"{GATEWAY}.wants"
 # Loads the rules that say what other machines may reach.
 FIREWALL = f"{PREFIX}firewall.service"
 # Its timer takes rules back that nobody has proven.

@@ -41,8 +41,8 @@ _ACME_UNIT, _ACME_TIMER = map(unit_names.file, (unit_names.ACME, unit_names.ACME
 # Which certificate has come from where.
 _ACME_RECORD = "/var/lib/modelrack/acme.json"
 ACME_FILES = (
-    *(_ACME_UNIT, _ACME_TIMER, unit_names.file(unit_names.ACME_WANTED), ACME_FOLDER, _ACME_RECORD),
-    *(gateway.ACME_KEY, gateway.ACME_MAP),
+    *(_ACME_UNIT, _ACME_TIMER, unit_names.file(unit_names.GATEWAY_WANTS)),
+    *(ACME_FOLDER, _ACME_RECORD, gateway.ACME_KEY, gateway.ACME_MAP),
 )
 
 # Together they are one variable, which usage.lua sets: what cannot be read as a request has no

@@ -60,7 +60,7 @@ def renewed(
         runs = state is not None and (state.active, state.enabled) == ("active", "enabled")
         due = host.get_fact(CertificateDue, settings=json.dumps(settings))
     else:
-        link = unit_names.file(unit_names.ACME_WANTED)
+        link = unit_names.file(f"{unit_names.GATEWAY_WANTS}/{timer}")
         runs, due = link in host.get_fact(Entries, paths=(link,)), False
     if not missing and runs and not due:
         host.noop("the certificate is good, and is renewed in time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pyinfra import host, logger
@@ -119,6 +120,10 @@ def absent(
     yield StringCommand("rm", "-rf", "--", *map(QuoteString, there))
     if systemd:
         yield StringCommand("systemctl", "daemon-reload")
+        # One that had failed would be named by systemctl --failed for ever.
+        gone = [Path(path).name for path in paths if path.endswith((".service", ".timer"))]
+        names = map(QuoteString, dict.fromkeys((unit, *gone)))
+        yield StringCommand("systemctl", "reset-failed", *names, "2>/dev/null", "||", "true")
 
 
 @operation()

@@ -15,6 +15,7 @@ from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import GLOBAL, Site
 from deploys.planning.plan import HostPlan
+from deploys.rendering import page
 from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, key, planned
 from tests.unit.planning.plan_examples import MACHINE
 
@@ -195,6 +196,7 @@ def test_a_certificate_is_asked_for_where_the_site_says_or_the_profile() -> None
         assert made.gateway.acme.directory == directory
         assert made.deployed()["gateway"]["certificate"] == directory
         assert "/home/op" not in json.dumps(made.deployed())
+        assert f"is asked of {directory}, which" in page.of("gpu-01", MACHINE, made)
 
 
 def test_a_site_without_a_way_to_an_authority_is_told_so() -> None:
