@@ -1,4 +1,7 @@
-"""A person at another machine asks in Chinese, sees the answer come, and asks about a file."""
+"""A person at another machine asks, sees the answer come, and asks about a file: in two languages.
+
+The second visit begins where the first has ended, after the page was deployed in English.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Visit:
     """One visit, and what left the lab meanwhile."""
 
     page: ChatPage
-    desk: Machine
+    desk: Desk
     seen: dict[str, Any]
     left: dict[str, int]
     packets: Callable[[Machine], int]
@@ -39,7 +42,7 @@ def visit(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Visit]
     kept = cache_root().parent / "uv"
     kept.mkdir(exist_ok=True)
     binds = (f"{kept}:/var/cache/modelrack/uv", f"{playwright()}:/opt/playwright")
-    lab = lab_factory(1, name="browser", binds=binds)
+    lab = lab_factory(1, name="browser", binds=binds, in_memory=True)
     hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
     rack = prepared(Rack(lab, hub, github, tmp_path_factory.mktemp("browser"), DATA))
     done = rack.deploy()
@@ -51,17 +54,24 @@ def visit(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Visit]
         # It starts anew while it is counted: that is when programs ask for newer versions.
         page.machine.ssh("systemctl restart modelrack-webui")
         page.wait()
-        seen = desk.visit(
-            PICTURES,
-            url=f"https://{HOST}/",
-            email=ADMIN,
-            password=page.password,
-            question="你好，你在吗？",
-            pdf="/root/rooms.pdf",
-            about="文件里写了什么？",
+        seen = see(
+            desk, page, "zh-CN", question="你好，你在吗？", about="文件里写了什么？", first=True
         )
         left = {machine.name: packets(machine) for machine in lab.machines}
-        yield Visit(page, desk.machine, seen, left, packets)
+        yield Visit(page, desk, seen, left, packets)
+
+
+def see(desk: Desk, page: ChatPage, language: str, **said: Any) -> dict[str, Any]:
+    """What the first administrator sees, in a language."""
+    return desk.visit(
+        PICTURES / language,
+        url=f"https://{HOST}/",
+        email=ADMIN,
+        password=page.password,
+        pdf="/root/rooms.pdf",
+        language=language,
+        **said,
+    )
 
 
 def test_it_greets_in_chinese(visit: Visit) -> None:
@@ -96,13 +106,32 @@ def test_the_browser_asked_no_other_host(visit: Visit) -> None:
 def test_neither_machine_sent_anything_out_of_the_lab(visit: Visit) -> None:
     assert visit.left == {machine: 0 for machine in visit.left}
     # It would have been seen.
-    for machine in (visit.page.machine, visit.desk):
+    for machine in (visit.page.machine, visit.desk.machine):
         machine.ssh("curl -sm 2 http://192.0.2.1/", check=False)
         assert visit.packets(machine) > 0
 
 
 def test_each_step_is_a_picture(visit: Visit) -> None:
     """To be looked at by a person; here it is only there and not empty."""
-    pictures = sorted(PICTURES.glob("*.png"))
+    pictures = sorted((PICTURES / "zh-CN").glob("*.png"))
     assert [path.name[0] for path in pictures] == ["1", "2", "3", "4", "5"]
     assert all(path.stat().st_size > 5000 for path in pictures)
+
+
+def test_in_english_it_is_the_same(visit: Visit) -> None:
+    page = visit.page
+    page.rack.add("""
+_chat = replace(profile.gateway.chat, locale="en-US")
+profile = replace(profile, gateway=replace(profile.gateway, chat=_chat))
+del _chat
+""")
+    done = page.rack.deploy("--json", deploy="deploys.stages.chat.start")
+    assert done.code == 0, done.output
+    assert len(done.changed) == 1, done.changed
+    page.wait()
+    said = {"question": "Are you there?", "about": "What does the file say?", "first": False}
+    seen = see(visit.desk, page, "en-US", **said)
+    assert (seen["language"], seen["answer"], seen["signed_out"]) == ("en-US", ANSWER, 401)
+    assert ANSWER in seen["about"]
+    assert {urlsplit(address).netloc for address in seen["addresses"]} - {""} == {HOST}
+    assert len([*(PICTURES / "en-US").glob("*.png")]) == 5
