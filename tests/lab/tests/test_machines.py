@@ -123,6 +123,8 @@ def test_an_air_gapped_machine_reaches_this_side_and_nothing_else() -> None:
         knock = f"timeout 2 bash -c 'echo > /dev/tcp/{server}/53'"
         assert machine.ssh(knock, check=False).returncode != 0
         assert machine.ssh(f"ip route get {lab.host}").returncode == 0
+        lab.forget(machine)
+        assert (lab.machines, machine.directory.exists()) == ([], False)
     assert _traces(lab.id) == []
 
 
@@ -142,7 +144,8 @@ def test_a_lab_that_fails_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_killed_owner_leaves_nothing() -> None:
-    script = "from tests.lab import Lab; lab = Lab(1).up(); print(lab.id, flush=True); input()"
+    up = "lab = Lab(1, in_memory=True).up()"
+    script = f"from tests.lab import Lab; {up}; print(lab.id, flush=True); input()"
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         cwd=PROJECT,
