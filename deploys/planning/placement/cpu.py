@@ -6,6 +6,7 @@ Source: vLLM 0.32, platforms/cpu.py and v1/worker/cpu_worker.py.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from deploys.planning.engines.base import FillsCards
@@ -50,7 +51,7 @@ def place_on_cpu(request: Request, takes: FillsCards) -> Placement:
     fitting = next(
         (other for other in variants if _over(other, _attempts(other, takes)[-1]) <= 0), None
     )
-    return refused(request, [_does_not_fit(request, closest, fitting)], closest)
+    return refused(request, [_does_not_fit(request, takes, closest, fitting)], closest)
 
 
 def _wrong(request: Request) -> list[Refusal]:
@@ -121,13 +122,21 @@ def _reasons(request: Request, context: int, parallel: int, full: int) -> Iterat
         yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
 
 
-def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
+def _does_not_fit(
+    request: Request, takes: FillsCards, closest: Placement, fitting: Request | None
+) -> Refusal:
     over = _over(request, closest)
-    if request.service.context is not None and closest.ledger.host["KV cache"] > over:
+
+    def too_long(context: int) -> bool:
+        return _over(request, _placement(request, takes, context, 1)) > 0
+
+    steps = range(_BLOCK, request.service.context or 0, _BLOCK)
+    fits = bisect_left(steps, True, key=too_long)
+    if fits:
         return Refusal(
             f"{request.name}: a cache for {closest.context} tokens is {human(over)} too large for"
             " the host's memory",
-            "Lower context, or leave it out",
+            f"Set context to {steps[fits - 1]} or less",
         )
     return Refusal(
         f"{request.name}: {request.model.key} is {human(over)} too large for the host's memory",

@@ -6,7 +6,9 @@ token uses few of them; else whole leading layers in host memory; without cards,
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from deploys.planning.engines.base import DealsLayers
 from deploys.planning.inputs.refusal import Refusal
@@ -30,6 +32,10 @@ from deploys.planning.quantity import human
 # server of this kind minutes), and the context that is worth more than further requests.
 _PARALLEL = (4, 2, 1)
 _LONGEST, _MODEST = 32_768, 8192
+# What a refusal may advise: contexts in these steps, none that is of no use, and to leave out what
+# the operator says of these.
+_STEP_OF_ADVICE, _LEAST_CONTEXT = 256, 1024
+_OPERATORS = ("gpu_layers", "cpu_experts", "pipeline_parallel", "parallel", "context")
 
 
 def place_layers(request: Request, takes: DealsLayers) -> Placement:
@@ -41,7 +47,7 @@ def place_layers(request: Request, takes: DealsLayers) -> Placement:
         return placement
     variants = [other for other in smaller_variants(request) if not _wrong(other)]
     fitting = next((other for other in variants if _fits(other, _best(other, takes))), None)
-    return refused(request, [_does_not_fit(request, placement, fitting)], placement)
+    return refused(request, [_does_not_fit(request, takes, placement, fitting)], placement)
 
 
 def _best(request: Request, takes: DealsLayers) -> Placement:
@@ -230,23 +236,42 @@ def _warnings(request: Request, split: Split) -> Iterator[str]:
     yield from estimate_warnings(request)
 
 
-def _does_not_fit(request: Request, closest: Placement, fitting: Request | None) -> Refusal:
+def _does_not_fit(
+    request: Request, takes: DealsLayers, closest: Placement, fitting: Request | None
+) -> Refusal:
     over, host = _over(closest), _host_over(request, closest)
-    tokens = f"{closest.parallel} x {closest.context}"
-    if over > 0:
-        return Refusal(
-            f"{request.name}: {request.model.key} with a cache for {tokens} tokens is {human(over)}"
-            " too large for the fullest card",
-            "Lower context, parallel or gpu_layers, raise cpu_experts, or leave them out",
-        )
-    cache = closest.ledger.host.get("KV cache", 0)
-    if cache > host:
-        return Refusal(
-            f"{request.name}: a cache for {tokens} tokens is {human(host)} too large for the host's"
-            " memory",
-            f"Lower context or parallel to {(cache - host) / cache:.0%} of that, or leave them out",
-        )
+    what = f"{request.model.key} with a cache for {closest.parallel} x {closest.context} tokens"
+    where = f"{human(over)} too large for the fullest card"
+    missing = over * max(1, len(closest.ledger.cards)) if over > 0 else host
+    if over <= 0:
+        what = what if closest.ledger.host.get("KV cache", 0) > host else request.model.key
+        where = f"{human(host)} too large for the host's memory"
     return Refusal(
-        f"{request.name}: {request.model.key} is {human(host)} too large for the host's memory",
-        size_hint(fitting, request.size - host, "more memory"),
+        f"{request.name}: {what} is {where}",
+        _settings_that_fit(request, takes, closest)
+        or size_hint(fitting, request.size - missing, "more memory"),
     )
+
+
+def _settings_that_fit(request: Request, takes: DealsLayers, closest: Placement) -> str:
+    """Return what to set so that the service has a place, "" if no setting gives it one."""
+
+    def fits(**changed: int | None) -> bool:
+        other = replace(request, service=replace(request.service, **changed))  # type: ignore[arg-type]
+        return not _wrong(other) and _fits(other, _best(other, takes))
+
+    ways: list[str] = []
+    if not fits(**{**dict.fromkeys(_OPERATORS), "context": _LEAST_CONTEXT, "parallel": 1}):
+        return ""
+    for field, step, least in (("context", _STEP_OF_ADVICE, _LEAST_CONTEXT), ("parallel", 1, 1)):
+        steps = range(least, getattr(closest, field), step)
+        fitting = bisect_left(steps, True, key=lambda value: not fits(**{field: value}))
+        if fitting:
+            ways.append(f"set {field} to {steps[fitting - 1]} or less")
+    named = [field for field in _OPERATORS if getattr(request.service, field) is not None]
+    for fields in [*([field] for field in named), named]:
+        if named and fits(**dict.fromkeys(fields)):
+            ways.append(f"leave {' and '.join(fields)} out")
+            break
+    sentence = ", or ".join(ways)
+    return sentence[:1].upper() + sentence[1:]

@@ -31,6 +31,8 @@ from deploys.planning.quantity import human
 
 # Share of weights and cache below which a cache is worth a warning.
 TIGHT = 0.1
+# A context that is advised is a multiple of so many tokens.
+_BLOCK = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +139,12 @@ def does_not_fit(request: Request, attempt: Attempt, fitting: Request | None) ->
         )
     tokens = min(attempt.tokens) - fixed_cost_tokens(request.model, layout)
     context = request.contexts[-1]
-    if 0 < tokens < context:
+    if _BLOCK <= tokens < context:
         fp8 = "" if layout.kv_cache == "fp8" else ", or kv_cache to fp8 for twice as many"
         return Refusal(
             f"{request.name}: a request of {context} tokens needs {human(_needs(request, attempt))}"
             f" more of a card than {request.model.key} on {cut} cards leaves",
-            f"Set context to {tokens // 256 * 256} or less{fp8}",
+            f"Set context to {tokens // _BLOCK * _BLOCK} or less{fp8}",
         )
     missing = _needs(request, attempt)
     cards = layout.tensor_parallel * layout.pipeline_parallel
