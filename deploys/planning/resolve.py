@@ -14,7 +14,7 @@ from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
 from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
-from deploys.planning.hardware import cards, gpus, hardware_health, software_stacks
+from deploys.planning.hardware import cards, gpus, hardware_health, numa, software_stacks
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import RHEL_LIKE, Machine
@@ -249,7 +249,7 @@ def _service(
         context=placement.context,
         parallel=placement.parallel,
         performance=service.performance,
-        threads=machine.cores,
+        threads=numa.threads(machine, placement.host_memory),
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         patience=int(_TO_START + fetched.size * _TO_READ),
         min_tokens_per_second=service.min_tokens_per_second

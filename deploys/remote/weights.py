@@ -1,4 +1,4 @@
-"""Models on this machine's disk, by hand or from a deploy: fetch, merge, verify, prove, ls.
+"""Models on this machine's disk, by hand or from a deploy: fetch, merge, verify, prove and others.
 
 Exit 0: done. Exit 1: failed, the last line on standard error says why and what to do. Exit 143:
 stopped by a signal; the same command goes on from there.
@@ -62,6 +62,12 @@ def _parser(called: str) -> argparse.ArgumentParser:
     )
     command.add_argument("directory", type=Path)
     command.set_defaults(program=_prove)
+
+    command = commands.add_parser(
+        "uncache", help="have a model's files leave the page cache, so that they are read anew"
+    )
+    command.add_argument("directory", type=Path)
+    command.set_defaults(program=_uncache)
 
     command = commands.add_parser(
         "merge",
@@ -129,6 +135,14 @@ def _prove(options: Any) -> int:
     if problems:
         raise Failure(f"{problems[0]}: run weights fetch again")
     print(f"{options.directory} is as its manifest says")
+    return 0
+
+
+def _uncache(options: Any) -> int:
+    from .model_dir import page_cache
+
+    count, size = page_cache.leave(options.directory)
+    print(f"{count} files of {options.directory} left the page cache, {size} bytes in all")
     return 0
 
 

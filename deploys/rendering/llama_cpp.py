@@ -51,8 +51,14 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
                 _SAMPLING[name]: value
                 for name, value in (plan.wanted_of(service).sampling or {}).items()
             },
+            memory=placement.host_memory,
             options=[word for entry in settings.chosen(plan, service) for word in _words(*entry)],
             digest=digest,
+        ),
+        file(
+            "llama.cpp/memory.conf",
+            f"/etc/systemd/system/{service.unit}.d/memory.conf",
+            memory=placement.host_memory,
         ),
         *chat,
     )

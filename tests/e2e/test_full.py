@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from deploys.planning.hardware.numa import HostMemory
+from deploys.rendering.templates import text
 from tests.e2e.rack import Rack, Run, run
 from tests.lab.hub import Hub
 from tests.lab.tiny_model import ANSWER
@@ -127,6 +129,28 @@ def test_a_dry_run_sees_no_change_either(deployed: tuple[Rack, Run]) -> None:
     assert '"hosts_with_change": ["' not in dry.stdout
 
 
+ADDITION = "/etc/systemd/system/llama-server@tiny.service.d/memory.conf"
+POLICIES = {
+    "interleave:0": HostMemory(mapped=False, policy="interleave", nodes=(0,)),
+    "bind:0": HostMemory(mapped=False, policy="bind", nodes=(0,)),
+    "default": HostMemory(policy="first touch"),
+}
+
+
+def test_systemd_has_memory_go_where_it_is_told(deployed: tuple[Rack, Run]) -> None:
+    """The machine has one node, so this is what a machine with several would be told."""
+    machine = deployed[0].machines[0]
+    process = "/proc/$(systemctl show --value --property=MainPID llama-server@tiny)"
+    assert ".gguf" not in machine.ssh(f"cat {process}/maps").stdout
+    for policy, memory in POLICIES.items():
+        content = text("llama.cpp/memory.conf", memory=memory)
+        machine.ssh(["sh", "-c", f"cat > {ADDITION}"], stdin=content)
+        machine.ssh("systemctl daemon-reload && systemctl restart llama-server@tiny")
+        maps = machine.ssh(f"cat {process}/numa_maps").stdout
+        assert policy in {line.split()[1] for line in maps.splitlines()}, maps[:2000]
+    assert "left the page cache" in machine.ssh("journalctl -u llama-server@tiny").stdout
+
+
 def test_drift_is_put_right(deployed: tuple[Rack, Run]) -> None:
     rack, _ = deployed
     machine = rack.machines[0]
@@ -137,6 +161,7 @@ def test_drift_is_put_right(deployed: tuple[Rack, Run]) -> None:
     assert again.code == 0, again.output
     changed = [entry["name"] for entry in again.operations if entry["success"]]
     assert len(changed) == 1, changed
+    assert "ExecStartPre" not in machine.ssh(f"cat {ADDITION}").stdout
     assert rack.deploy("--json").operations[-1]["no_change"]
 
 

@@ -79,6 +79,10 @@ def host_class(
         "isa": isa,
         "cores": cores,
         "numa_nodes": numa_nodes,
+        "nodes": [
+            {"index": node, "cores": cores // numa_nodes, "memory": memory // numa_nodes}
+            for node in range(numa_nodes)
+        ],
         "memory": memory,
         "disks": disks,
         "gpus": gpus,

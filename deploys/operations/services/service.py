@@ -138,11 +138,14 @@ def retired(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraComm
         host.noop("nothing else serves models")
         return
     # The settings first: as long as a unit is enabled, the next run knows that it is to go.
-    names = [name for unit in units if (name := unit.partition("@")[2].removesuffix(".service"))]
+    named = [(unit, unit.partition("@")[2].removesuffix(".service")) for unit in units]
+    names = [name for _, name in named if name]
     settings = [f"/etc/modelrack/services/{name}.{kind}" for name in names for kind in _SETTINGS]
     measured = [f"/var/lib/modelrack/services/{name}.json" for name in names]
+    additions = [f"{unit_names.file(unit)}.d" for unit, name in named if name]
     if names:
-        yield StringCommand("rm", "-f", "--", *map(QuoteString, (*settings, *measured)))
+        everything = (*settings, *measured, *additions)
+        yield StringCommand("rm", "-rf", "--", *map(QuoteString, everything))
     now = ["--now"] if systemd else []
     yield StringCommand("systemctl", "disable", "--quiet", *now, *map(QuoteString, units))
     if systemd:

@@ -82,12 +82,14 @@ class DealsLayers:
 
     + experts_in_host: all experts are there, and the rest of the model is on one card
     + prompt_cache: it keeps answered prompts in host memory
+    + chooses_memory: how it loads what stays in host memory, and to which nodes, can be told
     + steps: tokens that are read at once where experts are in host memory, the preferred first; a
       card that computes with them is sent all of them for each step
     """
 
     experts_in_host: bool
     prompt_cache: bool
+    chooses_memory: bool
     steps: tuple[int, ...]
 
 

@@ -94,7 +94,7 @@ KTRANSFORMERS = Engine(
             date="2026-11-22",
         ),
     ),
-    takes=DealsLayers(experts_in_host=True, prompt_cache=False, steps=(512,)),
+    takes=DealsLayers(experts_in_host=True, prompt_cache=False, chooses_memory=False, steps=(512,)),
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,

@@ -44,6 +44,9 @@ _ISA_OPTIONS: dict[Isa, tuple[str, ...]] = {
     "x86-64-v4": ("GGML_AVX512=ON",),
     "aarch64": (),
 }
+# What Arm's processors may have, as the kernel and as compilers call it; without, llama.cpp builds
+# for the first of them. Source: ggml/src/ggml-cpu/CMakeLists.txt, GGML_CPU_ARM_ARCH.
+_ARM_FEATURES = {"asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16", "sve": "sve"}
 
 
 def _build(
@@ -71,6 +74,7 @@ def _build(
             "CMAKE_BUILD_TYPE=Release",
             "GGML_NATIVE=OFF",
             *_ISA_OPTIONS[machine.isa],
+            *_arm_options(machine),
             "LLAMA_BUILD_EXAMPLES=OFF",
             "LLAMA_BUILD_TESTS=OFF",
             # Both would fetch the web page of llama-server while building.
@@ -92,6 +96,14 @@ def _build(
         toolchain=f"{toolchain}-cuda-{cuda}",
         packages=(*built.packages, *names.compiler(cuda)),
     )
+
+
+def _arm_options(machine: Machine) -> tuple[str, ...]:
+    """Return the option that names what an Arm processor has beyond the first of its kind."""
+    there = [name for feature, name in _ARM_FEATURES.items() if feature in machine.features]
+    if machine.isa != "aarch64" or not there:
+        return ()
+    return (f"GGML_CPU_ARM_ARCH={'+'.join(['armv8.2-a', *there])}",)
 
 
 def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
@@ -147,6 +159,7 @@ _PLANS = {
     "cache-type-v": "kv_cache",
     "gpu-layers": "gpu_layers",
     "n-cpu-moe": "cpu_experts",
+    "load-mode": "",
     "chat-template-file": "chat_template",
     **dict.fromkeys(
         ("temp", "top-p", "top-k", "min-p", "repeat-penalty", "presence-penalty"), "sampling"
@@ -184,7 +197,9 @@ LLAMA_CPP = Engine(
         ),
     ),
     # Of --ubatch-size, whose default is the smaller; --batch-size is the larger.
-    takes=DealsLayers(experts_in_host=False, prompt_cache=True, steps=(2048, 512)),
+    takes=DealsLayers(
+        experts_in_host=False, prompt_cache=True, chooses_memory=True, steps=(2048, 512)
+    ),
     settings=_SETTINGS,
     settings_without_cards=replace(
         _SETTINGS,

@@ -11,6 +11,20 @@ RHEL_LIKE = frozenset({"rhel", "rocky", "almalinux", "centos", "ol"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class Node:
+    """One NUMA node: processors, and the memory that they reach soonest.
+
+    + index: as the kernel counts them
+    + cores: physical cores of it that this machine may use
+    + memory: bytes
+    """
+
+    index: int
+    cores: int
+    memory: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gpu:
     """One accelerator: what the PCI bus shows, and what its driver adds once there is one.
 
@@ -169,6 +183,7 @@ class Machine:
 
     + features: instruction sets beyond the level that engines ask for: avx512_bf16, amx_tile, ...
     + cores: physical cores this machine may use
+    + numa_nodes: how many there are with processors; nodes: each of them, () where nothing says
     + memory, memory_available: all of it, and what a new process could take now
     + links: how the GPUs reach each other, from the driver
     + nvswitches: NVSwitch bridges on the PCI bus, so known without a driver; HGX B200 and later
@@ -212,6 +227,7 @@ class Machine:
     systemd: bool
     python: str
     features: tuple[str, ...] = ()
+    nodes: tuple[Node, ...] = ()
     memory_available: int | None = None
     links: tuple[GpuLink, ...] = ()
     nvswitches: int = 0
@@ -244,6 +260,7 @@ class Machine:
                 **data,
                 "disks": tuple(Disk(**disk) for disk in data["disks"]),
                 "gpus": tuple(Gpu(**gpu) for gpu in data["gpus"]),
+                "nodes": tuple(Node(**node) for node in data.get("nodes", ())),
                 "links": tuple(GpuLink(**link) for link in data.get("links", ())),
                 "kernels": tuple(Kernel(**kernel) for kernel in data.get("kernels", ())),
                 "holders": tuple(Holder(**holder) for holder in data.get("holders", ())),

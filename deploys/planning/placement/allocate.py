@@ -10,6 +10,7 @@ from deploys.planning.engines import compatibility
 from deploys.planning.engines.base import DealsLayers, FillsCards
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.numa import host_memory
 from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
@@ -90,7 +91,8 @@ def place_all(
         content = _place_each(modest)
         if _refused(content) < _refused(placements):
             requests, placements = modest, content
-    return tuple(_with_prompt_cache(_add_replicas(requests, placements), machine.memory, host))
+    grown = _with_prompt_cache(_add_replicas(requests, placements), machine.memory, host)
+    return tuple(_with_host_memory(grown, cards, machine, reserved))
 
 
 def _place_each(requests: Sequence[Request]) -> list[Placement]:
@@ -157,6 +159,46 @@ def _with_prompt_cache(placements: Sequence[Placement], memory: int, host: int) 
         else each
         for each in placements
     ]
+
+
+def _with_host_memory(
+    placements: Sequence[Placement], cards: Sequence[Card], machine: Machine, reserved: int
+) -> list[Placement]:
+    """Add how each engine that can be told has what stays in host memory, the largest first.
+
+    One node alone must hold it beside all that the system has, and beside a share of the others.
+    """
+    chosen = list(placements)
+    numa = {card.index: card.numa for card in cards}
+    sizes = [0 if each.refusals else sum(each.ledger.host.values()) for each in placements]
+    system = int(machine.memory * _SYSTEM) + reserved
+    left = {node.index: node.memory - system for node in machine.nodes}
+    for at in sorted(range(len(placements)), key=lambda at: -sizes[at]):
+        placement, takes = placements[at], ENGINES[placements[at].engine].takes
+        told = isinstance(takes, DealsLayers) and takes.chooses_memory
+        if not told or placement.refusals or not placement.computes_on_host:
+            continue
+        others = (sum(sizes) - sizes[at]) // machine.numa_nodes
+        memory, why = host_memory(
+            machine,
+            sizes[at],
+            {node: size - others for node, size in left.items()},
+            {node for node in map(numa.get, placement.cards) if node is not None},
+            shared=any(
+                _maps(each, placement.model) for each in (*placements[:at], *placements[at + 1 :])
+            ),
+        )
+        if memory.policy == "bind":
+            left[memory.nodes[0]] -= sizes[at]
+        reasons = (*placement.reasons, why) if why else placement.reasons
+        chosen[at] = replace(placement, host_memory=memory, reasons=reasons)
+    return chosen
+
+
+def _maps(placement: Placement, model: str) -> bool:
+    """Return whether a server has weights of this model in host memory."""
+    there = placement.ledger.host.get("weights", 0)
+    return placement.model == model and bool(there) and not placement.refusals
 
 
 def _keeps_prompts(placement: Placement) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from deploys.planning.engines.base import DealsLayers, FillsCards, ServiceSettings
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.numa import MAPPED, HostMemory
 from deploys.planning.inputs.machine import GpuLink
 from deploys.planning.inputs.profile import KvCache, Service
 from deploys.planning.inputs.refusal import Refusal
@@ -36,6 +37,7 @@ class Placement:
       that setting
     + gpu_layers, cpu_experts: llama.cpp's alone: layers on the cards (the output head counts as
       one, as it does for llama.cpp), and leading layers whose experts stay in host memory
+    + host_memory: how it has what stays there
     + context_parallel: cards of a copy that hold one cache between them, a part of it each
     + data_parallel: groups of a copy's cards with attention and requests of their own
     + expert_parallel: experts are whole, and shared by the cards of all copies
@@ -60,6 +62,7 @@ class Placement:
     gpu_layers: int | None
     cpu_experts: int | None
     ledger: Ledger
+    host_memory: HostMemory = MAPPED
     context_parallel: int = 1
     data_parallel: int = 1
     expert_parallel: bool = False

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..lib.probe import read
+from ..lib.probe import number, read
 
 ROOT = Path("/")
 # What starts as a whole machine and may be given whatever a machine has: labs are made of these.
 _MACHINES = {"systemd-nspawn", "wsl"}
+_NO_LIMIT = 1 << 60
 
 
 def kind(root: Path = ROOT) -> str:
@@ -38,3 +39,25 @@ def is_booted(root: Path = ROOT) -> bool:
     except OSError:
         # A tree without /proc; a user that may not look, of whom only a machine has any.
         return (root / "proc/1").exists()
+
+
+def limits(root: Path = ROOT) -> dict[str, int | None]:
+    """Return the cores and the bytes of memory that the container may use, None for all there are.
+
+    What it sees of processors and memory is the whole machine's. Source: Linux, cgroup-v2.rst;
+    cgroup-v1/memory.rst; scheduler/sched-bwc.rst.
+    """
+    groups = root / "sys/fs/cgroup"
+    quota, _, period = read(groups / "cpu.max").strip().partition(" ")
+    if not period:
+        quota = read(groups / "cpu/cpu.cfs_quota_us")
+        period = read(groups / "cpu/cpu.cfs_period_us")
+    time, of = number(quota), number(period)
+    memory = number(read(groups / "memory.max"))
+    if memory is None:
+        memory = number(read(groups / "memory/memory.limit_in_bytes"))
+    return {
+        "cores": max(1, time // of) if time and of and time > 0 else None,
+        # The older kind says the largest number where there is no limit.
+        "memory": memory if memory and memory < _NO_LIMIT else None,
+    }

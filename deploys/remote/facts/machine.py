@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..lib.probe import read
+from ..lib.probe import number, read
 from ..lib.processes import ports_and_holders
 from . import addresses, container, driver, managed_units, pci, ssh
 
@@ -45,6 +45,8 @@ _FEATURES = (
     "bf16",
     "sve",
 )
+# Of the fastest core's speed: what is slower is of another kind.
+_FAST = 0.8
 # What the kernel and its services mount for themselves, but for a desktop's disks in /run/media.
 _NOT_OURS = ("/dev", "/proc", "/run", "/sys")
 _DESKTOP = "/run/media"
@@ -59,6 +61,8 @@ def main() -> int:
     memory = read("/proc/meminfo")
     booted = container.is_booted()
     gpus = pci.gpus() if booted else []
+    usable, quota = os.sched_getaffinity(0), container.limits()
+    memory_nodes = nodes(usable, read("/proc/self/status"))
     ports, holders = ports_and_holders(with_gpus=bool(gpus))
     units = managed_units.units()
     machine = {
@@ -70,10 +74,11 @@ def main() -> int:
         "cpu": model,
         "isa": _isa(flags),
         "features": [feature for feature in _FEATURES if feature in flags],
-        "cores": cores(os.sched_getaffinity(0)),
-        "numa_nodes": len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1,
-        "memory": _bytes("MemTotal", memory) or 0,
-        "memory_available": _bytes("MemAvailable", memory),
+        "cores": min(cores(usable), quota["cores"] or len(usable)),
+        "numa_nodes": len(memory_nodes) or 1,
+        "nodes": memory_nodes,
+        "memory": _least(_bytes("MemTotal", memory), quota["memory"]) or 0,
+        "memory_available": _least(_bytes("MemAvailable", memory), quota["memory"]),
         "disks": _disks(),
         "addresses": addresses.own(),
         "ports": ports,
@@ -129,11 +134,32 @@ def cores(usable: set[int], devices: Path = Path("/sys/devices")) -> int:
     """
     # Intel's hybrid processors have it. Source: Linux, perf-intel-hybrid.
     usable = usable & _numbers(read(devices / "cpu_core" / "cpus")) or usable
+    cpus = devices / "system/cpu"
+    # Arm's have this, of 1024. Source: Linux, ABI/testing/sysfs-devices-system-cpu.
+    able = {cpu: number(read(cpus / f"cpu{cpu}/cpu_capacity")) or 0 for cpu in usable}
+    usable = {cpu for cpu in usable if able[cpu] >= _FAST * max(able.values())}
     siblings = {
-        read(devices / f"system/cpu/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
-        for cpu in usable
+        read(cpus / f"cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu) for cpu in usable
     }
     return len(siblings)
+
+
+def nodes(
+    usable: set[int], status: str, devices: Path = Path("/sys/devices")
+) -> list[dict[str, int]]:
+    """Return the NUMA nodes whose processors and memory are ours; memory of cards alone is none.
+
+    + status: what /proc has about a process of ours
+    """
+    allowed = re.search(r"^Mems_allowed_list:\s*(\S+)", status, re.MULTILINE)
+    found = []
+    for folder in (devices / "system/node").glob("node[0-9]*"):
+        index, cpus = int(folder.name[4:]), usable & _numbers(read(folder / "cpulist"))
+        memory = re.search(r"MemTotal:\s+(\d+) kB", read(folder / "meminfo"))
+        if cpus and memory and (not allowed or index in _numbers(allowed[1])):
+            size = int(memory[1]) * 1024
+            found.append({"index": index, "cores": cores(cpus, devices), "memory": size})
+    return sorted(found, key=lambda node: node["index"])
 
 
 def _numbers(ranges: str) -> set[int]:
@@ -148,6 +174,10 @@ def _numbers(ranges: str) -> set[int]:
 def _bytes(name: str, memory: str) -> int | None:
     match = re.search(rf"^{name}:\s+(\d+) kB", memory, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
+
+
+def _least(*sizes: int | None) -> int | None:
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def _disks() -> list[dict[str, Any]]:

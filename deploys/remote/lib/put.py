@@ -8,10 +8,11 @@ The entries come on standard input, because arguments can be read by everybody o
         {"kind": "directory", "path": ..., "mode": "755", "user": "root", "group": "root"},
         {"kind": "file", "path": ..., "mode": "644", "user": ..., "group": ..., "content": base64},
         {"kind": "link", "path": ..., "target": ...}],
-     "units": ["/etc/systemd/system/x@.service"]}
+     "units": ["/etc/systemd/system/x@.service", "/etc/systemd/system/x@a.service.d/y.conf"]}
 
-Those named in "units" are checked by `systemd-analyze verify` first. Uses the standard library only
-and imports nothing from this package: it also runs as the text of `python3 -c`.
+Those named in "units", and additions to units, are checked by `systemd-analyze verify` first. Uses
+the standard library only and imports nothing from this package: it also runs as the text of
+`python3 -c`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ import grp
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+_UNITS = "/etc/systemd/system"
 
 
 def main() -> int:
@@ -58,15 +62,23 @@ def _refused(units: list[dict[str, Any]], links: list[dict[str, Any]]) -> str:
     """
     if not units or shutil.which("systemd-analyze") is None:
         return ""
+    texts = {Path(each["path"]): base64.b64decode(each["content"]).decode() for each in units}
+    checked = []
+    for path in list(texts):
+        # What is added to an instance is checked as that instance, with its unit as it is.
+        added = path.parent.suffix == ".d"
+        checked.append(path.parent.with_suffix("") if added else path)
+        unit = path.parent.with_name(re.sub("@.*?[.]d$", "@.service", path.parent.name))
+        if added and unit not in texts and unit.is_file():
+            texts[unit] = unit.read_text()
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for unit in units:
-            path = Path(folder, Path(unit["path"]).name)
-            content = base64.b64decode(unit["content"]).decode()
+        for path, content in texts.items():
             for link in links:
                 content = content.replace(f"{link['path']}/", f"{link['target']}/")
-            path.write_text(content)
-            paths.append(str(path))
+            copy = Path(folder, path.relative_to(_UNITS))
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(content)
+        paths = [os.path.join(folder, path.name) for path in dict.fromkeys(checked)]
         check = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", *paths],
             capture_output=True,
@@ -83,6 +95,7 @@ def _directory(entry: dict[str, Any]) -> None:
 
 def _file(entry: dict[str, Any]) -> None:
     folder, name = os.path.split(entry["path"])
+    os.makedirs(folder, exist_ok=True)
     # Readable by nobody else until its owner and mode are set; in the same folder, so that the
     # rename is atomic.
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)

@@ -45,6 +45,8 @@ def run(
         )
     words = {"i": instance, "n": f"{name}{at}{instance}.service", "%": "%"}
     words |= {"C": str(folders["CacheDirectory"]), "S": str(folders["StateDirectory"])}
+    own = sorted((units / f"{name}{at}{instance}.service.d").glob("*.conf"))
+    text = "\n".join([text, *map(read, own)])
     settings = [
         (key, re.sub(r"%(.)", lambda match: words.get(match[1], match[0]), value))
         for key, value in _settings(text)

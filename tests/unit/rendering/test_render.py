@@ -14,6 +14,7 @@ from jinja2 import Environment, UndefinedError, meta, nodes
 
 from deploys.planning import unit_names
 from deploys.planning.gateway.firewall import FirewallPlan
+from deploys.planning.hardware.numa import HostMemory
 from deploys.planning.inputs.gateway import Acme
 from deploys.planning.inputs.profile import Performance
 from deploys.planning.inputs.site import Site
@@ -172,6 +173,50 @@ def test_systemd_accepts_the_unit(unit_file: Path) -> None:
     assert (verified.returncode, about_it) == (0, [])
 
 
+NOTHING = {"LLAMA_ARG_NUMA": None, "LLAMA_ARG_LOAD_MODE": None}
+UNCACHED = "/usr/bin/python3 /opt/modelrack/bin/modelrack.pyz weights uncache ${MODELRACK_WEIGHTS}"
+MEMORY: dict[str, tuple[HostMemory, dict[str, str | None], dict[str, list[str]]]] = {
+    "on cards": (HostMemory(), NOTHING, {}),
+    "one node": (HostMemory(mapped=False), {**NOTHING, "LLAMA_ARG_LOAD_MODE": "none"}, {}),
+    "bound": (
+        HostMemory(mapped=False, policy="bind", nodes=(1,)),
+        {"LLAMA_ARG_NUMA": None, "LLAMA_ARG_LOAD_MODE": "none"},
+        {"NUMAPolicy": ["bind"], "NUMAMask": ["1"], "CPUAffinity": ["numa"]},
+    ),
+    "in turn": (
+        HostMemory(mapped=False, policy="interleave", nodes=(0, 1, 3)),
+        {"LLAMA_ARG_NUMA": "distribute", "LLAMA_ARG_LOAD_MODE": "none"},
+        {"NUMAPolicy": ["interleave"], "NUMAMask": ["0,1,3"]},
+    ),
+    "first touch": (
+        HostMemory(policy="first touch"),
+        {"LLAMA_ARG_NUMA": "distribute", "LLAMA_ARG_LOAD_MODE": None},
+        {"ExecStartPre": [UNCACHED]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("memory", "told", "added"), MEMORY.values(), ids=MEMORY.keys())
+def test_where_memory_goes_is_said_to_the_server_and_to_systemd(
+    memory: HostMemory, told: dict[str, str | None], added: dict[str, list[str]], unit_file: Path
+) -> None:
+    made = PLANS["cpu"]
+    planned = made.services[0]
+    planned = replace(planned, placement=replace(planned.placement, host_memory=memory))
+    there = files(replace(made, services=(planned,)))
+    env = settings(there[f"/etc/modelrack/services/{planned.name}.env"].content)
+    assert {name: env.get(name) for name in told} == told
+    # Always there, as what it said before must not stay.
+    addition = there[f"/etc/systemd/system/{planned.unit}.d/memory.conf"].content
+    assert unit(addition) == {"Service": added}
+    folder = unit_file.with_name(f"{unit_file.name}.d")
+    folder.mkdir(exist_ok=True)
+    (folder / "memory.conf").write_text(addition.replace("modelrack.pyz", "none.pyz"))
+    verified = analyze("verify", "--man=no", unit_file)
+    shutil.rmtree(folder)
+    assert (verified.returncode, "memory.conf" in verified.stderr) == (0, False), verified.stderr
+
+
 def test_the_unit_is_exposed_to_little(unit_file: Path) -> None:
     scored = analyze("security", "--offline=true", "--threshold=25", unit_file)
     assert scored.returncode == 0, scored.stdout[-2000:] + scored.stderr
@@ -193,6 +238,7 @@ def test_the_settings_say_what_the_plan_says() -> None:
         "LLAMA_ARG_FLASH_ATTN": "on",
         "LLAMA_ARG_CACHE_RAM": "2048",
         "LLAMA_ARG_THREADS": "12",
+        "LLAMA_ARG_LOAD_MODE": "none",
         "LLAMA_ARG_FIT": "off",
         "LLAMA_ARG_ENDPOINT_METRICS": "1",
         "LLAMA_ARG_ENDPOINT_SLOTS": "0",
@@ -248,6 +294,7 @@ ON_CARDS = {
             "LLAMA_ARG_CACHE_TYPE_K": "q8_0",
             "LLAMA_ARG_CACHE_TYPE_V": "q8_0",
             "LLAMA_ARG_NUMA": "distribute",
+            "LLAMA_ARG_LOAD_MODE": "none",
             "LLAMA_ARG_CACHE_RAM": "8192",
         },
     ),
@@ -287,13 +334,14 @@ def _with_hash(digest: str) -> HostPlan:
         plan(profile(service(merge=True))),
         plan(machine=replace(MACHINE, cores=2)),
         plan(machine=replace(MACHINE, numa_nodes=2)),
+        plan(profile(service(), service(name="b", port=8081))),
         plan(machine=replace(MACHINE, memory=64 << 30)),
         plan(pins=locks(tree_sha256="b" * 64)),
         plan(site=Site(data_root="/srv")),
         _with_hash("f" * 64),
     ],
     ids=[
-        *("context", "parallel", "port", "name", "one file", "cores", "nodes", "memory"),
+        *("context", "parallel", "port", "name", "one file", "cores", "nodes", "shared", "memory"),
         *("engine", "data root", "content of the model"),
     ],
 )
@@ -307,7 +355,7 @@ def test_what_a_process_was_started_with_changes_its_digest(other: HostPlan) -> 
         plan(),
         plan(site=CN_SITE),
         plan(machine=replace(MACHINE, hostname="other", memory=33 << 30)),
-        plan(profile(service(), service(name="b", port=8081))),
+        plan(profile(service(), service(name="b", port=8081, model=model(key="other")))),
         plan(profile(service(model=model(title="Another title", source="other")))),
     ],
     ids=["nothing", "mirrors", "machine", "another service", "words about the model"],

@@ -14,7 +14,7 @@ import pytest
 
 from deploys.connection import programs
 from deploys.remote.facts import addresses, container, kernel_log, kernels, machine, packages, pci
-from deploys.remote.facts.machine import cores
+from deploys.remote.facts.machine import cores, nodes
 from deploys.remote.lib import probe, processes
 
 MODULE = b"\x7fELF" + bytes(60) + b"license=NVIDIA\0version=580.159.04\0srcversion=9\0" + bytes(9)
@@ -47,6 +47,83 @@ def test_threads_are_for_the_fast_cores_alone(tmp_path: Path) -> None:
     assert cores(set(range(8)), tmp_path) == 2
     # Where only slow ones are ours, they are all there is.
     assert cores({5, 6}, tmp_path) == 2
+
+
+def test_cores_of_two_kinds_are_told_by_their_capacity(tmp_path: Path) -> None:
+    """As on GB10: fast ones of two clusters, and slow ones."""
+    for cpu, capacity in enumerate((1024, 1024, 997, 718, 718)):
+        (tmp_path / f"system/cpu/cpu{cpu}").mkdir(parents=True)
+        (tmp_path / f"system/cpu/cpu{cpu}/cpu_capacity").write_text(f"{capacity}\n")
+    assert cores(set(range(5)), tmp_path) == 3
+    assert cores({3, 4}, tmp_path) == 2
+
+
+def test_memory_nodes_are_those_whose_processors_and_memory_are_ours(tmp_path: Path) -> None:
+    """Memory of a card (GH200) and of an expansion board (CXL) have no processors."""
+    for index, (cpus, kilobytes) in enumerate([("0-3", 4096), ("4-7", 8192), ("", 99), ("8", 0)]):
+        folder = tmp_path / f"system/node/node{index}"
+        folder.mkdir(parents=True)
+        (folder / "cpulist").write_text(f"{cpus}\n")
+        total = f"Node {index} MemTotal:       {kilobytes} kB\n" if kilobytes else ""
+        (folder / "meminfo").write_text(f"{total}Node {index} MemFree:  1 kB\n")
+    (tmp_path / "system/node/has_cpu").write_text("0-1\n")
+    whole = [
+        {"index": 0, "cores": 4, "memory": 4096 << 10},
+        {"index": 1, "cores": 4, "memory": 8192 << 10},
+    ]
+    assert nodes(set(range(9)), "", tmp_path) == whole
+    # A container may have less of either.
+    assert nodes({5, 6}, "", tmp_path) == [{"index": 1, "cores": 2, "memory": 8192 << 10}]
+    status = "Name:\tpython3\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
+    assert nodes(set(range(9)), status, tmp_path) == whole[:1]
+    assert nodes(set(range(9)), "", tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "cores", "memory"),
+    [
+        ({}, None, None),
+        ({"cpu.max": "max 100000", "memory.max": "max"}, None, None),
+        ({"cpu.max": "450000 100000", "memory.max": "8589934592"}, 4, 8 << 30),
+        ({"cpu.max": "50000 100000"}, 1, None),
+        (
+            {
+                "cpu/cpu.cfs_quota_us": "-1",
+                "cpu/cpu.cfs_period_us": "100000",
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+            },
+            *(None, None),
+        ),
+        (
+            {
+                "cpu/cpu.cfs_quota_us": "200000",
+                "cpu/cpu.cfs_period_us": "100000",
+                "memory/memory.limit_in_bytes": "4294967296",
+            },
+            *(2, 4 << 30),
+        ),
+    ],
+)
+def test_what_a_container_may_use(
+    files: dict[str, str], cores: int | None, memory: int | None, tmp_path: Path
+) -> None:
+    """Both kinds of control groups; what it sees is all that the machine has."""
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    assert container.limits(tmp_path) == {"cores": cores, "memory": memory}
+
+
+def test_threads_and_memory_are_what_the_container_may_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["machine.py", "modelrack-facts-machine", "/none"])
+    monkeypatch.setattr(container, "limits", lambda: {"cores": 1, "memory": 1 << 20})
+    assert machine.main() == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [said[name] for name in ("cores", "memory", "memory_available")] == [1, 1 << 20, 1 << 20]
+    assert said["numa_nodes"] == max(1, len(said["nodes"]))
 
 
 def test_a_gpu_is_what_the_bus_says(tmp_path: Path) -> None:

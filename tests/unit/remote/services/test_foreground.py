@@ -61,7 +61,10 @@ def installed(folder: Path, plan: HostPlan) -> str:
         text = text.replace("/opt/modelrack", f"{folder}/opt")
         unit = file.path.startswith("/etc/systemd/system/")
         place = file.path.replace("/etc/modelrack", "etc")
-        write(folder / ("units/" + Path(place).name if unit else place), text)
+        write(
+            folder / (place.replace("/etc/systemd/system", "units") if unit else place).lstrip("/"),
+            text,
+        )
         for word in text.split() if unit else ():
             program = word.removeprefix("ExecStart=")
             if program.startswith(f"{folder}/opt") and not program.endswith(".pyz"):
@@ -131,6 +134,16 @@ def test_settings_are_read_as_systemd_reads_them(tmp_path: Path) -> None:
     expected = [f"HOME={tmp_path}/cache/of/r1", "SAID=two words", "QUOTED=c d", 'JSON={"a": 1}']
     assert {*expected, "FIRST=file"} <= {*env}
     assert (tmp_path / "cache/modelrack/services/r1").is_dir()
+
+
+def test_what_is_added_to_one_instance_comes_after_its_unit(tmp_path: Path) -> None:
+    unit = unit_of(tmp_path)
+    write(tmp_path / "units/x@r2.service.d/a.conf", "[Service]\nExecStartPre=/bin/false\n")
+    assert started(unit, tmp_path).returncode == 0
+    addition = f"[Service]\nExecStartPre=/bin/sh -c 'echo %i > {tmp_path}/added'\n"
+    write(tmp_path / "units/x@r1.service.d/a.conf", addition)
+    assert started(unit, tmp_path).returncode == 0
+    assert (tmp_path / "added").read_text() == "r1\n"
 
 
 def test_root_becomes_the_units_user() -> None:
