@@ -36,6 +36,7 @@ def status_request(units: Sequence[Unit], *, chat: bool) -> str:
                 "url": unit.url,
                 "model": unit.model,
                 "context": unit.context,
+                **({"sampling": dict(unit.sampling)} if unit.sampling else {}),
                 "files": [*(file.path for file in unit.files), *unit.weights],
                 "measured": unit.measured,
                 "chat": chat,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from deploys.operations.files import File
@@ -23,6 +24,7 @@ class Unit:
     + weights: files that it has loaded; one that was fetched again since is not what it serves
     + engine: who serves the model, so whose words the journal is in
     + context: tokens that one request must be able to use
+    + sampling: how it draws answers where a request does not say it, as far as somebody said so
     + measured: file on the machine that keeps how fast it is
     + min_tokens_per_second: tokens per second that one request alone must get; None for no opinion
     + journal: namespace of the journal that its words are in, beside the machine's own
@@ -40,6 +42,7 @@ class Unit:
     weights: tuple[str, ...] = ()
     engine: str | None = None
     context: int | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
     measured: str | None = None
     min_tokens_per_second: float | None = None
     journal: str | None = None
@@ -60,6 +63,7 @@ class Unit:
             weights=planned.weights.paths,
             patience=planned.patience,
             context=planned.context,
+            sampling=dict(plan.wanted_of(planned).sampling or {}),
             measured=planned.measured,
             min_tokens_per_second=planned.min_tokens_per_second,
         )

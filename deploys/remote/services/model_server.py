@@ -11,6 +11,10 @@ from urllib.parse import urlsplit
 # Seconds; a busy server answers a short question within this.
 TIMEOUT = 60
 
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty")
+# What llama-server and Ollama call otherwise.
+_OTHERWISE = {"repetition_penalty": "repeat_penalty"}
+
 
 class RequestFailed(Exception):
     """There is no answer, or none that can be used; the text says why."""
@@ -60,6 +64,29 @@ class ModelServer:
             loaded = self._read(self._ask("GET", "/api/ps"))["models"]
             found += [each.get("context_length") for each in loaded if each["name"] == model["id"]]
         return min((int(tokens) for tokens in found if tokens), default=None)
+
+    def sampling(self, model: dict[str, Any]) -> dict[str, float] | None:
+        """Return how answers are drawn where a request does not say it; None if no server says so.
+
+        By the names of generation_config.json. llama-server and Ollama tell; vLLM would have its
+        endpoints for parts of other servers opened for that (--enable-scale-out).
+        """
+        owner = model.get("owned_by")
+        if owner == "llamacpp":
+            about = self._read(self._ask("GET", "/props"))
+            told = about["default_generation_settings"]["params"]
+        elif owner == "library":
+            about = self._read(self._ask("POST", "/api/show", {"model": model["id"]}))
+            lines = map(str.split, (about.get("parameters") or "").splitlines())
+            told = {words[0]: words[1] for words in lines if len(words) == 2}
+        else:
+            return None
+        found = {}
+        for name in _SAMPLING:
+            value = told.get(_OTHERWISE.get(name, name))
+            if value is not None:
+                found[name] = float(value)
+        return found
 
     def chat(self, model: str, question: str, tokens: int) -> str:
         """Return the answer to a question, its reasoning included."""

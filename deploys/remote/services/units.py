@@ -9,12 +9,14 @@ Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest
 what is wrong with the server's answer, and `wrong` is true if waiting cannot change that; a unit
 that is listed once per model gets the problem of any of them. With "chat" a question is asked,
 otherwise only the models are listed; if "model" is null, any HTTP response that is not an error
-will do. `measured` is the content of the files of that name, by name.
+will do. With "sampling", values by their names, it must draw answers with these, if it says how it
+does. `measured` is the content of the files of that name, by name.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -129,10 +131,26 @@ def _wrong(entry: dict[str, Any]) -> str | None:
         context = server.context(models[entry["model"]])
         if context is not None and context < entry["context"]:
             return f"a request may take {context} tokens instead of {entry['context']}"
+        if entry.get("sampling"):
+            wrong = _other_sampling(server.sampling(models[entry["model"]]), entry["sampling"])
+            if wrong:
+                return wrong
         if entry["chat"] and not server.chat(entry["model"], "Hello", 8):
             return "it answers a question with nothing"
     finally:
         server.close()
+    return None
+
+
+def _other_sampling(found: dict[str, float] | None, wanted: dict[str, float]) -> str | None:
+    """Return what is other in how answers are drawn, or None; servers count in 32 bits."""
+    if found is None:
+        return None
+    for name, value in wanted.items():
+        drawn = found.get(name)
+        if drawn is None or not math.isclose(drawn, value, rel_tol=1e-5, abs_tol=1e-6):
+            with_what = f"{name} {drawn:g}" if drawn is not None else f"no {name}"
+            return f"it draws answers with {with_what} instead of {value:g}"
     return None
 
 

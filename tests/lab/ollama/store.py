@@ -69,9 +69,13 @@ class Store:
         from gguf import GGUFReader
 
         _, config = self._read(self.path(wanted))
-        fields = GGUFReader(self.model(wanted)[0]).fields.items()
+        file, parameters = self.model(wanted)
+        fields = GGUFReader(file).fields.items()
         info = {key: field.contents() for key, field in fields if key.startswith("general.")}
-        return {"details": _details(config), "model_info": info}
+        # Source: Ollama, server/routes.go, GetModelInfo.
+        lines = [f"{name:30} {value}" for name, value in parameters.items()]
+        about = {"parameters": "\n".join(lines)} if lines else {}
+        return {"details": _details(config), "model_info": info, **about}
 
     def model(self, wanted: str) -> tuple[Path, dict[str, Any]]:
         """The blob of a model's weights, and its parameters; KeyError when there is no such."""

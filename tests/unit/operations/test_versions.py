@@ -39,6 +39,16 @@ def test_a_server_is_stale_where_its_weights_were_fetched_again() -> None:
     assert Unit.of(merged, merged.services[0]).weights == ("/data/models/tiny/tiny.gguf",)
 
 
+def test_a_server_is_asked_how_it_draws_answers_where_that_was_said() -> None:
+    made = plan(profile(service(sampling={"temperature": 0.6, "top_k": 20})))
+    unit = Unit.of(made, made.services[0])
+    (asked,) = json.loads(status_request([unit], chat=False))
+    assert asked["sampling"] == {"temperature": 0.6, "top_k": 20}
+    assert Unit.noted(json.loads(json.dumps(unit.to_note()))).sampling == asked["sampling"]
+    (asked,) = json.loads(status_request([UNIT], chat=False))
+    assert "sampling" not in asked
+
+
 def test_a_note_has_all_that_it_takes_to_ask_a_service_again() -> None:
     (service,) = json.loads(VERSION.text)["services"]
     assert Unit.noted(service) == replace(UNIT, files=())

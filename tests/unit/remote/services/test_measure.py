@@ -32,6 +32,7 @@ class Server:
 
     + words: name of the field that it answers in
     + pace: seconds between two tokens; + ends: tokens after which the model ends, whatever is asked
+    + drawn: how it draws answers, by its own names
     + counts: it says with every piece how many tokens there are, `at_once` of them in a piece
     """
 
@@ -43,6 +44,7 @@ class Server:
     at_once: int = 1
     cache: int = 9999
     loaded: int = 4096
+    drawn: dict[str, Any] = field(default_factory=dict)
     refusal: dict[str, Any] | None = None
     status: int = 400
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -61,6 +63,7 @@ def serving(server: Server) -> Iterator[Server]:
             answers = {
                 "/v1/models": {"data": [MODELS[server.engine]]},
                 "/server_info": {"max_total_num_tokens": server.cache},
+                "/props": {"default_generation_settings": {"params": server.drawn}},
                 "/api/ps": {"models": [{"name": "r1:latest", "context_length": server.loaded}]},
             }
             self._answer(200, answers[self.path])
@@ -68,7 +71,10 @@ def serving(server: Server) -> Iterator[Server]:
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             server.asked.append(asked)
-            if server.refusal is not None:
+            if self.path == "/api/show":
+                lines = [f"{name:30} {value}" for name, value in server.drawn.items()]
+                self._answer(200, {"parameters": "\n".join(['stop    "a b"', *lines])})
+            elif server.refusal is not None:
                 self._answer(server.status, server.refusal)
             elif asked.get("stream"):
                 self._stream(asked)
@@ -203,10 +209,16 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
     systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    def ask(context: int = 4096, model: str | None = None, **like: Any) -> tuple[str, bool]:
+    def ask(
+        context: int = 4096,
+        model: str | None = None,
+        sampling: dict[str, float] | None = None,
+        **like: Any,
+    ) -> tuple[str, bool]:
         with serving(Server(**like)) as server:
             model = model or MODELS[server.engine]["id"]
             unit = {"unit": "a", "url": server.url, "model": model, "context": context}
+            unit |= {"sampling": sampling} if sampling else {}
             run = _run("services.units", [{**unit, "files": [], "measured": "/none", "chat": True}])
         assert run.returncode == 0, run.stderr
         state = json.loads(run.stdout)["a"]
@@ -233,6 +245,36 @@ def test_a_cache_that_is_smaller_than_the_context_is_noticed(
         "a request may take 1000 tokens instead of 4096",
         True,
     )
+
+
+DRAWN = {"temperature": 0.6000000238418579, "top_k": 20, "repeat_penalty": 1.05, "min_p": 0.0}
+
+
+@pytest.mark.parametrize("engine", ["llama.cpp", "ollama"])
+@pytest.mark.parametrize(
+    ("wanted", "wrong"),
+    [
+        ({"temperature": 0.6, "top_k": 20, "repetition_penalty": 1.05, "min_p": 0}, None),
+        ({"temperature": 0.7}, "it draws answers with temperature 0.6 instead of 0.7"),
+        ({"top_p": 0.95}, "it draws answers with no top_p instead of 0.95"),
+        ({"repetition_penalty": 1}, "it draws answers with repetition_penalty 1.05 instead of 1"),
+    ],
+)
+def test_how_answers_are_drawn_is_held_against_the_plan(
+    engine: str,
+    wanted: dict[str, float],
+    wrong: str | None,
+    answer: Callable[..., tuple[str, bool]],
+) -> None:
+    found = answer(engine=engine, sampling=wanted, drawn=DRAWN)
+    assert found == (wrong or "ok", wrong is not None)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_a_server_that_does_not_say_how_it_draws_is_believed(
+    engine: str, answer: Callable[..., tuple[str, bool]]
+) -> None:
+    assert answer(engine=engine, sampling={"temperature": 0.7}) == ("ok", False)
 
 
 @pytest.mark.parametrize("words", ["content", "reasoning", "reasoning_content"])
