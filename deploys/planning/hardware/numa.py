@@ -44,23 +44,31 @@ MAPPED = HostMemory()
 
 
 def host_memory(
-    machine: Machine, needed: int, left: Mapping[int, int], near: set[int], *, shared: bool
+    machine: Machine,
+    needed: int,
+    left: Mapping[int, int],
+    near: set[int],
+    *,
+    shared: bool,
+    tight: bool,
 ) -> tuple[HostMemory, str]:
     """Return how a server has its weights in host memory, and why, as a sentence.
 
     + needed: bytes that it takes there; left: bytes of each node that are free for it
     + near: nodes of its cards
     + shared: another server maps the same file
+    + tight: little of the machine's memory is left beside all services
     """
-    mapped = "The weights in host memory are pages of the file, which another service maps, too"
+    mapped = "The weights in host memory are pages of the file, "
+    mapped += "which another service maps, too" if shared else "as little memory is left beside"
     if machine.numa_nodes == 1:
-        return HostMemory(mapped=shared), mapped if shared else ""
+        return HostMemory(mapped=shared or tight), mapped if shared or tight else ""
     # Where memory goes is systemd's to say; without it, threads are all that can be dealt out.
-    if shared or not machine.nodes or (machine.booted and not machine.systemd):
-        why = f"{mapped}, each on" if shared else "Each part of the weights in host memory is on"
+    if shared or tight or not machine.nodes or (machine.booted and not machine.systemd):
+        each = f"{mapped}; each part" if shared or tight else "Each part of the weights there"
         return HostMemory(policy="first touch"), (
-            f"{why} the NUMA node whose threads read it first: the file leaves the page cache"
-            " before a start"
+            f"{each} is on the NUMA node whose threads read it first: the file leaves the page"
+            " cache before a start"
         )
     if len(near) == 1 and needed <= left.get(min(near), 0):
         return HostMemory(mapped=False, policy="bind", nodes=(min(near),)), (

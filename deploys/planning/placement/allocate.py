@@ -28,6 +28,8 @@ Wanted = tuple[Service, Model, int]
 _COMFORT = 0.28
 # Of the host's memory, for its system and everything that is not ours.
 _SYSTEM = 0.05
+# Of all memory, what may be taken for good; beyond, weights stay pages of a file that can give way.
+_READ = 0.85
 # What llama-server keeps of answered prompts in host memory (--cache-ram): its own default, or this
 # part of a small host, in whole steps, so that a kernel which counts a little less changes nothing.
 _PROMPTS, _PROMPTS_PART, _PROMPTS_STEP = 8 * GIB, 16, 256 * MIB
@@ -184,9 +186,8 @@ def _with_host_memory(
             sizes[at],
             {node: size - others for node, size in left.items()},
             {node for node in map(numa.get, placement.cards) if node is not None},
-            shared=any(
-                _maps(each, placement.model) for each in (*placements[:at], *placements[at + 1 :])
-            ),
+            shared=any(_maps(each, placement.model) for each in chosen if each is not chosen[at]),
+            tight=sum(sizes) > machine.memory * _READ,
         )
         if memory.policy == "bind":
             left[memory.nodes[0]] -= sizes[at]

@@ -105,6 +105,17 @@ def test_a_file_that_two_services_map_is_mapped_by_both() -> None:
     assert not any(each.host_memory.mapped for each in found)
 
 
+def test_where_little_memory_is_left_weights_can_give_way() -> None:
+    host = placed(of(512, count=1), SMALL, cards=())[0].ledger.host
+    needed = sum(host.values()) - host["prompt cache"]
+    for count, policy in ((1, "any"), (2, "first touch")):
+        (roomy,) = placed(of(int(needed / 0.7) // GIB, count=count), SMALL, cards=())
+        assert not roomy.host_memory.mapped
+        (tight,) = placed(of(int(needed / 0.9) // GIB, count=count), SMALL, cards=())
+        assert (tight.host_memory.mapped, tight.host_memory.policy) == (True, policy)
+        assert "as little memory is left beside" in said(tight)
+
+
 def test_without_systemd_threads_alone_are_dealt_out() -> None:
     (placement,) = placed(of(512, systemd=False), MIDDLE)
     assert placement.host_memory == HostMemory(policy="first touch")
