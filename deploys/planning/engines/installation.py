@@ -38,7 +38,9 @@ def software_of(
         except Refusal as refusal:
             name = next(service.name for service in services if service.engine == engine)
             refusals.append(Refusal(refusal.reason, refusal.hint, name))
-    if driver is not None and driver.vendor == "nvidia" and "nvitop" in locks.environments:
+    # uv, which installs it, comes from the operator's computer, and is for processors of its kind.
+    watched = driver is not None and driver.vendor == "nvidia" and machine.architecture == "x86_64"
+    if watched and "nvitop" in locks.environments:
         found.append(environments.nvitop(machine, locks))
     if chat.chat_of(inputs.profile):
         try:

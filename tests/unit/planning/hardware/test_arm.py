@@ -56,6 +56,8 @@ def test_llama_cpp_is_compiled_for_what_the_processor_has(name: str) -> None:
     assert isinstance(build, Build)
     arm = "GGML_CPU_ARM_ARCH=armv8.2-a+dotprod+i8mm+sve"
     assert {arm, f"CMAKE_CUDA_ARCHITECTURES={compute}-real"} <= {*build.options}
+    # What uv installs is left out: the one that comes from the operator's computer is for x86_64.
+    assert [each.name for each in plan.software] == ["llama.cpp"]
     # One that says nothing more gets what every one of them can.
     old = served(board(pci_id, memory, features=()), name, "llama.cpp", GGUF)
     plain = old.software_of("llama.cpp")
