@@ -9,7 +9,6 @@ from deploys.planning.models.dense import (
     CODER_33B,
     LLAMA_3_3_70B,
     QWEN_2_5_72B,
-    QWEN_3_6_27B,
     QWEN_3_32B,
     R1_LLAMA_8B,
     R1_LLAMA_70B,
@@ -19,14 +18,10 @@ from deploys.planning.models.dense import (
     R1_QWEN_32B,
 )
 from deploys.planning.models.experts import (
-    GLM_4_6,
-    GLM_4_7,
-    GLM_5,
     GPT_OSS_20B,
     GPT_OSS_120B,
     KIMI_K2,
     KIMI_K2_THINKING,
-    QWEN_3_6_35B,
     QWEN_3_30B,
     QWEN_3_235B,
     R1,
@@ -36,6 +31,8 @@ from deploys.planning.models.experts import (
     V3_1,
     V3_2,
 )
+from deploys.planning.models.glm import GLM_4_6, GLM_4_7, GLM_5
+from deploys.planning.models.hybrids import QWEN_3_6_27B, QWEN_3_6_35B
 from deploys.planning.models.model import Model
 from deploys.planning.models.variants import gguf, original, r1_gguf, safetensors, suffixed
 

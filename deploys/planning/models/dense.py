@@ -105,25 +105,3 @@ QWEN_3_32B = Network(
     dialect="qwen3",
     licence="Apache-2.0",
 )
-# Of every four layers three have linear attention.
-QWEN_3_6_27B = Network(
-    name="Qwen3.6-27B",
-    repository="Qwen/Qwen3.6-27B",
-    parameters=27_000_000_000,
-    layers=64,
-    hidden=5120,
-    heads=24,
-    kv_heads=4,
-    head_dim=256,
-    full_attention_interval=4,
-    linear_key_heads=16,
-    linear_value_heads=48,
-    linear_head_dim=128,
-    gated_attention=True,
-    intermediate=17_408,
-    vocabulary=248_320,
-    mtp_layers=1,
-    context=262_144,
-    dialect="qwen3.5",
-    licence="Apache-2.0",
-)

@@ -6,7 +6,7 @@ import ast
 
 import yaml
 
-from deploys.planning.models import catalogue, dense, experts
+from deploys.planning.models import catalogue, dense, experts, glm, hybrids
 from tests.unit import UNIT
 from tests.unit.project.recipes import Found, left_out
 
@@ -20,7 +20,7 @@ LISTED = {key for listing in LISTINGS for key in listing["selects"]}
 @left_out(RECIPE, "models/catalogue.py")
 def _entry() -> Found:
     yield from LISTED - {*catalogue.CATALOGUE}
-    for module in (dense, experts):
+    for module in (dense, experts, glm, hybrids):
         for name, value in vars(module).items():
             if type(value).__name__ == "Network" and name not in vars(catalogue):
                 yield name
