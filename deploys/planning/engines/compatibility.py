@@ -6,6 +6,9 @@ been tested by us. A combination that no rule and no list covers gets a warning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from deploys.planning.checkpoint.quantization import NAMES
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.rules import EVERY, Rule
@@ -22,14 +25,19 @@ def refusals(
 ) -> tuple[Refusal, ...]:
     """Return why this service cannot run on such a machine; empty if it can."""
     engine, found = ENGINES[service.engine], []
+    broken = _broken(engine, service, model, gpu, machine)
     if service.engine not in stack.engines:
         where = f" on a {gpu.name}" if gpu else " without a GPU"
         found.append(_refusal(service, model, where, stack.missing, stack.instead))
-    found += [
-        _refusal(service, model, _where(rule, gpu), rule.what, rule.hint)
-        for rule in _rules(engine, model)
-        if rule.verdict == "refuse" and _fits(rule, service, model, gpu, machine)
-    ]
+    found += [_refusal(service, model, _where(rule, gpu), rule.what, rule.hint) for rule in broken]
+    if service.engine in stack.engines and not broken and not _reads(engine, model, gpu):
+        others = [
+            other
+            for name in stack.engines
+            if not _broken(other := ENGINES[name], service, model, gpu, machine)
+            and _reads(other, model, gpu)
+        ]
+        found.append(_unread(service, model, gpu, stack, others))
     needed, there = engine.glibc, _glibc(machine)
     if needed and there and there < needed:
         found.append(
@@ -58,7 +66,7 @@ def warnings(
         )
     if _glibc(machine) is None:
         found.append(f"{service.engine} is not known to run on {machine.os} {machine.os_version}")
-    if not _quantization(model).startswith(_QUANTIZATIONS[model.format]):
+    if model.format == "gguf" and not model.quantization.startswith(_GGUF):
         found.append(
             f"Service {service.name}: nothing is known about {model.quantization} with"
             f" {service.engine}, watch its first start"
@@ -91,14 +99,10 @@ _SYSTEMS: dict[tuple[str, str], tuple[int, int]] = {
     ("rhel", "9"): (2, 34),
 }
 
-# Beginnings of the quantization names that the engines are known to read.
-_QUANTIZATIONS = {
-    "gguf": ("F16", "F32", "BF16", "Q", "IQ", "UD-Q", "UD-IQ", "MXFP4", "TQ"),
-    "safetensors": (
-        *("BF16", "FP16", "F16", "FP8", "AWQ", "GPTQ"),
-        *("INT4", "INT8", "W4A16", "W4AFP8", "W8A8", "NVFP4", "MXFP4"),
-    ),
-}
+# Beginnings of the names that GGUF files have, as llama-quantize and Unsloth write them.
+_GGUF = ("F16", "F32", "BF16", "Q", "IQ", "UD-Q", "UD-IQ", "MXFP4", "NVFP4", "TQ", "UD-TQ")
+# What an engine without a word for a quantization is best given instead, the first that it reads.
+_INSTEAD = ("AWQ", "FP8", "GPTQ", "BF16")
 
 # Networks with DeepSeek sparse attention, by the beginnings of their keys, where the operator's own
 # model does not say so itself. Source: vLLM's list of models.
@@ -111,13 +115,67 @@ def _rules(engine: Engine, model: Model) -> tuple[Rule, ...]:
     return (*other, *EVERY, *engine.rules)
 
 
+def _broken(
+    engine: Engine, service: Service, model: Model, gpu: Accelerator | None, machine: Machine
+) -> list[Rule]:
+    """Return the rules that refuse this combination."""
+    return [
+        rule
+        for rule in _rules(engine, model)
+        if rule.verdict == "refuse" and _fits(rule, service, model, gpu, machine)
+    ]
+
+
+def _reads(engine: Engine, model: Model, gpu: Accelerator | None) -> bool:
+    """Return whether the engine reads such weights, as far as that is recorded."""
+    table = engine.reads.quantizations
+    if table is None or model.format != "safetensors":
+        return model.format in engine.reads.formats
+    return (gpu is not None and gpu.vendor != "nvidia") or table.reads(model.quantization, gpu)
+
+
+def _unread(
+    service: Service,
+    model: Model,
+    gpu: Accelerator | None,
+    stack: SoftwareStack,
+    others: Sequence[Engine],
+) -> Refusal:
+    """Return why an engine does not read a quantization, and what would do instead."""
+    table = ENGINES[service.engine].reads.quantizations
+    assert table is not None
+    name = model.quantization
+    since = table.since.get(name)
+    known = f"{name} ({NAMES[name]})" if name in NAMES else name
+    why = table.why or f"version {stack.engines.get(service.engine, '')} does not read {known}"
+    if since and gpu:
+        why = f"its kernels for {known} need compute capability {since}, and this is {gpu.compute}"
+    if others and not table.hint:
+        return _refusal(service, model, "", why, f"Serve it with {_any_of(others)}")
+    fitting = [each for each in _INSTEAD if table.reads(each, gpu)]
+    by_gguf = [each for each in map(ENGINES.get, stack.engines) if each and _takes_gguf(each)]
+    hint = f"Choose the {' or '.join(fitting[:2])} variant of the model"
+    hint += f", or a GGUF variant for {_any_of(by_gguf)}" if by_gguf else ""
+    if name not in NAMES:
+        hint = f"Set quantization of the model to what its maker calls it, or: {hint}"
+    return _refusal(service, model, "", why, table.hint or hint)
+
+
+def _takes_gguf(engine: Engine) -> bool:
+    return "gguf" in engine.reads.formats
+
+
+def _any_of(engines: Sequence[Engine]) -> str:
+    return " or ".join(engine.title for engine in engines)
+
+
 def _fits(
     rule: Rule, service: Service, model: Model, gpu: Accelerator | None, machine: Machine
 ) -> bool:
     by_gpu = bool(rule.generations or rule.computes or rule.beyond)
     return (
         (not rule.formats or model.format in rule.formats)
-        and (not rule.quantizations or _quantization(model).startswith(rule.quantizations))
+        and (not rule.quantizations or model.quantization.startswith(rule.quantizations))
         and (not rule.kv_caches or service.kv_cache in rule.kv_caches)
         and (not rule.isas or machine.isa in rule.isas)
         and (not rule.sparse or _is_sparse(model))
@@ -143,10 +201,6 @@ def _refusal(service: Service, model: Model, where: str, why: str, hint: str) ->
     return Refusal(
         f"Service {service.name}: {service.engine} cannot serve {model.key}{where}: {why}", hint
     )
-
-
-def _quantization(model: Model) -> str:
-    return model.quantization.upper()
 
 
 def _glibc(machine: Machine) -> tuple[int, int] | None:

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ..lib.failure import Failure
-from . import quantization, safetensors
+from . import quantization, quantization_names, safetensors
 from .safetensors import SafetensorsHeader
 
 SUFFIX = ".safetensors"
 INDEX = ".safetensors.index.json"
 # What says how weights are quantized.
-CONFIGS = ("config.json", "quantize_config.json", "quant_config.json", "hf_quant_config.json")
+CONFIGS = (
+    *("config.json", "quantize_config.json", "quant_config.json", "hf_quant_config.json"),
+    "quant_model_description.json",
+)
 # Bytes; an index has some 100 a tensor.
 LONGEST = 64 << 20
 
@@ -48,7 +51,7 @@ def check(directory: Path, paths: Sequence[str], claimed: str) -> str:
             f"{failure}; the files are those of the hub, byte by byte: pin another revision or"
             " another repository"
         ) from failure
-    if not quantization.same(claimed, found):
+    if not quantization_names.same(claimed, found):
         raise Failure(
             f"the catalogue says {claimed}, and {directory} holds {found}: correct the model's"
             " entry, or choose another repository"

@@ -38,11 +38,15 @@ BLOCKS = {
     28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
     40: (64, 36), 41: (128, 18),
 }  # fmt: skip
+# Those that ggml has dropped: it loads no file that has one.
+DROPPED = {4, 5, 31, 32, 33, 36, 37, 38}
 # What has such an architecture belongs to a model, and answers nothing by itself.
 PARTS = {
     "clip": "its part that sees pictures (mmproj)",
     "controlvector": "a control vector",
     "imatrix": "an importance matrix",
+    "eagle3": "what drafts a model's tokens (EAGLE-3)",
+    "dflash": "what drafts a model's tokens (DFlash)",
 }
 # Gives the first so many bytes of a file.
 Read = Callable[[int], bytes]
@@ -73,6 +77,13 @@ class Tensor:
     info: bytes
     offset: int
     size: int | None
+
+    @property
+    def elements(self) -> int:
+        """Numbers in it, by the shape in its entry."""
+        at = U64.size + len(self.name)
+        (dimensions,) = U32.unpack_from(self.info, at)
+        return prod(struct.unpack_from(f"<{dimensions}Q", self.info, at + U32.size))
 
 
 @dataclass(frozen=True)
@@ -169,12 +180,28 @@ def refuse_parts(header: Header, name: str) -> None:
     """Failure unless an engine can serve the file by itself, whatever it is called."""
     architecture = text_of(header, b"general.architecture")
     kind = text_of(header, b"general.type")
-    if architecture in PARTS or kind not in ("model", "unknown"):
-        what = PARTS.get(architecture) or f"of the type {kind}"
+    what = PARTS.get(architecture, "")
+    if not what and kind not in ("model", "unknown"):
+        what = f"of the type {kind}"
+    if not what and not header.tensors and header.scalars.get(b"split.count", 0) < 2:
+        what = "its vocabulary alone, without a tensor"
+    if what:
         raise Failure(
             f"{name} is not a model but {what}: set files of the model to patterns that select its"
             " GGUF and leave this one out, remove its entry from weights.yaml, then run again"
         )
+    dropped = next((each for each in header.tensors if kind_of(each) in DROPPED), None)
+    if dropped:
+        raise Failure(
+            f"{name} has {dropped.name.decode(errors='replace')} in a type that ggml has dropped"
+            f" ({kind_of(dropped)}): choose the Q4_0 or the IQ4_NL variant of the model"
+        )
+
+
+def kind_of(tensor: Tensor) -> int:
+    """Return the number of a tensor's type."""
+    kind: int = U32.unpack(tensor.info[-U32.size :])[0]
+    return kind
 
 
 def padded(size: int, alignment: int = DEFAULT_ALIGNMENT) -> int:

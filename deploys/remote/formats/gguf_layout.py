@@ -8,15 +8,17 @@ https://github.com/ggml-org/llama.cpp/tree/master/tools/gguf-split
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..lib.failure import Failure
 from ..lib.spec import ListedFile
-from .gguf import DEFAULT_ALIGNMENT, MAGIC, VERSION, Header, padded
+from .gguf import DEFAULT_ALIGNMENT, MAGIC, VERSION, Header, beginning, padded
 
 SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
 SPLIT_COUNT = b"split.count"
@@ -53,12 +55,42 @@ def shards_of(files: Sequence[ListedFile]) -> tuple[list[ListedFile], list[Liste
     (prefix, count) = sets.pop()
     shards.sort(key=lambda pair: pair[0])
     numbers = [number for number, _ in shards]
-    if numbers != list(range(1, count + 1)):
-        missing = sorted(set(range(1, count + 1)) - set(numbers))
+    begin = 0 if 0 in numbers else 1
+    if numbers != list(range(begin, begin + count)):
+        missing = sorted(set(range(begin, begin + count)) - set(numbers))
         raise Failure(
             f"{prefix}: {len(numbers)} of {count} shards listed, missing {missing}: resolve again"
         )
     return [file for _, file in shards], others
+
+
+def header_of(path: Path, name: str) -> Header:
+    """Return the header of a file; raise NotGguf, with `name`, if it has none."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return beginning(lambda goal: os.pread(file.fileno(), goal, 0), size, name)[1]
+
+
+def check_shards(directory: Path, first: str, header: Header) -> None:
+    """Raise Failure unless the shards that follow `first` are all there, by their headers.
+
+    llama.cpp makes the names of the others from that of the first and its split.count.
+    """
+    count = int(header.scalars.get(SPLIT_COUNT, 0))
+    if count < 2:
+        return
+    prefix = first[: -len("-00001-of-00001.gguf")]
+    for number in range(count):
+        name = f"{prefix}-{number + 1:05d}-of-{count:05d}.gguf"
+        path = directory / name
+        if not path.is_file() or (number == 0 and name != first):
+            raise Failure(
+                f"{first} is one of {count} shards by its header, and {name} is not there: correct"
+                " the file patterns of the model, or choose another repository"
+            )
+        found = header_of(path, name)
+        if found.scalars.get(SPLIT_COUNT) != count or found.scalars.get(b"split.no") != number:
+            raise Failure(f"{name} is not shard {number + 1} of {count} by its header: mixed sets")
 
 
 def lay_out(shards: Sequence[tuple[ListedFile, Header]]) -> GgufLayout:

@@ -77,7 +77,8 @@ def _shards(first: Path) -> list[Path]:
             f"{' and '.join(f'of {each} shards' for each in counts)}: keep one of them"
         )
     own = sorted(each for each, name in zip(found, names) if name[1] == prefix)
-    _check_numbers(first, own, [int(_named(SHARD_NAME, each.name)[2]) for each in own], 1, count)
+    numbers = [int(_named(SHARD_NAME, each.name)[2]) for each in own]
+    _check_numbers(first, own, numbers, 0 if 0 in numbers else 1, count)
     return own
 
 

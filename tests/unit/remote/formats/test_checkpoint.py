@@ -13,7 +13,8 @@ from hypothesis import strategies as some
 
 from deploys.remote.download import fetch
 from deploys.remote.formats import checkpoint
-from deploys.remote.formats.quantization import quantization_of, same
+from deploys.remote.formats.quantization import quantization_of
+from deploys.remote.formats.quantization_names import same
 from deploys.remote.formats.safetensors import SafetensorsTensor
 from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Failure
@@ -204,7 +205,7 @@ def test_blocks_of_fp8_have_a_scale_each() -> None:
     [
         ({"quant_method": "compressed-tensors", "format": "float-quantized"}, "FP8"),
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, "FP8"),
-        ({"quant_method": "fbgemm_fp8"}, "FP8"),
+        ({"quant_method": "fbgemm_fp8"}, "FP8-FBGEMM"),
         ({"quant_method": "bitsandbytes"}, "BITSANDBYTES"),
         ({"quant_method": "quark-of-tomorrow"}, "QUARK-OF-TOMORROW"),
     ],

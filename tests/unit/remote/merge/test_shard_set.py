@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploys.remote.formats.shard_set import find_set
 from deploys.remote.lib import space
 from deploys.remote.lib.failure import Failure
 from deploys.remote.merge.merge import join
@@ -73,6 +74,17 @@ BAD_SHARDS = {
 def test_shards(tmp_path: Path, said: str) -> None:
     folder = written(tmp_path / "old", BAD_SHARDS[said])
     assert_refused(folder / FIRST, said)
+
+
+def test_numbers_may_begin_at_0(tmp_path: Path) -> None:
+    """What becomes one file needs no names that anything else finds."""
+    names = [f"tiny-{number:05d}-of-00003.gguf" for number in range(3)]
+    folder = written(tmp_path / "old", dict(zip(names, SHARDS.values(), strict=True)))
+    found = find_set(folder / names[0])
+    assert [part.path.name for part in found.parts] == names and found.size == len(MERGED)
+    (folder / names[1]).unlink()
+    with pytest.raises(Failure, match="missing: number 1"):
+        find_set(folder / names[0])
 
 
 PIECES = cut(WHOLE, ["t.gguf.part1of3", "t.gguf.part2of3", "t.gguf.part3of3"])
