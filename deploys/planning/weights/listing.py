@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
-from deploys.planning.weights import gguf_files
+from deploys.planning.weights import claim, gguf_files, safetensors_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +29,33 @@ class Listed:
     sha256: str
 
 
-def files_of(model: Model, listing: Iterable[Listed]) -> tuple[ListedFile, ...]:
-    """Return the files that the model's patterns select, sorted by path; raise Refusal if unfit."""
+def files_of(
+    model: Model, listing: Iterable[Listed], documents: Documents | None = None
+) -> tuple[ListedFile, ...]:
+    """Return the files that the model's patterns select, sorted by path; raise Refusal if unfit.
+
+    + documents: of the repository, as far as they were read; the index and the headers are the
+      truth then, and names and sizes what is to go by without them
+    """
     listing = list(listing)
     chosen = sorted(
         (file for file in listing if selects(model, file.path)), key=lambda file: file.path
     )
     if not chosen:
-        raise Refusal(f"none of its files matches {', '.join(model.files)}", _PATTERNS)
+        raise Refusal(f"none of its files matches {', '.join(model.patterns)}", _PATTERNS)
     for file, following in pairwise(chosen):
         if file.path == following.path:
             raise Refusal(f"it lists {file.path} twice", _OTHER_HUB)
     files = tuple(_file(file) for file in chosen)
     paths = [file.path for file in files]
     _refuse_pickles(model, paths)
-    _refuse_gaps(paths, [file.path for file in listing])
-    _refuse_mixtures(model, paths)
+    listed, documents = [file.path for file in listing], documents or Documents()
+    if model.format == "gguf":
+        gguf_files.check(paths, documents.gguf)
+        gguf_files.projector(model.projector, paths)
+    else:
+        safetensors_files.check(files, listed, documents.json)
+        claim.check(model, documents)
     return files
 
 
@@ -52,7 +64,7 @@ def selects(model: Model, path: str) -> bool:
     # ModelScope's own description of a repository; no engine reads it and no other hub has it.
     if path == "configuration.json" and path not in model.files:
         return False
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in model.files)
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in model.patterns)
 
 
 def difference(pinned: Sequence[ListedFile], found: Iterable[ListedFile | Listed]) -> str:
@@ -80,10 +92,6 @@ _OTHER_HUB = "Do not fetch from there: use another hub or mirror, and tell those
 _RESERVED = (".fetch", "manifest.json")
 # Python objects, which run code of their maker's when they are loaded.
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-_SHARD = re.compile(
-    r"(?P<prefix>.+)-(?P<number>\d{5,6})-of-(?P<count>\d{5,6})\.(?P<format>gguf|safetensors)",
-    re.IGNORECASE,
-)
 
 
 def _file(listed: Listed) -> ListedFile:
@@ -113,49 +121,3 @@ def _refuse_pickles(model: Model, paths: Sequence[str]) -> None:
                 f"{path} is a pickle, which runs code when it is loaded",
                 f"Narrow the model's file patterns, or name *{suffix} among them to have it anyway",
             )
-
-
-def _refuse_gaps(paths: Sequence[str], listed: Sequence[str]) -> None:
-    there = _sets(listed)
-    for (prefix, count), numbers in _sets(paths).items():
-        wanted = set(range(1, count + 1))
-        if _has_index(prefix, paths):
-            # It names the files, and is read where they are (remote/checkpoint.py). Some sets begin
-            # at 0, some say another number than there is: wanted is all that is listed, no gap.
-            wanted = set(range(min(numbers), max(there[prefix, count]) + 1)) | there[prefix, count]
-        for wrong, what in ((wanted - numbers, "missing"), (numbers - wanted, "too many")):
-            if wrong:
-                some = ", ".join(map(str, sorted(wrong)[:5])) + (", ..." if len(wrong) > 5 else "")
-                raise Refusal(
-                    f"of the {count} shards of {prefix}, {len(wrong)} are {what} ({some})",
-                    "Correct the file patterns of the model, or use another hub",
-                )
-
-
-def _refuse_mixtures(model: Model, paths: Sequence[str]) -> None:
-    """Raise Refusal if files of several models are selected: an engine would load part of each."""
-    if model.format == "gguf":
-        gguf_files.model_file(paths)
-    elif len(found := _sets(paths)) > 1:
-        raise Refusal(
-            f"its files belong to several models: {', '.join(sorted(name for name, _ in found))}",
-            "Narrow the model's file patterns to one of them",
-        )
-
-
-def _has_index(prefix: str, paths: Sequence[str]) -> bool:
-    folder = prefix.rpartition("/")[0]
-    return any(
-        path.rpartition("/")[0] == folder and path.endswith(".safetensors.index.json")
-        for path in paths
-    )
-
-
-def _sets(paths: Sequence[str]) -> dict[tuple[str, int], set[int]]:
-    """Return the shard numbers found, by prefix and shard count of their set."""
-    sets: dict[tuple[str, int], set[int]] = {}
-    for path in paths:
-        if match := _SHARD.fullmatch(path):
-            key = match["prefix"], int(match["count"])
-            sets.setdefault(key, set()).add(int(match["number"]))
-    return sets

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.inputs.locks import Locks, WeightsLock
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
@@ -11,6 +12,7 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub, Site
 from deploys.planning.models import catalogue
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Task
 from deploys.planning.plan import HubSource, Weights
 from deploys.planning.quantity import human
 from deploys.planning.weights import gguf_files, merge_policy
@@ -20,10 +22,22 @@ _DISK_MARGIN = 1.05
 
 
 def model_of(service: Service) -> Model:
-    """Return the model that a service names or defines."""
+    """Return the model that a service names or defines; a reference has been read before."""
     if isinstance(service.model, Model):
         return service.model
     return catalogue.model(service.model)
+
+
+def key_of(service: Service) -> str:
+    """Return the key of a service's model, which is known before a hub is asked."""
+    if is_reference(service.model):
+        return reference(str(service.model)).key
+    return model_of(service).key
+
+
+def task_of(service: Service) -> Task:
+    """Return what is asked of a service: the operator's word, else what its network is made for."""
+    return service.task or model_of(service).network.task
 
 
 def weights_of(
@@ -63,6 +77,7 @@ def weights_of(
             files=lock.files if lock else (),
             size=lock.size if lock else model.size,
             opened=opened,
+            projector=_read(model, lock, site, gguf_files.projector, model.projector),
             merge=_merged_name(sharing, opened),
             quantization=model.quantization if model.format == "safetensors" else None,
             folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
@@ -117,10 +132,21 @@ def _default_revision(model: Model, hub: Hub) -> str:
 
 def _opened(model: Model, lock: WeightsLock | None, site: Site) -> str | None:
     """Return the file that engines open, of a GGUF that is pinned."""
+    return _read(model, lock, site, gguf_files.model_file)
+
+
+def _read(
+    model: Model,
+    lock: WeightsLock | None,
+    site: Site,
+    choose: Callable[..., str | None],
+    *pattern: str | None,
+) -> str | None:
+    """Return the file that `choose` does of a GGUF that is pinned; raise Refusal as it does."""
     if lock is None or model.format != "gguf":
         return None
     try:
-        return gguf_files.model_file(file.path for file in lock.files)
+        return choose(*pattern, [file.path for file in lock.files])
     except Refusal as refusal:
         raise Refusal(
             f"{model.key}: {refusal.reason}",
@@ -136,11 +162,11 @@ def _merged_name(services: Sequence[Service], opened: str | None) -> str | None:
         return None
     if merge_policy.needs_merge(services):
         return f"{shard['prefix'].rpartition('/')[2]}.gguf"
-    if not shard[0].endswith(f"-of-{shard['count']}.gguf"):
+    if not shard[0].endswith(f"-00001-of-{shard['count']}.gguf"):
         raise Refusal(
-            f"Service {services[0].name}: {shard[0]} is one of several shards, and"
-            f" {services[0].engine} finds the others only by a name in lower case"
-            f" (-of-{shard['count']}.gguf)",
+            f"Service {services[0].name}: {shard[0]} is the first of several shards, and"
+            f" {services[0].engine} finds the others only if its name ends in"
+            f" -00001-of-{shard['count']}.gguf",
             f"Set merge=True of {services[0].name}: a single file may have any name",
         )
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.weights import gguf_files
 from deploys.planning.weights.listing import Listed, files_of
 from tests.unit.planning.plan_examples import attempt, locks, model, plan, profile, service
 
@@ -43,6 +44,74 @@ def test_it_is_the_model_whatever_lies_beside_it(
     engine: str, paths: tuple[str, ...], file: str
 ) -> None:
     assert opened(*paths, engine=engine) == file
+
+
+@pytest.mark.parametrize(
+    ("paths", "file"),
+    [
+        (("m-Q4_K_M.gguf", "m-draft-Q8_0.gguf"), "m-Q4_K_M.gguf"),
+        (("m-Q4_K_M.gguf", "mtp/m-Q8_0.gguf"), "m-Q4_K_M.gguf"),
+        (("m-Q4_K_M.gguf", "m-MTP-Q4_K_M.gguf"), "m-Q4_K_M.gguf"),
+        (("m-eagle3-F16.gguf", "m-Q4_K_M.gguf"), "m-Q4_K_M.gguf"),
+        (("ggml-vocab-m.gguf", "m.gguf"), "m.gguf"),
+        # A model may be called so, where nothing else is there.
+        (("m-MTP-Q4_K_M.gguf",), "m-MTP-Q4_K_M.gguf"),
+        (
+            ("a-draft-00001-of-00002.gguf", "a-draft-00002-of-00002.gguf"),
+            "a-draft-00001-of-00002.gguf",
+        ),
+    ],
+)
+def test_a_draft_is_not_the_model_where_there_is_one(paths: tuple[str, ...], file: str) -> None:
+    assert opened(*paths) == file
+
+
+def test_what_a_header_says_goes_before_its_name() -> None:
+    files = ["a.gguf", "b.gguf"]
+    for said in (
+        {"general.architecture": "clip"},
+        {"general.type": "adapter"},
+        {"general.type": "imatrix"},
+        {"general.architecture": "eagle3"},
+    ):
+        assert gguf_files.model_file(files, {"a.gguf": said}) == "b.gguf"
+    with pytest.raises(Refusal, match="several models"):
+        gguf_files.model_file(files, {"a.gguf": {"general.architecture": "llama"}})
+    with pytest.raises(Refusal, match="none of its files is a model"):
+        gguf_files.check(["a.gguf"], {"a.gguf": {"general.type": "mmproj"}})
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "said"),
+    [
+        ((1, 2, 3), 3, None),
+        ((1, 2, 3), 5, r"of the 5 shards of x, 2 are missing \(4, 5\)"),
+        ((1, 2, 3), 2, r"of the 2 shards of x, 1 are too many \(3\)"),
+        ((1, 2), None, r"of the 3 shards of x, 1 are missing \(3\)"),
+        ((2, 3), None, r"of the 3 shards of x, 1 are missing \(1\)"),
+        ((0, 1, 2), None, None),
+        ((0, 1), 3, r"1 are missing \(2\)"),
+        ((0, 1), None, r"1 are missing \(2\)"),
+        ((0, 1, 2, 3), None, r"1 are too many \(3\)"),
+    ],
+)
+def test_a_set_is_whole_by_its_header_and_else_by_its_names(
+    names: tuple[int, ...], count: int | None, said: str | None
+) -> None:
+    paths = [f"x-{number:05d}-of-00003.gguf" for number in names]
+    headers = {} if count is None else {paths[0]: {"split.count": count}}
+    if said is None:
+        gguf_files.check(paths, headers)
+        return
+    with pytest.raises(Refusal, match=said):
+        gguf_files.check(paths, headers)
+
+
+def test_shards_that_begin_at_0_become_one_file() -> None:
+    from_0 = ("X-00000-of-00002.gguf", "X-00001-of-00002.gguf")
+    assert opened(*from_0, engine="ollama") == opened(*from_0, merge=True) == "X.gguf"
+    with pytest.raises(Refusal, match=r"only if its name ends in -00001-of-00002\.gguf"):
+        opened(*from_0)
 
 
 def test_of_shards_it_is_the_first_or_what_they_become() -> None:

@@ -33,8 +33,8 @@ def test_a_digest_in_capitals_is_the_same_digest() -> None:
 def test_what_modelscope_writes_about_a_repository_is_no_part_of_the_model() -> None:
     (file,) = files_of(TREE, listed("configuration.json", "model.safetensors"))
     assert file.path == "model.safetensors"
-    named = model(files=("configuration.json",), format="safetensors")
-    assert files_of(named, listed("configuration.json"))[0].path == "configuration.json"
+    named = model(files=("configuration.json", "*.safetensors"), format="safetensors")
+    assert len(files_of(named, listed("configuration.json", "model.safetensors"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,11 @@ def test_a_pickle_is_taken_only_where_the_model_says_so(path: str) -> None:
     with pytest.raises(Refusal, match="is a pickle"):
         files_of(model(files=("*",), format="safetensors"), listed(path))
     if path.islower():
-        said = model(files=(f"*.{path.rpartition('.')[2]}",), format="safetensors")
-        assert files_of(said, listed(path))[0].path == path
+        files = (f"*.{path.rpartition('.')[2]}", "*.safetensors")
+        said = model(files=files, format="safetensors")
+        assert len(files_of(said, listed(path, "model.safetensors"))) == 2
+        with pytest.raises(Refusal, match="none of its files is weights that an engine loads"):
+            files_of(said, listed(path))
 
 
 SHARDS = [f"a/m-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
