@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from deploys.planning.models.shapes import Dialect
 
+# How a reranker is asked that answers with a word; vLLM goes by no template of the repository then.
+VERDICT = "qwen3-reranker"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parsers:
@@ -75,7 +78,32 @@ _READ: dict[Dialect, _Readers] = {
     "kimi-k2-thinking": _Readers(vllm=("kimi_k2", "kimi_k2"), sglang=("kimi_k2", "kimi_k2")),
     "minimax-m2": _Readers(vllm=("minimax_m2", "minimax_m2"), sglang=("minimax", "minimax-m2")),
     "gpt-oss": _Readers(vllm=("openai_gptoss", "openai"), sglang=("gpt-oss", "gpt-oss")),
+    "kimi-k3": _Readers(vllm=("kimi_k3", "kimi_k3"), sglang=("kimi_k3", "kimi_k3")),
+    "minimax-m3": _Readers(vllm=("minimax_m3", "minimax_m3"), sglang=("minimax-m3", "minimax-m3")),
+    "gemma-4": _Readers(vllm=("gemma4", "gemma4"), sglang=("gemma4", "gemma4")),
+    "mistral": _Readers(vllm=(None, "mistral"), sglang=(None, "mistral")),
+    # Whose thoughts stand in [THINK]: Magistral, and the later ones that reason.
+    "magistral": _Readers(vllm=("mistral", "mistral"), sglang=("mistral", "mistral")),
+    "llama-4": _Readers(vllm=(None, "llama4_pythonic"), sglang=(None, "pythonic")),
+    # SGLang has no readers of these four's.
+    "phi-4-mini": _Readers(vllm=(None, "phi4_mini_json"), sglang=(None, None)),
+    "seed-oss": _Readers(vllm=("seed_oss", "seed_oss"), sglang=(None, None)),
+    "ernie-4.5": _Readers(vllm=("ernie45", "ernie45"), sglang=(None, None)),
+    "hunyuan": _Readers(vllm=("hunyuan_a13b", "hunyuan_a13b"), sglang=("hunyuan", None)),
+    "hy-3": _Readers(vllm=("hy_v3", "hy_v3"), sglang=("hunyuan", "hunyuan")),
+    "step-3.5": _Readers(vllm=("step3p5", "step3p5"), sglang=("step3p5", "step3p5")),
+    "nemotron-3": _Readers(
+        vllm=("nemotron_v3", "qwen3_coder"), sglang=("nemotron_3", "qwen3_coder")
+    ),
+    "mimo-v2-flash": _Readers(vllm=("qwen3", "mimo"), sglang=("qwen3", "mimo")),
+    "mimo-v2.5": _Readers(vllm=("mimo", "mimo"), sglang=("mimo", "mimo")),
 }
+# What SGLang has that came after the one in KTransformers: readers of thoughts, and of calls.
+# Source: the options of ktransformers 0.7.2, deploys/planning/options/recorded.
+_AFTER_KTRANSFORMERS = (
+    ("kimi_k3", "gemma4", "mistral", "hunyuan", "nemotron_3", "mimo"),
+    ("kimi_k3", "gemma4", "hunyuan"),
+)
 
 
 def vllm(dialect: Dialect | None) -> Parsers:
@@ -88,3 +116,14 @@ def sglang(dialect: Dialect | None) -> Parsers:
     """Return SGLang's parsers of a dialect; none of an unknown one."""
     read = _READ[dialect or "plain"]
     return Parsers(reasoning=read.sglang[0], tools=read.sglang[1], template=read.template)
+
+
+def ktransformers(dialect: Dialect | None) -> Parsers:
+    """Return KTransformers' parsers of a dialect: those of SGLang that its own copy has."""
+    thoughts, calls = _AFTER_KTRANSFORMERS
+    read = sglang(dialect)
+    return Parsers(
+        reasoning=None if read.reasoning in thoughts else read.reasoning,
+        tools=None if read.tools in calls else read.tools,
+        template=read.template,
+    )

@@ -7,6 +7,7 @@ import ast
 import yaml
 
 from deploys.planning.models import catalogue, dense, experts, glm, hybrids
+from deploys.planning.models.shapes import Network
 from tests.unit import UNIT
 from tests.unit.project.recipes import Found, left_out
 
@@ -17,12 +18,13 @@ LISTINGS = yaml.safe_load((UNIT / "data" / "listings.yaml").read_text())
 LISTED = {key for listing in LISTINGS for key in listing["selects"]}
 
 
-@left_out(RECIPE, "models/catalogue.py")
+@left_out(RECIPE, "models/entries/")
 def _entry() -> Found:
     yield from LISTED - {*catalogue.CATALOGUE}
+    served = {entry.network.name for entry in catalogue.CATALOGUE.values()}
     for module in (dense, experts, glm, hybrids):
         for name, value in vars(module).items():
-            if type(value).__name__ == "Network" and name not in vars(catalogue):
+            if isinstance(value, Network) and value.name not in served:
                 yield name
 
 

@@ -1,0 +1,105 @@
+"""A model that a service names by a hub, as the Model that its documents make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from deploys.planning.checkpoint import architectures, files, gguf_network, quantization
+from deploys.planning.checkpoint.documents import Documents
+from deploys.planning.checkpoint.reference import Reference, is_reference, reference
+from deploys.planning.inputs.locks import Locks
+from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.model import Model
+
+# Nobody publishes more; a listing that goes on is not read to its end.
+_MOST_FILES = 20_000
+
+
+def named(
+    profile: HostProfile, locks: Locks, folder: Path
+) -> tuple[HostProfile, tuple[Refusal, ...]]:
+    """Return the profile with the Model of each reference, and refusals of those that have none.
+
+    A service of the latter keeps its reference.
+
+    + folder: of the locks, for the refusals
+    """
+    services, against = [], []
+    for service in profile.services:
+        if is_reference(service.model):
+            try:
+                made = of_reference(reference(str(service.model)), locks, folder)
+                service = replace(service, model=made)
+            except Refusal as refusal:
+                against.append(Refusal(refusal.reason, refusal.hint, service.name))
+        services.append(service)
+    return replace(profile, services=tuple(services)), tuple(against)
+
+
+def of_reference(wanted: Reference, locks: Locks, folder: Path) -> Model:
+    """Return the model of a reference; raise Refusal if it could not be read, or is not pinned."""
+    found = locks.published.get(wanted.key)
+    if isinstance(found, Refusal):
+        raise Refusal(found.reason, found.hint)
+    if found is None:
+        raise Refusal(
+            f"{wanted} is not pinned in {folder / 'models'}",
+            "Pin it with deploys/lock.py, or set locked=False",
+        )
+    return model(wanted, found.documents, found.files, found.revision)
+
+
+def model(
+    wanted: Reference, documents: Documents, listing: Mapping[str, int], revision: str
+) -> Model:
+    """Return what the documents say; raise Refusal, with the field to set, for what they do not.
+
+    + listing: size in bytes of every file of the repository, by path
+    + revision: that they were read at
+    """
+    if len(listing) > _MOST_FILES:
+        raise Refusal(
+            f"{wanted} has {len(listing):,} files, more than any model", "Choose another repository"
+        )
+    chosen = files.chosen(wanted, listing, documents)
+    sizes = {path: listing[path] for path in (*chosen.weights, *chosen.beside)}
+    projector = listing[chosen.projector] if chosen.projector else 0
+    # Some files beside the weights are empty, and no weights are.
+    least = {**dict.fromkeys(sizes, 0), **dict.fromkeys(chosen.weights, 1)}
+    wrong = [path for path, size in sizes.items() if size < least[path]]
+    if wrong or projector < 0:
+        path = wrong[0] if wrong else str(chosen.projector)
+        raise Refusal(
+            f"{wanted}: its hub lists {path} with {listing[path]} bytes",
+            "Choose another revision, or another repository",
+        )
+    is_gguf = chosen.format == "gguf"
+    network = (gguf_network if is_gguf else architectures).network(documents, wanted.name)
+    found = quantization.quantization(documents)
+    return Model(
+        key=wanted.key,
+        title=f"{wanted.name} {wanted.pattern}" if wanted.pattern else wanted.name,
+        network=network,
+        format=chosen.format,
+        quantization=found.name,
+        scale_group=found.scale_group,
+        modelscope=wanted.repository if wanted.hub == "modelscope" else None,
+        huggingface=wanted.repository if wanted.hub == "huggingface" else None,
+        files=tuple(map(_pattern, sizes)),
+        projector=_pattern(chosen.projector) if chosen.projector else None,
+        projector_size=projector,
+        revision=revision,
+        size=sum(sizes.values()) + projector,
+        legacy_cache=is_gguf and gguf_network.keeps_all_heads(documents),
+        source=f"its own documents at {revision}",
+        confirmed=True,
+    )
+
+
+def _pattern(path: str) -> str:
+    """Return the pattern that selects this path and no other."""
+    return re.sub(r"([*?[])", r"[\1]", path)

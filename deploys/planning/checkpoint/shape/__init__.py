@@ -1,0 +1,1 @@
+"""The shape of a network, read out of what its configuration says."""
