@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -82,7 +82,7 @@ def place_all(
             links=machine.links,
             host=host,
             copies=service.replicas or 1,
-            comfort=_COMFORT,
+            comfort=_COMFORT if model.network.causal else 0.0,
             permits=partial(permits, service),
         )
         for service, model, size in services
@@ -93,7 +93,9 @@ def place_all(
         content = _place_each(modest)
         if _refused(content) < _refused(placements):
             requests, placements = modest, content
-    grown = _with_prompt_cache(_add_replicas(requests, placements), machine.memory, host)
+    grown = _add_replicas(requests, placements)
+    writing = {request.service.name for request in requests if request.task == "generate"}
+    grown = _with_prompt_cache(grown, writing, machine.memory, host)
     return tuple(_with_host_memory(grown, cards, machine, reserved))
 
 
@@ -144,13 +146,17 @@ def _add_replicas(requests: Sequence[Request], placements: Sequence[Placement]) 
     return grown
 
 
-def _with_prompt_cache(placements: Sequence[Placement], memory: int, host: int) -> list[Placement]:
+def _with_prompt_cache(
+    placements: Sequence[Placement], writing: Collection[str], memory: int, host: int
+) -> list[Placement]:
     """Add prompt caches to the placements of engines that have one, unless host memory is short.
+
+    + writing: services that write answers; others begin each text anew
 
     Its size does not depend on what else is served, or adding a service would restart the others.
     """
     placed = [each for each in placements if not each.refusals]
-    serving = [each for each in placed if _keeps_prompts(each)]
+    serving = [each for each in placed if _keeps_prompts(each) and each.service in writing]
     size = min(_PROMPTS, memory // _PROMPTS_PART)
     size -= size % _PROMPTS_STEP
     if size * len(serving) > host - sum(sum(each.ledger.host.values()) for each in placed):

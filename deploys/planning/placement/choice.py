@@ -13,14 +13,19 @@ from deploys.planning.hardware.numa import MAPPED, HostMemory
 from deploys.planning.inputs.machine import GpuLink
 from deploys.planning.inputs.profile import KvCache, Service
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.cache import cache_bytes, count_caching_layers
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import count_caching_layers, kv_bytes
+from deploys.planning.models.shapes import Task
 from deploys.planning.placement.memory import Card, Ledger, ledger_of
 from deploys.planning.quantity import human
 
-# Contexts that are tried where the operator names none.
+# Contexts that are tried where the operator names none; and the longest of what is only read, as
+# texts are cut into pieces before they become vectors.
 CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8192, 4096)
+_LONGEST_READ = 8192
+# Fields of Service about answers that are written.
+_OF_ANSWERS = ("reasoning_parser", "tool_parser", "sampling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +143,18 @@ class Request:
         return ENGINES[self.service.engine].takes
 
     @property
+    def task(self) -> Task:
+        """Return what is asked of the service."""
+        return self.service.task or self.model.network.task
+
+    @property
     def contexts(self) -> tuple[int, ...]:
         """Contexts to try, longest first: the operator's, or the model's own and shorter ones."""
         if self.service.context is not None:
             return (self.service.context,)
         longest = self.model.network.context
+        if self.task != "generate":
+            longest = min(longest, _LONGEST_READ)
         return (longest, *(step for step in CONTEXTS if step < longest))
 
 
@@ -171,7 +183,7 @@ def refused(
             cards=tuple(ledger_of(card, {}) for card in request.cards),
             host={},
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model.network),
+            kv_bytes=cache_bytes(model, service.kv_cache),
             kv_tokens=0,
         ),
         refusals=tuple(refusals),
@@ -197,9 +209,30 @@ def ignored_settings(request: Request) -> dict[str, Refusal]:
     service, engine = request.service, ENGINES[request.service.engine]
     settings = engine.settings if request.gpu else engine.settings_without_cards
     usual = {field.name: field.default for field in fields(service)}
+    usual["task"] = "generate"
     refusals = {}
+    if request.task == "generate" and not request.model.network.causal:
+        refusals["task"] = Refusal(
+            f"{request.name}: {request.model.key} is an encoder, which writes no answers",
+            'Set task to "embed" or "rerank", by what it was trained for, or serve another model',
+        )
     for name in (field.name for field in fields(ServiceSettings)):
         setting, value = getattr(settings, name), getattr(service, name)
+        if name == "task":
+            value = request.task
+            if engine.tasks_by_file and value not in (request.model.network.task, "rerank"):
+                refusals[name] = Refusal(
+                    f"{request.name}: {engine.name} has no task={value!r} for {request.model.key}:"
+                    f" it goes by the file, which is for {request.model.network.task}",
+                    "Leave task out, or serve it with llama.cpp",
+                )
+                continue
+        elif name in _OF_ANSWERS and value and request.task != "generate":
+            refusals[name] = Refusal(
+                f"{request.name}: {name} is about answers, and its task is {request.task}",
+                f"Leave {name} out",
+            )
+            continue
         if value == usual[name] or setting.values is None or value in setting.values:
             continue
         shown = f"{name}={value!r}" if setting.values else name
@@ -219,7 +252,7 @@ def estimate_warnings(request: Request) -> Iterator[str]:
             f"{request.name}: the shape of {model.key} is not known whole, so its memory is a rough"
             " estimate"
         )
-    if count_caching_layers(network) < network.layers:
+    if network.causal and count_caching_layers(network) < network.layers:
         kept = "a window" if network.sliding_window is not None else "a state"
         yield (
             f"{request.name}: {count_caching_layers(network)} of {network.layers} layers of"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.models.network import count_caching_layers, kv_bytes
+from deploys.planning.models.cache import cache_bytes
 from deploys.planning.placement.choice import (
     Placement,
     Request,
@@ -79,7 +79,7 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
     layout = Layout(takes=takes, tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0)
     of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
-    a_token = kv_bytes(model, "auto") * count_caching_layers(model.network)
+    a_token = cache_bytes(model)
     parallel = service.parallel or min(_MOST_REQUESTS, full * _SHORTER)
     return Placement(
         service=service.name,
@@ -100,7 +100,7 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
             host={"weights": request.size, "KV cache": tokens * a_token, "processes": _PROCESSES},
             disk=request.size,
             kv_bytes=a_token,
-            kv_tokens=tokens,
+            kv_tokens=tokens if a_token else 0,
         ),
         reasons=tuple(_reasons(request, context, parallel, full)),
         warnings=tuple(estimate_warnings(request)),
@@ -113,6 +113,9 @@ def _over(request: Request, attempt: Placement) -> int:
 
 def _reasons(request: Request, context: int, parallel: int, full: int) -> Iterator[str]:
     yield "The whole model in host memory, as there is no card"
+    if not request.model.network.causal:
+        yield "An encoder keeps nothing of a text, so there is no cache"
+        return
     held = f"the cache holds {count(full, 'request')} of full length"
     if request.service.context is None:
         yield f"Context {context}: {held}"

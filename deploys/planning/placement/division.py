@@ -18,6 +18,7 @@ from deploys.planning.models.shapes import Network
 # Weights that share a scale, by the beginning of a quantization's name, where a model says nothing
 # else. Weights in FP8 do so in both directions. Those of MXFP4 are padded by the engines.
 _GROUPS = {"AWQ": 128, "GPTQ": 128, "W4A": 128, "INT4": 32, "NVFP4": 16, "FP8": 128}
+_GROUPS |= {"MXFP8": 32, "W8A8-BLOCK": 128}
 _IN_BLOCKS = "FP8"
 # A vocabulary is padded to a multiple of this, and dealt out then.
 _PADDED = 64
@@ -26,15 +27,21 @@ _FINEST = 32
 
 
 def divides(model: Model, tensor: int) -> bool:
-    """Heads are dealt out whole; with fewer heads of keys and values than cards, these repeat."""
+    """Heads are dealt out whole; with fewer heads of keys and values than cards, these repeat.
+
+    DeepSeek-V4's groups of heads are, too (vLLM 0.32, models/deepseek_v4/attention.py,
+    n_local_groups).
+    """
     network = model.network
     if tensor == 1:
         return True
-    if network.heads % tensor:
+    if network.heads % tensor or (network.window_heads or 0) % tensor:
         return False
     if network.kv_lora_rank is None and network.kv_heads % tensor and tensor % network.kv_heads:
         return False
     if network.vocabulary and -(-network.vocabulary // _PADDED) * _PADDED % tensor:
+        return False
+    if network.compressed is not None and network.compressed.output_groups % tensor:
         return False
     if network.linear_key_heads % tensor or network.linear_value_heads % tensor:
         return False
@@ -65,7 +72,7 @@ def divides_for(engine: FillsCards, model: Model, tensor: int, gpu: Accelerator 
 
 def group_of(model: Model) -> tuple[int, bool]:
     """Weights that share a scale, and whether rows share it, too."""
-    name = model.quantization.upper()
+    name = model.quantization
     usual = next((group for begins, group in _GROUPS.items() if name.startswith(begins)), 1)
     return model.scale_group or usual, name.startswith(_IN_BLOCKS)
 

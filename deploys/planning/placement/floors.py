@@ -9,8 +9,9 @@ from __future__ import annotations
 from deploys.planning.engines.base import DealsLayers
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.models.cache import cache_bytes
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import count_caching_layers, kv_bytes, parts
+from deploys.planning.models.network import parts
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.memory import Layout
 
@@ -59,7 +60,7 @@ def token_seconds(
     cards = layout.tensor_parallel
     others, experts = _bytes_read(model, size, tokens)
     attending = cards // layout.data_parallel
-    cache = _DEPTH * kv_bytes(model, layout.kv_cache) * count_caching_layers(network)
+    cache = _DEPTH * cache_bytes(model, layout.kv_cache)
     read = (others + cache) / attending + experts / cards
     layer = (_LAYER_OF_EXPERTS if network.experts else _LAYER) + (_ALL_REDUCE if cards > 1 else 0)
     return read / (EFFICIENCY * gpu.bandwidth) + network.layers * layer

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from deploys.planning.engines.base import DealsLayers
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.models.network import count_caching_layers, kv_bytes
+from deploys.planning.models.cache import cache_bytes
 from deploys.planning.placement.choice import (
     Placement,
     Request,
@@ -112,7 +112,8 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
             gpu_layers=gpu_layers,
             cpu_experts=cpu_experts,
             embedding_on_card=takes.experts_in_host,
-            step=step,
+            # An encoder reads a text in one step.
+            step=step if network.causal else size[0],
         )
 
     if not request.cards:
@@ -175,8 +176,8 @@ def _placement(request: Request, split: Split, cards: Sequence[Card]) -> Placeme
             cards=ledgers,
             host=host,
             disk=request.size,
-            kv_bytes=kv_bytes(model, service.kv_cache) * count_caching_layers(model.network),
-            kv_tokens=split.cells * split.parallel,
+            kv_bytes=cache_bytes(model, service.kv_cache),
+            kv_tokens=split.cells * split.parallel if model.network.causal else 0,
         ),
         reasons=tuple(_reasons(request, split, cards)),
         warnings=tuple(_warnings(request, split)),
@@ -207,7 +208,7 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
             f"All layers {where}, but the experts of the first {split.cpu_experts} in host"
             " memory, as a token passes through few of them"
         )
-        if split.step > STEP:
+        if split.step > STEP and network.causal:
             yield (
                 f"Prompts are read {split.step} tokens at a time, as the cards are sent those"
                 " experts for each step"
@@ -215,9 +216,10 @@ def _reasons(request: Request, split: Split, cards: Sequence[Card]) -> Iterator[
     else:
         yield f"{split.gpu_layers} of {all_gpu_layers(network)} layers {where}, all they hold"
     if service.context is None or service.parallel is None:
+        own = ", since each has its cache to itself" if network.causal else ""
         yield (
             f"{count(split.parallel, 'request')} of {split.context} tokens, the most of what we try"
-            " that fits, since each has its cache to itself"
+            f" that fits{own}"
         )
     if model.legacy_cache:
         yield (

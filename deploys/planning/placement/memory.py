@@ -11,14 +11,10 @@ from dataclasses import dataclass
 
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.profile import KvCache, Performance
+from deploys.planning.models.cache import attends_to_all, cache_bytes, fixed_bytes, kv_bytes
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import (
-    Parts,
-    count_caching_layers,
-    kv_bytes,
-    latent_weights,
-    request_bytes,
-)
+from deploys.planning.models.network import Parts
+from deploys.planning.models.parameters import latent_weights
 from deploys.planning.models.shapes import Network
 
 MIB = 1 << 20
@@ -150,23 +146,22 @@ def driver_reserve(total: int) -> int:
 def token_bytes(model: Model, layout: Layout, stage: range) -> int:
     """Return the bytes that a token takes in the cache of a card of a stage that holds it."""
     network = model.network
-    a_layer = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.attention_parallel)
     drafting = network.mtp_layers if layout.mtp and stage.stop == network.layers else 0
-    return a_layer * max(1, count_caching_layers(network, stage) + drafting)
+    layers = range(stage.start, stage.stop + drafting)
+    split = layout.attention_parallel
+    kept = cache_bytes(model, layout.kv_cache, tensor_parallel=split, layers=layers)
+    # A stage whose layers keep none of it has a cache of something all the same.
+    return kept or kv_bytes(model, layout.kv_cache, tensor_parallel=split)
 
 
 def fixed_cost_tokens(model: Model, layout: Layout) -> int:
     """Return a request's fixed cost in the cache, windows or states, converted to tokens."""
     network = model.network
-    if network.full_attention_interval == 1:
-        return 0
-    tensor_parallel = layout.attention_parallel
-    a_layer = request_bytes(model, layout.kv_cache, tensor_parallel=tensor_parallel)
-    if network.sliding_window is None:
-        a_layer *= _STATES
+    states = _STATES if network.linear_value_heads else 1
+    split = layout.attention_parallel
     return max(
-        a_layer
-        * (len(stage) - count_caching_layers(network, stage))
+        states
+        * fixed_bytes(model, stage, layout.kv_cache, tensor_parallel=split)
         // token_bytes(model, layout, stage)
         for stage in stages_of(network, layout.pipeline_parallel)
     )
@@ -210,7 +205,8 @@ def card_weights(model: Model, split: Parts, stage: range, layout: Layout) -> in
     experts = sum(split.experts[read])
     others = sum(split.layers[read]) - experts
     others += (split.embedding if stage.start == 0 else 0) + (split.head if last else 0)
-    uncut = int(latent_weights(network) * len(stage) * split.total / network.parameters)
+    latent = sum(attends_to_all(network, layer) for layer in stage)
+    uncut = int(latent_weights(network) * latent * split.total / network.parameters)
     uncut += sum(split.shared[read]) if layout.experts_whole else 0
     own = others - uncut
     if layout.takes.mla.whole == "attention":
@@ -232,5 +228,8 @@ def unpacked_mla_weights(model: Model, stage: range, tensor_parallel: int) -> in
     network = model.network
     if network.kv_lora_rank is None or model.quantization in ("BF16", "F16"):
         return 0
+    if network.compressed is not None:
+        return 0
     a_head = (network.nope_head_dim or network.head_dim) + (network.v_head_dim or network.head_dim)
-    return len(stage) * network.kv_lora_rank * network.heads * a_head * 2 // tensor_parallel
+    layers = sum(attends_to_all(network, layer) for layer in stage)
+    return layers * network.kv_lora_rank * network.heads * a_head * 2 // tensor_parallel

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from deploys.planning.inputs.profile import KvCache
-from deploys.planning.models.model import Model
-from deploys.planning.models.network import (
-    Parts,
-    caches_every_token,
-    count_caching_layers,
+from deploys.planning.models.cache import (
+    attends_to_all,
+    cache_bytes,
     kv_bytes,
-    parts,
+    layers_are_alike,
     request_bytes,
+    shares_cache,
 )
+from deploys.planning.models.model import Model
+from deploys.planning.models.network import Parts, parts
 from deploys.planning.models.shapes import Network
 from deploys.planning.placement.memory import MIB, Card, CardLedger, ledger_of
 
@@ -73,14 +74,19 @@ def server(
 ) -> tuple[tuple[CardLedger, ...], Mapping[str, int]]:
     """Return the ledgers of the cards, and the bytes of host memory by purpose."""
     network = model.network
-    pieces = parts(model, size)
+    # Its projector is on the first card, as a whole (mtmd, --mmproj-offload).
+    pieces = parts(model, size - model.projector_size)
     cache = cache_of(model, split)
     start = network.layers + 1 - split.gpu_layers
     weights, caches = [0] * len(cards), [0] * len(cards)
     # The embedding is looked up on the host, row by row. A tied head is a copy of it on the card.
     host_weights, host_cache = pieces.embedding, 0
+    if cards:
+        weights[0] += model.projector_size
+    else:
+        host_weights += model.projector_size
     if split.embedding_on_card and cards:
-        host_weights = 0
+        host_weights -= pieces.embedding
         # Where the head is tied, it is this very one.
         weights[0] += pieces.embedding if pieces.head else 0
     for layer, card in enumerate(_cards_of_layers(network, split, cards), start):
@@ -130,15 +136,20 @@ def cache_of(model: Model, split: Split) -> tuple[int, ...]:
     A sliding window has room for one more step (llama-kv-cache-iswa.cpp).
     """
     network = model.network
-    whole = kv_bytes(model, split.kv_cache) * split.cells * split.parallel
-    if count_caching_layers(network) == network.layers:
-        return (whole,) * network.layers
+    if not network.causal:
+        return (0,) * network.layers
+    if layers_are_alike(network):
+        return (kv_bytes(model, split.kv_cache) * split.cells * split.parallel,) * network.layers
     window = -(-((network.sliding_window or 0) + split.step) // _CELLS) * _CELLS
     cells = min(window, split.cells)
-    fixed = request_bytes(model, split.kv_cache, window=cells) * split.parallel
-    return tuple(
-        whole if caches_every_token(network, layer) else fixed for layer in range(network.layers)
-    )
+    fixed = request_bytes(model, split.kv_cache, window=cells)
+    caches = []
+    for layer in range(network.layers):
+        kept = cache_bytes(model, split.kv_cache, layers=(layer,)) * split.cells
+        if not attends_to_all(network, layer):
+            kept = 0 if shares_cache(network, layer) else fixed
+        caches.append(kept * split.parallel)
+    return tuple(caches)
 
 
 def compute_buffer(model: Model, split: Split, *, cards: int = 1) -> int:

@@ -160,7 +160,9 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     service, layout = request.service, attempt.layout
     tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
     cards, copies = tensor * pipeline, len(attempt.groups)
-    if service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
+    if not request.model.network.causal:
+        yield "An encoder keeps nothing of a text, so there is no cache"
+    elif service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
         room = f"room for the cache ({human(attempt.cache)} each)"
         few = (
             f"the fewest with {room}"
@@ -180,12 +182,14 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     if service.replicas is None and copies > 1:
         yield f"{copies} copies, as more copies answer more than larger ones"
     tokens = min(attempt.tokens)
-    if service.context is None:
+    if service.context is None and request.model.network.causal:
         whose = "a card" if layout.data_parallel > 1 else "a copy"
         yield f"Context {context}: the cache of {whose} holds {tokens} tokens"
     full = attempt.full(context + fixed_cost_tokens(request.model, layout))
     held = f"the cache holds {count(full, 'request')} of full length"
-    if service.parallel is None:
+    if not request.model.network.causal:
+        pass
+    elif service.parallel is None:
         yield f"{parallel} requests at a time: {held}, or more shorter ones"
     elif full < parallel:
         yield f"{parallel} requests at a time, but {held}; beyond that, long ones wait"
@@ -215,7 +219,7 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
             f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
             " pipeline of pairs is faster"
         )
-    if attempt.room < TIGHT:
+    if attempt.room < TIGHT and request.model.network.causal:
         yield (
             f"{request.name}: {human(attempt.cache)} of a card are left for the cache, which is"
             f" {min(attempt.tokens)} tokens of all requests together"

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.engines.filled_cards import FixedShare
+from deploys.planning.models.cache import cache_bytes
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import count_caching_layers, kv_bytes, parts
+from deploys.planning.models.network import parts
 from deploys.planning.placement import attention, floors
 from deploys.planning.placement.choice import Placement, Request, refused, smaller_variants
 from deploys.planning.placement.division import divides
@@ -226,7 +227,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
             host={},
             disk=request.size,
             kv_bytes=_kv_of_copy(model, layout),
-            kv_tokens=sum(attempt.tokens),
+            kv_tokens=sum(attempt.tokens) if model.network.causal else 0,
         ),
         context_parallel=layout.context_parallel,
         data_parallel=layout.data_parallel,
@@ -244,6 +245,6 @@ def _kv_of_copy(model: Model, layout: Layout) -> int:
 
     With MLA, or with few key-value heads, several cards hold the same data.
     """
-    a_card = kv_bytes(model, layout.kv_cache, tensor_parallel=layout.attention_parallel)
+    a_card = cache_bytes(model, layout.kv_cache, tensor_parallel=layout.attention_parallel)
     holding = layout.attention_parallel // layout.context_parallel
-    return a_card * count_caching_layers(model.network) * holding
+    return a_card * holding

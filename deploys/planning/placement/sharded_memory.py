@@ -96,6 +96,9 @@ def copy_of(
         counted = sum(own.values()) if everything else own["weights"]
         cache = max(0, int(layout.share * card.visible) - counted)
         tokens.append(cache // token_bytes(model, layout, stage) * layout.context_parallel)
+        if not model.network.causal:
+            # It keeps nothing, so there is room for all that are admitted, or not for the weights.
+            cache, tokens[-1] = 0, cache and model.network.context * (layout.sequences or 1)
         ledger = ledger_of(card, {**own, "KV cache": cache})
         there = sum(ledger.lines.get(line, 0) for line in _BEFORE_LOADING)
         loading = there + own["weights"] + converting(model, split, layout)
@@ -110,7 +113,7 @@ def converting(model: Model, split: Parts, layout: Layout) -> int:
     These are the gates and ups of all experts, one tensor, as the files have them or unpacked.
     """
     network = model.network
-    packed = model.quantization.upper().startswith("AWQ")
+    packed = model.quantization.startswith("AWQ")
     if not network.experts or not packed or not layout.takes.unpacks_awq:
         return 0
     if layout.compute == _HUMMING and layout.moe_backend is None:
@@ -162,10 +165,11 @@ def _activations(network: Network, layout: Layout, card: Card) -> int:
         rows = max(expert, network.hidden) + max(2 * expert, network.hidden)
         kept = step * layout.ranks * network.experts_used * rows * 2
         shared = network.shared_experts * network.expert_intermediate
-        width = max(shared, width if network.dense_layers else 0)
+        dense = network.dense_layers or network.experts_interval > 1
+        width = max(shared, width if dense else 0)
     wide = 3 * width / tensor_parallel + 2 * network.hidden
     phases = [sequences * (network.vocabulary or 0) * _LOGITS, step * wide * 2]
-    if network.kv_lora_rank is not None:
+    if network.kv_lora_rank is not None and network.compressed is None:
         heads = network.heads / tensor_parallel
         keys = network.nope_head_dim or network.head_dim
         values = network.v_head_dim or network.head_dim

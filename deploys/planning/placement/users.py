@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.models.cache import cache_bytes
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import count_caching_layers, kv_bytes
 from deploys.planning.placement import floors
 from deploys.planning.placement.choice import Placement
 
@@ -53,7 +53,7 @@ def users(
     network = model.network
     arithmetic = _REACHED * _TERAFLOPS[gpu.name] * 1e12
     active = 2 * (network.active_parameters or network.parameters)
-    a_token = kv_bytes(model, placement.kv_cache) * count_caching_layers(network)
+    a_token = cache_bytes(model, placement.kv_cache)
     copies, stages = placement.replicas, placement.pipeline_parallel
     # Cards that hold the same read the same.
     holding = placement.tensor_parallel * a_token / max(1, placement.ledger.kv_bytes)

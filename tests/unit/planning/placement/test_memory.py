@@ -14,9 +14,11 @@ from deploys.planning.engines.sglang import SGLANG
 from deploys.planning.engines.vllm import VLLM
 from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.profile import Service
+from deploys.planning.models.cache import kv_bytes
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import kv_bytes, parameter_count, parts
+from deploys.planning.models.network import parts
+from deploys.planning.models.parameters import parameter_count
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.layouts import beside
@@ -59,13 +61,23 @@ def layout(tensor: int, **settings: Any) -> Layout:
 
 # Published in billions, and not to the last digit; DeepSeek-V3.2 as the network it was made of.
 # GLM-4.6 and 4.7 count some of the layer that predicts one token more, the others are rounded.
-ROUNDED = ("deepseek-v3.2", "glm-4.", "qwen3-235b", "qwen3.6-", "gpt-oss-120b")
+ROUNDED = (
+    *("deepseek-v3.2", "deepseek-v4-flash", "glm-4.", "glm-5.2", "gpt-oss-120b", "kimi-k3"),
+    *("minimax-m3", "qwen3-235b", "qwen3-coder-480b", "qwen3-next", "qwen3-vl-235b"),
+    *("qwen3.5-", "qwen3.6-", "qwen3.8-"),
+)
+# Published with what sees images, which has no part in the shape.
+SEEING = ("gemma-4-", "llama-4-", "qwen3-vl-8b", "qwen3-vl-3")
 
 
 @EVERY
 def test_the_shape_multiplies_out_to_the_published_count_of_weights(entry: Model) -> None:
-    within = 1e-2 if entry.key.startswith(ROUNDED) else 2e-4
-    found, published = parameter_count(entry.network), entry.network.parameters
+    # BERT has a vector for each of its places, two of them for padding, and a bias for each matrix.
+    encoder = not entry.network.causal
+    places = (entry.network.context + 2) * entry.network.hidden if encoder else 0
+    within = 1e-2 if encoder or entry.key.startswith(ROUNDED) else 2e-4
+    within = 7e-2 if entry.key.startswith(SEEING) else within
+    found, published = parameter_count(entry.network) + places, entry.network.parameters
     assert found == pytest.approx(published, rel=within), (
         f"the numbers of {entry.network.name} multiply out to {found:,} weights, and {published:,}"
         " are said: compare both with config.json"
@@ -270,7 +282,7 @@ def test_the_cards_of_a_copy_hold_all_weights(entry: Model, tensor: int, pipelin
     unread = sum(split.layers[entry.network.layers :])
     assert held >= split.total - unread - 3 * tensor * pipeline
     # What MLA repeats is little.
-    assert held <= 1.03 * (split.total - unread)
+    assert held <= 1.04 * (split.total - unread)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import yaml
 
 from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.profile import Service
+from deploys.planning.models.cache import kv_bytes
 from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import kv_bytes, parts
+from deploys.planning.models.network import parts
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.memory import GIB, MIB, Card

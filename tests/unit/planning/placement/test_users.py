@@ -11,7 +11,7 @@ from deploys.planning.hardware.gpus import ACCELERATORS, named
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.site import Site
-from deploys.planning.models.catalogue import CATALOGUE, model
+from deploys.planning.models.catalogue import model
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.memory import GIB, Card
@@ -21,7 +21,7 @@ from deploys.rendering import page
 from tests.plans.simulated import MACHINES
 from tests.plans.update import profile_of
 from tests.unit.planning.machines import machine
-from tests.unit.planning.plan_examples import plan
+from tests.unit.planning.plan_examples import distinct, plan
 
 HOST = machine(memory=4096 * GIB)
 
@@ -52,7 +52,7 @@ def test_more_cards_carry_more_and_a_higher_rate_fewer() -> None:
 
 @pytest.mark.parametrize("gpu", ["H200", "H20", "RTX 4090", "A100 PCIe", "RTX 3090"])
 def test_no_more_than_are_admitted_and_the_cache_holds(gpu: str) -> None:
-    for entry in CATALOGUE.values():
+    for entry in distinct():
         if entry.format != "safetensors":
             continue
         found, placement = carried(entry.key, gpu, 8, context=2048)
@@ -71,9 +71,9 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
 
 
 def test_the_page_says_it() -> None:
-    there = Machine.from_json(MACHINES["rtx4090"])
-    made = resolve(profile_of("rtx4090"), Site(), there, lock_files.read(Site().locks))
+    there = Machine.from_json(MACHINES["h800"])
+    made = resolve(profile_of("h800"), Site(), there, lock_files.read(Site().locks))
     (service,) = made.services
     assert service.users and service.users[10] > service.users[25] > 0
     said = f": {service.users[10]} with 10 tokens per second each, or {service.users[25]} with 25"
-    assert said in page.of("rtx4090-01", there, made)
+    assert said in page.of("h800-01", there, made)
