@@ -1,4 +1,4 @@
-"""2 x A100 80 GB PCIe, Ubuntu 22.04: the 70B distill in FP8 for a department."""
+"""2 x A100 80 GB PCIe, Ubuntu 22.04: Qwen3.8-27B for a department."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -7,9 +7,9 @@ profile = HostProfile(
     gpus=2,
     services=(
         Service(
-            name="deepseek-r1-70b",
+            name="qwen3.8-27b",
             engine="vllm",
-            model="deepseek-r1-distill-llama-70b-fp8",
+            model="qwen3.8-27b",
             port=8000,
             context=32_768,
         ),

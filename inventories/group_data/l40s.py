@@ -1,4 +1,4 @@
-"""8 x L40S 48 GB, PCIe, Ubuntu 22.04: the 70B distill in FP8 twice, four cards each."""
+"""8 x L40S 48 GB, PCIe, Ubuntu 22.04: Qwen3.8-27B in FP8 on each card."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -7,9 +7,9 @@ profile = HostProfile(
     gpus=8,
     services=(
         Service(
-            name="deepseek-r1-70b",
+            name="qwen3.8-27b",
             engine="vllm",
-            model="deepseek-r1-distill-llama-70b-fp8",
+            model="qwen3.8-27b-fp8",
             port=8000,
             context=32_768,
         ),

@@ -1,4 +1,4 @@
-"""2 x RTX 3090 24 GB with an NVLink bridge, Ubuntu 22.04: the 32B distill for a working group."""
+"""2 x RTX 3090 24 GB with an NVLink bridge, Ubuntu 22.04: Qwen3.6-27B in AWQ for a group."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -7,11 +7,11 @@ profile = HostProfile(
     gpus=2,
     services=(
         Service(
-            name="deepseek-r1-32b",
+            name="qwen3.6-27b",
             engine="vllm",
-            model="deepseek-r1-distill-qwen-32b-awq",
+            model="qwen3.6-27b-awq",
             port=8000,
-            context=16_384,
+            context=32_768,
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""8 x RTX 4090 24 GB, PCIe, Ubuntu 22.04: the 32B distill four times, two cards each."""
+"""8 x RTX 4090 24 GB, PCIe, Ubuntu 22.04: Qwen3.6-27B in AWQ four times, two cards each."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -7,11 +7,11 @@ profile = HostProfile(
     gpus=8,
     services=(
         Service(
-            name="deepseek-r1-32b",
+            name="qwen3.6-27b",
             engine="vllm",
-            model="deepseek-r1-distill-qwen-32b-awq",
+            model="qwen3.6-27b-awq",
             port=8000,
-            context=16_384,
+            context=32_768,
         ),
     ),
 )

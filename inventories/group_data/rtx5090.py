@@ -1,4 +1,4 @@
-"""8 x RTX 5090 32 GB, PCIe, Ubuntu 24.04: the 32B distill in FP8 four times, two cards each."""
+"""8 x RTX 5090 32 GB, PCIe, Ubuntu 24.04: Qwen3.8-27B in FP8 four times, two cards each."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -7,11 +7,11 @@ profile = HostProfile(
     gpus=8,
     services=(
         Service(
-            name="deepseek-r1-32b",
+            name="qwen3.8-27b",
             engine="vllm",
-            model="deepseek-r1-distill-qwen-32b-fp8",
+            model="qwen3.8-27b-fp8",
             port=8000,
-            context=16_384,
+            context=32_768,
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""4 x RTX 6000 Ada 48 GB, PCIe, Ubuntu 22.04: the 70B distill in FP8 on a workstation."""
+"""4 x RTX 6000 Ada 48 GB, PCIe, Ubuntu 22.04: Qwen3.8-27B in FP8 on each card of a workstation."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 
@@ -7,9 +7,9 @@ profile = HostProfile(
     gpus=4,
     services=(
         Service(
-            name="deepseek-r1-70b",
+            name="qwen3.8-27b",
             engine="vllm",
-            model="deepseek-r1-distill-llama-70b-fp8",
+            model="qwen3.8-27b-fp8",
             port=8000,
             context=32_768,
         ),

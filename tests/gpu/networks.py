@@ -14,7 +14,7 @@ from typing import Any
 
 from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import parameter_count
+from deploys.planning.models.parameters import parameter_count
 from tests.gpu import tensors
 
 _AWQ = {

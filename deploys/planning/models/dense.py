@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deploys.planning.models.shapes import Network
 
 
@@ -103,5 +105,90 @@ QWEN_3_32B = Network(
     vocabulary=151_936,
     context=40_960,
     dialect="qwen3",
+    licence="Apache-2.0",
+)
+QWEN_3_4B = replace(
+    QWEN_3_32B,
+    name="Qwen3-4B-Instruct-2507",
+    repository="Qwen/Qwen3-4B-Instruct-2507",
+    parameters=4_022_000_000,
+    layers=36,
+    hidden=2560,
+    heads=32,
+    intermediate=9728,
+    tied_embeddings=True,
+    context=262_144,
+    dialect="qwen3-instruct",
+)
+QWEN_3_8B = replace(
+    QWEN_3_32B,
+    name="Qwen3-8B",
+    repository="Qwen/Qwen3-8B",
+    parameters=8_191_000_000,
+    layers=36,
+    hidden=4096,
+    heads=32,
+    intermediate=12_288,
+)
+QWEN_3_14B = replace(
+    QWEN_3_32B,
+    name="Qwen3-14B",
+    repository="Qwen/Qwen3-14B",
+    parameters=14_768_000_000,
+    layers=40,
+    heads=40,
+    intermediate=17_408,
+)
+QWEN_3_VL_8B = replace(
+    QWEN_3_8B,
+    name="Qwen3-VL-8B-Instruct",
+    repository="Qwen/Qwen3-VL-8B-Instruct",
+    parameters=8_767_000_000,
+    context=262_144,
+    dialect="qwen3-instruct",
+    images=True,
+)
+QWEN_3_VL_32B = replace(
+    QWEN_3_32B,
+    name="Qwen3-VL-32B-Instruct",
+    repository="Qwen/Qwen3-VL-32B-Instruct",
+    parameters=33_360_000_000,
+    context=262_144,
+    dialect="qwen3-instruct",
+    images=True,
+)
+LLAMA_3_1_8B = replace(
+    LLAMA_3_3_70B,
+    name="Meta-Llama-3.1-8B-Instruct",
+    repository="meta-llama/Meta-Llama-3.1-8B-Instruct",
+    modelscope="LLM-Research/Meta-Llama-3.1-8B-Instruct",
+    parameters=8_030_000_000,
+    layers=32,
+    hidden=4096,
+    heads=32,
+    intermediate=14_336,
+    licence="Llama 3.1",
+)
+# Five of six layers look back 1,024 tokens, with other heads than those that keep all.
+GEMMA_4_31B = Network(
+    name="gemma-4-31B-it",
+    repository="google/gemma-4-31B-it",
+    parameters=31_107_000_000,
+    layers=60,
+    hidden=5376,
+    heads=32,
+    kv_heads=4,
+    head_dim=512,
+    full_attention_interval=6,
+    sliding_window=1024,
+    window_kv_heads=16,
+    window_head_dim=256,
+    keys_are_values=True,
+    vocabulary=262_144,
+    tied_embeddings=True,
+    intermediate=21_504,
+    context=262_144,
+    dialect="gemma-4",
+    images=True,
     licence="Apache-2.0",
 )

@@ -82,6 +82,11 @@ KIMI_K2_THINKING = replace(
     context=262_144,
     dialect="kimi-k2-thinking",
 )
+KIMI_K2_5 = replace(
+    KIMI_K2_THINKING, name="Kimi-K2.5", repository="moonshotai/Kimi-K2.5", images=True
+)
+KIMI_K2_6 = replace(KIMI_K2_5, name="Kimi-K2.6", repository="moonshotai/Kimi-K2.6")
+KIMI_K2_7_CODE = replace(KIMI_K2_5, name="Kimi-K2.7-Code", repository="moonshotai/Kimi-K2.7-Code")
 QWEN_3_30B = Network(
     name="Qwen3-30B-A3B-Instruct-2507",
     repository="Qwen/Qwen3-30B-A3B-Instruct-2507",
@@ -112,6 +117,40 @@ QWEN_3_235B = replace(
     heads=64,
     intermediate=12_288,
     expert_intermediate=1536,
+)
+QWEN_3_CODER_30B = replace(
+    QWEN_3_30B,
+    name="Qwen3-Coder-30B-A3B-Instruct",
+    repository="Qwen/Qwen3-Coder-30B-A3B-Instruct",
+    intermediate=5472,
+    dialect="qwen3-coder",
+)
+QWEN_3_CODER_480B = replace(
+    QWEN_3_CODER_30B,
+    name="Qwen3-Coder-480B-A35B-Instruct",
+    repository="Qwen/Qwen3-Coder-480B-A35B-Instruct",
+    parameters=480_000_000_000,
+    active_parameters=35_000_000_000,
+    layers=62,
+    hidden=6144,
+    heads=96,
+    kv_heads=8,
+    intermediate=8192,
+    experts=160,
+    expert_intermediate=2560,
+)
+QWEN_3_VL_30B = replace(
+    QWEN_3_30B,
+    name="Qwen3-VL-30B-A3B-Instruct",
+    repository="Qwen/Qwen3-VL-30B-A3B-Instruct",
+    parameters=31_071_000_000,
+    images=True,
+)
+QWEN_3_VL_235B = replace(
+    QWEN_3_235B,
+    name="Qwen3-VL-235B-A22B-Instruct",
+    repository="Qwen/Qwen3-VL-235B-A22B-Instruct",
+    images=True,
 )
 # Every second layer looks back 128 tokens.
 GPT_OSS_120B = Network(
@@ -145,4 +184,91 @@ GPT_OSS_20B = replace(
     active_parameters=3_610_000_000,
     layers=24,
     experts=32,
+)
+# All layers have experts, and none has a dense part; there are no shared experts. The layers that
+# predict further tokens are not among the files.
+MINIMAX_M2 = Network(
+    name="MiniMax-M2",
+    repository="MiniMaxAI/MiniMax-M2",
+    modelscope="MiniMax/MiniMax-M2",
+    parameters=228_700_000_000,
+    active_parameters=10_000_000_000,
+    layers=62,
+    hidden=3072,
+    heads=48,
+    kv_heads=8,
+    head_dim=128,
+    vocabulary=200_064,
+    intermediate=1536,
+    experts=256,
+    experts_used=8,
+    expert_intermediate=1536,
+    context=196_608,
+    dialect="minimax-m2",
+    licence="Modified MIT",
+)
+MINIMAX_M2_5 = replace(
+    MINIMAX_M2,
+    name="MiniMax-M2.5",
+    repository="MiniMaxAI/MiniMax-M2.5",
+    modelscope="MiniMax/MiniMax-M2.5",
+)
+MINIMAX_M2_7 = replace(
+    MINIMAX_M2,
+    name="MiniMax-M2.7",
+    repository="MiniMaxAI/MiniMax-M2.7",
+    modelscope="MiniMax/MiniMax-M2.7",
+    context=204_800,
+)
+MINIMAX_M3 = Network(
+    name="MiniMax-M3",
+    repository="MiniMaxAI/MiniMax-M3",
+    modelscope="MiniMax/MiniMax-M3",
+    parameters=427_000_000_000,
+    active_parameters=26_000_000_000,
+    layers=60,
+    hidden=6144,
+    heads=64,
+    kv_heads=4,
+    head_dim=128,
+    index_head_dim=128,
+    index_heads=4,
+    index_layers=tuple(range(3, 60)),
+    vocabulary=200_064,
+    intermediate=12_288,
+    experts=128,
+    experts_used=4,
+    shared_experts=1,
+    expert_intermediate=3072,
+    dense_layers=3,
+    context=1_048_576,
+    dialect="minimax-m3",
+    images=True,
+    licence="unknown, see its repository",
+)
+# Three of four layers look back within a chunk of 8,192 tokens.
+LLAMA_4_SCOUT = Network(
+    name="Llama-4-Scout-17B-16E-Instruct",
+    # This one asks for a token of an account that has accepted the licence.
+    repository="meta-llama/Llama-4-Scout-17B-16E-Instruct",
+    modelscope="LLM-Research/Llama-4-Scout-17B-16E-Instruct",
+    parameters=109_000_000_000,
+    active_parameters=17_000_000_000,
+    layers=48,
+    hidden=5120,
+    heads=40,
+    kv_heads=8,
+    head_dim=128,
+    full_attention_interval=4,
+    sliding_window=8192,
+    vocabulary=202_048,
+    intermediate=16_384,
+    experts=16,
+    experts_used=1,
+    shared_experts=1,
+    expert_intermediate=8192,
+    context=10_485_760,
+    dialect="llama-4",
+    images=True,
+    licence="Llama 4",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deploys.planning.models.shapes import Network
 
 QWEN_3_6_27B = Network(
@@ -23,9 +25,22 @@ QWEN_3_6_27B = Network(
     mtp_layers=1,
     context=262_144,
     dialect="qwen3.5",
+    images=True,
     licence="Apache-2.0",
 )
-# There is no dense layer, so its width is that of the shared expert.
+QWEN_3_8_27B = replace(QWEN_3_6_27B, name="Qwen3.8-27B", repository="Qwen/Qwen3.8-27B")
+QWEN_3_5_9B = replace(
+    QWEN_3_6_27B,
+    name="Qwen3.5-9B",
+    repository="Qwen/Qwen3.5-9B",
+    parameters=9_000_000_000,
+    layers=32,
+    hidden=4096,
+    heads=16,
+    linear_value_heads=32,
+    intermediate=12_288,
+)
+# None of those with experts has a dense layer, so its width is that of the shared expert.
 QWEN_3_6_35B = Network(
     name="Qwen3.6-35B-A3B",
     repository="Qwen/Qwen3.6-35B-A3B",
@@ -50,5 +65,80 @@ QWEN_3_6_35B = Network(
     mtp_layers=1,
     context=262_144,
     dialect="qwen3.5",
+    images=True,
     licence="Apache-2.0",
+)
+QWEN_3_5_122B = replace(
+    QWEN_3_6_35B,
+    name="Qwen3.5-122B-A10B",
+    repository="Qwen/Qwen3.5-122B-A10B",
+    parameters=122_000_000_000,
+    active_parameters=10_000_000_000,
+    layers=48,
+    hidden=3072,
+    heads=32,
+    linear_value_heads=64,
+    intermediate=1024,
+    expert_intermediate=1024,
+)
+QWEN_3_5_397B = replace(
+    QWEN_3_5_122B,
+    name="Qwen3.5-397B-A17B",
+    repository="Qwen/Qwen3.5-397B-A17B",
+    parameters=397_000_000_000,
+    active_parameters=17_000_000_000,
+    layers=60,
+    hidden=4096,
+    experts=512,
+    experts_used=10,
+)
+QWEN_3_NEXT_80B = replace(
+    QWEN_3_6_35B,
+    name="Qwen3-Next-80B-A3B-Instruct",
+    repository="Qwen/Qwen3-Next-80B-A3B-Instruct",
+    parameters=80_000_000_000,
+    layers=48,
+    vocabulary=151_936,
+    experts=512,
+    experts_used=10,
+    dialect="qwen3-instruct",
+    images=False,
+)
+QWEN_3_NEXT_80B_THINKING = replace(
+    QWEN_3_NEXT_80B,
+    name="Qwen3-Next-80B-A3B-Thinking",
+    repository="Qwen/Qwen3-Next-80B-A3B-Thinking",
+    dialect="qwen3-thinking",
+)
+# Kimi Delta Attention instead of Gated DeltaNet, and MLA in the layers that keep all.
+KIMI_K3 = Network(
+    name="Kimi-K3",
+    repository="moonshotai/Kimi-K3",
+    parameters=2_780_000_000_000,
+    active_parameters=105_000_000_000,
+    layers=93,
+    hidden=7168,
+    heads=96,
+    kv_heads=96,
+    head_dim=128,
+    kv_lora_rank=512,
+    rope_head_dim=64,
+    q_lora_rank=1536,
+    full_attention_layers=(*range(3, 92, 4), 92),
+    linear_key_heads=96,
+    linear_value_heads=96,
+    linear_head_dim=128,
+    gated_attention=True,
+    vocabulary=163_840,
+    intermediate=33_792,
+    experts=896,
+    experts_used=16,
+    shared_experts=2,
+    expert_intermediate=3072,
+    expert_hidden=3584,
+    dense_layers=1,
+    context=1_048_576,
+    dialect="kimi-k3",
+    images=True,
+    licence="Kimi K3 License",
 )

@@ -41,12 +41,12 @@ def safetensors(
     quantization: str,
     size: int,
     source: str,
-    huggingface: str,
+    huggingface: str | None,
     modelscope: str | None = None,
     *,
     scale_group: int | None = None,
 ) -> Model:
-    """Return a quantization with a repository of its own, usually on Hugging Face alone.
+    """Return a quantization with a repository of its own, often on one hub alone.
 
     + scale_group: as Model has it
     """
@@ -99,7 +99,7 @@ def gguf(
 ) -> Model:
     """Return one file of a repository with all quantizations, by default Unsloth's.
 
-    These files do not include the multi-token prediction layer.
+    These files include neither the multi-token prediction layer nor what sees images.
 
     + repository: its name, the same on both hubs
     + modelscope: whether it is known to be on ModelScope
@@ -107,7 +107,7 @@ def gguf(
     """
     repository = repository or f"unsloth/{network.name}-GGUF"
     return _model(
-        replace(network, mtp_layers=0),
+        replace(network, mtp_layers=0, images=False),
         format="gguf",
         quantization=quantization,
         modelscope=repository if modelscope else None,

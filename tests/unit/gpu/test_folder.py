@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from deploys.planning.models.network import parameter_count
+from deploys.planning.models.parameters import parameter_count
 from deploys.remote.formats import safetensors
 from tests.gpu import folder, tensors
 from tests.gpu.entry import made_up

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.cache import caches_every_token, kv_bytes
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import caches_every_token, kv_bytes, parameter_count, parts
+from deploys.planning.models.network import parts
+from deploys.planning.models.parameters import parameter_count
 from tests.unit import UNIT
 
 EVERY = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE.keys())
@@ -82,6 +84,14 @@ def test_no_two_entries_mean_the_same_files() -> None:
         ("qwen3.6-27b", 65_536),  # 16 layers of four heads of 256
         ("qwen3.6-35b-a3b", 20_480),  # 10 layers of two
         ("gpt-oss-120b", 36_864),  # 18 layers of eight heads of 64
+        ("deepseek-r1-0528", 70_272),
+        ("deepseek-v3.1", 70_272),
+        ("kimi-k2.6", 70_272),
+        ("qwen3-next-80b-a3b-instruct", 24_576),  # 12 layers of two heads of 256
+        ("qwen3.5-122b-a10b", 24_576),
+        ("qwen3.5-397b-a17b", 30_720),
+        ("glm-4.7-flash", 54_144),  # 47 layers of one latent vector
+        ("minimax-m2.7", 253_952),
     ],
 )
 def test_kv_cache_of_a_token(key: str, expected: int) -> None:
@@ -128,23 +138,40 @@ def test_an_entry_can_be_fetched_from_a_hub(entry: Model) -> None:
 def test_size_fits_parameters_and_quantization(entry: Model) -> None:
     """Bits of a weight outside of the embeddings and the head; GGUF makes these smaller, too."""
     bits = {
+        "F32": (31.5, 33.5),
         "BF16": (15.5, 16.8),
+        "Q8_0": (8.4, 8.8),
         "FP8": (7.75, 8.5),
         "AWQ": (4.1, 4.4),
+        "GPTQ": (4.1, 4.4),
         "MXFP4": (4.25, 4.8),
+        "FP8-MXFP4": (4.25, 4.8),
+        "MXFP8": (8.2, 8.5),
         "INT4": (4.5, 4.7),
         "Q4_K_M": (4.6, 5.3),
         "UD-Q4_K_M": (4.8, 5.3),
+        "UD-Q4_K_XL": (4.8, 5.4),
         "UD-IQ1_S": (1.5, 1.8),
         "UD-IQ1_M": (1.8, 2.2),
         "UD-IQ2_XXS": (2.2, 2.6),
         "UD-Q2_K_XL": (2.5, 3),
     }
-    # Attention, and images, of these are not in 4 bits.
-    mixed = {"qwen3.6-27b-awq": (5.5, 6), "qwen3.6-35b-a3b-awq": (5.2, 5.6)}
+    # Attention, and images, of these are not in 4 bits; what sees images is a large part of small
+    # ones; Unsloth's dynamic quantizations have grown since January 2025.
+    mixed = {
+        "qwen3.6-27b-awq": (5.5, 6),
+        "qwen3.6-35b-a3b-awq": (5.2, 5.6),
+        "qwen3-vl-8b-instruct": (17.2, 17.5),
+        "qwen3-vl-8b-instruct-fp8": (9.2, 9.5),
+        "deepseek-r1-0528-ud-iq1_s": (2.1, 2.3),
+        "deepseek-v3.1-ud-q2_k_xl": (3, 3.1),
+    }
+    # Their places are a matrix of their own, in 32 bits.
+    mixed |= dict.fromkeys(("bge-m3-q8_0", "bge-reranker-v2-m3-q8_0"), (9, 9.4))
     low, high = mixed.get(entry.key, bits[entry.quantization])
     split = parts(entry, entry.size)
-    outer = 2 * (entry.network.vocabulary or 0) * entry.network.hidden
+    outer = (entry.network.vocabulary or 0) * entry.network.hidden
+    outer *= 1 if entry.network.tied_embeddings else 2
     inner = entry.size - split.embedding - split.head
     # The layers of multi-token prediction that come with some files are as large as the last one.
     layer = (parameter_count(entry.network) - outer) / entry.network.layers
@@ -164,7 +191,7 @@ def test_the_network_is_described_whole(entry: Model) -> None:
     assert (entry.network.index_head_dim is None) == (entry.network.index_heads == 0)
     assert (entry.network.experts > 0) == (entry.network.active_parameters is not None)
     assert entry.network.experts_used <= entry.network.experts
-    assert entry.network.context >= 16_384
+    assert entry.network.context >= (16_384 if entry.network.task == "generate" else 8192)
     assert (
         entry.network.licence
         and entry.source
@@ -172,7 +199,9 @@ def test_the_network_is_described_whole(entry: Model) -> None:
     )
     # Layers that do not keep every token keep a window or a state, and never both.
     kinds = (entry.network.sliding_window is not None) + (entry.network.linear_value_heads > 0)
-    assert kinds == (entry.network.full_attention_interval > 1)
+    several = entry.network.full_attention_interval > 1
+    several |= entry.network.full_attention_layers is not None
+    assert kinds == (several or entry.network.compressed is not None)
     assert (entry.network.linear_value_heads > 0) == (
         entry.network.linear_key_heads * entry.network.linear_head_dim > 0
     )
@@ -183,7 +212,8 @@ def test_the_network_is_described_whole(entry: Model) -> None:
 def test_experts_multiply_out_to_the_weights_that_a_token_passes_through(entry: Model) -> None:
     if entry.network.active_parameters is None:
         return
-    routed = entry.network.experts * 3 * entry.network.hidden * entry.network.expert_intermediate
+    width = entry.network.expert_hidden or entry.network.hidden
+    routed = entry.network.experts * 3 * width * entry.network.expert_intermediate
     unused = (
         routed
         * (entry.network.layers - entry.network.dense_layers)
@@ -204,7 +234,7 @@ def test_nothing_counts_as_confirmed_without_a_pinned_revision(entry: Model) -> 
 def test_an_unknown_key_is_refused_with_the_closest_ones() -> None:
     with pytest.raises(Refusal, match="deepseek-r1-awq") as refusal:
         model("deepseek-r1-awk")
-    assert "catalogue.py" in refusal.value.hint
+    assert "models/entries" in refusal.value.hint
 
 
 def test_a_key_that_resembles_nothing_is_refused_without_a_guess() -> None:

@@ -10,9 +10,9 @@ import yaml
 from deploys.planning.engines.vllm import VLLM
 from deploys.planning.hardware.gpus import named
 from deploys.planning.inputs.profile import Service
+from deploys.planning.models.cache import count_caching_layers, kv_bytes, request_bytes
 from deploys.planning.models.catalogue import model
 from deploys.planning.models.model import Model
-from deploys.planning.models.network import count_caching_layers, kv_bytes, request_bytes
 from deploys.planning.placement.allocate import place
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.division import divides

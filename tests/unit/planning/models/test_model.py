@@ -49,3 +49,19 @@ def test_a_model_can_be_varied_and_copied() -> None:
     wider = replace(model(), network=replace(TINY, hidden=2))
     assert wider.network.hidden == 2
     assert pickle.loads(pickle.dumps(wider)) == copy.deepcopy(wider) == wider
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelled", "name"),
+    [
+        ("safetensors", "gptq-Int4", "GPTQ"),
+        ("safetensors", "fp8_dynamic", "FP8"),
+        ("safetensors", "auto-round", "W4A16-AUTOROUND"),
+        ("safetensors", "FP16", "F16"),
+        ("gguf", " q4_k_m", "Q4_K_M"),
+        ("gguf", "UD-IQ2_XXS", "UD-IQ2_XXS"),
+    ],
+)
+def test_a_quantization_has_one_spelling(kind: str, spelled: str, name: str) -> None:
+    """Sizing, rules and settings compare it, and none of them would see another one."""
+    assert model(format=kind, quantization=spelled).quantization == name

@@ -43,10 +43,25 @@ SPOKEN: dict[Dialect, tuple[str, ...]] = {
     "glm-4.7": ("zai-org/GLM-5.2", "zai-org/GLM-5.3"),
     "kimi-k2-thinking": ("moonshotai/Kimi-K2.6",),
     "minimax-m2": ("MiniMaxAI/MiniMax-M2", "MiniMaxAI/MiniMax-M2.7"),
+    "minimax-m3": ("MiniMaxAI/MiniMax-M3", "MiniMaxAI/MiniMax-M3.1-Flash"),
+    "kimi-k3": ("moonshotai/Kimi-K3",),
+    "gemma-4": ("Google/gemma-4-31B-it", "Google/gemma-4-E4B-it"),
+    "mistral": ("mistralai/Ministral-3-14B-Instruct-2512",),
+    "magistral": ("mistralai/Ministral-3-8B-Reasoning-2512", "mistralai/Mistral-Small-4-119B-2603"),
+    "seed-oss": ("ByteDance-Seed/Seed-OSS-36B-Instruct",),
+    "hy-3": ("tencent/Hy3",),
+    "step-3.5": ("stepfun-ai/Step-3.5-Flash", "stepfun-ai/Step-3.7-Flash"),
+    "nemotron-3": ("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16",),
+    "mimo-v2-flash": ("XiaomiMiMo/MiMo-V2-Flash",),
+    "mimo-v2.5": ("XiaomiMiMo/MiMo-V2.5",),
 }
+# Whose calls of tools SGLang does not read.
+OF_VLLM_ALONE = ("phi-4-mini", "seed-oss", "ernie-4.5", "hunyuan")
 # Where we decide otherwise, why.
 DIFFERS = {
     "deepseek-ai/DeepSeek-R1": "R1 of January 2025 was not trained to call tools, 0528 was",
+    "Google/gemma-4-31B-it": "its own template tells of tools, too",
+    "Google/gemma-4-E4B-it": "its own template tells of tools, too",
 }
 
 
@@ -67,7 +82,8 @@ def test_what_a_recipe_says_is_what_we_say(recipe: str, dialect: Dialect) -> Non
     for name in ("reasoning", "tools"):
         if name in said:
             assert getattr(ours, name) == said[name], name
-    assert (ours.template is not None) == ("template" in said)
+    if dialect != "gemma-4":
+        assert (ours.template is not None) == ("template" in said)
 
 
 def test_enough_of_them_are_compared() -> None:
@@ -95,8 +111,11 @@ def test_the_engines_agree_on_who_reasons_and_who_calls_tools() -> None:
     for dialect in DIALECTS:
         one, other = parsers.vllm(dialect), parsers.sglang(dialect)
         # V3 does not reason: vLLM has a parser that passes everything through, SGLang needs none.
-        if dialect != "deepseek-v3":
+        if dialect != "deepseek-v3" and dialect not in OF_VLLM_ALONE:
             assert bool(one.reasoning) == bool(other.reasoning), dialect
+        if dialect in OF_VLLM_ALONE:
+            assert one.tools and not other.tools
+            continue
         assert (bool(one.tools), one.template) == (bool(other.tools), other.template)
 
 
@@ -260,7 +279,20 @@ def test_thoughts_are_asked_for_or_not_and_never_repeated() -> None:
         )
 
 
+def test_a_reranker_is_asked_what_it_was_trained_to_answer() -> None:
+    """As the description of Qwen3-Reranker has it, in the roles that vLLM gives its texts."""
+    asked = [{"role": "query", "content": "Who?"}, {"role": "document", "content": "He."}]
+    text = written(parsers.VERDICT, asked)
+    assert text.startswith("<|im_start|>system\nJudge whether the Document meets the requirements")
+    assert 'the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n<Instruct>: ' in text
+    assert "\n<Query>: Who?\n<Document>: He.<|im_end|>\n<|im_start|>assistant\n" in text
+    assert text.endswith("assistant\n<think>\n\n</think>\n\n")
+    told = written(parsers.VERDICT, asked, instruction="Find duplicates")
+    assert "<Instruct>: Find duplicates\n<Query>" in told
+
+
 def test_every_shipped_template_is_needed() -> None:
     there = {path.stem for path in (ROOT / "templates" / "chat").iterdir()}
-    assert there == {found.template for found in map(parsers.vllm, DIALECTS) if found.template}
+    of_dialects = {found.template for found in map(parsers.vllm, DIALECTS) if found.template}
+    assert there == {*of_dialects, parsers.VERDICT}
     assert parsers.sglang(None) == Parsers()
