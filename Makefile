@@ -16,7 +16,7 @@ help:
 	@echo 'make demo-down            take that machine away again'
 	@echo 'make test                 lint, types, layers, units, plans, lab, end to end'
 	@echo 'make torture              kill a deploy after each of its operations, and run it again'
-	@echo 'make plan CLASS=h800      what a machine of that class would become'
+	@echo 'make plan CLASS=h800      what a machine of that class would become; MODEL=modelscope:OWNER/NAME: with it'
 	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
 	@echo 'make bench-weights        a model to a verified single file: the usual way, curl, ours'
 	@echo 'make bench-peers          one, four and eight machines that share one download'
@@ -76,8 +76,9 @@ torture: setup
 	$(BIN)/pytest tests/e2e/test_killed.py --every-operation
 
 plan: setup
-	@test -n "$(CLASS)" || { echo 'make plan CLASS=h800'; exit 2; }
-	$(BIN)/pyinfra tests/plans/fake.py deploys/plan.py --group-data inventories/group_data --limit $(CLASS) -y
+	@test -n "$(CLASS)" || { echo 'make plan CLASS=h800 [MODEL=modelscope:OWNER/NAME]'; exit 2; }
+	$(BIN)/pyinfra tests/plans/fake.py deploys/plan.py --group-data inventories/group_data --limit $(CLASS) -y \
+	  $(if $(MODEL),--data 'model=$(MODEL)')
 
 bench: setup
 	$(BIN)/python -m tests.bench

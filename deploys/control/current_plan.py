@@ -11,11 +11,13 @@ from pyinfra import host, logger, state
 from pyinfra.api import Host
 
 from deploys.connection import report, transport
-from deploys.control import golden_unit, locks, pins, tokens
+from deploys.control import checkpoints, golden_unit, pins, tokens
 from deploys.control.bundle import record
+from deploys.control.hub import Ask
 from deploys.control.neighbours import neighbours
 from deploys.control.surroundings import around
 from deploys.facts.machine import Hardware, WithoutPython
+from deploys.planning import trial
 from deploys.planning.bundle.contents import contents
 from deploys.planning.first_python import FirstPython, first_python
 from deploys.planning.inputs import golden_unit as golden_units
@@ -57,17 +59,18 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
         stop(this, [refusal])
 
 
-def planned(*, to_change: bool = False) -> tuple[Machine, HostPlan]:
+def planned(*, to_change: bool = False, model: str | None = None) -> tuple[Machine, HostPlan]:
     """Return this host as it is and its plan, refusals included; read once a run.
 
     + to_change: refuse a run that may not change the machine
+    + model: a key of the catalogue or a name on a hub to plan for instead of the profile's services
     """
     this = state.inventory.get_host(host.name)
     try:
         if this not in _seen:
             transport.harden(this)
             report.register(this.state)
-            _seen[this] = _resolved()
+            _seen[this] = _resolved(model)
         if to_change:
             _check_root(_seen[this][0].user)
     except Refusal as refusal:
@@ -99,6 +102,7 @@ def pinned() -> HostPlan:
     """Return the plan after listing and pinning the models that no lock entry exists for."""
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
+    checkpoints.keep(*_wanted())
     if plan.unlocked:
         lines, against = pins.pin_missing(plan)
         for line in lines:
@@ -114,7 +118,7 @@ def pinned() -> HostPlan:
 
 
 def locked() -> list[str]:
-    """Pin or check each model of this host and return a line for each.
+    """Pin or check each model of this host and return what there is to say of each.
 
     A model that no hub has, or that differs from its pin, stops this host after the others are
     done.
@@ -122,18 +126,22 @@ def locked() -> list[str]:
     this = state.inventory.get_host(host.name)
     machine, plan = planned()
     # What a locked profile refuses is what this is for; who may ask does not matter.
-    profile, site = replace(plan.profile, locked=False, gateway=None), plan.site
-    plan = resolve(profile, site, machine, locks.read(site.locks))
+    wanted, site = _wanted()
+    profile = replace(wanted, locked=False, gateway=None)
+    found = checkpoints.with_published(profile, site, pins.ask_machine)
+    plan = resolve(profile, site, machine, found)
+    checkpoints.keep(profile, site)
+    said = checkpoints.understood(profile, plan, found)
     lines, against = pins.pin_missing(plan)
     more, also_against = pins.check_pinned(plan)
     served = {service.name for service in plan.services}
     against += also_against
     against += [each for each in plan.refusals if each.service and each.service not in served]
-    for line in lines + more if against else ():
+    for line in said + lines + more if against else ():
         logger.info(f"{this.print_prefix}{line}")
     if against:
         stop(this, against)
-    return lines + more
+    return said + lines + more
 
 
 def stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
@@ -143,7 +151,7 @@ def stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
     transport.stop(this)
 
 
-def _resolved() -> tuple[Machine, HostPlan]:
+def _resolved(model: str | None) -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
     tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
     this = state.inventory.get_host(host.name)
@@ -156,13 +164,29 @@ def _resolved() -> tuple[Machine, HostPlan]:
             "Where it is missing, deploys/full.py and deploys.stages.base.install install it first;"
             " where there is one that does not work, repair it",
         )
-    return machine, _plan(this, profile, site, machine)
+    if model is None:
+        return machine, _plan(this, profile, site, machine)
+    meant, lines = checkpoints.one(model, site, _asking(this))
+    for line in lines:
+        logger.info(f"{this.print_prefix}{line}")
+    tried = []
+    for each in trial.profiles(profile, meant):
+        tried.append(_plan(this, each, site, machine))
+        if not tried[-1].refusals:
+            return machine, tried[-1]
+    return machine, tried[0]
+
+
+def _asking(this: Host) -> Ask | None:
+    """Return who asks a hub that cannot be reached from here; a simulated host reaches none."""
+    return None if transport.is_simulated(this) else pins.ask_machine
 
 
 def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
+    found = checkpoints.with_published(profile, site, _asking(this))
     others = neighbours(this, site, _machine)
     beside = around(this, profile, site, _machine)
-    plan = resolve(profile, site, machine, locks.read(site.locks), others, beside)
+    plan = resolve(profile, site, machine, found, others, beside)
     if site.bundle is None or plan.refusals or plan.unlocked:
         return plan
     lacking = record.read(site.bundle).lacks(contents(plan, machine))

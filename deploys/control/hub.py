@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploys.control.hub_clients import ListingAnswer, ListingRequest
+from deploys.planning.checkpoint import parsed
+from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.inputs.locks import Place, WeightsLock
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub
 from deploys.planning.models.model import Model
 from deploys.planning.plan import HubSource
-from deploys.planning.weights.listing import Listed, difference, files_of
+from deploys.planning.weights import claim, gguf_files
+from deploys.planning.weights.listing import Listed, difference, files_of, selects
 
 # Seconds for one listing, retries of the client included.
 _PATIENCE = 180
@@ -61,7 +64,8 @@ def pin(
     ways_out: list[str] = []
     for source, answer in _answers(model, sources, tokens, machine):
         try:
-            files = files_of(model, _listing(source, answer, tokens))
+            listing = _listing(source, answer, tokens)
+            files = files_of(model, listing, _documents(model, source, answer, tokens, machine))
         except Refusal as refusal:
             problems.append(f"{_name(source)}: {refusal.reason}")
             ways_out.append(refusal.hint)
@@ -141,16 +145,54 @@ def _answers(
             "endpoint": source.endpoint,
             "repository": source.repository,
             "revision": source.revision,
-            "patterns": model.files,
+            "patterns": model.patterns,
             "token": tokens.get(source.kind, ""),
             "small": _SMALL,
         }
         for source in sources
     ]
+    return zip(sources, ask(requests, machine), strict=True)
+
+
+def _documents(
+    model: Model,
+    source: HubSource,
+    answer: ListingAnswer,
+    tokens: Tokens,
+    machine: Ask | None,
+) -> Documents:
+    """Return what proves the entry of a model before its weights are fetched.
+
+    Its configurations and its index; of a GGUF the header of the file that is opened.
+    """
+    listed = {str(file["path"]): file for file in answer["files"]}
+    selected = [path for path in listed if selects(model, path)]
+    small = [path for path in selected if listed[path]["size"] <= _SMALL]
+    texts, heads = [path for path in small if path in claim.DOCUMENTS], []
+    if model.format == "gguf":
+        texts, heads = [], [gguf_files.model_file(selected)]
+    if not texts and not heads:
+        return Documents()
+    request: ListingRequest = {
+        "kind": source.kind,
+        "endpoint": source.endpoint,
+        "repository": source.repository,
+        "revision": str(answer["revision"]),
+        "token": tokens.get(source.kind, ""),
+        "texts": [listed[path] for path in texts],
+        "heads": [listed[path] for path in heads],
+    }
+    (said,) = ask([request], machine)
+    check_answer(source, said, tokens)
+    return parsed.documents(said["texts"], said["heads"])
+
+
+def ask(requests: Sequence[ListingRequest], machine: Ask | None) -> Sequence[ListingAnswer]:
+    """Return the answers to requests, from a machine if no hub can be reached from here."""
     answers = _ask_here(requests)
     if machine and all("problem" in answer and not answer["status"] for answer in answers):
         answers = machine(requests) or answers
-    return zip(sources, answers, strict=True)
+    return answers
 
 
 def _ask_here(requests: Sequence[ListingRequest]) -> Sequence[ListingAnswer]:
@@ -196,12 +238,17 @@ def _result(program: subprocess.Popen[str]) -> ListingAnswer:
 
 
 def _listing(source: HubSource, answer: ListingAnswer, tokens: Tokens) -> list[Listed]:
-    """Return the files in an answer; raise Refusal with a hint if it reports a problem."""
+    check_answer(source, answer, tokens)
+    return [
+        Listed(path=file["path"], size=int(file["size"]), sha256=file["sha256"] or "")
+        for file in answer["files"]
+    ]
+
+
+def check_answer(source: HubSource, answer: ListingAnswer, tokens: Tokens) -> None:
+    """Raise Refusal with a hint if an answer reports a problem."""
     if "problem" not in answer:
-        return [
-            Listed(path=file["path"], size=int(file["size"]), sha256=file["sha256"] or "")
-            for file in answer["files"]
-        ]
+        return
     problem, hub = answer["problem"], source.kind
     if answer["status"] in (401, 403) and hub in tokens:
         raise Refusal(
@@ -215,7 +262,9 @@ def _listing(source: HubSource, answer: ListingAnswer, tokens: Tokens) -> list[L
             f"Write a token into a file and name it in the site: tokens={{{hub!r}: Path(...)}}",
         )
     if answer["status"] == 404:
-        raise Refusal(f"no such repository or revision ({problem})", "Correct the model's entry")
+        raise Refusal(
+            f"no such repository or revision ({problem})", "Correct them where the model is named"
+        )
     raise Refusal(problem, "Check the way to the hub, then run this again")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -12,12 +13,15 @@ from typing import Any
 import yaml
 
 from deploys.control.replaced import replace
+from deploys.planning.checkpoint.published import Published
 from deploys.planning.inputs.locks import ArtifactLock, EnvironmentLock, Locks, WeightsLock
 from deploys.planning.inputs.refusal import Refusal
 
 # These come with the source. A site whose mirrors sign or pack things anew pins those in its own.
 _ARTIFACTS = Path(__file__).resolve().parents[1] / "locks" / "artifacts.yaml"
 _ENGINES = _ARTIFACTS.parent / "engines"
+# Folder of a site's locks with what hubs said of models that are named by a reference.
+_MODELS = "models"
 # libyaml's where PyYAML was built with it: it is ten times as quick.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PIN = re.compile(r"^([a-z0-9-]+)(?:\[[^]]*\])?==([^\s;]+)", re.MULTILINE)
@@ -35,8 +39,12 @@ def read(folder: Path) -> Locks:
             artifacts={name: ArtifactLock(**entry) for name, entry in artifacts.items()},
             environments=_environments(),
             weights={name: WeightsLock.from_json(entry) for name, entry in weights.items()},
+            published={
+                path.stem: Published.from_json(_load(path))
+                for path in sorted((folder / _MODELS).glob("*.json"))
+            },
         )
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise Refusal(
             f"The pins in {folder} cannot be read: {error}", "Restore the file from git"
         ) from error
@@ -59,6 +67,13 @@ def write(folder: Path, weights: dict[str, WeightsLock]) -> None:
     entries = {**_load(path), **{name: lock.to_json() for name, lock in weights.items()}}
     text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=120)
     replace(path, _HEADER + text)
+
+
+def keep(folder: Path, key: str, published: Published) -> None:
+    """Write down in `folder` what a hub said of a model, for plans to come."""
+    path = folder / _MODELS / f"{key}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, json.dumps(published.to_json(), indent=1) + "\n")
 
 
 @cache
@@ -85,7 +100,9 @@ def _load(path: Path) -> Mapping[str, Any]:
 @cache
 def _parsed(path: Path, *state: int) -> Mapping[str, Any]:
     """Parse a file in this state, once for all hosts of a run."""
+    kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        return yaml.load(path.read_text(), _Loader) or {}
-    except yaml.YAMLError as error:
-        raise Refusal(f"{path} is not YAML: {error}", "Restore the file from git") from error
+        text = path.read_text()
+        return (json.loads(text) if kind == "JSON" else yaml.load(text, _Loader)) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise Refusal(f"{path} is not {kind}: {error}", "Restore the file from git") from error

@@ -14,7 +14,7 @@ from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.weights.peers import Neighbour
-from deploys.planning.weights.weights import model_of
+from deploys.planning.weights.weights import key_of
 
 # Reads the facts of a host in this run; None if it has none.
 MachineOf = Callable[[Host, Site], Machine | None]
@@ -38,7 +38,7 @@ def neighbours(this: Host, site: Site, machine_of: MachineOf) -> tuple[Neighbour
         for service in profile.services:
             # A model that nobody knows is refused by that machine's own plan.
             with suppress(Refusal):
-                models.add(model_of(service).key)
+                models.add(key_of(service))
         if models:
             found.append(
                 Neighbour(

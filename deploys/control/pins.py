@@ -17,6 +17,7 @@ from deploys.control import hub, locks, tokens
 from deploys.control.hub import Pinned
 from deploys.control.hub_clients import ListingAnswer, ListingRequest
 from deploys.facts.listings import Listings
+from deploys.planning.checkpoint.reference import is_reference
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
 from deploys.planning.plan import HostPlan, Weights
@@ -31,7 +32,7 @@ def pin_missing(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
 
     def pin(weights: Weights) -> Pinned:
         model = _models(plan)[weights.model]
-        return hub.pin(model, weights.sources, tokens.of(plan.site), _ask_machine)
+        return hub.pin(model, weights.sources, tokens.of(plan.site), ask_machine)
 
     return _each(plan, [each for each in plan.weights if not each.locked], pin, "pinned")
 
@@ -42,7 +43,7 @@ def check_pinned(plan: HostPlan) -> tuple[list[str], list[Refusal]]:
 
     def check(weights: Weights) -> Pinned:
         model, lock = _models(plan)[weights.model], pinned[weights.model]
-        return hub.check(model, lock, weights.sources, tokens.of(plan.site), _ask_machine)
+        return hub.check(model, lock, weights.sources, tokens.of(plan.site), ask_machine)
 
     return _each(plan, [each for each in plan.weights if each.locked], check, "unchanged")
 
@@ -84,13 +85,16 @@ def _asked(
 
 
 def _models(plan: HostPlan) -> dict[str, Model]:
-    return {model.key: model for model in map(model_of, plan.profile.services)}
+    served = [each for each in plan.profile.services if not is_reference(each.model)]
+    return {model.key: model for model in map(model_of, served)}
 
 
-def _ask_machine(requests: Sequence[ListingRequest]) -> Sequence[ListingAnswer]:
+def ask_machine(requests: Sequence[ListingRequest]) -> Sequence[ListingAnswer]:
+    """Return the answers to requests of one kind that this host gets of the hubs."""
     logger.info(f"{host.print_prefix}no hub can be reached from here, so this machine asks them")
+    program = "hubs.documents" if "texts" in requests[0] else "hubs.listing"
     answers: list[ListingAnswer] = host.get_fact(
-        Listings, _stdin=_SecretStdin(json.dumps(requests))
+        Listings, program=program, _stdin=_SecretStdin(json.dumps(requests))
     )
     return answers
 

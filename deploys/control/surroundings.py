@@ -8,17 +8,20 @@ from contextlib import suppress
 from pyinfra import state
 from pyinfra.api import Host
 
-from deploys.control import keys, own_certificate
+from deploys.control import keys, locks, own_certificate
 from deploys.control.neighbours import MachineOf, addresses
+from deploys.planning.checkpoint import read
+from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.choice import OtherMachine, ServedElsewhere, Surroundings
 from deploys.planning.gateway.key import Key
 from deploys.planning.inputs.gateway import Acme
-from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
+from deploys.planning.models.shapes import Task
 from deploys.planning.weights.peers import address_in
-from deploys.planning.weights.weights import model_of
+from deploys.planning.weights.weights import key_of, task_of
 
 
 def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) -> Surroundings:
@@ -38,7 +41,7 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
             OtherMachine(
                 name=host.name,
                 address=_address(host, site, machine_of) if concerned else None,
-                offers=tuple(_offers(theirs)),
+                offers=tuple(_offers(theirs, site)),
                 asks=asks,
             )
         )
@@ -59,12 +62,30 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
     return Surroundings(name=this.name, keys=found, refusals=tuple(refusals), others=tuple(others))
 
 
-def _offers(profile: HostProfile) -> Iterator[ServedElsewhere]:
+def _offers(profile: HostProfile, site: Site) -> Iterator[ServedElsewhere]:
     for service in profile.services:
         served = ENGINES[service.engine].model_id.format(service.name)
         # A model that nobody knows is refused by that machine's own plan.
         with suppress(Refusal):
-            yield ServedElsewhere(service=service.name, model=model_of(service).key, served=served)
+            yield ServedElsewhere(
+                service=service.name,
+                model=key_of(service),
+                served=served,
+                task=_task(service, site),
+            )
+
+
+def _task(service: Service, site: Site) -> Task:
+    """Return what is asked of a service of another machine, whose model may be named by a hub."""
+    if service.task or not is_reference(service.model):
+        return task_of(service)
+    try:
+        return read.of_reference(
+            reference(str(service.model)), locks.read(site.locks), site.locks
+        ).network.task
+    except Refusal:
+        # Not read yet: nearly all answer, and the next run knows.
+        return "generate"
 
 
 def _address(host: Host, site: Site, machine_of: MachineOf) -> str | None:

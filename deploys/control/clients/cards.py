@@ -105,9 +105,15 @@ def _trust(gateway: GatewayPlan, site: Site) -> Trust:
 
 
 def _served(plan: HostPlan) -> list[ServedModel]:
-    titles = {service.name: model_of(service).title for service in plan.profile.services}
+    models = {service.name: model_of(service) for service in plan.profile.services}
     return [
-        ServedModel(name=service.name, title=titles[service.name], context=service.context)
+        ServedModel(
+            name=service.name,
+            title=models[service.name].title,
+            task=service.task,
+            images=service.task == "generate" and models[service.name].images,
+            context=service.context,
+        )
         for service in plan.services
     ]
 

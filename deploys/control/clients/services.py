@@ -18,6 +18,8 @@ from typing import Any
 from deploys.planning.addresses import in_url
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.catalogue import CATALOGUE
+from deploys.planning.models.shapes import Task
 
 # A host of the inventory as `debug-inventory` prints it: its name, and what is said of it as data.
 ListedHost = dict[str, Any]
@@ -28,6 +30,7 @@ class OfferedService:
     """A service of one host.
 
     + model: the id that the engine's own API knows it by
+    + task: what it is asked
     + data: what the inventory says of the host
     """
 
@@ -36,6 +39,7 @@ class OfferedService:
     model: str
     port: int
     unit: str
+    task: Task
     data: dict[str, Any]
 
     def __str__(self) -> str:
@@ -82,10 +86,21 @@ def offered(hosts: Sequence[ListedHost]) -> list[OfferedService]:
                     model=engine.model_id.format(name),
                     port=service["port"],
                     unit=engine.unit.format(name),
+                    task=_task(service),
                     data=host["data"],
                 )
             )
     return offers
+
+
+def _task(service: dict[str, Any]) -> Task:
+    """Return what a service is asked, as far as the inventory says it."""
+    task, model = service.get("task"), service["model"]
+    if task is None and isinstance(model, dict):
+        task = model["network"]["task"]
+    elif task is None and model in CATALOGUE:
+        task = CATALOGUE[model].network.task
+    return task or "generate"
 
 
 def chosen(
@@ -97,6 +112,9 @@ def chosen(
     if not fitting:
         where = f"on {host}" if host else "in this inventory"
         raise Refusal(f"There is no service {where}", f"There are: {there}")
+    if name is None:
+        # Of several, one that is asked something else is none to choose from.
+        fitting = [offer for offer in fitting if offer.task == "generate"] or fitting
     if name is None and len({offer.name for offer in fitting}) > 1:
         names = ", ".join(dict.fromkeys(offer.name for offer in fitting))
         raise Refusal("There are several services", f"Name one of them: {names}")

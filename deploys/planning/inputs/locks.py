@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from deploys.planning.checkpoint.published import Published
+from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub, OriginName
 
 
@@ -103,8 +105,13 @@ class EnvironmentLock:
 
 @dataclass(frozen=True, kw_only=True)
 class Locks:
-    """All pins."""
+    """All pins.
+
+    + published: what hubs said of models that profiles name by a reference, by the key of that, or
+      why it could not be read
+    """
 
     artifacts: Mapping[str, ArtifactLock] = field(default_factory=dict)
     environments: Mapping[str, EnvironmentLock] = field(default_factory=dict)
     weights: Mapping[str, WeightsLock] = field(default_factory=dict)
+    published: Mapping[str, Published | Refusal] = field(default_factory=dict)

@@ -6,13 +6,12 @@ is complete.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace as altered
 
 from ..formats import checkpoint, gguf
-from ..formats.gguf_layout import shards_of
+from ..formats.gguf_layout import check_shards, header_of, shards_of
 from ..lib import space
 from ..lib.failure import Failure
 from ..lib.folders import make_directories, refuse_links
@@ -128,10 +127,10 @@ def _check_gguf(spec: Spec, opened: str) -> None:
     if spec.output:
         whole = part_of(spec)
         path = whole if whole.exists() else spec.directory / spec.output
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        _, header = gguf.beginning(lambda goal: os.pread(file.fileno(), goal, 0), size, opened)
+    header = header_of(path, opened)
     gguf.refuse_parts(header, opened)
+    if not spec.output:
+        check_shards(spec.directory, opened, header)
 
 
 def _fetch(spec: Spec, run: Run) -> list[Record]:

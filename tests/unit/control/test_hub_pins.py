@@ -16,6 +16,7 @@ from deploys.planning.inputs.locks import Place
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.plan import HubSource
 from tests.lab.hub import Hub
+from tests.lab.tiny_model import TinyModel
 from tests.unit.planning.plan_examples import model
 
 REPOSITORY = "maker/small"
@@ -228,13 +229,14 @@ def test_a_hub_that_joins_later_is_added_and_one_that_is_away_is_reported(
 def test_a_machine_is_asked_only_where_no_hub_can_be_reached(
     modelscope: Hub, huggingface: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deploys.remote.download import listing
+    from deploys.remote.hubs import documents, listing
 
     asked: list[int] = []
 
     def machine(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         asked.append(len(requests))
-        return [listing.answer(request) for request in requests]
+        program = documents if "texts" in requests[0] else listing
+        return [program.answer(request) for request in requests]
 
     sources = _sources(modelscope, huggingface)
     here = pins.pin(MODEL, sources, {}, machine)
@@ -242,6 +244,38 @@ def test_a_machine_is_asked_only_where_no_hub_can_be_reached(
     nothing = {"problem": "no way", "status": 0}
     monkeypatch.setattr(pins, "_ask_here", lambda requests: [nothing for _ in requests])
     assert pins.pin(MODEL, sources, {}, machine) == here
-    assert asked == [2]
+    # Both for their listings, and each for the documents that prove the entry.
+    assert asked == [2, 1, 1]
     with pytest.raises(Refusal, match="no way"):
         pins.pin(MODEL, sources, {}, lambda requests: [])
+
+
+def test_what_is_not_as_its_entry_says_is_refused_before_its_weights_are_fetched(
+    modelscope: Hub, huggingface: Hub
+) -> None:
+    hubs = (modelscope, huggingface)
+    said = r"its entry says GPTQ, and config\.json says AWQ.*Set quantization='AWQ' of the model"
+    with pytest.raises(Refusal, match=said):
+        pins.pin(replace(MODEL, quantization="GPTQ-Int4"), _sources(*hubs), {})
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-x.safetensors"}}
+    for hub in hubs:
+        path = hub.root / REPOSITORY / "model.safetensors.index.json"
+        path.write_text(json.dumps(index))
+    with pytest.raises(Refusal, match=r"of the 2 files .* 1 are missing \(model-x\.safetensors\)"):
+        pins.pin(MODEL, _sources(*hubs), {})
+    fetched = {request.path for hub in hubs for request in hub.requests}
+    assert not [path for path in fetched if "00001-of-00002" in path]
+
+
+def test_the_header_of_a_gguf_is_read_before_it_is_fetched(tmp_path: Path) -> None:
+    root = tmp_path / "hub"
+    folder = root / REPOSITORY
+    folder.mkdir(parents=True)
+    first, *_ = TinyModel().write_split(folder, "a", "F16", 3)
+    of_gguf = replace(MODEL, format="gguf", quantization="F16", files=("*.gguf",))
+    with Hub(root) as hub:
+        assert len(pins.pin(of_gguf, _sources(hub, hub), {}).lock.files) == 3
+        first.rename(folder / "b.gguf")
+        alone = replace(of_gguf, files=("b.gguf",))
+        with pytest.raises(Refusal, match=r"b\.gguf is one of 3 shards by its header"):
+            pins.pin(alone, _sources(hub, hub), {})

@@ -17,7 +17,7 @@ from deploys.connection import programs
 from deploys.control import hub as asking
 from deploys.control import hub_clients
 from deploys.facts import listings
-from deploys.remote.download import listing
+from deploys.remote.hubs import listing
 from tests.lab.http_server import Reply
 from tests.lab.hub import Hub
 
@@ -162,7 +162,7 @@ def test_a_program_that_dies_or_hangs_is_a_problem(monkeypatch: pytest.MonkeyPat
 
 def test_the_program_for_a_machine_travels_in_one_command(hub: Hub) -> None:
     requests = [_request(hub, kind, token="t") for kind in ("modelscope", "huggingface")]
-    command = programs.inline("download.listing").get_raw_value()
+    command = programs.inline("hubs.listing").get_raw_value()
     assert len(command) < 16_000
     done = subprocess.run(
         ["sh", "-c", command],

@@ -13,7 +13,10 @@ from deploys.planning.inputs.refusal import Refusal
 
 
 def listed(name: str, *served: str, gateway: dict[str, Any] | None = None) -> ListedHost:
-    found = [{"name": each, "engine": "ollama", "port": 11434} for each in served]
+    found = [
+        {"name": each, "engine": "ollama", "port": 11434, "task": None, "model": each}
+        for each in served
+    ]
     profile = {"services": found, "gateway": gateway}
     return {"name": name, "data": {"profile": profile, "site": {"secrets": "/home/op/secrets"}}}
 
@@ -73,6 +76,22 @@ def test_what_is_not_there_is_said_with_what_is(
     with pytest.raises(Refusal) as refused:
         services.chosen(OFFERS, name, host)
     assert str(refused.value).startswith(said)
+
+
+def test_of_several_the_one_that_writes_answers_is_meant() -> None:
+    other = {"name": "vectors", "engine": "llama.cpp", "port": 8081}
+    kinds: list[dict[str, Any]] = [
+        {**other, "task": "embed", "model": "qwen3-32b"},
+        {**other, "task": None, "model": "bge-reranker-v2-m3"},
+        {**other, "task": None, "model": {"network": {"task": "embed"}}},
+    ]
+    for kind in kinds:
+        host = listed("gpu-01", "r1")
+        host["data"]["profile"]["services"].append(kind)
+        offers = services.offered([host])
+        assert [offer.task != "generate" for offer in offers] == [False, True]
+        assert services.chosen(offers, None).name == "r1"
+        assert services.chosen(offers, "vectors").name == "vectors"
 
 
 def test_an_inventory_without_services_says_so() -> None:

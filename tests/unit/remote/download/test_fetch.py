@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -22,7 +23,17 @@ from deploys.remote.lib import spec
 from deploys.remote.lib.failure import Failure, Stopped
 from deploys.remote.model_dir import manifest
 from tests.unit import ROOT
-from tests.unit.remote.support import Hub, gguf, pair, request, serving, source, split_pairs, text
+from tests.unit.remote.support import (
+    Hub,
+    gguf,
+    pair,
+    request,
+    serving,
+    source,
+    split,
+    split_pairs,
+    text,
+)
 
 QUICK = RetryPolicy(
     silence=0.4, tries=4, first_wait=0.01, longest_wait=0.05, longest_retry_after=0.3
@@ -274,6 +285,7 @@ def test_killed_and_started_again(tmp_path: Path, how: signal.Signals) -> None:
     [
         ("general.architecture", "clip", "its part that sees pictures"),
         ("general.type", "adapter", "of the type adapter"),
+        ("general.architecture", "eagle3", "what drafts a model's tokens"),
     ],
 )
 @pytest.mark.parametrize("merged", [False, True])
@@ -286,6 +298,40 @@ def test_what_is_no_model_is_never_complete(
     with serving(Hub(files)) as hub, pytest.raises(Failure, match=f"is not a model but {said}"):
         fetch(request(tmp_path, files, hub, **more))
     assert not (tmp_path / "manifest.json").exists() and not (tmp_path / "x.gguf").exists()
+
+
+def test_a_vocabulary_is_no_model(tmp_path: Path) -> None:
+    files = {"ggml-vocab-x.gguf": gguf([pair("general.architecture", 8, text("llama"))], [])}
+    with serving(Hub(files)) as hub, pytest.raises(Failure, match="its vocabulary alone"):
+        fetch(request(tmp_path, files, hub, opened="ggml-vocab-x.gguf"))
+
+
+def test_a_type_that_ggml_has_dropped_is_refused(tmp_path: Path) -> None:
+    # Of one row of 0x18 bytes; 0x1f is Q4_0_4_4.
+    whole = gguf([pair("general.architecture", 8, text("llama"))], [("v", content(24))])
+    of_then = text("v") + struct.pack("<IQIQ", 1, 24, 31, 0)
+    files = {"x.gguf": whole.replace(text("v") + struct.pack("<IQIQ", 1, 24, 24, 0), of_then)}
+    assert files["x.gguf"] != whole
+    with serving(Hub(files)) as hub, pytest.raises(Failure, match=r"has v in a type .* \(31\)"):
+        fetch(request(tmp_path, files, hub, opened="x.gguf"))
+
+
+def test_shards_that_stay_so_are_whole_by_their_headers(tmp_path: Path) -> None:
+    shards = split([[("a", content(40))], [("b", content(40))], [("c", content(40))]], "x")
+    first, second, third = shards
+    renamed = dict(zip([f"x-0000{n}-of-00002.gguf" for n in (1, 2)], shards.values(), strict=False))
+    for number, (files, said) in enumerate(
+        (
+            ({first: shards[first], second: shards[second]}, f"{third} is not there"),
+            (renamed, "x-00001-of-00003.gguf is not there"),
+            ({"x.gguf": shards[first]}, "one of 3 shards by its header"),
+            ({**shards, second: shards[third]}, f"{second} is not shard 2 of 3"),
+        )
+    ):
+        with serving(Hub(files)) as hub, pytest.raises(Failure, match=said):
+            fetch(request(tmp_path / str(number), files, hub, opened=next(iter(files))))
+    with serving(Hub(shards)) as hub:
+        assert fetch(request(tmp_path / "whole", shards, hub, opened=first))
 
 
 def test_what_is_to_be_opened_is_listed(tmp_path: Path) -> None:

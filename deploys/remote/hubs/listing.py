@@ -17,6 +17,7 @@ import re
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -41,15 +42,22 @@ def answer(request: ListingRequest) -> dict[str, Any]:
 
     In the latter case `status` is the HTTP status, or 0 without a readable answer.
     """
+    lister = {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]]
+    return attempt(lister, request)
+
+
+def attempt(
+    ask: Callable[[ListingRequest], dict[str, Any]], request: ListingRequest
+) -> dict[str, Any]:
+    """Return what `ask` gets of the hub, or the problem and its HTTP status."""
     try:
-        lister = {"modelscope": _modelscope, "huggingface": _huggingface}[request["kind"]]
-        return lister(request)
+        return ask(request)
     except urllib.error.HTTPError as error:
         return {"problem": f"{error.code} {error.reason}", "status": error.code}
     except (OSError, http.client.HTTPException, BadResponse) as error:
         return {"problem": str(getattr(error, "reason", error)), "status": 0}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return {"problem": f"the listing cannot be read ({error})", "status": 0}
+        return {"problem": f"the answer cannot be read ({error})", "status": 0}
 
 
 def _modelscope(request: ListingRequest) -> dict[str, Any]:
@@ -71,11 +79,7 @@ def _modelscope(request: ListingRequest) -> dict[str, Any]:
         if entry.get("Type", "blob") == "blob"
     ]
 
-    def address(path: str) -> str:
-        query = urlencode({"Revision": revision, "FilePath": path}, quote_via=quote)
-        return f"/api/v1/models/{quote(repository)}/repo?{query}"
-
-    return {"revision": revision, "files": _hashed(request, files, {}, address)}
+    return {"revision": revision, "files": _hashed({**request, "revision": revision}, files, {})}
 
 
 def _huggingface(request: ListingRequest) -> dict[str, Any]:
@@ -96,10 +100,16 @@ def _huggingface(request: ListingRequest) -> dict[str, Any]:
         following = re.search(r'<([^>]+)>;\s*rel="next"', link)
         page = following[1] if following else ""
 
-    def address(path: str) -> str:
-        return f"/{repository}/resolve/{quote(commit, safe='')}/{quote(path)}"
+    return {"revision": commit, "files": _hashed({**request, "revision": commit}, files, oids)}
 
-    return {"revision": commit, "files": _hashed(request, files, oids, address)}
+
+def address(request: ListingRequest, path: str) -> str:
+    """Return where a file of the repository is at its revision, below the hub's own address."""
+    repository, revision = quote(request["repository"]), request["revision"]
+    if request["kind"] == "huggingface":
+        return f"/{repository}/resolve/{quote(revision, safe='')}/{quote(path)}"
+    query = urlencode({"Revision": revision, "FilePath": path}, quote_via=quote)
+    return f"/api/v1/models/{repository}/repo?{query}"
 
 
 def _commit(request: ListingRequest) -> str | None:
@@ -118,7 +128,7 @@ def _commit(request: ListingRequest) -> str | None:
     return found[1].decode() if found else None
 
 
-def _hashed(request: ListingRequest, files: Files, oids: dict[str, str], address: Any) -> Files:
+def _hashed(request: ListingRequest, files: Files, oids: dict[str, str]) -> Files:
     """Return the files, with a sha256 added where the hub lists none.
 
     Only files that match the patterns and are small are fetched for that.
@@ -130,7 +140,7 @@ def _hashed(request: ListingRequest, files: Files, oids: dict[str, str], address
         unsafe = path.startswith("/") or ".." in path.split("/") or "\\" in path
         if file["sha256"] or not wanted or unsafe or file["size"] > request["small"]:
             continue
-        content, _ = _get(request, address(path), file["size"])
+        content, _ = _get(request, address(request, path), file["size"])
         named = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         if len(content) != file["size"] or oids.get(path, named) != named:
             raise BadResponse(f"the hub sends other content of {path} than it lists")
@@ -146,24 +156,35 @@ def _get_json(request: ListingRequest, path: str) -> tuple[Any, str]:
 def _get(
     request: ListingRequest, path: str, most: int, private: dict[str, str] | None = None
 ) -> tuple[bytes, str]:
-    """Return the body and the Link header of a response.
+    """Return the body and the Link header of a response."""
+    with opened(request, path, private) as reply:
+        body = reply.read(most + 1)
+        if len(body) > most:
+            raise BadResponse(f"the answer is longer than {most} bytes")
+        return body, reply.headers.get("Link") or ""
 
-    A token is sent to the hub and to nobody it redirects to.
+
+def opened(
+    request: ListingRequest,
+    path: str,
+    private: dict[str, str] | None = None,
+    public: dict[str, str] | None = None,
+) -> http.client.HTTPResponse:
+    """Return the response to a request, with these headers, that is still to be read.
+
+    A token, and what is private, is sent to the hub and to nobody it redirects to.
     """
     home = request["endpoint"].rstrip("/")
-    address = home + path if path.startswith("/") else path
-    question = urllib.request.Request(address, headers={"User-Agent": "modelrack"})
-    if request["token"] and address.startswith(home + "/"):
+    where = home + path if path.startswith("/") else path
+    question = urllib.request.Request(where, headers={"User-Agent": "modelrack", **(public or {})})
+    if request["token"] and where.startswith(home + "/"):
         headers = private or {"Authorization": f"Bearer {request['token']}"}
         if request["kind"] == "modelscope":
             headers = {**headers, "Cookie": f"m_session_id={request['token']}"}
         for name, value in headers.items():
             question.add_unredirected_header(name, value)
-    with urllib.request.urlopen(question, timeout=SILENCE) as reply:
-        body = reply.read(most + 1)
-        if len(body) > most:
-            raise BadResponse(f"the answer is longer than {most} bytes")
-        return body, reply.headers.get("Link") or ""
+    reply: http.client.HTTPResponse = urllib.request.urlopen(question, timeout=SILENCE)
+    return reply
 
 
 def main() -> int:
