@@ -34,6 +34,7 @@ from deploys.control.clients import conversation, services
 from deploys.control.clients.conversation import Conversation
 from deploys.control.clients.services import Door, OfferedService
 from deploys.planning.gateway.key import NEW
+from deploys.planning.gateway.paths import ASKED
 from deploys.planning.inputs.refusal import Refusal
 
 # Seconds without a word from the model; on a processor, a long prompt takes its time.
@@ -66,6 +67,12 @@ def _chat(arguments: argparse.Namespace) -> None:
     ssh_user = ["--ssh-user", arguments.ssh_user] if arguments.ssh_user else []
     hosts = services.listed(arguments.inventory, *ssh_user)
     offer = services.chosen(services.offered(hosts), arguments.service, arguments.limit)
+    if offer.task != "generate":
+        raise Refusal(
+            f"{offer} writes no answers: its task is {offer.task}",
+            f"Name a service that does, or ask this one at {ASKED[offer.task][0]}, as its user's"
+            " card shows (deploys/cards.py)",
+        )
     question = arguments.once
     if question is None and not sys.stdin.isatty():
         question = sys.stdin.buffer.read().decode(errors="replace").strip()

@@ -66,6 +66,7 @@ def _registrations(plan: HostPlan) -> list[Registration]:
             parameters=serving.parameters(plan, planned),
             allow_copy=plan.wanted_of(planned).allow_copy,
             file=planned.weights.merge or planned.weights.opened,
+            projector=planned.weights.projector,
         )
         for planned in plan.services_of("ollama")
     ]

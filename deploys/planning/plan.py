@@ -19,6 +19,7 @@ from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.profile import HostProfile, Performance, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub, Site
+from deploys.planning.models.shapes import Task
 from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
 
@@ -72,6 +73,7 @@ class Weights:
     + merge: file name that a split GGUF becomes, None to keep files as they are listed
     + opened: path of the GGUF that an engine opens, the other shards follow from its name; None of
       safetensors, and while no lock names files
+    + projector: path of the GGUF that lets it see images; None where there is none
     + peers: machines that have the same model or are to have it, as peer_url says
     + quantization: what safetensors are said to be, and are checked against; None for a GGUF
     """
@@ -83,6 +85,7 @@ class Weights:
     size: int
     merge: str | None
     opened: str | None = None
+    projector: str | None = None
     quantization: str | None = None
     folders: tuple[str, ...] = ()
     server: str | None = None
@@ -96,7 +99,9 @@ class Weights:
     def paths(self) -> tuple[str, ...]:
         """Where the weights themselves lie, once they are there."""
         if self.merge:
-            return (f"{self.directory}/{self.merge}",)
+            return tuple(
+                f"{self.directory}/{path}" for path in (self.merge, self.projector) if path
+            )
         return tuple(
             f"{self.directory}/{file.path}"
             for file in self.files
@@ -110,11 +115,17 @@ class Weights:
             return f"{self.directory}/{self.merge}"
         return f"{self.directory}/{self.opened}" if self.opened else None
 
+    @property
+    def projector_path(self) -> str | None:
+        """Where the file lies that lets the model see images."""
+        return f"{self.directory}/{self.projector}" if self.projector else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePlan:
     """One model, served on one port of the loopback address.
 
+    + task: what it is asked; where, says planning/gateway/paths.py
     + context: tokens per request; the server is given context times parallel
     + performance: what its settings optimize for
     + threads: physical cores used for computation
@@ -130,6 +141,7 @@ class ServicePlan:
     unit: str
     model: str
     port: int
+    task: Task
     context: int
     parallel: int
     performance: Performance
@@ -282,8 +294,6 @@ def _without_addresses(plan: dict[str, Any]) -> dict[str, Any]:
         del plan[part]
     for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
         del weights["server"]
-        weights["sources"] = [
-            {key: value for key, value in source.items() if key != "endpoint"}
-            for source in weights["sources"]
-        ]
+        for source in weights["sources"]:
+            del source["endpoint"]
     return plan

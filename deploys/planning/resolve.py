@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
+from deploys.planning.checkpoint import read
+from deploys.planning.checkpoint.reference import is_reference
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
@@ -31,7 +33,7 @@ from deploys.planning.placement.users import users
 from deploys.planning.plan import HostPlan, ServicePlan, Weights
 from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
-from deploys.planning.weights.weights import check_disk, model_of, weights_of
+from deploys.planning.weights.weights import check_disk, model_of, task_of, weights_of
 
 # Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
 # from a disk that is no fast one.
@@ -59,6 +61,8 @@ def resolve(
     printed but not carried out.
     """
     against = _Refusals()
+    profile, unknown = read.named(profile, locks, site.locks)
+    against.all_of(unknown)
     gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
     stack = software_stacks.stack_of(gpu)
     inputs = Inputs(profile=profile, site=site, machine=machine, locks=locks, gpu=gpu, stack=stack)
@@ -164,6 +168,8 @@ def _with_weights(
     weights: tuple[Weights, ...] = ()
     profile = inputs.profile
     for service in profile.services:
+        if is_reference(service.model):
+            continue  # It could not be read, and is refused for that.
         more = (*services, service)
         found = against.of(service.name).attempt(
             None, weights_of, more, inputs.site, inputs.locks, locked=profile.locked
@@ -233,19 +239,18 @@ def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:
 
 
 def _service(
-    service: Service,
-    placement: Placement,
-    weights: Sequence[Weights],
-    inputs: Inputs,
+    service: Service, placement: Placement, weights: Sequence[Weights], inputs: Inputs
 ) -> ServicePlan:
     model, machine = model_of(service), inputs.machine
     fetched = next(plan for plan in weights if plan.model == model.key)
+    writes = task_of(service) == "generate"
     return ServicePlan(
         name=service.name,
         engine=service.engine,
         unit=_unit(service),
         model=model.key,
         port=service.port,
+        task=task_of(service),
         context=placement.context,
         parallel=placement.parallel,
         performance=service.performance,
@@ -253,8 +258,8 @@ def _service(
         numa_nodes=machine.numa_nodes if placement.computes_on_host else 1,
         patience=int(_TO_START + fetched.size * _TO_READ),
         min_tokens_per_second=service.min_tokens_per_second
-        or floors.floor(model, fetched.size, placement, inputs.gpu),
-        users=users(model, fetched.size, placement, inputs.gpu),
+        or (floors.floor(model, fetched.size, placement, inputs.gpu) if writes else None),
+        users=users(model, fetched.size, placement, inputs.gpu) if writes else None,
         placement=placement,
         weights=fetched,
     )

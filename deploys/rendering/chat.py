@@ -29,6 +29,7 @@ def files(plan: HostPlan, gateway: GatewayPlan, page: Chat) -> tuple[tuple[Rende
 def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tuple[Rendered, ...]:
     assert gateway.host
     unit, settings = FILES
+    vectors = chat.first(gateway.backends, "embed")
     return (
         file(
             f"webui/{unit_names.CHAT}",
@@ -45,6 +46,7 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             current=f"{chat.SOFTWARE}/current",
             port=chat.PORT,
             memory=chat.MEMORY,
+            vectors=vectors,
         ),
         file(
             "webui/webui.env",
@@ -55,7 +57,8 @@ def _files(plan: HostPlan, gateway: GatewayPlan, page: Chat, digest: str) -> tup
             data=chat.DATA,
             user=chat.USER,
             api=f"{URL}/v1",
-            models=[backend.service for backend in gateway.backends],
+            model=chat.first(gateway.backends, "generate"),
+            vectors=vectors,
             digest=digest,
         ),
     )

@@ -15,7 +15,9 @@ def chunk(service: ServicePlan) -> int | None:
 
     None leaves it to the engine, as on GPUs, which read 2048 tokens in a second or two.
     """
-    shared = service.parallel > 1 and not service.placement.cards
+    # Where no answer is written, nobody waits for its next token; an encoder's text cannot be cut.
+    written = service.task == "generate"
+    shared = written and service.parallel > 1 and not service.placement.cards
     if not shared or service.performance == "throughput":
         return None
     return max(_PIECE, service.parallel)

@@ -11,20 +11,24 @@ from datetime import datetime, time, timedelta, timezone
 from deploys.planning import unit_names
 from deploys.planning.addresses import in_url
 from deploys.planning.engines.software import PROGRAMS
-from deploys.planning.gateway import chat
+from deploys.planning.gateway import chat, paths
 from deploys.planning.gateway import plan as gateway
 from deploys.planning.gateway.key import Key
 from deploys.planning.gateway.plan import Backend, BackendServer, GatewayPlan
 from deploys.planning.inputs.gateway import Acme
 from deploys.rendering.templates import Rendered, digest_of, file, text
 
-# Everything that may be asked of any model; nothing else reaches an engine.
+# All that is known: a method and a path.
 PATHS = (
-    "GET /v1/models",
-    "POST /v1/chat/completions",
-    "POST /v1/completions",
-    "POST /v1/messages",
+    f"GET {paths.LISTS}",
+    *(f"POST {path}" for asked in paths.ASKED.values() for path in asked),
 )
+# What a client is told who asks a model for what it does not do.
+_INSTEAD = {
+    "generate": "this model writes answers: ask it at",
+    "embed": "this model makes vectors of texts: ask it at",
+    "rerank": "this model says how well texts fit a question: ask it at",
+}
 RUN = f"/run/{gateway.USER}"
 MASTER = f"{RUN}/master.sock"
 CONFIGURATION = f"{gateway.FOLDER}/haproxy.cfg"
@@ -177,6 +181,8 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         log=_log(),
         numbers=_fields(_NUMBERS),
         paths=PATHS,
+        asked=paths.ASKED,
+        instead=_INSTEAD,
         host=plan.host,
         ipv6=plan.ipv6,
         acme_map=gateway.ACME_MAP if plan.acme else None,
@@ -221,6 +227,7 @@ def _model(backend: Backend) -> str:
         "created": 0,
         "owned_by": "modelrack",
         "root": backend.model,
+        "task": backend.task,
     }
     if backend.context:
         entry["max_model_len"] = backend.context
@@ -244,8 +251,14 @@ def _maps(plan: GatewayPlan) -> dict[str, list[tuple[str, object]]]:
                 (f"{u}/{model}", 1) for u, key in users.items() for model in key.models or ()
             ],
             "models": [(each.service, f"service-{each.service}") for each in plan.backends],
+            "tasks": [(each.service, each.task) for each in plan.backends],
         }
     if plan.chat:
+        # On the page only those are chosen from that write; it asks another for vectors by itself.
+        writing = [each.service for each in plan.backends if each.task == "generate"]
+        found["restricted"].append((gateway.CHAT_USER, " ".join(writing)))
+        asked = [f"{gateway.CHAT_USER}/{each.service}" for each in plan.backends]
+        found["allowed"] += [(each, 1) for each in asked]
         found["teams"].append((gateway.CHAT_USER, gateway.CHAT_TEAM))
         found["rates"].append((gateway.CHAT_USER, plan.chat.rate))
         found["at-once"].append((gateway.CHAT_USER, plan.chat.at_once))

@@ -9,6 +9,7 @@ from deploys.planning.options import check
 from deploys.planning.options.record import Option
 from deploys.planning.placement.memory import MIB
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.weights.weights import model_of
 from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered, file
 
@@ -29,6 +30,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     """Return the template unit, and the settings of this service."""
     nvidia = plan.stack.vendor == "nvidia"
     placement, chat = service.placement, settings.chat_template(plan, service)
+    network = model_of(plan.wanted_of(service)).network
     return (
         file(
             f"{LLAMA_CPP.name}/{LLAMA_CPP.template_unit}",
@@ -46,6 +48,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             nvidia=nvidia,
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
             chunk=chunked_prefill.chunk(service),
+            whole=None if network.causal else service.context,
             prompt_cache=placement.ledger.host.get("prompt cache", 0) // MIB,
             sampling={
                 _SAMPLING[name]: value

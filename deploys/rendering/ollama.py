@@ -6,6 +6,7 @@ from math import ceil
 
 from deploys.planning.engines.ollama import OLLAMA
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.weights.weights import model_of
 from deploys.rendering import settings
 from deploys.rendering.templates import Rendered, file
 
@@ -55,6 +56,9 @@ def parameters(plan: HostPlan, service: ServicePlan) -> dict[str, int | float]:
     found: dict[str, int | float] = {"num_ctx": service.context}
     if wanted.gpu_layers is not None:
         found["num_gpu"] = wanted.gpu_layers
+    if not model_of(wanted).network.causal:
+        # An encoder reads a text in one step; by itself Ollama cuts it to 2048 tokens.
+        found["num_batch"] = service.context
     for name, value in (wanted.sampling or {}).items():
         found[_SAMPLING.get(name, name)] = value
     return found

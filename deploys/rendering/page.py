@@ -8,6 +8,7 @@ from itertools import groupby
 from deploys.planning.addresses import in_url
 from deploys.planning.first_python import FirstPython
 from deploys.planning.gateway import chat
+from deploys.planning.gateway.paths import ASKED
 from deploys.planning.hardware import gpus
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.placement.memory import GIB, CardLedger
@@ -33,6 +34,7 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         disks=list(_disks(machine, plan)),
         missing={entry.model: missing_of(entry, machine) for entry in plan.weights},
         spread={service.name: _spread(service) for service in plan.services},
+        asked={service.name: _asked(service) for service in plan.services},
         carries={service.name: _carries(service) for service in plan.services},
         ledgers={service.name: list(_ledger(service)) for service in plan.services},
     )
@@ -122,6 +124,13 @@ def _spread(service: ServicePlan) -> str:
     return ", ".join(words)
 
 
+def _asked(service: ServicePlan) -> str:
+    """Return what a service that writes no answers is for, and where it is asked."""
+    what = {"embed": "for vectors of texts", "rerank": "for how well texts fit a question"}
+    at = ASKED[service.task][0]
+    return f"{what[service.task]}, at {at}: " if service.task in what else ""
+
+
 def _carries(service: ServicePlan) -> str:
     """Return how many users get how many tokens per second each."""
     counts = [f"{count or 'none'} with {rate}" for rate, count in (service.users or {}).items()]
@@ -149,7 +158,7 @@ def _ledger(service: ServicePlan) -> Iterator[str]:
     if ledger.host:
         parts = ", ".join(f"{purpose} {human(count)}" for purpose, count in ledger.host.items())
         yield f"host memory: {parts}"
-    if rows or ledger.kv_tokens:
+    if ledger.kv_bytes and (rows or ledger.kv_tokens):
         yield f"the cache holds {ledger.kv_tokens:,} tokens of {ledger.kv_bytes:,} bytes"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -10,7 +11,11 @@ from deploys.planning.engines.software import ENGINES
 from deploys.planning.options import answers, check
 from deploys.planning.options.record import Option
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.weights.weights import model_of
 from deploys.rendering.templates import Rendered, file, source
+
+# No video: a server makes room for the longest that there may be, which takes gigabytes of a card.
+_IMAGES = json.dumps({"image": 8, "video": 0})
 
 
 def unit(plan: HostPlan, engine: Engine, **values: Any) -> Rendered:
@@ -91,6 +96,16 @@ def environment(
         digest=digest,
         **values,
     )
+
+
+def images(plan: HostPlan, service: ServicePlan, option: str) -> str | None:
+    """Return how many images a prompt may hold, as JSON; None where it holds none.
+
+    And where the service says it by the engine's own option. More are memory that is kept for them.
+    """
+    wanted = plan.wanted_of(service)
+    said = any(found.key == option for found, _ in chosen(plan, service))
+    return _IMAGES if model_of(wanted).images and not said else None
 
 
 def parallel_of_a_copy(service: ServicePlan) -> int:

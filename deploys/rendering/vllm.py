@@ -10,6 +10,7 @@ from __future__ import annotations
 from deploys.planning.engines.vllm import VLLM
 from deploys.planning.placement.sharded_memory import SPLITS_OF_PARTS
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.weights.weights import model_of
 from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered
 
@@ -44,6 +45,8 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             performance_mode=_MODES.get(service.performance),
             splits=SPLITS_OF_PARTS,
             linear_backend=_linear_backend(plan, service),
+            images=settings.images(plan, service, "limit-mm-per-prompt"),
+            overrides=_overrides(plan, service),
         ),
         settings.environment(
             plan,
@@ -55,6 +58,21 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
         ),
         *settings.chat_template(plan, service),
     )
+
+
+def _overrides(plan: HostPlan, service: ServicePlan) -> dict[str, object] | None:
+    """Return what makes a reranker of Qwen3-Reranker as it is published: a model that writes.
+
+    Source: vLLM 0.32, model_executor/models/config.py, Qwen3ForSequenceClassificationConfig.
+    """
+    verdict = model_of(plan.wanted_of(service)).network.verdict
+    if service.task != "rerank" or verdict is None:
+        return None
+    return {
+        "architectures": ["Qwen3ForSequenceClassification"],
+        "classifier_from_token": list(verdict),
+        "is_original_qwen3_reranker": True,
+    }
 
 
 def _linear_backend(plan: HostPlan, service: ServicePlan) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -11,72 +12,20 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from openai import DefaultHttpxClient, OpenAI
+from openai import DefaultHttpxClient, NotFoundError, OpenAI
 
-from tests.e2e.rack import PROJECT, Rack, Run, environment, run
-from tests.e2e.terminal import Session
+from tests.e2e.client_site import Site, client_site
+from tests.e2e.rack import Run, run
+from tests.lab import tiny_projector
 from tests.lab.tiny_model import ANSWER
 
-DATA = """
-from pathlib import Path
-from deploys.planning.inputs.gateway import Gateway
-_here = Path(__file__).parents[2]
-site = replace(site, secrets=_here / "secrets")
-profile = replace(profile, gateway=Gateway(host={host!r}, keys=_here / "keys.toml"))
-"""
+site = client_site
+
 SERVICE = "llama-server@tiny"
-
-
-@dataclass
-class Site:
-    """A machine with a gateway, and the key of each user."""
-
-    rack: Rack
-    keys: dict[str, str]
-
-    def chat(self, *words: str, key: str = "", stdin: str | None = None) -> Run:
-        """python -m deploys.chat, without a terminal."""
-        done = subprocess.run(
-            self.command(*words),
-            cwd=PROJECT,
-            env={**environment(), "MODELRACK_KEY": key},
-            input=stdin or "",
-            capture_output=True,
-            text=True,
-            start_new_session=True,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout, done.stderr)
-
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "deploys.chat", self.rack.inventory, *words]
-
-    def at_terminal(self, *words: str) -> Session:
-        """The same at a terminal; nobody answers there where the cursor is."""
-        return Session(self.command(*words), PROMPT_TOOLKIT_NO_CPR="1", TERM="xterm")
-
-    def ssh(self, command: str) -> str:
-        return self.rack.machines[0].ssh(command).stdout
-
-
-@pytest.fixture(scope="module")
-def site(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[Site]:
-    lab = lab_factory(1, name="clients")
-    folder = tmp_path_factory.mktemp("clients")
-    hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
-    rack = Rack(lab, hub, github, folder, DATA.format(host=lab.machines[0].address))
-    keys = {}
-    for user in ("alice", "bob", "carol"):
-        new = ["new", user, "lab", "--keys", str(folder / "keys.toml")]
-        keys[user] = run([sys.executable, "-m", "deploys.keys", *new]).stdout.strip()
-    done = rack.deploy()
-    assert done.code == 0, done.output
-    yield Site(rack, keys)
 
 
 def test_one_question_and_its_answer_through_the_tunnel(site: Site) -> None:
@@ -104,7 +53,8 @@ def test_through_the_gateway_with_a_key(site: Site) -> None:
 def test_an_unknown_service_is_answered_with_those_that_there_are(site: Site) -> None:
     name = site.rack.machines[0].name
     unknown = site.chat("r1", "--once", "?")
-    said = f"There is no service 'r1'. There are: tiny on {name}.\n"
+    names = ", ".join(f"{each} on {name}" for each in ("tiny", "encoder", "ranker", "reader"))
+    said = f"There is no service 'r1'. There are: {names}.\n"
     assert unknown == Run(1, "", said)
 
 
@@ -215,7 +165,8 @@ def test_the_commands_of_a_card_do_what_it_says(site: Site, locale: str) -> None
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
     (program,) = [block for language, block in blocks if language == "python"]
     (folder / "ask.py").write_text(program)
-    fingerprint, key, curl, python = [block for language, block in blocks if language == "sh"]
+    shell = [block for language, block in blocks if language == "sh"]
+    fingerprint, key, curl, vectors, ranks, python = shell
 
     def typed(command: str, stdin: str = "", **variables: str) -> str:
         # What this computer trusts of its own is not what a user has.
@@ -235,16 +186,128 @@ def test_the_commands_of_a_card_do_what_it_says(site: Site, locale: str) -> None
     assert asked == site.keys["bob"]
     answer = json.loads(typed(curl, MODELRACK_KEY=asked))
     assert answer["choices"][0]["message"]["content"] == ANSWER
+    assert len(json.loads(typed(vectors, MODELRACK_KEY=asked))["data"]) == 2
+    assert len(json.loads(typed(ranks, MODELRACK_KEY=asked))["results"]) == 2
     assert typed(python, MODELRACK_KEY=asked) == f"{ANSWER}\n"
 
 
-def test_the_bill_is_what_was_asked(site: Site) -> None:
+def openai(site: Site, user: str) -> OpenAI:
+    """openai-python as a user of the gateway has it."""
     trust = ssl.create_default_context(cafile=site.rack.folder / "secrets" / "site-ca.pem")
-    client = OpenAI(
+    return OpenAI(
         base_url=f"https://{site.rack.machines[0].address}/v1",
-        api_key=site.keys["carol"],
+        api_key=site.keys[user],
+        max_retries=0,
         http_client=DefaultHttpxClient(verify=trust, trust_env=False),
     )
+
+
+def newest(site: Site) -> dict[str, Any]:
+    """The last line of the usage log."""
+    read = "journalctl --namespace=modelrack-gateway"
+    lines = site.ssh(f"{read} --sync; {read} -q --no-pager --output=cat").splitlines()
+    line: dict[str, Any] = json.loads([each for each in lines if each.startswith("{")][-1])
+    return line
+
+
+# More tokens than llama.cpp reads at once by itself.
+LONG = "far " * 200
+
+
+@pytest.mark.parametrize("model", ["encoder", "reader"])
+def test_vectors_are_those_of_the_texts_and_their_tokens_are_counted(
+    site: Site, model: str
+) -> None:
+    client = openai(site, "alice")
+    # A context of 512 tokens is all that the model which was made to write has here.
+    texts = ["Hello", "Goodbye", LONG if model == "encoder" else LONG[:400]]
+    made = client.embeddings.create(model=model, input=texts)
+    vectors = [entry.embedding for entry in made.data]
+    assert [len(vector) for vector in vectors] == [64] * 3
+    assert vectors[0] != vectors[1] != vectors[2]
+    again = client.embeddings.create(model=model, input="Goodbye").data[0].embedding
+    assert again == pytest.approx(vectors[1], abs=1e-3)
+    line = newest(site)
+    assert (line["model"], line["path"]) == (model, "/v1/embeddings")
+    assert line["tokens_in"] < made.usage.prompt_tokens
+    client.embeddings.create(model=model, input=texts)
+    line = newest(site)
+    assert (line["tokens_in"], line["tokens_out"]) == (made.usage.prompt_tokens, 0)
+    assert line["estimated"] is False
+
+
+def test_texts_are_ranked(site: Site) -> None:
+    body = {"model": "ranker", "query": "Hello", "documents": ["Goodbye", LONG, "data: {"]}
+    reply = openai(site, "alice").post("/rerank", body=body, cast_to=dict[str, Any])
+    assert sorted(entry["index"] for entry in reply["results"]) == [0, 1, 2]
+    scores = [entry["relevance_score"] for entry in reply["results"]]
+    assert scores == sorted(scores, reverse=True)
+    assert len({*scores}) == 3
+    line = newest(site)
+    assert (line["tokens_in"], line["tokens_out"]) == (reply["usage"]["prompt_tokens"], 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "instead"),
+    [
+        ("tiny", "/embeddings", "/v1/chat/completions"),
+        ("tiny", "/rerank", "/v1/chat/completions"),
+        ("encoder", "/chat/completions", "/v1/embeddings"),
+        ("ranker", "/embeddings", "/v1/rerank"),
+    ],
+)
+def test_a_model_is_not_asked_for_what_it_does_not_do(
+    site: Site, model: str, path: str, instead: str
+) -> None:
+    with pytest.raises(NotFoundError) as refused:
+        openai(site, "alice").post(path, body={"model": model}, cast_to=object)
+    error: Any = refused.value.body
+    assert error["message"].endswith(f": ask it at {instead}")
+    assert error["type"] == "invalid_request_error"
+
+
+def test_a_chat_with_what_writes_no_answers_is_told_where_it_is_asked(site: Site) -> None:
+    refused = site.chat("encoder", "--once", "?")
+    assert refused.code == 1
+    assert "encoder on " in refused.stderr
+    assert "writes no answers: its task is embed" in refused.stderr
+    assert "/v1/embeddings" in refused.stderr
+
+
+def test_an_image_is_read_with_its_question(site: Site) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(tiny_projector.image()).decode()}"
+    text: Any = {"type": "text", "text": "What is that?"}
+    image: Any = {"type": "image_url", "image_url": {"url": url}}
+    read = []
+    for content in ([text], [text, image]):
+        answer = openai(site, "alice").chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": content}], temperature=0
+        )
+        assert answer.choices[0].message.content == ANSWER
+        assert answer.usage
+        read.append(answer.usage.prompt_tokens)
+    assert read[1] - read[0] == tiny_projector.TOKENS
+
+
+def test_the_machine_proves_each_task(site: Site) -> None:
+    proof = run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "tests/machine/test_services.py"),
+            *("--inventory", site.rack.inventory, "-k", "question or measured or weights"),
+        ]
+    )
+    assert proof.code == 0, proof.output
+    assert " passed" in proof.stdout
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    again = site.rack.deploy("--json")
+    assert again.code == 0, again.output
+    assert again.changed == []
+
+
+def test_the_bill_is_what_was_asked(site: Site) -> None:
+    client = openai(site, "carol")
     spent = [0, 0]
     for words in ("Hello", "Hello again, and a little more of it"):
         answer = client.chat.completions.create(

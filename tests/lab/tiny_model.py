@@ -121,7 +121,7 @@ class TinyModel:
             ]
             named += [(f"blk.{layer}.{name}", array) for name, array in block]
         named += [("output_norm.weight", np.ones(self.width, "f4")), ("output.weight", output)]
-        return [_tensor(name, array, variant) for name, array in named]
+        return [tensor(name, array, variant) for name, array in named]
 
     def write(self, path: Path, variant: str = "F16") -> Path:
         """One whole GGUF file."""
@@ -173,7 +173,7 @@ def publish(root: Path, model: TinyModel | None = None) -> str:
     return f"modelrack-lab/{folder.name}"
 
 
-def _tensor(name: str, array: Array, variant: str) -> Tensor:
+def tensor(name: str, array: Array, variant: str) -> Tensor:
     shape = tuple(reversed(array.shape))
     kind = GGMLQuantizationType[variant if array.ndim > 1 else "F32"]
     return Tensor(name, shape, int(kind), quantize(array, kind).tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -76,6 +77,11 @@ def test_it_serves_the_model_under_its_name(machine: Host, service: dict[str, An
 
 
 def test_it_answers_a_question(machine: Host, service: dict[str, Any]) -> None:
+    TASKS[task(machine, service)](machine, service)
+
+
+def writes(machine: Host, service: dict[str, Any]) -> None:
+    """It answers a question with words."""
     reply = ask(
         machine,
         service,
@@ -91,6 +97,38 @@ def test_it_answers_a_question(machine: Host, service: dict[str, Any]) -> None:
     said = [message.get(part) for part in ("content", "reasoning_content", "reasoning")]
     assert any(text and text.strip() for text in said)
     assert reply["usage"]["completion_tokens"] > 0
+
+
+def makes_vectors(machine: Host, service: dict[str, Any]) -> None:
+    """It makes other vectors of other texts."""
+    body = {"model": service["name"], "input": ["A cat says meow.", "The bridge is closed."]}
+    reply = ask(machine, service, "/v1/embeddings", body)
+    first, second = [entry["embedding"] for entry in reply["data"]]
+    assert len(first) == len(second) > 0
+    assert first != second
+    assert all(map(math.isfinite, (*first, *second)))
+    assert reply["usage"]["prompt_tokens"] > 0
+
+
+def ranks(machine: Host, service: dict[str, Any]) -> None:
+    """It gives each text a score."""
+    texts = ["A cat says meow.", "The bridge is closed."]
+    body = {"model": service["name"], "query": "Which animal says meow?", "documents": texts}
+    reply = ask(machine, service, "/v1/rerank", body)
+    scores = {entry["index"]: entry["relevance_score"] for entry in reply["results"]}
+    assert sorted(scores) == [0, 1]
+    assert all(map(math.isfinite, scores.values()))
+
+
+TASKS = {"generate": writes, "embed": makes_vectors, "rerank": ranks}
+
+
+def task(machine: Host, service: dict[str, Any]) -> str:
+    """What it is asked, as it was planned."""
+    state = json.loads(machine.file("/var/lib/modelrack/state.json").content_string)
+    (planned,) = [each for each in state["plan"]["services"] if each["name"] == service["name"]]
+    found: str = planned["task"]
+    return found
 
 
 def test_it_was_measured_as_it_runs(machine: Host, service: dict[str, Any]) -> None:

@@ -27,8 +27,11 @@ _SEARCHED, _SHOWN = 400, 20
 _UNDER_WAY = 1.0
 
 
-def status_request(units: Sequence[Unit], *, chat: bool) -> str:
-    """Return the request about these units that remote/services/units.py reads, as JSON."""
+def status_request(units: Sequence[Unit], *, ask: bool) -> str:
+    """Return the request about these units that remote/services/units.py reads, as JSON.
+
+    + ask: have each asked a question, too
+    """
     return json.dumps(
         [
             {
@@ -39,7 +42,8 @@ def status_request(units: Sequence[Unit], *, chat: bool) -> str:
                 **({"sampling": dict(unit.sampling)} if unit.sampling else {}),
                 "files": [*(file.path for file in unit.files), *unit.weights],
                 "measured": unit.measured,
-                "chat": chat,
+                "ask": unit.task if ask else None,
+                "vector": unit.vector,
             }
             for unit in units
         ]
@@ -116,6 +120,7 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: flo
     wanted = {
         "url": unit.url,
         "model": unit.model,
+        "task": unit.task,
         "context": unit.context,
         "floor": unit.min_tokens_per_second,
         "digest": unit.digest,
@@ -131,8 +136,10 @@ def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: flo
         unit.min_tokens_per_second is None
         or figures["tokens_per_second"] >= unit.min_tokens_per_second
     ):
-        first = f"{figures['first_token_ms']:,.0f} ms to the first token"
-        logger.info(f"{host.print_prefix}{unit.name}: {first}, then {speed}")
+        first = f"{figures['first_token_ms']:,.0f} ms to the first token, then {speed}"
+        if unit.task != "generate":
+            first = f"{figures['first_token_ms']:,.0f} ms for a short text, and {speed} read"
+        logger.info(f"{host.print_prefix}{unit.name}: {first}")
         return True
     planned = f"{unit.min_tokens_per_second:g} are planned"
     slow = f"{unit.name} is slow: one request alone gets {speed}, and {planned}"
@@ -158,7 +165,7 @@ def _is_broken(unit: Unit, figures: dict[str, Any]) -> bool:
 
 def probe(host: Host, arguments: Any, unit: Unit) -> facts.UnitHealth | None:
     """Return the unit's state after a test request, or None if the machine does not answer."""
-    ok, output = _ask(host, arguments, "services.units", status_request([unit], chat=True))
+    ok, output = _ask(host, arguments, "services.units", status_request([unit], ask=True))
     if not ok or not output.stdout_lines:
         return None
     return facts.UnitHealth(**json.loads(output.stdout_lines[-1])[unit.name])

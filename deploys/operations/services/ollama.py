@@ -22,6 +22,7 @@ class Registration:
     + name: what Ollama calls it, such as "tiny" or "tiny:q4"
     + directory: the model directory; its manifest holds
     + file: path in it of the GGUF that Ollama opens; None where there is but one
+    + projector: path in it of the file that lets the model see images; None where there is none
     + models: Ollama's folder (OLLAMA_MODELS), best on the same file system
     + version: Ollama's own; the layout of the folder is known for some (remote/ollama/store.py)
     + program: where Ollama lies
@@ -40,6 +41,7 @@ class Registration:
     parameters: dict[str, int | float] = field(default_factory=dict)
     allow_copy: bool = False
     file: str | None = None
+    projector: str | None = None
 
 
 @operation()

@@ -63,7 +63,7 @@ def running(
     if not systemd:
         yield from _in_an_image([] if foreground else units, missing)
         return
-    found = host.get_fact(facts.Units, questions=health.status_request(units, chat=False))
+    found = host.get_fact(facts.Units, questions=health.status_request(units, ask=False))
     changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
     wrong = {unit.name for unit in units if not _as_wanted(unit, found.get(unit.name))}
     todo = [unit for unit in units if unit.name in changed | wrong]

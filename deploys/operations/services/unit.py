@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from deploys.operations.files import File
+from deploys.planning.models.shapes import Task
 from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.weights.weights import model_of
 from deploys.rendering import render
 
 
@@ -23,10 +25,12 @@ class Unit:
     + url, model: where it answers, and which model must; None for a server without models
     + weights: files that it has loaded; one that was fetched again since is not what it serves
     + engine: who serves the model, so whose words the journal is in
+    + task: what it is asked; vector: numbers of a vector, where it makes them
     + context: tokens that one request must be able to use
     + sampling: how it draws answers where a request does not say it, as far as somebody said so
     + measured: file on the machine that keeps how fast it is
-    + min_tokens_per_second: tokens per second that one request alone must get; None for no opinion
+    + min_tokens_per_second: tokens per second that one request alone must get, or have read where
+      nothing is written; None for no opinion
     + journal: namespace of the journal that its words are in, beside the machine's own
     + stable: seconds it has to stay up
     + patience: seconds it may take to load the model
@@ -41,6 +45,8 @@ class Unit:
     model: str | None
     weights: tuple[str, ...] = ()
     engine: str | None = None
+    task: Task = "generate"
+    vector: int | None = None
     context: int | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     measured: str | None = None
@@ -53,6 +59,7 @@ class Unit:
     def of(cls, plan: HostPlan, planned: ServicePlan) -> Unit:
         """Return the unit of a planned service."""
         rendered, digest = render.service(plan, planned)
+        network = model_of(plan.wanted_of(planned)).network
         return cls(
             name=planned.unit,
             engine=planned.engine,
@@ -62,6 +69,8 @@ class Unit:
             model=planned.served,
             weights=planned.weights.paths,
             patience=planned.patience,
+            task=planned.task,
+            vector=network.hidden if planned.task == "embed" else None,
             context=planned.context,
             sampling=dict(plan.wanted_of(planned).sampling or {}),
             measured=planned.measured,

@@ -15,7 +15,7 @@ from deploys.planning.plan import HostPlan, Weights
 
 # Of every machine, whatever it serves: our programs run on the first, downloads need the second.
 _EVERY = ("python3", "ca-certificates")
-_GATEWAY, _FIREWALL, _PEERS = "haproxy", "nftables", "nginx"
+_GATEWAY, _ACME, _FIREWALL, _PEERS = "haproxy", "acme-tiny", "nftables", "nginx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,8 @@ def _packages(plan: HostPlan) -> Iterator[str]:
             yield from each.packages
     if plan.gateway:
         yield _GATEWAY
+        if plan.gateway.acme:
+            yield _ACME
     if plan.firewall:
         yield _FIREWALL
     if plan.peer:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from deploys.planning.engines.failures.known import Known
 from deploys.planning.engines.filled_cards import FixedShare, Kept, MlaCache, Step
+from deploys.planning.engines.quantizations import Quantizations
 from deploys.planning.engines.rules import Rule
 from deploys.planning.engines.software import FromLock, FromRelease, FromSource
 from deploys.planning.models.model import Format
@@ -37,11 +38,13 @@ class Reads:
     """The weights that an engine reads.
 
     + formats: those it reads; other: the rule that refuses the others
+    + quantizations: those of safetensors; None where it reads none
     + split_gguf: whether shards are merged for it
     """
 
     formats: tuple[Format, ...]
     other: Rule
+    quantizations: Quantizations | None = None
     split_gguf: SplitGguf
 
 
@@ -142,6 +145,11 @@ ONE_PERFORMANCE = ignored(
 )
 BY_TEMPLATE = ignored("it parses answers by the model's chat template")
 NOTHING_TO_MERGE = ignored("shards are merged of a GGUF alone, and it reads safetensors")
+NO_RERANKING = Setting(
+    values=("generate", "embed"),
+    why="it has no endpoint that clients of rerankers read",
+    hint="Serve it with llama.cpp or vLLM, or set another task",
+)
 NOTHING_TO_COPY = ignored("it reads the weights as they lie")
 
 
@@ -153,6 +161,7 @@ class ServiceSettings:
     `ignored("that is a setting of vLLM")`; the others need not name it.
     """
 
+    task: Setting
     context: Setting
     parallel: Setting
     tensor_parallel: Setting
@@ -192,6 +201,7 @@ class Engine:
       model's own chat template
     + plans: options that the plan sets or that would undo it, by their names without dashes, and
       the field of Service to set instead; "" where there is none
+    + tasks_by_file: what a model is asked is read from its file, whatever a service says
     + options_on_command_line: further options are words of its command, not lines of a file
     + rules: what does not work with it, or less well than expected
     + failures: what it prints when it cannot start; EVERY of failures/every.py is added to it
@@ -210,6 +220,7 @@ class Engine:
     settings_without_cards: ServiceSettings
     parsers: Callable[[Dialect | None], Parsers] | None
     plans: Mapping[str, str]
+    tasks_by_file: bool = False
     options_on_command_line: bool = False
     rules: tuple[Rule, ...]
     failures: tuple[Known, ...]

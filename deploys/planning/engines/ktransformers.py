@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines import rules
+from deploys.planning.engines import quantizations, rules
 from deploys.planning.engines.base import (
     HONOURED,
     NOTHING_TO_COPY,
@@ -29,6 +29,11 @@ from deploys.planning.models import parsers
 from deploys.planning.options import planned
 
 _SETTINGS = ServiceSettings(
+    task=Setting(
+        values=("generate",),
+        why="it is for the experts of models that write answers",
+        hint="Serve it with llama.cpp or vLLM, or set another task",
+    ),
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=OF_VLLM_AND_SGLANG,
@@ -88,6 +93,7 @@ KTRANSFORMERS = Engine(
             source="kt-kernel README",
             date="2026-11-25",
         ),
+        quantizations=quantizations.KTRANSFORMERS,
         split_gguf=SplitGguf(
             shards=True,
             source="takes a folder: kvcache-ai/ktransformers issues 161, 168, 589",
@@ -97,18 +103,9 @@ KTRANSFORMERS = Engine(
     takes=DealsLayers(experts_in_host=True, prompt_cache=False, chooses_memory=False, steps=(512,)),
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
-    parsers=parsers.sglang,
+    parsers=parsers.ktransformers,
     plans=_PLANS,
     rules=(
-        Rule(
-            formats=("safetensors",),
-            quantizations=("AWQ", "GPTQ", "W4A", "W8A8", "INT8", "MXFP4", "FP16"),
-            verdict="refuse",
-            what="it computes with experts in FP8, BF16 or INT4, as their makers published them",
-            hint="Choose the original weights, or a GGUF variant for llama.cpp",
-            source="kt-kernel README, backends",
-            date="2026-11-25",
-        ),
         Rule(
             formats=("safetensors",),
             isas=("x86-64-v3",),

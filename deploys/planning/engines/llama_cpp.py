@@ -126,6 +126,7 @@ def _cuda_options(gpu: Accelerator, cuda: str) -> tuple[str, ...]:
 
 
 _SETTINGS = ServiceSettings(
+    task=HONOURED,
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=OF_VLLM_AND_SGLANG,
@@ -150,6 +151,8 @@ _SETTINGS = ServiceSettings(
 _PLANS = {
     "model": "model",
     "alias": "name",
+    "embedding": "task",
+    "rerank": "task",
     "port": "port",
     "ctx-size": "context",
     "parallel": "parallel",
@@ -168,6 +171,7 @@ _PLANS = {
         (
             *("host", "flash-attn", "cache-ram", "threads", "numa", "fit", "device", "split-mode"),
             *("metrics", "slots", "ui", "offline", "api-prefix"),
+            *("mmproj", "mmproj-auto", "mmproj-url"),
             # Our own questions are asked without.
             *("api-key-file", "ssl-key-file", "ssl-cert-file"),
             # They say what is there and end, where a server is wanted.
@@ -217,6 +221,14 @@ LLAMA_CPP = Engine(
     rules=rules.GGML,
     failures=(
         *GGUF,
+        known(
+            "settings",
+            r"Pooling type 'none' is not OAI compatible",
+            "The file does not say how a text's tokens become one vector: set"
+            ' options={{"pooling": "last"}} for the service, or mean or cls, whichever the model is'
+            " for",
+            "llama.cpp, tools/server/server-context.cpp, handle_embeddings_impl",
+        ),
         known(
             "process",
             r"status=4/ILL|Illegal instruction",

@@ -7,6 +7,7 @@ from deploys.planning.engines.base import (
     BY_TEMPLATE,
     CACHE_IN_Q8_0,
     HONOURED,
+    NO_RERANKING,
     OF_LLAMA_CPP,
     OF_VLLM_AND_SGLANG,
     ONE_COPY,
@@ -46,6 +47,7 @@ def _release(machine: Machine, archive: ArtifactLock, gpu: Accelerator | None) -
 
 
 _SETTINGS = ServiceSettings(
+    task=NO_RERANKING,
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=OF_VLLM_AND_SGLANG,
@@ -109,6 +111,8 @@ OLLAMA = Engine(
     settings_without_cards=_SETTINGS,
     parsers=None,
     plans=_PLANS,
+    # Source: llm/llama_server.go, NewLlamaServerRunner, pooling_type.
+    tasks_by_file=True,
     rules=rules.GGML,
     failures=(
         *GGUF,

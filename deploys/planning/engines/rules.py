@@ -135,6 +135,16 @@ SGLANG: tuple[Rule, ...] = (
 # Of engines built on ggml.
 GGML: tuple[Rule, ...] = (
     Rule(
+        formats=("gguf",),
+        quantizations=("Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8", "IQ4_NL_4_4", "Q4_2", "Q4_3"),
+        verdict="refuse",
+        what="ggml has dropped such tensors, and loads no file that has them",
+        hint="Choose the Q4_0 or the IQ4_NL variant, which is rearranged for the CPU while it is"
+        " loaded",
+        source="llama.cpp 0c1e57098, ggml.h, enum ggml_type",
+        date="2026-11-30",
+    ),
+    Rule(
         quantizations=("BF16",),
         generations=("volta", "turing"),
         verdict="warn",
@@ -157,7 +167,7 @@ NO_GGUF = Rule(
 NO_SAFETENSORS = Rule(
     verdict="refuse",
     what="it reads GGUF, and these are safetensors",
-    hint="Choose a GGUF variant of the model from deploys/planning/models/catalogue.py",
+    hint="Choose a GGUF variant of the model from deploys/planning/models/entries",
     source="llama.cpp README",
     date="2026-11-22",
 )

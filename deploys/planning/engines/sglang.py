@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from deploys.planning.engines import rules
+from deploys.planning.engines import quantizations, rules
 from deploys.planning.engines.base import (
     CACHE_IN_FP8,
     HONOURED,
+    NO_RERANKING,
     NOTHING_TO_COPY,
     NOTHING_TO_MERGE,
     OF_LLAMA_CPP,
@@ -26,6 +27,7 @@ from deploys.planning.models import parsers
 from deploys.planning.options import planned
 
 _SETTINGS = ServiceSettings(
+    task=NO_RERANKING,
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=HONOURED,
@@ -89,6 +91,7 @@ SGLANG = Engine(
     reads=Reads(
         formats=("safetensors",),
         other=rules.NO_GGUF,
+        quantizations=quantizations.SGLANG,
         split_gguf=SplitGguf(
             shards=False,
             why="it opens one file, whatever its documentation says",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploys.planning.engines import rules
+from deploys.planning.engines import quantizations, rules
 from deploys.planning.engines.base import (
     CACHE_IN_FP8,
     HONOURED,
@@ -28,6 +28,7 @@ from deploys.planning.engines.software import FromLock, Recipe
 from deploys.planning.models import parsers
 
 _SETTINGS = ServiceSettings(
+    task=HONOURED,
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=HONOURED,
@@ -54,6 +55,8 @@ _PLANS = {
     "model": "model",
     "served-model-name": "name",
     "port": "port",
+    "runner": "task",
+    "convert": "task",
     "max-model-len": "context",
     "max-num-seqs": "parallel",
     "gpu-memory-utilization": "gpu_memory_utilization",
@@ -120,6 +123,7 @@ VLLM = Engine(
     reads=Reads(
         formats=("safetensors",),
         other=rules.NO_GGUF,
+        quantizations=quantizations.VLLM,
         split_gguf=SplitGguf(
             shards=False,
             why="its plugin for GGUF opens the first file that it finds",
@@ -195,6 +199,15 @@ VLLM = Engine(
             hint="Blackwell computes in it",
             source="vLLM's own warning, marlin_utils_fp4",
             date="2026-11-25",
+        ),
+        Rule(
+            quantizations=("W4AFP8-PACK",),
+            generations=("blackwell",),
+            verdict="refuse",
+            what="its kernels for 4 bit weights with activations in FP8 are Hopper's alone",
+            hint="Choose the FP8, the NVFP4 or the AWQ variant of the model",
+            source="vLLM 0.32, compressed_tensors.py, _is_fp8_w4a8_sm90",
+            date="2026-11-30",
         ),
         Rule(
             sparse=True,

@@ -8,6 +8,7 @@ from datetime import date
 
 from deploys.planning.addresses import in_url
 from deploys.planning.gateway.plan import GatewayPlan
+from deploys.planning.models.shapes import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,11 +16,14 @@ class ServedModel:
     """A model by the name that clients say.
 
     + title: what it is, for people
+    + task: what it is asked; images: prompts may hold them
     + context: tokens of a request and its answer; None where no machine of this run serves it
     """
 
     name: str
     title: str
+    task: Task = "generate"
+    images: bool = False
     context: int | None = None
 
 
@@ -41,6 +45,10 @@ class UserCard:
     until: date | None
     chat: bool
 
+    def asked(self, task: Task) -> tuple[ServedModel, ...]:
+        """Return the models that are asked this."""
+        return tuple(model for model in self.models if model.task == task)
+
     @property
     def url(self) -> str:
         """The gateway's address as a URL, without a path."""
@@ -55,7 +63,7 @@ def cards(plans: Iterable[GatewayPlan], served: Mapping[str, ServedModel]) -> li
     """
     found: dict[tuple[str, str], UserCard] = {}
     for plan in plans:
-        names = {backend.service: backend.model for backend in plan.backends}
+        backends = {backend.service: backend for backend in plan.backends}
         for user in dict.fromkeys(key.user for key in plan.keys):
             if plan.host is None:
                 continue
@@ -64,9 +72,11 @@ def cards(plans: Iterable[GatewayPlan], served: Mapping[str, ServedModel]) -> li
             before = found.get((plan.host, user))
             # Machines that have a gateway in common may differ in what they serve.
             known = {model.name: model for model in before.models} if before else {}
-            for name, title in names.items():
+            for name, backend in backends.items():
                 if keys[0].models is None or name in keys[0].models:
-                    known[name] = served.get(name) or ServedModel(name=name, title=title)
+                    known[name] = served.get(name) or ServedModel(
+                        name=name, title=backend.model, task=backend.task
+                    )
             found[plan.host, user] = UserCard(
                 host=plan.host,
                 user=user,

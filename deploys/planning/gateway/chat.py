@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from deploys.planning import unit_names
 from deploys.planning.engines.software import ENGINES
-from deploys.planning.gateway.plan import CHAT_PORT
+from deploys.planning.gateway.plan import CHAT_PORT, Backend
 from deploys.planning.inputs.gateway import Chat
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
+from deploys.planning.models.shapes import Task
+from deploys.planning.weights.weights import task_of
 
 NAME = "open-webui"
 # Of the loopback address.
@@ -33,6 +35,11 @@ def chat_of(profile: HostProfile) -> Chat | None:
     return profile.gateway.chat if profile.gateway else None
 
 
+def first(backends: Iterable[Backend], task: Task) -> str | None:
+    """Return the first model that is asked this."""
+    return next((each.service for each in backends if each.task == task), None)
+
+
 def reserved(profile: HostProfile) -> int:
     """Return the bytes of host memory that services leave to the page."""
     return MEMORY if chat_of(profile) else 0
@@ -42,9 +49,10 @@ def refusals(profile: HostProfile, machine: Machine) -> Iterator[Refusal]:
     """Yield why the machine cannot have the page that its profile asks for."""
     if not chat_of(profile):
         return
-    if not profile.services and profile.gateway and not profile.gateway.also:
+    writing = any(task_of(service) == "generate" for service in profile.services)
+    if not writing and profile.gateway and not profile.gateway.also:
         yield Refusal(
-            "The chat page has no model to ask, as this machine serves none",
+            "The chat page has no model to ask, as this machine serves none that writes answers",
             "Add a service to the profile, name machines that have one in also, or take chat out",
         )
     for port, ours in ((PORT, unit_names.CHAT), (CHAT_PORT, unit_names.GATEWAY)):

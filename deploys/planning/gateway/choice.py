@@ -21,6 +21,7 @@ from deploys.planning.inputs.gateway import Acme, Certificate, Gateway
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
+from deploys.planning.models.shapes import Task
 from deploys.planning.plan import ServicePlan
 
 # Whose HAProxy counts tokens: 2.5 or newer is needed, and 2.6 is the oldest that it was run on.
@@ -29,11 +30,12 @@ _OLD_ENOUGH = {"debian": 12, "ubuntu": 24}
 
 @dataclass(frozen=True, kw_only=True)
 class ServedElsewhere:
-    """A service of another machine: its name, its model, and the id that its engine reports."""
+    """A service of another machine: its name, its model, what it is asked, and its engine's id."""
 
     service: str
     model: str
     served: str
+    task: Task = "generate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +164,9 @@ def _backends(
         )
     found: dict[str, list[tuple[ServedElsewhere, BackendServer]]] = {}
     for service in services:
-        offer = ServedElsewhere(service=service.name, model=service.model, served=service.served)
+        offer = ServedElsewhere(
+            service=service.name, model=service.model, served=service.served, task=service.task
+        )
         server = BackendServer(
             name=around.name,
             address="127.0.0.1",
@@ -192,10 +196,17 @@ def _backends(
                     f" {copy.name}, and a client of the gateway could not tell which answers",
                     "Give one of them another name",
                 )
+            if offer.task != first.task:
+                raise Refusal(
+                    f"Service {name} has task {first.task} on {server.name} and {offer.task} on"
+                    f" {copy.name}",
+                    "Give both the same task, or one of them another name",
+                )
         yield Backend(
             service=name,
             served=first.served,
             model=first.model,
+            task=first.task,
             context=contexts.get(name),
             servers=tuple(server for _, server in copies),
         )

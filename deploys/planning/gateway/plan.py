@@ -8,6 +8,7 @@ from typing import Any
 from deploys.planning import unit_names
 from deploys.planning.gateway.key import RESERVED, Key
 from deploys.planning.inputs.gateway import Acme, Certificate, Chat
+from deploys.planning.models.shapes import Task
 
 # Ports of every gateway: for people, for other machines of the site, and for the operator.
 REDIRECT, HTTPS, MACHINES, METRICS = 80, 443, 8443, 8405
@@ -56,6 +57,7 @@ class Backend:
 
     + service: that name
     + served: the id that its engine reports
+    + task: what it is asked
     + model, context: what it is, where this machine serves it
     """
 
@@ -63,6 +65,7 @@ class Backend:
     served: str
     model: str
     servers: tuple[BackendServer, ...]
+    task: Task = "generate"
     context: int | None = None
 
     @property

@@ -17,6 +17,7 @@ _HARDWARE = (
     "features",
     "cores",
     "numa_nodes",
+    "nodes",
     "memory",
     "gpus",
     "links",

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
@@ -15,6 +16,7 @@ from deploys.planning.inputs.gateway import Gateway
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.renamed import renamed
 from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Task
 
 KvCache = Literal["auto", "fp8", "q8_0"]
 Performance = Literal["balanced", "latency", "throughput"]
@@ -43,8 +45,11 @@ class Service:
 
     + name: instance name of the unit and id that the API reports
     + engine: which one serves it, by its name in planning/engines/registry.py
-    + model: a key of the catalogue, or a Model of your own
+    + model: a key of the catalogue, a name on a hub such as "modelscope:Qwen/Qwen3-8B"
+      (planning/checkpoint/reference.py), or a Model of your own
     + port: TCP port on the loopback address
+    + task: "generate" for answers, "embed" for vectors of texts, "rerank" for how well texts fit a
+      question; None goes by the network
     + context: tokens one request may use, prompt and answer together; None leaves it to the plan
     + parallel: requests served at the same time; None leaves it to the plan
     + tensor_parallel: GPUs that each layer of a replica is split over; None leaves it to the plan
@@ -57,8 +62,9 @@ class Service:
       leaves it to the plan
     + gpu_layers: layers that llama.cpp keeps on the GPUs; None leaves it to the plan
     + cpu_experts: layers whose experts llama.cpp keeps in host memory; None leaves it to the plan
-    + min_tokens_per_second: what a single request must reach: less is a warning, less than a
-      third of it a failure; None leaves it to the plan
+    + min_tokens_per_second: what a single request must reach, of tokens that are written or, where
+      none are, read: less is a warning, less than a third of it a failure; None leaves it to the
+      plan
     + reasoning_parser, tool_parser: the engine's names of what reads thoughts and calls of tools;
       "none" leaves them in the answer, None goes by the network (planning/models/parsers.py)
     + chat_template: file on the operator's computer with a Jinja template that is used instead of
@@ -77,6 +83,7 @@ class Service:
     engine: str
     model: str | Model
     port: int
+    task: Task | None = None
     context: int | None = None
     parallel: int | None = None
     tensor_parallel: int | None = None
@@ -140,8 +147,14 @@ class Service:
                 f"Service {self.name}: min_tokens_per_second is {self.min_tokens_per_second}",
                 "Give tokens per second above 0, or leave the line out",
             )
+        if is_reference(self.model):
+            try:
+                reference(str(self.model))
+            except Refusal as refusal:
+                raise Refusal(f"Service {self.name}: {refusal.reason}", refusal.hint) from None
         _check_sampling(self.name, self.sampling or {})
         for field, word, words in (
+            ("task", self.task or "generate", get_args(Task)),
             ("kv_cache", self.kv_cache, get_args(KvCache)),
             ("performance", self.performance, get_args(Performance)),
         ):

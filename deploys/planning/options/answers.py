@@ -10,9 +10,9 @@ from jinja2 import Environment, TemplateSyntaxError
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.models.parsers import Parsers
+from deploys.planning.models.parsers import VERDICT, Parsers
 from deploys.planning.options.record import accepted
-from deploys.planning.weights.weights import model_of
+from deploys.planning.weights.weights import model_of, task_of
 
 # What an operator writes for no parser at all.
 NONE = "none"
@@ -24,9 +24,14 @@ _OPTIONS = {"reasoning_parser": "--reasoning-parser", "tool_parser": "--tool-cal
 def parsers_of(service: Service) -> Parsers:
     """Return the parsers that the service names, and those of its network for what it leaves out.
 
-    A chat template of the service's own takes the place of the one that tools need.
+    A chat template of the service's own takes the place of the one that tools need. Where no answer
+    is written, there is none to parse.
     """
     parsers = ENGINES[service.engine].parsers
+    if task_of(service) != "generate":
+        asks = task_of(service) == "rerank" and model_of(service).network.verdict is not None
+        needed = asks and parsers is not None and service.chat_template is None
+        return Parsers(template=VERDICT if needed else None)
     usual = parsers(model_of(service).network.dialect) if parsers else Parsers()
     reasoning = _or(service.reasoning_parser, usual.reasoning)
     tools = _or(service.tool_parser, usual.tools)

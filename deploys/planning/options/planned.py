@@ -7,6 +7,7 @@ OF_SGLANG = {
     "model-path": "model",
     "served-model-name": "name",
     "port": "port",
+    "is-embedding": "task",
     "context-length": "context",
     "max-running-requests": "parallel",
     "mem-fraction-static": "gpu_memory_utilization",

@@ -34,14 +34,24 @@ def wait(url: str, names: list[str]) -> int:
 
 
 def _ask(url: str, name: str) -> str:
-    """Send an empty request once the server listens; return its error, "" if there is none."""
+    """Send an empty request once the server listens; return its error, "" if there is none.
+
+    What writes no answers is asked for the vectors of no texts.
+    """
+    said = _asked(url, "/api/generate", name)
+    if "does not support generate" in said:
+        said = _asked(url, "/api/embed", name)
+    return said
+
+
+def _asked(url: str, path: str, name: str) -> str:
     address = urlsplit(url)
     deadline = time.monotonic() + PATIENCE
     body = json.dumps({"model": name, "keep_alive": -1, "stream": False})
     while True:
         connection = http.client.HTTPConnection(address.hostname or "", address.port)
         try:
-            connection.request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
             said = response.read().decode(errors="replace")
             return "" if response.status == 200 else said

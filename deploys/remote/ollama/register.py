@@ -35,7 +35,8 @@ class Registration:
     `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own,
     `program` where it lies, `parameters` what a Modelfile would set. `allow_copy`: a second copy of
     the weights is allowed: where a link cannot be, and by `ollama create` where the version is not
-    known here. `file` is the GGUF file that Ollama is to open, needed where there are several.
+    known here. `file` is the GGUF file that Ollama is to open, needed where there are several;
+    `projector` the one that lets the model see images.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Registration:
     owner: str | None = None
     allow_copy: bool = False
     file: str | None = None
+    projector: str | None = None
 
 
 def run(arguments: list[str]) -> int:
@@ -75,7 +77,8 @@ def register(wanted: Registration) -> bool:
     """Register the model with Ollama; return whether anything had to be done."""
     if is_registered(wanted):
         return False
-    record = _model_file(wanted)
+    records = _files(wanted)
+    record = records[0]
     path = store.manifest_path(wanted.models, wanted.name)
     before = store.read_manifest(path)
     if not create.exists(wanted.models, wanted.name):
@@ -93,16 +96,18 @@ def register(wanted: Registration) -> bool:
     for folder in (wanted.models / "blobs", path.parent):
         make_directories(folder, ids)
     try:
-        blob = store.blob_path(wanted.models, record.sha256)
-        ollama_blob.link_or_copy(source, record.sha256, blob, ids, may_copy=wanted.allow_copy)
+        for each in records:
+            blob = store.blob_path(wanted.models, each.sha256)
+            proven = wanted.directory / each.path
+            ollama_blob.link_or_copy(proven, each.sha256, blob, ids, may_copy=wanted.allow_copy)
         for content in contents:
             digest = store.layer("", content).digest
             _write(store.blob_path(wanted.models, digest), content, ids)
         described = store.manifest(
             store.layer(store.CONFIG, config),
-            _layers(wanted, record),
+            _layers(wanted, records),
             str(wanted.directory),
-            ollama_blob.copied(source, blob),
+            _copied(wanted, records),
         )
         _write(path, described, ids)
     except OSError as error:
@@ -115,22 +120,21 @@ def register(wanted: Registration) -> bool:
 def is_registered(wanted: Registration) -> bool:
     """Return whether Ollama has the model as it is on disk now, without reading the weights."""
     try:
-        record = _model_file(wanted)
+        records = _files(wanted)
     except Failure:
         return False
+    record = records[0]
     if not store.is_known(wanted.version):
         source = (record.sha256, wanted.parameters)
         return wanted.allow_copy and create.holds(wanted.models, wanted.name, *source)
     found = store.read_manifest(store.manifest_path(wanted.models, wanted.name))
     blobs = store.blobs_of(found or {})
-    if not found or blobs[1:] != _layers(wanted, record):
+    if not found or blobs[1:] != _layers(wanted, records):
         return False
     if not all(_has(store.blob_path(wanted.models, each.digest), each) for each in blobs):
         return False
     # What is not the proven file itself, but a copy, must lie as it did when that was made.
-    blob = store.blob_path(wanted.models, record.sha256)
-    copied = ollama_blob.copied(wanted.directory / record.path, blob)
-    return copied in ("", (found.get("annotations") or {}).get(store.COPIED))
+    return _copied(wanted, records) in ("", (found.get("annotations") or {}).get(store.COPIED))
 
 
 def unregister(wanted: Registration) -> bool:
@@ -172,8 +176,8 @@ def parse(value: dict[str, Any]) -> Registration:
     return wanted
 
 
-def _model_file(wanted: Registration) -> Record:
-    """Return the GGUF file to register, from a directory whose manifest holds."""
+def _files(wanted: Registration) -> list[Record]:
+    """Return the GGUF files to register, from a directory whose manifest holds: the model first."""
     directory = wanted.directory
     found = manifest.load(directory / manifest.NAME)
     if not found:
@@ -182,6 +186,9 @@ def _model_file(wanted: Registration) -> Record:
     if problems:
         raise Failure(f"{directory}: {problems[0]}: fetch the model again")
     files = [each for each in found.files if each.path.lower().endswith(".gguf")]
+    beside = [each for each in files if wanted.projector == each.path]
+    if wanted.projector and not beside:
+        raise Failure(f"{directory} has no file {wanted.projector}: fetch the model again")
     if wanted.file:
         files = [each for each in files if each.path == wanted.file]
         if not files:
@@ -191,7 +198,17 @@ def _model_file(wanted: Registration) -> Record:
             f"{directory} has {len(files)} GGUF files, Ollama opens one: merge the shards "
             "(weights merge), or narrow the model's file patterns"
         )
-    return files[0]
+    return [*files, *beside]
+
+
+def _copied(wanted: Registration, records: list[Record]) -> str:
+    """How the blobs of these files lie, "" where they are the very files."""
+    return "".join(
+        ollama_blob.copied(
+            wanted.directory / each.path, store.blob_path(wanted.models, each.sha256)
+        )
+        for each in records
+    )
 
 
 def _drop(models: Path, manifest: dict[str, Any]) -> None:
@@ -223,21 +240,27 @@ def _parameters(wanted: Registration) -> list[bytes]:
     return [store.parameters(wanted.parameters)] if wanted.parameters else []
 
 
-def _layers(wanted: Registration, record: Record) -> list[Layer]:
+def _layers(wanted: Registration, records: list[Record]) -> list[Layer]:
     """Return the layers that the manifest names beside the config."""
+    kinds = (store.MODEL, store.PROJECTOR)
     return [
-        Layer(store.MODEL, record.sha256, record.size),
+        *(Layer(kind, each.sha256, each.size) for kind, each in zip(kinds, records, strict=False)),
         *(store.layer(store.PARAMETERS, each) for each in _parameters(wanted)),
     ]
 
 
 def _create(wanted: Registration, record: Record) -> None:
+    low, high = (".".join(map(str, each)) for each in store.KNOWN)
     if not wanted.allow_copy:
-        (low, high) = (".".join(map(str, each)) for each in store.KNOWN)
         raise Failure(
             f"Ollama {wanted.version} may keep its models in another way than {low} up to before "
             f"{high} do: use one of these, or allow ollama create, which copies the weights, by "
             "allow_copy=True of the service"
+        )
+    if wanted.projector:
+        raise Failure(
+            f"Ollama {wanted.version} may keep projectors in another way than {low} up to before"
+            f" {high} do: use one of these, or serve the model with llama.cpp"
         )
     made = create.GgufSource(
         wanted.directory / record.path, record.sha256, record.size, wanted.parameters

@@ -1,11 +1,13 @@
 """Measure how fast a model server answers a single request; it takes a few seconds.
 
-    python3 measure.py < service.json      {"url", "model", "context", "floor", "digest", "file"}
+    python3 measure.py < service.json      {"url", "model", "task", "context", "floor", "digest",
+                                            "file"}
 
 Prints {"first_token_ms", "tokens_per_second", "tokens", "context", "digest", "at"} and writes it to
 `file`. Kernels may still be compiled during the first answers: below `floor` tokens per second it
-asks again, and the fastest of three answers counts. Exit 1: it could not be measured; standard
-error says why.
+asks again, and the fastest of three answers counts. Where nothing is written, the tokens are those
+of texts that are read, and "first_token_ms" is what a short one takes. Exit 1: it could not be
+measured; standard error says why.
 """
 
 from __future__ import annotations
@@ -26,17 +28,20 @@ _SECONDS = 4
 _TRIES = 3
 # Seconds; Ollama may have to load the model again, after it gave its place to another.
 _PATIENCE = 300
+# Texts that are read at once, at most, and letters of each.
+_TEXTS, _LETTERS = 64, 2048
 _QUESTION = "Count from one to one hundred, in words."
 
 
 def main() -> int:
     wanted: dict[str, Any] = json.load(sys.stdin)
     try:
-        best = _answer(wanted)
+        once = _answer if wanted["task"] == "generate" else _reading
+        best = once(wanted)
         for _ in range(_TRIES - 1):
             if best["tokens_per_second"] >= (wanted["floor"] or 0):
                 break
-            best = max(best, _answer(wanted), key=lambda answer: answer["tokens_per_second"])
+            best = max(best, once(wanted), key=lambda answer: answer["tokens_per_second"])
         figures = {**best, "context": _context(wanted)}
     except RequestFailed as error:
         print(error, file=sys.stderr)
@@ -82,6 +87,45 @@ def _answer(wanted: dict[str, Any]) -> dict[str, Any]:
         "tokens_per_second": round(rate, 2),
         "tokens": last[1],
     }
+
+
+def _reading(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Have texts read, more each time until that takes a while; return the rate of the last.
+
+    No two begin alike, or the server might remember one.
+    """
+    server = ModelServer(wanted["url"], _PATIENCE)
+    # A token is a letter at least.
+    length = min(wanted["context"] // 2, _LETTERS)
+    started, taken = time.monotonic(), 0.0
+    try:
+        _read(server, wanted, [_QUESTION])
+        short = time.monotonic() - started
+        count = 1
+        while True:
+            begun = time.monotonic()
+            texts = [f"{begun} {at} {_QUESTION * length}"[:length] for at in range(count)]
+            tokens = _read(server, wanted, texts)
+            taken = time.monotonic() - begun
+            if taken > _SECONDS / 4 or count >= _TEXTS:
+                break
+            count *= 4
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestFailed(f"it answers with something else: {error!r}") from error
+    finally:
+        server.close()
+    return {
+        "first_token_ms": round(short * 1000, 1),
+        "tokens_per_second": round(tokens / taken, 2),
+        "tokens": tokens,
+    }
+
+
+def _read(server: ModelServer, wanted: dict[str, Any], texts: list[str]) -> int:
+    """Have texts read, as the service is asked to; return the tokens that they had."""
+    if wanted["task"] == "embed":
+        return server.embed(wanted["model"], texts)[1]
+    return server.rerank(wanted["model"], _QUESTION, texts)[1]
 
 
 def _context(wanted: dict[str, Any]) -> int | None:

@@ -93,6 +93,19 @@ class ModelServer:
         reply = self._read(self._ask("POST", _CHAT, _question(model, question, tokens)))
         return _said(reply["choices"][0]["message"])
 
+    def embed(self, model: str, texts: list[str]) -> tuple[list[list[float]], int]:
+        """Return the vectors of texts, in their order, and the tokens that were read for them."""
+        reply = self._read(self._ask("POST", _EMBEDDINGS, {"model": model, "input": texts}))
+        entries = sorted(reply["data"], key=lambda entry: int(entry["index"]))
+        return [entry["embedding"] for entry in entries], int(reply["usage"]["prompt_tokens"])
+
+    def rerank(self, model: str, query: str, texts: list[str]) -> tuple[dict[int, float], int]:
+        """Return how well each text fits, by its index, and the tokens that were read for that."""
+        body = {"model": model, "query": query, "documents": texts}
+        reply = self._read(self._ask("POST", _RERANK, body))
+        scores = {int(entry["index"]): entry["relevance_score"] for entry in reply["results"]}
+        return scores, int(reply["usage"]["prompt_tokens"])
+
     def stream(self, model: str, question: str, tokens: int) -> Iterator[tuple[str, int | None]]:
         """Yield each piece of an answer of `tokens` tokens, and the token count so far or None.
 
@@ -138,7 +151,7 @@ class ModelServer:
         return parsed
 
 
-_CHAT = "/v1/chat/completions"
+_CHAT, _EMBEDDINGS, _RERANK = "/v1/chat/completions", "/v1/embeddings", "/v1/rerank"
 
 
 def _question(model: str, question: str, tokens: int) -> dict[str, Any]:

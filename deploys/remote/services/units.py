@@ -1,16 +1,17 @@
 """Print the state of systemd units and what answers on their ports, as one JSON object.
 
     python3 services.py < units.json   [{"unit", "url", "model", "context", "files", "measured",
-                                         "chat"}]
+                                         "ask", "vector"}]
 
 Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest", "stale",
 "answer", "wrong", "measured"}}. `stale`: one of the `files` was written after the process started.
 `digest` is the MODELRACK_DIGEST that the running process was started with. `answer` is "ok", or
 what is wrong with the server's answer, and `wrong` is true if waiting cannot change that; a unit
-that is listed once per model gets the problem of any of them. With "chat" a question is asked,
-otherwise only the models are listed; if "model" is null, any HTTP response that is not an error
-will do. With "sampling", values by their names, it must draw answers with these, if it says how it
-does. `measured` is the content of the files of that name, by name.
+that is listed once per model gets the problem of any of them. "ask" is the task of which a question
+is asked, or null if only the models are to be listed; "vector" says how many numbers a vector has,
+if that is asked for. If "model" is null, any HTTP response that is not an error will do. With
+"sampling", values by their names, it must draw answers with these, if it says how it does.
+`measured` is the content of the files of that name, by name.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import questions
 from .model_server import ModelServer, RequestFailed, RequestRejected
 
 _PROPERTIES = {
@@ -135,8 +137,8 @@ def _wrong(entry: dict[str, Any]) -> str | None:
             wrong = _other_sampling(server.sampling(models[entry["model"]]), entry["sampling"])
             if wrong:
                 return wrong
-        if entry["chat"] and not server.chat(entry["model"], "Hello", 8):
-            return "it answers a question with nothing"
+        if entry["ask"]:
+            return questions.wrong(server, entry["ask"], entry["model"], entry["vector"])
     finally:
         server.close()
     return None

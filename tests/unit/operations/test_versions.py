@@ -32,7 +32,7 @@ def test_the_link_is_written_first_and_put_back_last() -> None:
 
 def test_a_server_is_stale_where_its_weights_were_fetched_again() -> None:
     made = plan()
-    (asked,) = json.loads(status_request([Unit.of(made, made.services[0])], chat=False))
+    (asked,) = json.loads(status_request([Unit.of(made, made.services[0])], ask=False))
     shards = {f"/data/models/tiny/{path}" for path in SHARDS}
     assert shards < {*asked["files"]}
     merged = plan(profile(service(merge=True)))
@@ -42,10 +42,10 @@ def test_a_server_is_stale_where_its_weights_were_fetched_again() -> None:
 def test_a_server_is_asked_how_it_draws_answers_where_that_was_said() -> None:
     made = plan(profile(service(sampling={"temperature": 0.6, "top_k": 20})))
     unit = Unit.of(made, made.services[0])
-    (asked,) = json.loads(status_request([unit], chat=False))
+    (asked,) = json.loads(status_request([unit], ask=False))
     assert asked["sampling"] == {"temperature": 0.6, "top_k": 20}
     assert Unit.noted(json.loads(json.dumps(unit.to_note()))).sampling == asked["sampling"]
-    (asked,) = json.loads(status_request([UNIT], chat=False))
+    (asked,) = json.loads(status_request([UNIT], ask=False))
     assert "sampling" not in asked
 
 

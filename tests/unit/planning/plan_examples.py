@@ -16,6 +16,7 @@ from deploys.planning.inputs.locks import (
 from deploys.planning.inputs.machine import Disk, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
+from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
 from deploys.planning.models.shapes import Network
 from deploys.planning.plan import HostPlan
@@ -71,6 +72,17 @@ def model(**fields: Any) -> Model:
             **fields,
         }
     )
+
+
+def distinct() -> list[Model]:
+    """One of the catalogue's weights of those that are the same to a plan."""
+    unlike = {}
+    for entry in CATALOGUE.values():
+        shape = reshaped(entry, name="", repository=None, modelscope=None, licence="")
+        shape = reshaped(shape, parameters=1, active_parameters=None, dialect=None, images=False)
+        sizing = (entry.format, entry.quantization, entry.scale_group, entry.legacy_cache)
+        unlike.setdefault((shape.network, *sizing, round(entry.size / 1e9)), entry)
+    return list(unlike.values())
 
 
 def reshaped(entry: Model, **fields: Any) -> Model:

@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
     "model that is not in the catalogue": (
         lambda: attempt(profile(service(model="deepseek-r1-awk"))),
         "There is no model 'deepseek-r1-awk' in the catalogue, did you mean deepseek-r1-awq",
-        "deploys/planning/models/catalogue.py",
+        "deploys/planning/models/entries",
     ),
     "engine that needs a gpu": (
         lambda: attempt(profile(service(engine="sglang", model=model(format="safetensors")))),

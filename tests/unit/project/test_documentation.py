@@ -21,6 +21,8 @@ import pytest
 from deploys.planning.inputs.gateway import Certificate, Chat, Gateway
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
+from deploys.planning.models.model import Model
+from deploys.planning.models.shapes import Network
 from deploys.remote import weights
 from tests.__main__ import TIERS
 from tests.plans.update import profile_of
@@ -32,7 +34,7 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ENGLISH = [READMES[0], *sorted(DOCS.glob("*.md"))]
 PAGES = [*READMES, *sorted(DOCS.rglob("*.md")), CONTRIBUTING]
 # What is set in a profile, and in what it is made of.
-SETTINGS = (Service, HostProfile, Site, Gateway, Certificate, Chat)
+SETTINGS = (Service, Model, Network, HostProfile, Site, Gateway, Certificate, Chat)
 # Inventories that are no class of machines.
 OTHERS = {"lab", "local", "sandbox"}
 # A comment that says of the commands below it, to the end of their block, that no test knows them.
@@ -42,7 +44,7 @@ PATH = re.compile(r"(?:deploys|inventories|templates|tests)/[^<>*\s]+")
 
 
 # The first plan of a model writes one, the first key the other.
-WRITTEN = {"deploys/locks/weights.yaml", "inventories/keys.toml"}
+WRITTEN = {"deploys/locks/models/", "deploys/locks/weights.yaml", "inventories/keys.toml"}
 
 
 class Accepted(Exception):

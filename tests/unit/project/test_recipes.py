@@ -9,6 +9,7 @@ import pytest
 from tests.unit.project.recipes import (
     CHECKS,
     Found,
+    architecture,
     engine,
     host_class,
     model,
@@ -17,7 +18,7 @@ from tests.unit.project.recipes import (
     step,
 )
 
-RECIPES = (host_class, model, engine, outcome, stage)
+RECIPES = (host_class, model, architecture, engine, outcome, stage)
 
 
 def test_every_recipe_is_checked() -> None:

@@ -12,7 +12,7 @@ from tests.unit import ROOT
 # nothing of ours. Each side names the other's file.
 MIRRORED = {
     "ListedFile": ("deploys/planning/inputs/locks.py", "deploys/remote/lib/spec.py"),
-    "ListingRequest": ("deploys/control/hub_clients.py", "deploys/remote/download/listing.py"),
+    "ListingRequest": ("deploys/control/hub_clients.py", "deploys/remote/hubs/listing.py"),
     "Registration": ("deploys/operations/services/ollama.py", "deploys/remote/ollama/register.py"),
 }
 

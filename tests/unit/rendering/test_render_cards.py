@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -73,6 +74,36 @@ def test_what_is_to_be_pasted_can_be_read(locale: str, trust: Trust) -> None:
     ast.parse(program)
     for command in found["sh"]:
         assert ("site-ca.pem" in shlex.split(command)) <= (trust is SITE)
+
+
+@LOCALES
+def test_each_task_has_its_own_call_and_no_program_for_chats_names_the_others(locale: str) -> None:
+    more = (
+        ServedModel(name="eyes", title="E", images=True),
+        ServedModel(name="vec", title="V", task="embed"),
+        ServedModel(name="rank", title="R", task="rerank"),
+    )
+    card = replace(CARD, models=(*CARD.models, *more))
+    text = cards.markdown(card, PUBLIC, locale)
+    found = blocks(text)
+    called = {}
+    for command in found["sh"]:
+        words = shlex.split(command)
+        if "-d" in words:
+            (url,) = [word for word in words if word.startswith("https://")]
+            called[url] = json.loads(words[words.index("-d") + 1])["model"]
+    assert called == {
+        "https://ai.lab/v1/chat/completions": "r1",
+        "https://ai.lab/v1/embeddings": "vec",
+        "https://ai.lab/v1/rerank": "rank",
+    }
+    (settings,) = found["yaml"]
+    assert [each["name"] for each in yaml.safe_load(settings)["models"]] == ["r1", "far", "eyes"]
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if "| `" in line}
+    assert len({rows[f"`{name}`"].split("|")[3] for name in ("r1", "eyes", "vec", "rank")}) == 4
+    # Without a chat model there is no call of one.
+    alone = cards.markdown(replace(CARD, models=more[1:]), PUBLIC, locale)
+    assert "chat/completions" not in alone and "import OpenAI" not in alone
 
 
 @LOCALES

@@ -12,12 +12,12 @@ import pytest
 
 from deploys.planning import unit_names
 from deploys.planning.gateway import chat
-from deploys.planning.gateway.plan import CHAT_ADDRESS, CHAT_KEY, CHAT_PORT
+from deploys.planning.gateway.plan import CHAT_ADDRESS, CHAT_KEY, CHAT_PORT, FOLDER
 from deploys.planning.inputs.gateway import Chat, Gateway
 from deploys.rendering import chat as rendering
 from deploys.rendering import gateway as gateway_rendering
 from tests.unit.planning.gateway.test_chat import GATEWAY, planned
-from tests.unit.planning.plan_examples import profile
+from tests.unit.planning.plan_examples import profile, service
 from tests.unit.rendering.render_examples import analyze, settings, unit
 
 
@@ -56,6 +56,27 @@ def test_it_reaches_the_gateway_and_nothing_else() -> None:
     assert run["InaccessiblePaths"] == ["-/data/models"]
     env = settings(_files()[0][chat.SETTINGS])
     assert env["OPENAI_API_BASE_URL"] == f"http://{CHAT_ADDRESS}:{CHAT_PORT}/v1"
+
+
+def test_files_go_to_the_model_whole_or_a_service_makes_their_vectors() -> None:
+    whole = settings(_files()[0][chat.SETTINGS])
+    assert whole["BYPASS_EMBEDDING_AND_RETRIEVAL"] == "true"
+    assert "RAG_EMBEDDING_MODEL" not in whole
+    served = (service(name="a", port=8081, task="embed"), service(name="b"))
+    made = planned(profile(*served, gateway=GATEWAY))
+    assert made.gateway and made.gateway.chat and not made.refusals
+    rendered, _ = rendering.files(made, made.gateway, made.gateway.chat)
+    found = settings(next(each.content for each in rendered if each.path == chat.SETTINGS))
+    assert found["BYPASS_EMBEDDING_AND_RETRIEVAL"] == "false"
+    assert (found["RAG_EMBEDDING_MODEL"], found["DEFAULT_MODELS"]) == ("a", "b")
+    # By the gateway and its key, as for answers.
+    assert found["RAG_OPENAI_API_BASE_URL"] == found["OPENAI_API_BASE_URL"]
+    started = next(each for each in rendered if each.path == unit_names.file(unit_names.CHAT))
+    assert 'RAG_OPENAI_API_KEY="$$OPENAI_API_KEY" exec /opt/' in started.content
+    # It is asked for vectors and not shown to people.
+    maps = {each.path: each.content for each in gateway_rendering.files(made.gateway, None).maps}
+    assert maps[f"{FOLDER}/restricted.map"] == "open-webui b\n"
+    assert maps[f"{FOLDER}/allowed.map"] == "open-webui/a 1\nopen-webui/b 1\n"
 
 
 def test_the_gateway_is_there_for_it_and_comes_from_the_address_that_it_takes() -> None:

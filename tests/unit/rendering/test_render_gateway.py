@@ -9,11 +9,13 @@ from datetime import date
 
 import pytest
 
+from deploys.planning.gateway.paths import ASKED
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.inputs.gateway import Acme, Chat
 from deploys.rendering import gateway
 from deploys.rendering.gateway import GatewayFiles
 from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, key, planned
+from tests.unit.planning.plan_examples import service
 from tests.unit.rendering.gateway_plans import CA, PLANS
 
 EVERY = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
@@ -155,3 +157,20 @@ def test_one_stream_cannot_hold_up_or_mix_up_the_others() -> None:
     searches = re.findall(r":match\('(.*?)'", files["usage.lua"])
     assert any(".*" in each for each in searches)
     assert [each for each in searches if each.startswith(".")] == []
+
+
+def test_each_model_is_asked_at_the_paths_of_its_task_alone() -> None:
+    encoder = service(name="vectors", port=8081, task="embed", options={"pooling": "last"})
+    made = planned(services=(service(), encoder))
+    assert made.gateway
+    configuration, files = rendered(made.gateway)
+    assert files["tasks.map"] == "tiny generate\nvectors embed\n"
+    entries = dict(line.split(" ", 1) for line in files["models.list"].splitlines())
+    assert json.loads(entries["vectors"])["task"] == "embed"
+    known = re.search(r"acl known .*", configuration)
+    assert known
+    for paths in ASKED.values():
+        for path in paths:
+            assert f'"POST {path}"' in known[0]
+    refused = re.findall(r'"message":"([^"]*): ask it at (\S+)","type":"invalid', configuration)
+    assert [at for _, at in refused] == [paths[0] for paths in ASKED.values()]

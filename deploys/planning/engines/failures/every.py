@@ -73,7 +73,7 @@ EVERY = (
         r"|default chat template is no longer allowed|TemplateSyntaxError|TemplateError",
         "The chat template that comes with the model is missing or broken: choose another"
         " repository or revision of the model, or another variant from"
-        " deploys/planning/models/catalogue.py",
+        " deploys/planning/models/entries",
         "llama.cpp, common/chat.cpp; transformers, as quoted by vLLM 0.33, renderers/hf.py",
     ),
     *CUDA,

@@ -81,7 +81,9 @@ def test_no_stage_installs_a_package_that_a_bundle_does_not_know(wanted: Content
                 texts = [each for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
                 named |= {each.value for each in texts if isinstance(each.value, str)}
     groups = {"prerequisites", "headers", "pinning", "driver", "fabric manager", "monitoring"}
-    assert named - groups - {"CUDA libraries", "CUDA compiler"} <= {*wanted.packages}
+    # No bundle has an authority that would be asked.
+    others = {"CUDA libraries", "CUDA compiler", "acme-tiny"}
+    assert named - groups - others <= {*wanted.packages}
 
 
 def test_what_is_not_pinned_is_in_no_bundle() -> None:
@@ -123,8 +125,9 @@ def test_two_classes_share_a_bundle(wanted: Contents) -> None:
     assert list(both.lacks(wanted)) == list(both.lacks(other)) == []
 
 
-def test_every_origin_but_the_hubs_is_in_a_bundle() -> None:
+def test_every_origin_but_hubs_and_authorities_is_in_a_bundle() -> None:
     mirrors = BUNDLE("http://10.0.0.5/")
     lacking = {each.name for each in fields(Mirrors) if getattr(mirrors, each.name) is None}
-    assert lacking == {"modelscope", "huggingface"}
+    # Nor can an authority be carried along.
+    assert lacking == {"modelscope", "huggingface", "acme"}
     assert mirrors.github == "http://10.0.0.5/github"

@@ -108,6 +108,7 @@ REFUSED: dict[str, tuple[str, str | None, Model, str, str]] = {
     "llama.cpp on Ascend": ("llama.cpp", "Ascend 910B", GGUF, "from source", "vllm-ascend"),
     "FP8 on Ascend": ("vllm", "Ascend 910B", safetensors("FP8"), "no arithmetic", "ModelSlim"),
     "KTransformers on AMD": ("ktransformers", "MI300X", safetensors("FP8"), "NVIDIA", "SGLang"),
+    "unheard-of quantization": ("vllm", "H200", safetensors("EXL9"), "not read EXL9", "GGUF var"),
     "anything on Hygon": ("vllm", "K100-AI", safetensors("BF16"), "vendor alone", "images"),
 }
 
@@ -132,7 +133,7 @@ WARNED: dict[str, tuple[str, str | None, Model, str]] = {
     "SGLang on AMD": ("sglang", "MI300X", safetensors("FP8"), "ROCm .* not run on such hardware"),
     "AWQ on AMD": ("vllm", "MI300X", safetensors("AWQ"), "not confirmed"),
     "vLLM on Ascend": ("vllm", "Ascend 910B", safetensors("BF16"), "CANN .* not run"),
-    "unheard-of quantization": ("vllm", "H200", safetensors("EXL9"), "nothing is known about EXL9"),
+    "unheard-of quantization": ("llama.cpp", "H200", weights("gguf", "XQ9"), "nothing is .* XQ9"),
     "sparse attention in SGLang on Ada": ("sglang", "L20", V32, "triton"),
 }
 

@@ -26,6 +26,7 @@ from tests.unit.planning.plan_examples import SHARDS, attempt, locks
 IDENTITY = {"name", "engine", "model", "port"}
 # Fields, and values of them that no plan has by itself.
 VALUES: dict[str, tuple[Any, ...]] = {
+    "task": ("embed", "rerank"),
     "context": (2048,),
     "parallel": (16,),
     "tensor_parallel": (2,),

@@ -82,6 +82,10 @@ REFUSED: dict[str, tuple[Callable[[], HostPlan], str]] = {
         lambda: planned(HostProfile(gateway=GATEWAY)),
         "The chat page has no model to ask, as this machine serves none",
     ),
+    "no model that writes": (
+        lambda: planned(profile(service(task="embed"), gateway=GATEWAY)),
+        "this machine serves none that writes answers",
+    ),
     "a service on its port": (
         lambda: planned(profile(service(port=chat.PORT), gateway=GATEWAY)),
         "Service tiny and the chat page both want port 3000. Give tiny another port",

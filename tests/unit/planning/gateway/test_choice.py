@@ -119,6 +119,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "Service tiny is tiny on gpu-01 and other on gpu-02",
         "another name",
     ),
+    "one name for two tasks": (
+        {
+            "gateway": replace(GATEWAY, also=("gpu-02",)),
+            "beside": around(
+                others=(
+                    replace(
+                        BESIDE,
+                        offers=(
+                            ServedElsewhere(
+                                service="tiny", model="tiny", served="tiny", task="embed"
+                            ),
+                        ),
+                    ),
+                )
+            ),
+        },
+        "Service tiny has task generate on gpu-01 and embed on gpu-02",
+        "the same task",
+    ),
     "a key for what nobody serves": (
         {"beside": around(keys=(key(models=("r1",)),))},
         "the key of alice names r1, which no machine serves",

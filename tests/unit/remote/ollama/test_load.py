@@ -86,3 +86,21 @@ def test_the_command_does_not_wait(server: Server, runners: Runners) -> None:
         while not runners.loaded and time.monotonic() < deadline:
             time.sleep(0.05)
     assert runners.loaded == ["a:latest"]
+
+
+def test_what_writes_no_answers_is_loaded_by_vectors_of_no_texts(
+    server: Server, runners: Runners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = server.post
+
+    def post(path: str, asked: dict[str, Any]) -> Any:
+        if path == "/api/generate":
+            raise ValueError(f"{asked['model']} does not support generate")
+        assert path == "/api/embed" and "input" not in asked
+        answer("/api/generate", asked)
+        return {"model": asked["model"], "embeddings": []}
+
+    monkeypatch.setattr(server, "post", post)
+    with server:
+        assert load.wait(server.url, ["a"]) == 0
+    assert runners.loaded == ["a:latest"]

@@ -322,3 +322,28 @@ def test_the_command(
     (tmp_path / "spec.json").write_text(json.dumps({"name": "x"}))
     assert main(["ollama", "register", str(tmp_path / "spec.json")]) == 1
     assert "lacks a field" in capsys.readouterr().err
+
+
+def test_a_projector_is_a_layer_behind_the_model(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "eyes"
+    folder.mkdir(parents=True)
+    records = []
+    for name in ("tiny.gguf", "mmproj.gguf"):
+        content = TinyModel(seed=len(name)).write(folder / name).read_bytes()
+        records.append(manifest.record(folder, name, hashlib.sha256(content).hexdigest()))
+    found = manifest.Manifest("eyes", "", "", tuple(records), (), False)
+    (folder / manifest.NAME).write_bytes(found.render())
+    one = Registration("eyes", folder, tmp_path / "ollama", "0.33.1", file="tiny.gguf")
+    both = altered(one, projector="mmproj.gguf")
+    assert register.register(both)
+    assert register.is_registered(both)
+    assert not register.is_registered(one)
+    written = ollama_store.read_manifest(ollama_store.manifest_path(both.models, "eyes"))
+    layers = ollama_store.blobs_of(written or {})[1:]
+    assert [layer.kind for layer in layers] == [ollama_store.MODEL, ollama_store.PROJECTOR]
+    for layer, name in zip(layers, ("tiny.gguf", "mmproj.gguf"), strict=True):
+        assert ollama_store.blob_path(both.models, layer.digest).samefile(folder / name)
+    with pytest.raises(Failure, match=r"has no file other.gguf: fetch the model again"):
+        register.register(altered(both, projector="other.gguf"))
+    with pytest.raises(Failure, match="may keep projectors in another way"):
+        register.register(altered(both, version="9.9.9", allow_copy=True))

@@ -74,7 +74,8 @@ def _ask(folder: Path, *, started: float, version: int = 252, **told: str) -> di
         "context": 4096,
         "files": files,
         "measured": str(folder / "measured.json"),
-        "chat": False,
+        "ask": None,
+        "vector": None,
     }
     run = subprocess.run(
         ["sh", "-c", programs.inline("services.units").get_raw_value()],
