@@ -6,7 +6,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,16 +82,20 @@ class ChatPage:
             client.headers["authorization"] = f"Bearer {signed.json()['token']}"
             yield client
 
-    def log(self) -> list[dict[str, Any]]:
-        """What the gateway has counted for the page, without its looks at the list of models."""
+    def log(self, path: str = "/v1/chat/completions") -> list[dict[str, Any]]:
+        """What the gateway has counted for the page, of those that were asked there."""
         journal = "journalctl --namespace=modelrack-gateway"
         printed = self.machine.ssh(f"{journal} --sync; {journal} -q --no-pager --output=cat").stdout
         lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-        return [
-            line
-            for line in lines
-            if line["user"] == "open-webui" and line["path"] == "/v1/chat/completions"
-        ]
+        return [line for line in lines if line["user"] == "open-webui" and line["path"] == path]
+
+    @staticmethod
+    def wait_for(reached: Callable[[], bool]) -> None:
+        """Look until it is so."""
+        deadline = time.monotonic() + 120
+        while not reached():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
     def counted(self, answers: int) -> list[dict[str, Any]]:
         """The log, once it has this many answers: each is written when it has ended."""
@@ -113,13 +117,17 @@ class ChatPage:
         return self.machine.ssh(f"systemctl show --value --property=MainPID {UNIT}").stdout.strip()
 
 
-def ask(client: httpx2.Client, question: str, model: str = "tiny") -> str:
-    """What the model says, without a chat that is kept."""
+def ask(client: httpx2.Client, question: str, model: str = "tiny", **more: Any) -> str:
+    """What the model says, without a chat that is kept.
+
+    + more: fields of the request, such as `files`
+    """
     body = {
         "model": model,
         "messages": [{"role": "user", "content": question}],
         "stream": False,
         "temperature": 0,
+        **more,
     }
     reply = client.post("/api/chat/completions", json=body)
     assert reply.status_code == 200, reply.text

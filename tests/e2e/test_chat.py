@@ -13,6 +13,14 @@ from tests.e2e.rack import Rack, Run, run
 from tests.lab.tiny_model import ANSWER
 from tests.lab.tree import cache_root
 
+# The same model makes vectors, as a service of its own.
+VECTORS = """
+(_tiny,) = profile.services
+_vectors = replace(_tiny, name="vectors", port=8081, task="embed", options={"pooling": "last"})
+profile = replace(profile, services=(_tiny, _vectors))
+del _tiny, _vectors
+"""
+ROOMS = [f"The rack in room {number} holds nine machines." for number in range(1, 5)]
 MAKE = "Chat page | Make the password of the first administrator"
 START = "Chat page | Start the chat page, and wait until it answers"
 STOP = "Chat page | Disable the chat page"
@@ -23,9 +31,10 @@ def deployed(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[tup
     # What was fetched of the package index once is there for the next machine.
     kept = cache_root().parent / "uv"
     kept.mkdir(exist_ok=True)
-    lab = lab_factory(1, name="chat", binds=(f"{kept}:/var/cache/modelrack/uv",))
+    binds = (f"{kept}:/var/cache/modelrack/uv",)
+    lab = lab_factory(1, name="chat", binds=binds, in_memory=True)
     hub, github = lab_hub.listen(lab.host), lab_github.listen(lab.host)
-    rack = prepared(Rack(lab, hub, github, tmp_path_factory.mktemp("chat"), DATA))
+    rack = prepared(Rack(lab, hub, github, tmp_path_factory.mktemp("chat"), DATA + VECTORS))
     yield ChatPage(rack, lab.machines[0]), rack.deploy("--json")
 
 
@@ -85,6 +94,26 @@ def test_a_question_goes_through_the_gateway_and_is_counted(page: ChatPage) -> N
     assert (last["team"], last["model"], last["status"]) == ("chat page", "tiny", 200)
     assert last["tokens_out"] > 0
     assert not last["estimated"]
+
+
+def test_of_a_file_what_fits_the_question_goes_to_the_model(page: ChatPage) -> None:
+    with page.administrator() as client:
+        answers = len(page.log())
+        file = {"file": ("rooms.txt", "\n".join(ROOMS), "text/plain")}
+        sent = client.post("/api/v1/files/", files=file)
+        assert sent.status_code == 200, sent.text
+        at = f"/api/v1/files/{sent.json()['id']}/process/status"
+        page.wait_for(lambda: client.get(at).json()["status"] == "completed")
+        read = page.log("/v1/embeddings")
+        assert ask(client, "Where?", files=[{"type": "file", "id": sent.json()["id"]}])
+    asked = page.log("/v1/embeddings")[len(read) :]
+    *_, last = page.counted(answers + 1)
+    # The file became vectors when it came, and the question when asked; what fits went along.
+    letters = len("".join(ROOMS))
+    assert sum(line["tokens_in"] for line in read) > letters / 2
+    assert len(asked) == 1 and 0 < asked[0]["tokens_in"] < letters / 2
+    assert {(line["model"], line["status"]) for line in (*read, *asked)} == {("vectors", 200)}
+    assert last["tokens_in"] > letters / 2
 
 
 def test_it_listens_to_the_gateway_alone(page: ChatPage) -> None:

@@ -114,10 +114,14 @@ def test_a_tree_of_another_kind_than_the_catalogue_says_is_refused(
     repository = tiny_tree.publish(lab_hub.root, "FP8")
     extra = SERVICE.format(claimed="AWQ", repository=repository).replace("tiny-tree", "other-kind")
     rack = rack_with(extra)
-    assert rack.deploy(deploy=LOCK).code == 0
-    run = rack.deploy(deploy=TREE)
+    lab_hub.requests.clear()
+    run = rack.deploy(deploy=LOCK)
     assert run.code == 1, run.output
-    assert "the catalogue says AWQ, and /data/models/other-kind holds FP8" in run.output
+    assert "its entry says AWQ, and config.json says FP8" in run.output
+    assert "Set quantization='FP8' of the model" in run.output
+    # Said before a byte of the weights was fetched.
+    assert not [each.path for each in lab_hub.requests if "-of-" in each.path]
+    assert rack.machines[0].ssh("ls /data/models/other-kind", check=False).stdout == ""
 
 
 def test_a_gated_model_with_a_token_and_asked_by_the_machine(

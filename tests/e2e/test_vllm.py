@@ -1,4 +1,7 @@
-"""vLLM beside llama.cpp on one machine: safetensors and a GGUF of one model, and one answer."""
+"""vLLM beside llama.cpp on one machine: safetensors and a GGUF of one model, and one answer.
+
+Of both, the profile says no more than their names on a hub.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from tests.e2e import alive
 from tests.e2e.rack import Rack, Run, run
 from tests.lab import surroundings, tiny_folder
+from tests.lab.hub import Hub
 from tests.lab.machine import Machine
 from tests.lab.tiny_model import ANSWER
 from tests.lab.tree import cache_root
@@ -21,24 +25,16 @@ EXTRA = """
 from dataclasses import replace as _with
 _wheels = {wheels!r}
 site = _with(site, mirrors=_with(site.mirrors, **({{"pytorch": _wheels}} if _wheels else {{}})))
-(_gguf,) = profile.services
-_folder = _with(
-    _gguf.model,
-    key="tiny-qwen2-folder",
-    format="safetensors",
-    quantization="BF16",
-    modelscope="modelrack-lab/tiny-qwen2",
-    huggingface="modelrack-lab/tiny-qwen2",
-    files=("*.safetensors", "*.json"),
-    network=_with(_gguf.model.network, hidden=128, head_dim=32, intermediate=256),
-)
-_vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model=_folder, merge=None)
+_gguf = _with(profile.services[0], model={gguf!r})
+_vllm = _with(_gguf, name="tiny-vllm", engine="vllm", port=8000, model={folder!r}, merge=None)
 profile = _with(profile, services=(_gguf, _vllm))
 # What is left here is data of the host, and printed.
-del _wheels, _gguf, _folder, _vllm
+del _wheels, _gguf, _vllm
 """
 
 SERVED = {"tiny": 8080, "tiny-vllm": 8000}
+GGUF = "modelscope:modelrack-lab/tiny-qwen2-gguf:F16"
+FOLDER = "huggingface:modelrack-lab/tiny-qwen2"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +48,7 @@ def deployed(lab_factory, lab_hub, lab_github, tmp_path_factory) -> Iterator[tup
     folders = [
         str(folder) for folder in surroundings.folders_to_bind() if [*folder.glob("torch-*+cpu-*")]
     ]
-    extra = EXTRA.format(wheels=folders[0] if folders else None)
+    extra = EXTRA.format(wheels=folders[0] if folders else None, gguf=GGUF, folder=FOLDER)
     rack = Rack(lab, hub, github, tmp_path_factory.mktemp("vllm"), extra)
     yield rack, rack.deploy("--json")
 
@@ -62,6 +58,21 @@ def test_both_engines_serve_on_one_machine(deployed: tuple[Rack, Run]) -> None:
     assert first.code == 0, first.output
     assert "answers as tiny on http://127.0.0.1:8080" in first.stderr
     assert "answers as tiny-vllm on http://127.0.0.1:8000" in first.stderr
+
+
+def test_what_was_understood_of_them_is_pinned_and_said(deployed: tuple[Rack, Run]) -> None:
+    rack, _ = deployed
+    pins = rack.folder / ".lab/sandbox/locks/models"
+    read = {path.stem: json.loads(path.read_text())["reference"] for path in pins.iterdir()}
+    assert sorted(read.values()) == sorted([GGUF, FOLDER])
+    locked = rack.deploy(deploy="deploys/lock.py")
+    assert locked.code == 0, locked.output
+    assert f"{GGUF} is understood as tiny-qwen2-gguf-f16-" in locked.output
+    assert "qwen2, " in locked.output and "256 bytes of cache a token" in locked.output
+    assert f"{FOLDER} is understood as tiny-qwen2-" in locked.output
+    assert "Qwen2ForCausalLM, " in locked.output and "512 bytes of cache a token" in locked.output
+    for key in read:
+        assert f"{key} is unchanged: " in locked.output
 
 
 def test_the_machine_proves_it(deployed: tuple[Rack, Run]) -> None:
@@ -79,15 +90,19 @@ def test_both_give_the_answer_that_the_weights_hold(deployed: tuple[Rack, Run]) 
         assert json.loads(said)["choices"][0]["message"]["content"] == ANSWER
 
 
-def test_a_second_deploy_changes_nothing_and_asks_once_for_each_engine(
-    deployed: tuple[Rack, Run],
+def test_a_second_deploy_changes_nothing_without_a_hub_and_asks_once_for_each_engine(
+    deployed: tuple[Rack, Run], lab_hub: Hub
 ) -> None:
     rack, _ = deployed
     machine = rack.machines[0]
     before = _lives_of(machine)
+    lab_hub.requests.clear()
+    lab_hub.faults.add("status", code=503)
     second = rack.deploy("--json", "--debug")
+    lab_hub.faults.clear()
     assert second.code == 0, second.output
     assert second.changed == []
+    assert not lab_hub.requests
     assert _lives_of(machine) == before
     # What an installed engine costs: one look at its folder, and at the link to it.
     looks = [line for line in second.stderr.splitlines() if "engines/vllm/current" in line]
