@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 from collections.abc import Sequence
 
 from tests.e2e.rack import PROJECT, Run, environment
@@ -36,6 +37,8 @@ class Session:
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             os.chdir(PROJECT)
+            # A shell that runs the tests in its background has it ignored.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execve(command[0], list(command), {**environment(), **variables})
         self.printed = ""
         self._seen = 0

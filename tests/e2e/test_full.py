@@ -59,7 +59,7 @@ def test_the_server_draws_answers_as_it_was_told(deployed: tuple[Rack, Run]) -> 
     assert drawn["samplers"] == ["top_k", "temperature"]
     # So says the gate, too, and it would say if it were not so.
     asked = {"unit": "llama-server@tiny.service", "url": "http://127.0.0.1:8080", "model": "tiny"}
-    asked |= {"context": 512, "files": [], "measured": None, "chat": False}
+    asked |= {"context": 512, "files": [], "measured": None, "ask": None, "vector": None}
     for temperature, answer in (
         (0.6, "ok"),
         (0.8, "it draws answers with temperature 0.6 instead of 0.8"),

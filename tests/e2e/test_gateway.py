@@ -260,7 +260,8 @@ def test_a_stream_arrives_as_it_is_said(site: Site) -> None:
         client.stream("POST", "/v1/chat/completions", json=chat(max_tokens=40, stream=True)) as got,
     ):
         pieces = [piece for piece in got.iter_raw() if piece]
-    assert len(pieces) >= 35
+    # In one or two heaps otherwise; a busy machine lets some come together.
+    assert len(pieces) >= 15
 
 
 def test_a_key_that_may_not_ask_a_model_is_not_shown_it(site: Site) -> None:
@@ -556,7 +557,9 @@ def test_the_machine_has_its_certificate_renewed_by_acme(site: Site, tmp_path: P
     site.engine(site.first, stop=False, gap=0)
     ca.write_text(pebble.start(seconds=86_400))
     assert start().code == 0
-    assert signed_by(ca)
+    site.wait(
+        lambda: signed_by(ca), "the gateway has no certificate of the authority that came back"
+    )
     assert start().changed == []
 
 

@@ -114,6 +114,8 @@ def place(
         "ubuntu": NvidiaRepository(folder / "nothing"),
         # Likewise: no machine here has a gateway. tests/e2e/test_gateway.py asks an authority.
         "acme": NvidiaRepository(folder / "nobody"),
+        # No preset has weights; tests/e2e/test_bundle.py takes them from such a folder.
+        "weights": NvidiaRepository(folder / "none"),
     }
     assert served.keys() == {entry.name for entry in fields(Mirrors)}
     places = {
