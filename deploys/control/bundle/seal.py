@@ -19,7 +19,7 @@ def seal(bundle: Path, key: Path) -> int:
 
     + key: private key of OpenSSH; one with a passphrase is asked for by ssh-keygen
     """
-    lines = [f"{_sha256(bundle / name)}  ./{name}\n" for name in _files(bundle)]
+    lines = [f"{sha256(bundle / name)}  ./{name}\n" for name in _files(bundle)]
     (bundle / SIGNATURE).unlink(missing_ok=True)
     (bundle / MANIFEST).write_text("".join(lines))
     signing = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", _NAMESPACE]
@@ -55,7 +55,7 @@ def check(bundle: Path, signers: Path) -> Iterator[Refusal]:
     for name in sorted(there - sealed.keys()):
         yield Refusal(f"{name} is in no manifest", "Remove it, or have the bundle sent again")
     for name in sorted(sealed.keys() & there):
-        if _sha256(bundle / name) != sealed[name]:
+        if sha256(bundle / name) != sealed[name]:
             yield Refusal(f"{name} is not what was sealed", _AGAIN)
 
 
@@ -97,7 +97,8 @@ def listed(manifest: Path) -> dict[str, str]:
     return {name: digest for digest, _, name in lines}
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """Return the sha256 of a file, however large."""
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while piece := content.read(1 << 20):

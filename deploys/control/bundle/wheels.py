@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deploys.control import locks
+from deploys.control.bundle.seal import sha256
 from deploys.planning.engines.software import Environment
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
@@ -59,7 +59,7 @@ def write_pages(bundle: Path) -> None:
     for wheel in sorted((bundle / "pypi/files").glob("*.whl")):
         by_name.setdefault(_normal(wheel.name.partition("-")[0]), []).append(wheel)
     for name, wheels in by_name.items():
-        links = (f"../../files/{quote(each.name)}#sha256={_sha256(each)}" for each in wheels)
+        links = (f"../../files/{quote(each.name)}#sha256={sha256(each)}" for each in wheels)
         named = [(link, each.name) for link, each in zip(links, wheels, strict=True)]
         _write(bundle / "pypi/simple" / name / "index.html", named)
     _write(bundle / "pypi/simple/index.html", [(f"{name}/", name) for name in sorted(by_name)])
@@ -77,11 +77,3 @@ def _write(page: Path, links: list[tuple[str, str]]) -> None:
 def _lines(links: list[tuple[str, str]]) -> Iterator[str]:
     for link, text in links:
         yield f'<a href="{html.escape(link)}">{html.escape(text)}</a><br>\n'
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while piece := content.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
