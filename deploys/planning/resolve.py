@@ -94,7 +94,7 @@ def resolve(
     for refusal in missing:
         against.all_of([refusal], refusal.service)
     # Like those of a service, these do not hold up the machine's own stages.
-    against.all_of(chat.refusals(profile, machine), "gateway")
+    against.all_of(chat.refusals(profile, services, machine), "gateway")
     planned = tuple(
         _service(service, placement, weights, inputs)
         for service, placement in zip(services, placements, strict=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from deploys.planning import unit_names
 from deploys.planning.engines.software import ENGINES
 from deploys.planning.gateway.plan import CHAT_PORT, Backend
 from deploys.planning.inputs.gateway import Chat
 from deploys.planning.inputs.machine import Machine
-from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.shapes import Task
 from deploys.planning.weights.weights import task_of
@@ -45,11 +45,19 @@ def reserved(profile: HostProfile) -> int:
     return MEMORY if chat_of(profile) else 0
 
 
-def refusals(profile: HostProfile, machine: Machine) -> Iterator[Refusal]:
-    """Yield why the machine cannot have the page that its profile asks for."""
+def refusals(
+    profile: HostProfile, services: Sequence[Service], machine: Machine
+) -> Iterator[Refusal]:
+    """Yield why the machine cannot have the page that its profile asks for.
+
+    + services: those of the profile whose models are known
+    """
     if not chat_of(profile):
         return
-    writing = any(task_of(service) == "generate" for service in profile.services)
+    # A model that is unknown is refused for that, and may be one that writes answers.
+    writing = len(services) < len(profile.services) or any(
+        task_of(service) == "generate" for service in services
+    )
     if not writing and profile.gateway and not profile.gateway.also:
         yield Refusal(
             "The chat page has no model to ask, as this machine serves none that writes answers",

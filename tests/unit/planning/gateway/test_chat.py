@@ -113,6 +113,16 @@ def test_it_is_refused(attempt: Callable[[], HostPlan], said: str) -> None:
     assert {each.service for each in refusals} == {"gateway"}
 
 
+@pytest.mark.parametrize("model", ["no-such-key", "modelscope:Qwen/Qwen3-0.6B"])
+def test_beside_a_model_that_is_unknown_everything_else_is_still_told(model: str) -> None:
+    """It may write answers: that there is none to ask is not said."""
+    unknown = service(name="unknown", model=model, port=chat.PORT)
+    said = " ".join(map(str, planned(profile(unknown, gateway=GATEWAY)).refusals))
+    assert "Service unknown" in said
+    assert "both want port 3000" in said
+    assert "no model to ask" not in said
+
+
 def test_its_own_port_is_no_hindrance() -> None:
     ports = {chat.PORT: unit_names.CHAT, CHAT_PORT: unit_names.GATEWAY}
     assert not planned(ports=ports).refusals
