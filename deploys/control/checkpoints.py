@@ -12,7 +12,7 @@ from pathlib import Path
 from deploys.connection import transport
 from deploys.control import hub, locks, tokens
 from deploys.control.hub import Ask, Tokens
-from deploys.control.hub_clients import ListingAnswer, ListingRequest
+from deploys.control.hub_clients import ListingAnswer
 from deploys.planning.checkpoint import files, parsed, read
 from deploys.planning.checkpoint import understood as understanding
 from deploys.planning.checkpoint.published import Published
@@ -24,6 +24,7 @@ from deploys.planning.inputs.site import Site
 from deploys.planning.models import catalogue
 from deploys.planning.models.model import Model
 from deploys.planning.plan import HostPlan, HubSource
+from deploys.planning.weights.weights import default_branch
 
 _read: dict[tuple[Path, str], Published | Refusal] = {}
 
@@ -142,21 +143,14 @@ def published(wanted: Reference, source: HubSource, site: Site, machine: Ask | N
     return Published(reference=str(wanted), revision=at.revision, files=sizes, documents=documents)
 
 
-def _ask(source: HubSource, known: Tokens, machine: Ask | None, **more: object) -> ListingAnswer:
-    request: ListingRequest = {
-        "kind": source.kind,
-        "endpoint": source.endpoint,
-        "repository": source.repository,
-        "revision": source.revision,
-        "token": known.get(source.kind, ""),
-        **more,
-    }
-    (answer,) = hub.ask([request], machine)
+def _ask(source: HubSource, known: Tokens, machine: Ask | None, **wanted: object) -> ListingAnswer:
+    (answer,) = hub.ask([hub.request_to(source, known, **wanted)], machine)
     try:
         hub.check_answer(source, answer, known)
     except Refusal as refusal:
-        name = f"{source.kind}:{source.repository} ({source.endpoint})"
-        raise Refusal(f"{name} could not be read: {refusal.reason}", refusal.hint) from None
+        raise Refusal(
+            f"{hub.name_of(source)} could not be read: {refusal.reason}", refusal.hint
+        ) from None
     return answer
 
 
@@ -166,10 +160,9 @@ def _source(wanted: Reference, site: Site, revision: str | None) -> HubSource:
             f"{wanted} is on none of the hubs of this site ({', '.join(site.hubs)})",
             "Add its hub to the site in inventories/group_data, or name a model of another",
         )
-    branch = "main" if wanted.hub == "huggingface" else "master"
     return HubSource(
         kind=wanted.hub,
         endpoint=site.url(wanted.hub),
         repository=wanted.repository,
-        revision=revision or wanted.revision or branch,
+        revision=revision or wanted.revision or default_branch(wanted.hub),
     )

@@ -67,7 +67,7 @@ def pin(
             listing = _listing(source, answer, tokens)
             files = files_of(model, listing, _documents(model, source, answer, tokens, machine))
         except Refusal as refusal:
-            problems.append(f"{_name(source)}: {refusal.reason}")
+            problems.append(f"{name_of(source)}: {refusal.reason}")
             ways_out.append(refusal.hint)
             continue
         place = Place(
@@ -81,7 +81,7 @@ def pin(
                 files=files,
             )
         elif apart := difference(lock.files, files):
-            problems.append(f"{_name(source)} is left out: {apart}")
+            problems.append(f"{name_of(source)} is left out: {apart}")
         else:
             lock = replace(lock, also=(*lock.also, place))
     if lock is None:
@@ -111,17 +111,17 @@ def check(
         try:
             apart = difference(lock.files, _listing(source, answer, tokens))
         except Refusal as refusal:
-            problems.append(f"{_name(source)}: {refusal.reason}")
+            problems.append(f"{name_of(source)}: {refusal.reason}")
             continue
         if apart and pinned == at:
             raise Refusal(
-                f"{_name(source)} no longer has what is pinned of {model.key} at"
+                f"{name_of(source)} no longer has what is pinned of {model.key} at"
                 f" {source.revision}: {apart}",
                 "Do not fetch from there; if the change is meant, remove the entry from"
                 " weights.yaml and pin the model again",
             )
         if apart:
-            problems.append(f"{_name(source)} is left out: {apart}")
+            problems.append(f"{name_of(source)} is left out: {apart}")
             continue
         seen.append(source.kind)
         if pinned is None or pinned.repository != source.repository:
@@ -140,16 +140,7 @@ def _answers(
     model: Model, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None
 ) -> Iterator[tuple[HubSource, ListingAnswer]]:
     requests = [
-        {
-            "kind": source.kind,
-            "endpoint": source.endpoint,
-            "repository": source.repository,
-            "revision": source.revision,
-            "patterns": model.patterns,
-            "token": tokens.get(source.kind, ""),
-            "small": _SMALL,
-        }
-        for source in sources
+        request_to(source, tokens, patterns=model.patterns, small=_SMALL) for source in sources
     ]
     return zip(sources, ask(requests, machine), strict=True)
 
@@ -173,18 +164,27 @@ def _documents(
         texts, heads = [], [gguf_files.model_file(selected)]
     if not texts and not heads:
         return Documents()
-    request: ListingRequest = {
-        "kind": source.kind,
-        "endpoint": source.endpoint,
-        "repository": source.repository,
-        "revision": str(answer["revision"]),
-        "token": tokens.get(source.kind, ""),
-        "texts": [listed[path] for path in texts],
-        "heads": [listed[path] for path in heads],
-    }
+    request = request_to(
+        replace(source, revision=str(answer["revision"])),
+        tokens,
+        texts=[listed[path] for path in texts],
+        heads=[listed[path] for path in heads],
+    )
     (said,) = ask([request], machine)
     check_answer(source, said, tokens)
     return parsed.documents(said["texts"], said["heads"])
+
+
+def request_to(source: HubSource, tokens: Tokens, **wanted: object) -> ListingRequest:
+    """Return a request to a hub, with the token that the site has for it."""
+    return {
+        "kind": source.kind,
+        "endpoint": source.endpoint,
+        "repository": source.repository,
+        "revision": source.revision,
+        "token": tokens.get(source.kind, ""),
+        **wanted,
+    }
 
 
 def ask(requests: Sequence[ListingRequest], machine: Ask | None) -> Sequence[ListingAnswer]:
@@ -277,7 +277,8 @@ def _moving(places: Sequence[Place]) -> Iterator[str]:
             )
 
 
-def _name(source: HubSource) -> str:
+def name_of(source: HubSource) -> str:
+    """Return what a source is called in messages."""
     return f"{source.kind}:{source.repository} ({source.endpoint})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deploys.planning.engines.llama_cpp import LLAMA_CPP
+from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.options import check
 from deploys.planning.options.record import Option
 from deploys.planning.placement.memory import MIB
@@ -62,6 +63,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             "llama.cpp/memory.conf",
             f"/etc/systemd/system/{service.unit}.d/memory.conf",
             memory=placement.host_memory,
+            programs=PROGRAMS,
         ),
         *chat,
     )

@@ -7,6 +7,7 @@ involved: machines check the archive's signatures.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -109,7 +110,7 @@ class Solver:
             target = bundle / package.folder / package.path
             target.parent.mkdir(parents=True, exist_ok=True)
             name = f"{package.name}_{package.version.replace(':', '%3a')}_"
-            (fetched,) = cache.glob(f"{_escaped(name)}*.deb")
+            (fetched,) = cache.glob(f"{glob.escape(name)}*.deb")
             shutil.move(fetched, target)
 
     def indexes(self, bundle: Path) -> None:
@@ -204,10 +205,6 @@ class Solver:
                 "Check mirrors.debian, debian_security and cuda of the site, then run this again",
             )
         return done.stdout
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _shortest(index: str, release: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import glob
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -89,8 +89,8 @@ def model(
         scale_group=found.scale_group,
         modelscope=wanted.repository if wanted.hub == "modelscope" else None,
         huggingface=wanted.repository if wanted.hub == "huggingface" else None,
-        files=tuple(map(_pattern, sizes)),
-        projector=_pattern(chosen.projector) if chosen.projector else None,
+        files=tuple(map(glob.escape, sizes)),
+        projector=glob.escape(chosen.projector) if chosen.projector else None,
         projector_size=projector,
         revision=revision,
         size=sum(sizes.values()) + projector,
@@ -98,8 +98,3 @@ def model(
         source=f"its own documents at {revision}",
         confirmed=True,
     )
-
-
-def _pattern(path: str) -> str:
-    """Return the pattern that selects this path and no other."""
-    return re.sub(r"([*?[])", r"[\1]", path)

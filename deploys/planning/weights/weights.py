@@ -105,7 +105,7 @@ def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[HubSou
             endpoint=site.url(hub),
             repository=repository,
             # A commit is the name of one hub's history; on the other the hashes must agree.
-            revision=pinned.get(hub) or _default_revision(model, hub),
+            revision=pinned.get(hub) or _revision(model, hub),
             token_file=token_file(hub) if hub in site.tokens else None,
         )
         for hub in site.hubs
@@ -124,9 +124,12 @@ def token_file(hub: Hub) -> str:
     return f"/etc/modelrack/secrets/{hub}.token"
 
 
-def _default_revision(model: Model, hub: Hub) -> str:
-    if model.revision != "master":
-        return model.revision
+def _revision(model: Model, hub: Hub) -> str:
+    return model.revision if model.revision != "master" else default_branch(hub)
+
+
+def default_branch(hub: Hub) -> str:
+    """Return the branch that a hub shows of a repository."""
     return "main" if hub == "huggingface" else "master"
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deploys.planning.checkpoint.documents import Documents
+from deploys.planning.checkpoint.parsed import INDEX
 from deploys.planning.checkpoint.shape.configuration import Configuration
 from deploys.planning.models.parameters import (
     embeddings,
@@ -17,7 +18,6 @@ from deploys.planning.models.parameters import (
 from deploys.planning.models.shapes import Network
 
 # Bytes of a weight that is not quantized.
-_INDEX = ".safetensors.index.json"
 _WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
 # What a shape may be off by: norms, biases, and what looks at images.
 _OFF = 0.1
@@ -76,9 +76,9 @@ def _fits(network: Network, text: Configuration, indexed: int, others: float) ->
 
 def indexes(documents: Documents) -> Iterator[Mapping[str, Any]]:
     """Yield the indexes of the model's files; one in a folder is of something else, or a copy."""
-    found = [path for path in documents.json if path.endswith(_INDEX)]
+    found = [path for path in documents.json if path.endswith(INDEX)]
     above = [path for path in found if "/" not in path] or found
-    for path in sorted(above, key=lambda path: (path != f"model{_INDEX}", path)):
+    for path in sorted(above, key=lambda path: (path != f"model{INDEX}", path)):
         index = documents.json[path]
         if isinstance(index, Mapping):
             yield index
