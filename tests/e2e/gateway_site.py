@@ -155,10 +155,20 @@ class Site:
         machine.ssh(f"systemctl kill --signal=KILL {SERVICE}")
 
     def up(self, of: Machine) -> bool:
-        """Whether the first gateway finds that the engine of this machine answers."""
-        shown = self.first.ssh(f"curl -s {METRICS}/metrics | grep haproxy_server_status").stdout
-        server = f'proxy="service-tiny",server="{of.name}",state='
-        return any(f'{server}"{state}"}} 1' in shown for state in ("UP", "DRAIN"))
+        """Whether the first gateway finds that the engine of this machine answers.
+
+        It asks the gateway of another machine, which has to have found the same before.
+        """
+        local = of is self.first or self.found(of, "local-tiny", of)
+        return local and self.found(self.first, "service-tiny", of)
+
+    @staticmethod
+    def found(gateway: Machine, proxy: str, of: Machine) -> bool:
+        """Whether the last check of this gateway was answered, and it uses the copy."""
+        shown = gateway.ssh(f"curl -s {METRICS}/metrics | grep ^haproxy_server").stdout
+        server = f'proxy="{proxy}",server="{of.name}",state='
+        used = any(f'status{{{server}"{state}"}} 1' in shown for state in ("UP", "DRAIN"))
+        return used and f'check_status{{{server}"L7OK"}} 1' in shown
 
     def engine(self, machine: Machine, **settings: Any) -> dict[str, Any]:
         """What a stand-in has seen; the settings hold from now on."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from deploys.connection import programs
+from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.hardware.numa import HostMemory
 from deploys.rendering.templates import text
 from tests.e2e.rack import Rack, Run, run
@@ -155,7 +156,7 @@ def test_systemd_has_memory_go_where_it_is_told(deployed: tuple[Rack, Run]) -> N
     process = "/proc/$(systemctl show --value --property=MainPID llama-server@tiny)"
     assert ".gguf" not in machine.ssh(f"cat {process}/maps").stdout
     for policy, memory in POLICIES.items():
-        content = text("llama.cpp/memory.conf", memory=memory)
+        content = text("llama.cpp/memory.conf", memory=memory, programs=PROGRAMS)
         machine.ssh(["sh", "-c", f"cat > {ADDITION}"], stdin=content)
         machine.ssh("systemctl daemon-reload && systemctl restart llama-server@tiny")
         maps = machine.ssh(f"cat {process}/numa_maps").stdout

@@ -365,6 +365,13 @@ def test_an_engine_that_fails_is_stood_in_for_by_the_other(site: Site) -> None:
         for _ in range(4):
             assert client.post("/v1/chat/completions", json=chat()).status_code == 200
         assert site.engine(site.first)["fail"] == 0
+        for failing, answering in ((site.first, site.second), (site.second, site.first)):
+            site.engine(failing, fail=100)
+            before = site.engine(answering)["served"]
+            for _ in range(4):
+                assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+            assert site.engine(answering)["served"] == before + 4
+            site.engine(failing, fail=0)
         site.kill(site.first)
         for _ in range(4):
             assert client.post("/v1/chat/completions", json=chat()).status_code == 200
