@@ -11,7 +11,7 @@ from pyinfra import host, logger, state
 from pyinfra.api import Host
 
 from deploys.connection import report, transport
-from deploys.control import checkpoints, golden_unit, pins, tokens
+from deploys.control import checkpoints, golden_unit, groups, pins, tokens
 from deploys.control.bundle import record
 from deploys.control.hub import Ask
 from deploys.control.neighbours import neighbours
@@ -183,10 +183,27 @@ def _asking(this: Host) -> Ask | None:
 
 
 def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
+    """Return the plan of a machine, which is refused if that of another of its group is."""
+    plan = _alone(this, profile, site, machine)
+    for service in plan.services:
+        for node in service.group.beside if service.group else ():
+            other = state.inventory.get_host(node.name)
+            theirs, its_site = other.data.get("profile"), other.data.get("site")
+            there = _machine(other, its_site)
+            if there is not None:
+                known = {refusal.reason for refusal in plan.refusals}
+                against = _alone(other, theirs, its_site, there).refusals
+                also = groups.also_refused(service.name, node.name, against, known)
+                plan = replace(plan, refusals=(*plan.refusals, *also))
+    return plan
+
+
+def _alone(this: Host, profile: HostProfile, site: Site, machine: Machine) -> HostPlan:
     found = checkpoints.with_published(profile, site, _asking(this))
     others = neighbours(this, site, _machine)
     beside = around(this, profile, site, _machine)
-    plan = resolve(profile, site, machine, found, others, beside)
+    fellows = groups.members(this, profile, site, _machine)
+    plan = resolve(profile, site, machine, found, others, beside, fellows)
     if site.bundle is None or plan.refusals or plan.unlocked:
         return plan
     lacking = record.read(site.bundle).lacks(contents(plan, machine))

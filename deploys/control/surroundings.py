@@ -8,13 +8,14 @@ from contextlib import suppress
 from pyinfra import state
 from pyinfra.api import Host
 
-from deploys.control import keys, locks, own_certificate
+from deploys.control import groups, keys, locks, own_certificate
 from deploys.control.neighbours import MachineOf, addresses
 from deploys.planning.checkpoint import read
 from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.choice import OtherMachine, ServedElsewhere, Surroundings
 from deploys.planning.gateway.key import Key
+from deploys.planning.group.choice import grouped, rank_of
 from deploys.planning.inputs.gateway import Acme
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
@@ -41,7 +42,7 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
             OtherMachine(
                 name=host.name,
                 address=_address(host, site, machine_of) if concerned else None,
-                offers=tuple(_offers(theirs, site)),
+                offers=tuple(_offers(theirs, site)) if _answers(host, theirs) else (),
                 asks=asks,
             )
         )
@@ -60,6 +61,13 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
         except Refusal as refusal:
             refusals.append(refusal)
     return Surroundings(name=this.name, keys=found, refusals=tuple(refusals), others=tuple(others))
+
+
+def _answers(host: Host, profile: HostProfile) -> bool:
+    """Whether a host answers itself, and not another that serves its model together with it."""
+    shared = grouped(profile)
+    names = [each.name for each in groups.of_class(host, profile)] if shared else []
+    return shared is None or rank_of(shared, names, host.name) == 0
 
 
 def _offers(profile: HostProfile, site: Site) -> Iterator[ServedElsewhere]:

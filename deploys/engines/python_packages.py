@@ -6,11 +6,14 @@ another, though they stand here once.
 
 from __future__ import annotations
 
+from deploys.control import groups
 from deploys.control.current_plan import current_plan
-from deploys.operations import venv
-from deploys.operations.services import service
+from deploys.operations import files, venv
+from deploys.operations.files import File
+from deploys.operations.services import group, service
 from deploys.operations.services.unit import Unit
 from deploys.planning.engines.software import Environment
+from deploys.rendering import group as rendering
 
 
 def install(engine: str) -> None:
@@ -30,12 +33,33 @@ def install(engine: str) -> None:
 def start(engine: str) -> None:
     """Configure and start every planned service, and wait until its model answers."""
     plan = current_plan()
+    units = [Unit.of(plan, planned) for planned in plan.services_of(engine)]
+    shared = [planned for planned in plan.services_of(engine) if planned.group]
 
+    if shared:
+        files.put(
+            name="Write what proves this machine to be of its group",
+            entries=[
+                File(
+                    path=rendering.secret_file(planned.name),
+                    content=groups.secret(plan, planned),
+                    mode="600",
+                )
+                for planned in shared
+            ],
+        )
     service.running(
         name="Configure and start the services, and wait until they answer",
-        units=[Unit.of(plan, planned) for planned in plan.services_of(engine)],
+        units=units,
         software=plan.software_of(engine),
         deployed=plan.deployed_of(engine),
         systemd=plan.systemd,
         foreground=plan.foreground,
     )
+    if shared:
+        group.answering(
+            name="Wait until what several machines serve together answers",
+            units=units,
+            software=plan.software_of(engine),
+            deployed=plan.deployed_of(engine),
+        )

@@ -13,8 +13,10 @@ from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
 from deploys.planning.gateway.firewall import FirewallPlan
 from deploys.planning.gateway.plan import GatewayPlan
+from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
+from deploys.planning.image import without_addresses
 from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.profile import HostProfile, Performance, Service
 from deploys.planning.inputs.refusal import Refusal
@@ -134,6 +136,7 @@ class ServicePlan:
     + min_tokens_per_second: tokens per second that a single request must reach; None if unknown
     + users: how many of them get so many tokens per second each, by that; None if unknown
     + placement: the GPUs it gets, how the model is split over them, and the memory that takes
+    + group: the machines that serve it together; None where this one does alone
     """
 
     name: str
@@ -152,6 +155,12 @@ class ServicePlan:
     users: Mapping[int, int] | None
     placement: Placement
     weights: Weights
+    group: GroupPlan | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is this machine that answers, and not another of its group."""
+        return self.group is None or self.group.is_head
 
     @property
     def url(self) -> str:
@@ -168,12 +177,14 @@ class ServicePlan:
         return f"/var/lib/modelrack/services/{self.name}.json"
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        data = {
             **vars(self),
             "measured": self.measured,
             "placement": self.placement.to_json(),
             "weights": asdict(self.weights),
         }
+        del data["group"]
+        return {**data, "group": asdict(self.group)} if self.group else data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +287,7 @@ class HostPlan:
             del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]
         if self.driver:
             plan["driver"] = {"version": self.driver.version, "flavour": self.driver.flavour}
-        return _without_addresses(plan) if self.is_tree else plan
+        return without_addresses(plan) if self.is_tree else plan
 
     def deployed_of(self, engine: str) -> dict[str, Any]:
         """Return the part of deployed() that concerns one engine."""
@@ -285,15 +296,3 @@ class HostPlan:
             "software": [each for each in plan["software"] if each["name"] == engine],
             "services": [each for each in plan["services"] if each["engine"] == engine],
         }
-
-
-def _without_addresses(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return a record without what an image must not tell: where it was built, and from what."""
-    plan = {**plan, "site": {"data_root": plan["site"]["data_root"]}}
-    for part in ("hostname", "package_manager", "peer", "firewall"):
-        del plan[part]
-    for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
-        del weights["server"]
-        for source in weights["sources"]:
-            del source["endpoint"]
-    return plan

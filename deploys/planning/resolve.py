@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from deploys.planning.checkpoint import read
 from deploys.planning.checkpoint.reference import is_reference
@@ -11,11 +11,16 @@ from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import PROGRAMS, FromLock, FromSource
+from deploys.planning.engines.software import PROGRAMS, Environment, FromLock, FromSource
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
 from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
+from deploys.planning.group import fabric
+from deploys.planning.group import share as group_share
+from deploys.planning.group.choice import Describe, Group, group_of, grouped, unequal
+from deploys.planning.group.members import NOBODY, Members
+from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware import cards, gpus, hardware_health, numa, software_stacks
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
@@ -28,9 +33,9 @@ from deploys.planning.package_manager import Apt, check_system, package_manager_
 from deploys.planning.placement import floors
 from deploys.planning.placement.allocate import place_all
 from deploys.planning.placement.choice import Placement
-from deploys.planning.placement.interconnect import cards_of
 from deploys.planning.placement.users import users
 from deploys.planning.plan import HostPlan, ServicePlan, Weights
+from deploys.planning.refusals import Refusals
 from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
 from deploys.planning.weights.weights import check_disk, model_of, task_of, weights_of
@@ -40,8 +45,6 @@ from deploys.planning.weights.weights import check_disk, model_of, task_of, weig
 _TO_START, _TO_READ = 1800, 1 / 300e6
 # What a machine without systemd has instead of it (deploys/remote/services/foreground.py).
 _SERVE = f"{PROGRAMS} serve"
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def resolve(
@@ -51,16 +54,18 @@ def resolve(
     locks: Locks,
     neighbours: Sequence[Neighbour] = (),
     around: Surroundings = ALONE,
+    members: Members = NOBODY,
 ) -> HostPlan:
     """Return the plan of one machine, as complete as possible.
 
     + neighbours: the other machines that weights may be shared with
     + around: what its gateway depends on beside the machine
+    + members: the hosts of its class, of which some may serve a model together with it
 
     All refusals are collected, so that the operator sees them at once; a plan with refusals is
     printed but not carried out.
     """
-    against = _Refusals()
+    against = Refusals()
     profile, unknown = read.named(profile, locks, site.locks)
     against.all_of(unknown)
     gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
@@ -80,13 +85,23 @@ def resolve(
         against.all_of(_refusals(service, inputs, retired), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
+    shared = grouped(profile)
+    group = None
+    if shared:
+        of_shared = against.of(shared.name)
+        group = of_shared.attempt(None, group_of, shared, profile, members)
+    seen = group_share.seen(shared, group, inputs, [*units, *retired])
     placements = place_all(
         [(service, model_of(service), sizes[model_of(service).key]) for service in services],
         gpu,
-        cards_of(machine, gpu, profile.gpus, ours=[*units, *retired]),
-        machine,
+        seen.cards,
+        seen.machine,
         chat.reserved(profile),
     )
+    if group and group.rank > 0:
+        # The head alone answers, so its gateway is that of the group.
+        profile = replace(profile, gateway=None)
+        inputs = replace(inputs, profile=profile)
     for placement in placements:
         against.all_of(placement.refusals, placement.service)
     driver = _driver(inputs, against)
@@ -95,8 +110,11 @@ def resolve(
         against.all_of([refusal], refusal.service)
     # Like those of a service, these do not hold up the machine's own stages.
     against.all_of(chat.refusals(profile, services, machine), "gateway")
+    found = _group(group, inputs, placements, driver, against)
+    if shared:
+        placements = tuple(group_share.share(each, found) for each in placements)
     planned = tuple(
-        _service(service, placement, weights, inputs)
+        _service(service, placement, weights, inputs, found)
         for service, placement in zip(services, placements, strict=True)
     )
     gateway = _gateway(inputs, planned, around, against)
@@ -120,7 +138,7 @@ def resolve(
         retired=retired,
         peer=peer,
         gateway=gateway,
-        firewall=against.attempt(None, firewall_of, site, machine, gateway),
+        firewall=against.attempt(None, firewall_of, site, machine, gateway, found),
         refusals=tuple(against.refusals),
         warnings=(
             *(
@@ -128,40 +146,14 @@ def resolve(
                 for warning in _warnings(services, weights, placements, inputs, driver)
                 if warning not in {refusal.reason for refusal in against.refusals}
             ),
+            *(fabric.warnings(group.service.name, found, gpu) if group and found else ()),
             *peers.unreachable(peer, weights, neighbours),
         ),
     )
 
 
-class _Refusals:
-    """The refusals of a plan, in the order in which they were found."""
-
-    def __init__(self, service: str = "", refusals: list[Refusal] | None = None) -> None:
-        self._service = service
-        self.refusals = [] if refusals is None else refusals
-
-    def attempt(self, otherwise: T, decide: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the result of `decide`; if it raises Refusal, collect that, return `otherwise`."""
-        try:
-            return decide(*args, **kwargs)
-        except Refusal as refusal:
-            self.all_of([refusal], self._service)
-            return otherwise
-
-    def of(self, service: str) -> _Refusals:
-        """Return the same refusals, to which more of this service are added."""
-        return _Refusals(service, self.refusals)
-
-    def all_of(self, refusals: Iterable[Refusal], service: str = "") -> None:
-        """Add refusals without duplicates, attributed to `service` if one is named."""
-        for refusal in refusals:
-            found = Refusal(refusal.reason, refusal.hint, service or refusal.service)
-            if str(found) not in map(str, self.refusals):
-                self.refusals.append(found)
-
-
 def _with_weights(
-    inputs: Inputs, against: _Refusals
+    inputs: Inputs, against: Refusals
 ) -> tuple[tuple[Service, ...], tuple[Weights, ...]]:
     """Return the services whose models are available, and these models."""
     services: tuple[Service, ...] = ()
@@ -212,17 +204,23 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
 
 
 def _gateway(
-    inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: _Refusals
+    inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: Refusals
 ) -> GatewayPlan | None:
     # Like those of a service, they do not hold up the machine's own stages.
     against.all_of(around.refusals, "gateway")
     wanted = inputs.profile.gateway
     return against.of("gateway").attempt(
-        None, gateway_of, wanted, inputs.site, inputs.machine, services, around
+        None,
+        gateway_of,
+        wanted,
+        inputs.site,
+        inputs.machine,
+        [service for service in services if service.answers],
+        around,
     )
 
 
-def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:
+def _driver(inputs: Inputs, against: Refusals) -> DriverPlan | None:
     software = [ENGINES[service.engine].software for service in inputs.profile.services]
     return against.attempt(
         None,
@@ -238,8 +236,46 @@ def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:
     )
 
 
+def _group(
+    group: Group | None,
+    inputs: Inputs,
+    placements: Sequence[Placement],
+    driver: DriverPlan | None,
+    against: Refusals,
+) -> GroupPlan | None:
+    """Return what this machine has to know of its group, and refuse machines that differ."""
+    placement = next((each for each in placements if group and each.machines > 1), None)
+    if group is None or placement is None:
+        return None
+    service, gpu = group.service, inputs.gpu
+
+    def driver_of(machine: Machine) -> str:
+        planned = _driver(replace(inputs, machine=machine), Refusals())
+        return planned.version if planned else ""
+
+    def engine_of(machine: Machine) -> str:
+        there = replace(inputs, machine=machine)
+        found, _ = installation.software_of([service], there, _driver(there, Refusals()))
+        engine = next((each for each in found if each.name == service.engine), None)
+        python = f" on Python {engine.python}" if isinstance(engine, Environment) else ""
+        return f"{engine.name} {engine.version}-{engine.digest}{python}" if engine else ""
+
+    def links_of(machine: Machine) -> str:
+        return f"{len(fabric.rdma(machine, gpu))} x {fabric.links(machine, gpu)}"
+
+    same: dict[str, Describe] = {"drivers": driver_of, "engines": engine_of, "links": links_of}
+    against.all_of(unequal(group, gpu, same), service.name)
+    return against.of(service.name).attempt(
+        None, fabric.plan_of, group, inputs.site, placement, gpu, driver, _unit(service)
+    )
+
+
 def _service(
-    service: Service, placement: Placement, weights: Sequence[Weights], inputs: Inputs
+    service: Service,
+    placement: Placement,
+    weights: Sequence[Weights],
+    inputs: Inputs,
+    group: GroupPlan | None,
 ) -> ServicePlan:
     model, machine = model_of(service), inputs.machine
     fetched = next(plan for plan in weights if plan.model == model.key)
@@ -262,6 +298,7 @@ def _service(
         users=users(model, fetched.size, placement, inputs.gpu) if writes else None,
         placement=placement,
         weights=fetched,
+        group=group,
     )
 
 

@@ -9,6 +9,7 @@ from deploys.planning.addresses import in_url
 from deploys.planning.first_python import FirstPython
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.paths import ASKED
+from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware import gpus
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.placement.memory import GIB, CardLedger
@@ -36,6 +37,8 @@ def of(name: str, machine: Machine, plan: HostPlan) -> str:
         spread={service.name: _spread(service) for service in plan.services},
         asked={service.name: _asked(service) for service in plan.services},
         carries={service.name: _carries(service) for service in plan.services},
+        fabric={each.name: _fabric(each.group) for each in plan.services if each.group},
+        groups={service.name: list(_group(service)) for service in plan.services},
         ledgers={service.name: list(_ledger(service)) for service in plan.services},
     )
 
@@ -100,11 +103,39 @@ def _disks(machine: Machine, plan: HostPlan) -> Iterator[str]:
             )
 
 
+def _fabric(group: GroupPlan) -> str:
+    """Return a phrase such as `10.9.0.11 on bond0 (MTU 9000), 8 x RoCE 400 Gb/s, by DMA-BUF`."""
+    words = f"{group.me.address} on {group.interface}{f' (MTU {group.mtu})' if group.mtu else ''}"
+    if not group.hcas:
+        return f"{words}, no RDMA"
+    rate = f" {group.gigabits} Gb/s" if group.gigabits else ""
+    memory = f"to the cards by {group.peer_memory}" if group.peer_memory else "not to the cards"
+    devices = f"{len(group.hcas)} x {group.links}{rate} {memory}"
+    return f"{words}, {devices}: {' '.join(group.hcas)}"
+
+
+def _group(service: ServicePlan) -> Iterator[str]:
+    """Yield the machines of a group, and what each of them holds."""
+    group = service.group
+    if group is None:
+        return
+    ports = _ranges(list(group.ports))
+    yield f"{service.name} by {len(group.nodes)} machines, which meet at ports {ports} of the head"
+    width = max(len(node.name) for node in group.nodes)
+    for rank, node in enumerate(group.nodes):
+        where = f"on {node.cards} cards" if node.cards else "in host memory"
+        words = [f"rank {rank}  {node.name:{width}}  {node.address}"]
+        words.append(f"  {human(node.weights)} of weights {where}")
+        words.append(", the head, which answers" if node is group.head else "")
+        yield "".join([*words, " (this machine)" if rank == group.rank else ""])
+    if group.floor:
+        cards = sum(node.cards for node in group.nodes)
+        yield f"all-reduce over its {cards} cards must reach {group.floor:g} GB/s before it loads"
+
+
 def _spread(service: ServicePlan) -> str:
     """Return a phrase such as `tensor parallel 8, one copy on GPU 0-7`."""
     placement = service.placement
-    if not placement.groups:
-        return f"on {service.threads} cores"
     words = []
     if placement.tensor_parallel > 1:
         words.append(f"tensor parallel {placement.tensor_parallel}")
@@ -118,8 +149,12 @@ def _spread(service: ServicePlan) -> str:
         words.append(f"{placement.gpu_layers} layers on the GPUs")
     if placement.cpu_experts:
         words.append(f"experts of {placement.cpu_experts} layers in host memory")
+    if not placement.groups:
+        return ", ".join([*words, f"on {service.threads} cores"])
     groups = " | ".join(_ranges(sorted(group)) for group in placement.groups)
     copies = "one copy" if len(placement.groups) == 1 else f"{len(placement.groups)} copies"
+    if placement.machines > 1:
+        copies = "a part of the copy"
     words.append(f"{copies} on GPU {groups}")
     return ", ".join(words)
 

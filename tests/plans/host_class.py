@@ -14,11 +14,26 @@ class HostClass:
     + product: what its cards are called, "" where there are none
     + nvlink: what `nvidia-smi topo -m` shows between two of them, "" over PCIe
     + facts: what the facts program prints
+    + machines: how many of them serve a model together
     """
 
     product: str
     nvlink: str
     facts: dict[str, Any]
+    machines: int = 1
+
+    def of(self, rank: int) -> dict[str, Any]:
+        """What the facts program prints on one of the machines that serve a model together."""
+        if self.machines == 1:
+            return self.facts
+        address = f"10.9.0.{11 + rank}"
+        bond = {"name": "bond0", "addresses": [address], "mtu": 9000, "speed": 200_000}
+        return {
+            **self.facts,
+            "hostname": f"{self.facts['hostname'][:-1]}{rank + 1}",
+            "addresses": [address],
+            "fabric": {**self.facts["fabric"], "interfaces": [bond]},
+        }
 
 
 def host_class(
@@ -40,12 +55,14 @@ def host_class(
     card: tuple[int, str] = (0, ""),
     isa: str = "x86-64-v4",
     architecture: str = "x86_64",
+    machines: int = 1,
     system: tuple[str, str, str, str] = ("ubuntu", "22.04", "5.15.0-161-generic", "3.10.12"),
 ) -> HostClass:
     """The class; `slots` are PCI buses, `root` and `data` sizes of ext4 and XFS.
 
     + driver, flavour: version of the loaded NVIDIA driver and kind of its module, "" for none
     + card: MiB and compute capability that the driver reports
+    + machines: how many serve a model together; these have eight RoCE devices of 400 Gb/s
     """
     os, os_version, kernel, python = system
     gpus = [
@@ -96,7 +113,19 @@ def host_class(
         "systemd": True,
         "python": python,
     }
-    return HostClass(product=product, nvlink=nvlink, facts=facts)
+    if machines > 1:
+        facts["fabric"] = {"hcas": [_hca(number) for number in range(8)]}
+    return HostClass(product=product, nvlink=nvlink, facts=facts, machines=machines)
+
+
+def _hca(number: int) -> dict[str, Any]:
+    return {
+        "name": f"mlx5_{number}:1",
+        "layer": "Ethernet",
+        "active": True,
+        "gigabits": 400,
+        "interfaces": [f"ens{number}np0"],
+    }
 
 
 def _gpu(pci_id: str, slot: str, index: int, count: int, numa_nodes: int) -> dict[str, Any]:

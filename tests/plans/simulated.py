@@ -1,6 +1,6 @@
 """The table of host classes: one machine of each, as the facts program would print it.
 
-Inventories, plans, the lab and the tests take a class from here, by the name of its inventory.
+Inventories, plans, the lab and the tests take a class from here, by the name of its inventory. Of those that serve a model together it is the first.
 
 PCI addresses of h800 and rtx4090, the NVLink pair of rtx3090, and the drivers of rtx3090, rtx4090
 and h200 are those of recorded machines; the rest is what such a machine usually has. The others are
@@ -49,6 +49,36 @@ _ALL = (
         gpu="10de:2329",
         slots="0f 34 48 5a 87 ae c2 d7",
         nvswitches=4,
+    ),
+    host_class(
+        "h800x2",
+        product="NVIDIA H800",
+        nvlink="NV8",
+        cpu="Intel(R) Xeon(R) Platinum 8468",
+        cores=96,
+        numa_nodes=2,
+        memory=2014 * _GIB,
+        root=1843 * _GIB,
+        data=14 * _TIB,
+        gpu="10de:2324",
+        slots="18 3a 4b 5c 84 ac b3 b9",
+        nvswitches=4,
+        machines=2,
+    ),
+    host_class(
+        "h20x2",
+        product="NVIDIA H20",
+        nvlink="NV18",
+        cpu="Intel(R) Xeon(R) Platinum 8468",
+        cores=96,
+        numa_nodes=2,
+        memory=2014 * _GIB,
+        root=879 * _GIB,
+        data=14 * _TIB,
+        gpu="10de:2329",
+        slots="0f 34 48 5a 87 ae c2 d7",
+        nvswitches=4,
+        machines=2,
     ),
     host_class(
         "h200",
@@ -200,4 +230,4 @@ _ALL = (
 )
 
 CLASSES: dict[str, HostClass] = {each.facts["hostname"].removesuffix("-01"): each for each in _ALL}
-MACHINES: dict[str, dict[str, Any]] = {name: each.facts for name, each in CLASSES.items()}
+MACHINES: dict[str, dict[str, Any]] = {name: each.of(0) for name, each in CLASSES.items()}

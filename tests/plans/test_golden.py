@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.plans import update
-from tests.plans.simulated import MACHINES
+from tests.plans.simulated import CLASSES, MACHINES
 from tests.plans.update import Planned
 
 # Seconds of a processor for all classes: a plan is looked at before every change.
@@ -51,9 +51,10 @@ def test_no_golden_file_is_left_over() -> None:
 
 def test_a_refused_class_is_refused_for_its_plan_and_has_no_operations(run: Planned) -> None:
     for name in MACHINES:
-        _, plan = update.plan_of(name)
-        assert run.refusals.get(name, []) == list(map(str, plan.refusals))
-        assert bool(run.operations(name)) == (name not in run.refusals)
+        for rank in range(CLASSES[name].machines):
+            host, (_, plan) = update.host_of(name, rank), update.plan_of(name, rank)
+            assert run.refusals.get(host, []) == list(map(str, plan.refusals))
+            assert bool(run.operations(host)) == (host not in run.refusals)
 
 
 def test_no_operation_of_one_class_is_taken_for_another_of_another(run: Planned) -> None:
@@ -65,7 +66,7 @@ def test_no_operation_of_one_class_is_taken_for_another_of_another(run: Planned)
 def test_all_classes_agree_on_one_order(run: Planned) -> None:
     after: dict[str, set[str]] = {}
     for name in MACHINES:
-        steps = run.operations(name)
+        steps = run.operations(update.host_of(name))
         for earlier, later in pairwise(steps):
             after.setdefault(later, set()).add(earlier)
     # A cycle is an error here, as it is in pyinfra.

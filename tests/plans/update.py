@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from deploys.control import locks
+from deploys.planning.group.members import Member, Members
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.rendering import page
-from tests.plans.simulated import MACHINES
+from tests.plans.simulated import CLASSES, MACHINES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -29,20 +30,20 @@ GROUP_DATA = ROOT / "inventories" / "group_data"
 UPDATE = "python -m tests.plans.update"
 FULL = "deploys/full.py"
 DRIVERS = ("deploys.stages.nvidia.install", "deploys.stages.amd.install")
-_REFUSED = re.compile(r"\[@fake/(\w+)-01\]\s+refused: (.*)")
+_REFUSED = re.compile(r"\[@fake/([\w-]+)\]\s+refused: (.*)")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What one run said: its exit code, the operations in their order, refusals by class."""
+    """What one run said: its exit code, the operations in their order, refusals by machine."""
 
     code: int
     order: list[dict[str, Any]]
     refusals: dict[str, list[str]]
 
     def operations(self, name: str) -> list[str]:
-        """Those of one class, in their order."""
-        host = f"@fake/{name}-01"
+        """Those of one machine, in their order."""
+        host = f"@fake/{name}"
         return [" + ".join(each["names"]) for each in self.order if host in each["hosts"]]
 
 
@@ -74,20 +75,48 @@ def planned(deploy: str = FULL) -> Planned:
 
 def golden(name: str, full: Planned, drivers: list[Planned]) -> str:
     """The text of one class: the page of its plan, and what is done in which order."""
-    machine, plan = plan_of(name)
-    text = page.of(f"{name}-01", machine, plan)
-    stage = 1 if plan.stack.vendor == "amd" else 0
+    plans = [plan_of(name, rank) for rank in range(CLASSES[name].machines)]
+    pages = [page.of(host_of(name, rank), *each) for rank, each in enumerate(plans)]
+    text = "\n".join(pages)
+    stage = 1 if plans[0][1].stack.vendor == "amd" else 0
     for deploy, run in ((FULL, full), (DRIVERS[stage], drivers[stage])):
-        steps = run.operations(name) or ["refused" if name in run.refusals else "nothing to do"]
+        # What is done is the same on all machines that serve a model together.
+        (steps,) = {_steps(run, host_of(name, rank)) for rank in range(len(plans))}
         text += "\n".join([f"\n{deploy}:", *(f"  {step}" for step in steps), ""])
     return text
 
 
-def plan_of(name: str) -> tuple[Machine, HostPlan]:
+def _steps(run: Planned, host: str) -> tuple[str, ...]:
+    none = "refused" if host in run.refusals else "nothing to do"
+    return tuple(run.operations(host)) or (none,)
+
+
+def host_of(name: str, rank: int = 0) -> str:
+    """What a machine of a class is called in the inventory, after @fake/."""
+    return f"{name}-{rank + 1:02}"
+
+
+def plan_of(name: str, rank: int = 0) -> tuple[Machine, HostPlan]:
     """The simulated machine of a class, and what planning alone makes of it."""
     site = runpy.run_path(str(GROUP_DATA / "all.py"))["site"]
-    machine = Machine.from_json(json.loads(json.dumps(MACHINES[name])))
-    return machine, resolve(profile_of(name), site, machine, locks.read(site.locks))
+    profile, of = profile_of(name), CLASSES[name]
+    machines = [
+        Machine.from_json(json.loads(json.dumps(of.of(each)))) for each in range(of.machines)
+    ]
+    members = Members(
+        me=host_of(name, rank),
+        hosts=tuple(
+            Member(
+                name=host_of(name, each),
+                profile=profile,
+                machine=machine,
+                address=next(iter(machine.addresses), None),
+            )
+            for each, machine in enumerate(machines)
+        ),
+    )
+    pins, machine = locks.read(site.locks), machines[rank]
+    return machine, resolve(profile, site, machine, pins, members=members)
 
 
 def profile_of(name: str) -> HostProfile:

@@ -91,10 +91,13 @@ def wait_until_it_answers(
                 first, answering_since = found, now
             elif now - answering_since >= unit.stable:
                 as_whom = f" as {unit.model}" if unit.model else ""
-                logger.info(f"{host.print_prefix}{unit.name} answers{as_whom} on {unit.url}")
+                what = f"answers{as_whom} on {unit.url}" if unit.url else "runs"
+                logger.info(f"{host.print_prefix}{unit.name} {what}")
                 return True
             # One more look will tell, as what did not stay up has another process by then.
             until_next = max(_LOOK_EVERY, unit.stable - (now - answering_since))
+        elif lost := _lost(state, unit):
+            return give_up(f"{unit.name} is served together with {lost}, which failed in this run")
         elif found is not None and found.active in ("failed", "inactive"):
             return give_up(f"{unit.name} stopped: it is {found.active}")
         elif now - wrong_since >= unit.stable and found is not None:
@@ -108,6 +111,12 @@ def wait_until_it_answers(
             said = now
             logger.info(f"{host.print_prefix}{unit.name}: loading for {now - started:.0f} s")
         transport.pause(until_next)
+
+
+def _lost(state: State, unit: Unit) -> str:
+    """Return the machines of a unit's group that this run has given up."""
+    failed = {host.name for host in state.failed_hosts}
+    return ", ".join(name for name in unit.group if name in failed)
 
 
 def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None) -> bool:
@@ -197,7 +206,7 @@ def _namespace(unit: Unit) -> str:
 def _known(unit: Unit, lines: Sequence[str]) -> Explained | None:
     if unit.engine is None:
         return None
-    return explain(unit.engine, lines, port=urlsplit(unit.url).port)
+    return explain(unit.engine, lines, port=urlsplit(unit.url or "").port)
 
 
 def _journal(host: Host, arguments: Any, unit: Unit, restarted: float | None) -> list[str]:

@@ -24,7 +24,7 @@ from deploys.planning.engines.software import Software
 
 _WANTS = unit_names.file("multi-user.target.wants")
 # What the settings of a model server are called, behind its name.
-_SETTINGS = ("env", "yaml")
+_SETTINGS = ("env", "yaml", "group.json")
 
 
 @operation()
@@ -48,6 +48,8 @@ def running(
     killed between writing a file and the restart is completed by the next one.
 
     If an engine does not answer, the version that served before is restored, and the host fails.
+
+    What several machines serve together is started, and waited for by group.answering.
     """
     described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
     notes = [unit.to_note() for unit in units]
@@ -65,8 +67,11 @@ def running(
         return
     found = host.get_fact(facts.Units, questions=health.status_request(units, ask=False))
     changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
-    wrong = {unit.name for unit in units if not _as_wanted(unit, found.get(unit.name))}
+    wrong = {unit.name for unit in units if not as_wanted(unit, found.get(unit.name))}
     todo = [unit for unit in units if unit.name in changed | wrong]
+    alone = [unit for unit in todo if not unit.group]
+    if any(unit.group for unit in units):
+        unproven = None
     if not todo and not unproven:
         host.noop("all services run and answer")
         return
@@ -85,10 +90,10 @@ def running(
         if state is None or _needs_a_start(unit, state) or unit.name in changed:
             restarted[unit.name] = time.monotonic()
             yield _restart(unit)
-    for unit in todo:
+    for unit in alone:
         yield _checked(health.wait_until_it_answers, unit, restarted.get(unit.name), version)
     # When all are up: what loads a model takes the machine's time from its neighbours.
-    for unit in todo:
+    for unit in alone:
         measured = unit.name not in restarted and health.is_measured(unit, found[unit.name])
         if unit.measured and not measured:
             yield _checked(health.measure, unit, restarted.get(unit.name), version)
@@ -144,7 +149,8 @@ def retired(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraComm
     measured = [f"/var/lib/modelrack/services/{name}.json" for name in names]
     additions = [f"{unit_names.file(unit)}.d" for unit, name in named if name]
     if names:
-        everything = (*settings, *measured, *additions)
+        secrets = [f"/etc/modelrack/secrets/{name}.group" for name in names]
+        everything = (*settings, *measured, *additions, *secrets)
         yield StringCommand("rm", "-rf", "--", *map(QuoteString, everything))
     now = ["--now"] if systemd else []
     yield StringCommand("systemctl", "disable", "--quiet", *now, *map(QuoteString, units))
@@ -185,7 +191,8 @@ def _is_unit_file(path: str) -> bool:
     return path.startswith(f"{unit_names.FOLDER}/")
 
 
-def _as_wanted(unit: Unit, state: facts.UnitHealth | None) -> bool:
+def as_wanted(unit: Unit, state: facts.UnitHealth | None) -> bool:
+    """Return whether a unit runs with all that it is to have, and answers."""
     return (
         state is not None
         and state.active == "active"

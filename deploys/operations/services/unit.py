@@ -22,7 +22,10 @@ class Unit:
     + digest: of all that a running process must have been started with; it finds it in its
       environment as MODELRACK_DIGEST. None for a program that overwrites its environment (nginx):
       then only the age of its files counts
-    + url, model: where it answers, and which model must; None for a server without models
+    + url: where it answers; None for what answers nobody, such as a machine of a group beside its
+      head: that it runs is all
+    + model: which model must answer; None for a server without models
+    + group: names of the other machines that serve it together with this one
     + weights: files that it has loaded; one that was fetched again since is not what it serves
     + engine: who serves the model, so whose words the journal is in
     + task: what it is asked; vector: numbers of a vector, where it makes them
@@ -41,7 +44,7 @@ class Unit:
     name: str
     files: tuple[File, ...]
     digest: str | None
-    url: str
+    url: str | None
     model: str | None
     weights: tuple[str, ...] = ()
     engine: str | None = None
@@ -52,6 +55,7 @@ class Unit:
     measured: str | None = None
     min_tokens_per_second: float | None = None
     journal: str | None = None
+    group: tuple[str, ...] = ()
     stable: float = 3.0
     patience: float = 1800.0
 
@@ -65,16 +69,17 @@ class Unit:
             engine=planned.engine,
             files=tuple(map(File.of, rendered)),
             digest=digest,
-            url=planned.url,
-            model=planned.served,
+            url=planned.url if planned.answers else None,
+            model=planned.served if planned.answers else None,
             weights=planned.weights.paths,
             patience=planned.patience,
             task=planned.task,
             vector=network.hidden if planned.task == "embed" else None,
             context=planned.context,
             sampling=dict(plan.wanted_of(planned).sampling or {}),
-            measured=planned.measured,
+            measured=planned.measured if planned.answers else None,
             min_tokens_per_second=planned.min_tokens_per_second,
+            group=tuple(node.name for node in planned.group.beside) if planned.group else (),
         )
 
     @classmethod
@@ -82,6 +87,7 @@ class Unit:
         """Return the unit recorded on a machine; its files already exist there."""
         known = {field.name for field in fields(cls)} & {*note}
         values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
+        values["group"] = (*note.get("group", ()),)
         return cls(files=(), **values)
 
     def to_note(self) -> dict[str, Any]:

@@ -151,6 +151,10 @@ NO_RERANKING = Setting(
     hint="Serve it with llama.cpp or vLLM, or set another task",
 )
 NOTHING_TO_COPY = ignored("it reads the weights as they lie")
+ONE_MACHINE = ignored(
+    "it serves a model on one machine",
+    "Serve the model with vLLM or SGLang, or leave machines out",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +166,7 @@ class ServiceSettings:
     """
 
     task: Setting
+    machines: Setting = ONE_MACHINE
     context: Setting
     parallel: Setting
     tensor_parallel: Setting
@@ -201,6 +206,7 @@ class Engine:
       model's own chat template
     + plans: options that the plan sets or that would undo it, by their names without dashes, and
       the field of Service to set instead; "" where there is none
+    + meeting_ports: TCP ports that it takes where its machines meet, counted from the given one
     + tasks_by_file: what a model is asked is read from its file, whatever a service says
     + options_on_command_line: further options are words of its command, not lines of a file
     + rules: what does not work with it, or less well than expected
@@ -220,6 +226,7 @@ class Engine:
     settings_without_cards: ServiceSettings
     parsers: Callable[[Dialect | None], Parsers] | None
     plans: Mapping[str, str]
+    meeting_ports: tuple[int, ...] = ()
     tasks_by_file: bool = False
     options_on_command_line: bool = False
     rules: tuple[Rule, ...]

@@ -28,6 +28,7 @@ from deploys.planning.options import planned
 
 _SETTINGS = ServiceSettings(
     task=NO_RERANKING,
+    machines=HONOURED,
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=HONOURED,
@@ -54,6 +55,7 @@ _PLANS = {
     "tp-size": "tensor_parallel",
     "pp-size": "pipeline_parallel",
     "dp-size": "replicas",
+    "nnodes": "machines",
     "schedule-conservativeness": "performance",
     "speculative-algorithm": "performance",
     "speculative-num-steps": "performance",
@@ -129,6 +131,8 @@ SGLANG = Engine(
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,
     plans=_PLANS,
+    # Source: SGLang 0.5.23, server_args.py: init_new, DP_ATTENTION_HANDSHAKE_PORT_DELTA.
+    meeting_ports=(*range(7), 13),
     rules=(
         Rule(
             quantizations=("FP8", "W4AFP8"),

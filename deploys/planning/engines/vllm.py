@@ -29,6 +29,7 @@ from deploys.planning.models import parsers
 
 _SETTINGS = ServiceSettings(
     task=HONOURED,
+    machines=HONOURED,
     context=HONOURED,
     parallel=HONOURED,
     tensor_parallel=HONOURED,
@@ -65,6 +66,7 @@ _PLANS = {
     "tensor-parallel-size": "tensor_parallel",
     "pipeline-parallel-size": "pipeline_parallel",
     "data-parallel-size": "replicas",
+    "nnodes": "machines",
     **dict.fromkeys(
         (
             *("max-num-batched-tokens", "performance-mode", "linear-backend", "moe-backend"),
@@ -80,7 +82,8 @@ _PLANS = {
     "override-generation-config": "sampling",
     **dict.fromkeys(
         (
-            *("host", "uds", "config", "disable-fastapi-docs", "headless", "nnodes", "node-rank"),
+            *("host", "uds", "config", "disable-fastapi-docs", "headless", "node-rank"),
+            *("master-addr", "master-port", "data-parallel-rpc-port"),
             "enable-force-include-usage",
             # Our own questions are asked without.
             *("ssl-keyfile", "ssl-certfile", "root-path"),
@@ -172,6 +175,8 @@ VLLM = Engine(
     ),
     parsers=parsers.vllm,
     plans=_PLANS,
+    # The second is --data-parallel-rpc-port.
+    meeting_ports=(0, 1),
     rules=(
         Rule(
             quantizations=("FP8",),

@@ -7,22 +7,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deploys.planning.gateway.plan import HTTPS, MACHINES, REDIRECT, GatewayPlan, MachinePeer
+from deploys.planning.group.plan import GroupPlan
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 
+# RoCE v2. Source: InfiniBand Architecture Specification, Annex A17.
+_ROCE = 4791
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """TCP ports that other machines may reach.
+    """Ports that other machines may reach.
 
     + name: what answers there
+    + ports: of TCP; () is every one
+    + udp: of UDP, too
     + sources: networks of either family that may reach them; () is everybody
     """
 
     name: str
     ports: tuple[int, ...]
     sources: tuple[str, ...] = ()
+    udp: tuple[int, ...] = ()
 
     @property
     def families(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -41,7 +48,9 @@ class FirewallPlan:
     openings: tuple[Opening, ...]
 
 
-def firewall_of(site: Site, machine: Machine, gateway: GatewayPlan | None) -> FirewallPlan | None:
+def firewall_of(
+    site: Site, machine: Machine, gateway: GatewayPlan | None, group: GroupPlan | None = None
+) -> FirewallPlan | None:
     """Return the firewall of a machine whose profile has a gateway; None for any other.
 
     A machine that only another's gateway names keeps its ports: who asks there has a certificate.
@@ -59,6 +68,11 @@ def firewall_of(site: Site, machine: Machine, gateway: GatewayPlan | None) -> Fi
     if gateway.peers:
         sources = (site.machines,) if site.machines else tuple(_addresses(gateway.peers))
         openings.append(Opening(name="other gateways", ports=(MACHINES,), sources=sources))
+    if group:
+        # An engine's processes choose their ports as they start.
+        nodes = tuple(node.address for node in group.beside)
+        udp = (_ROCE,) if group.links == "RoCE" else ()
+        openings.append(Opening(name="its group", ports=(), sources=nodes, udp=udp))
     return FirewallPlan(openings=tuple(openings))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from deploys.planning.inputs.fabric import Fabric
+
 Isa = Literal["x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", "unknown"]
 # Distributions that are rebuilds of RHEL, and RHEL itself.
 RHEL_LIKE = frozenset({"rhel", "rocky", "almalinux", "centos", "ol"})
@@ -197,6 +199,7 @@ class Machine:
       NVSwitch, and of a program on it, 50 of each at most; empty, too, where we may not read it
     + holders: processes that have a GPU open
     + addresses: its IP addresses, without those that lead nowhere else (loopback, link-local)
+    + fabric: its network interfaces and RDMA devices
     + ports: listening TCP ports and who holds them: a unit name, else a process name, else ""
     + ssh_ports: TCP ports that sshd answers on
     + operator: address that this run's SSH connection comes from, None for another connection
@@ -244,6 +247,7 @@ class Machine:
     kernel_packages: tuple[str, ...] = ()
     broken_packages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    fabric: Fabric = field(default_factory=Fabric)
     ssh_ports: tuple[int, ...] = ()
     operator: str | None = None
     stored: dict[str, int] = field(default_factory=dict)
@@ -269,6 +273,7 @@ class Machine:
                 "xids": tuple(data.get("xids", ())),
                 "application_xids": tuple(data.get("application_xids", ())),
                 "addresses": tuple(data.get("addresses", ())),
+                "fabric": Fabric.from_json(data.get("fabric", {})),
                 "ssh_ports": tuple(data.get("ssh_ports", ())),
                 "served": tuple(data.get("served", ())),
                 "given": tuple(data.get("given", ())),

@@ -50,6 +50,8 @@ class Service:
     + port: TCP port on the loopback address
     + task: "generate" for answers, "embed" for vectors of texts, "rerank" for how well texts fit a
       question; None goes by the network
+    + machines: how many serve it together, of each so many of its class in the inventory, in their
+      order; the first of them answers
     + context: tokens one request may use, prompt and answer together; None leaves it to the plan
     + parallel: requests served at the same time; None leaves it to the plan
     + tensor_parallel: GPUs that each layer of a replica is split over; None leaves it to the plan
@@ -84,6 +86,7 @@ class Service:
     model: str | Model
     port: int
     task: Task | None = None
+    machines: int = 1
     context: int | None = None
     parallel: int | None = None
     tensor_parallel: int | None = None
@@ -120,6 +123,7 @@ class Service:
                 "Services run without privileges, so give it a port in that range",
             )
         for field, value in (
+            ("machines", self.machines),
             ("context", self.context),
             ("parallel", self.parallel),
             ("tensor_parallel", self.tensor_parallel),

@@ -129,6 +129,8 @@ class Site:
     + peer_port: TCP port on which a machine shares them
     + machines: network, such as "10.8.0.0/16", in which gateways ask each other; None: at the
       addresses that the operator reaches them at
+    + fabric: network, such as "10.9.0.0/16", in which machines that serve one model together talk;
+      None: the same as peers
     + ssh_from: networks that may reach sshd of machines with a gateway; none named: all may
     + bundle: folder on the operator's computer with the bundle that `mirrors` serves: what it lacks
       is refused while planning
@@ -147,6 +149,7 @@ class Site:
     peers: str | None = None
     peer_port: int = 8788
     machines: str | None = None
+    fabric: str | None = None
     ssh_from: tuple[str, ...] = ()
     bundle: Path | None = None
     secrets: Path = field(default=Path.home() / ".config" / "modelrack")
@@ -172,6 +175,8 @@ class Site:
             _check_network("peers", self.peers)
         if self.machines is not None:
             _check_network("machines", self.machines)
+        if self.fabric is not None:
+            _check_network("fabric", self.fabric)
         if isinstance(self.ssh_from, str):
             raise Refusal(
                 f"ssh_from is the text {self.ssh_from!r}, not networks",

@@ -128,6 +128,7 @@ def _add_replicas(requests: Sequence[Request], placements: Sequence[Placement]) 
         for at, request in enumerate(requests)
         if isinstance(request.takes, FillsCards)
         and request.service.replicas is None
+        and request.machines == 1
         and not grown[at].refusals
     ]
     while waiting:

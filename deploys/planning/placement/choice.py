@@ -24,6 +24,8 @@ from deploys.planning.quantity import human
 # texts are cut into pieces before they become vectors.
 CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8192, 4096)
 _LONGEST_READ = 8192
+# Fields of Service that machines without cards can be told where they serve a model together.
+_ACROSS_MACHINES = ("tensor_parallel", "pipeline_parallel")
 # Fields of Service about answers that are written.
 _OF_ANSWERS = ("reasoning_parser", "tool_parser", "sampling")
 
@@ -49,6 +51,8 @@ class Placement:
     + chunk: tokens of a step, of each such group of cards; None leaves it to the engine
     + mtp: the layer that predicts one token more is read, and drafts
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
+    + machines: that a copy's cards are on, as many on each; `groups` and `ledger` are of all, until
+      a plan keeps those of one (planning/group/share.py)
     + ledger: of what was chosen; of the closest attempt where it is refused
     + reasons: one sentence for each choice; warnings, refusals: what the operator must know
     """
@@ -74,6 +78,7 @@ class Placement:
     chunk: int | None = None
     mtp: bool = False
     moe_backend: str | None = None
+    machines: int = 1
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -136,6 +141,11 @@ class Request:
     @property
     def title(self) -> str:
         return ENGINES[self.service.engine].title
+
+    @property
+    def machines(self) -> int:
+        """Return how many machines serve it together; `cards` are theirs, machine by machine."""
+        return self.service.machines
 
     @property
     def takes(self) -> FillsCards | DealsLayers:
@@ -232,6 +242,8 @@ def ignored_settings(request: Request) -> dict[str, Refusal]:
                 f"{request.name}: {name} is about answers, and its task is {request.task}",
                 f"Leave {name} out",
             )
+            continue
+        if not request.gpu and request.machines > 1 and name in _ACROSS_MACHINES:
             continue
         if value == usual[name] or setting.values is None or value in setting.values:
             continue

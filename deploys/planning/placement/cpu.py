@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.cache import cache_bytes
+from deploys.planning.models.network import parts
 from deploys.planning.placement.choice import (
     Placement,
     Request,
@@ -23,7 +24,16 @@ from deploys.planning.placement.choice import (
     size_hint,
     smaller_variants,
 )
-from deploys.planning.placement.memory import GIB, Layout, Ledger, fixed_cost_tokens
+from deploys.planning.placement.division import divides
+from deploys.planning.placement.memory import (
+    GIB,
+    Layout,
+    Ledger,
+    card_weights,
+    fixed_cost_tokens,
+    stages_of,
+    token_bytes,
+)
 from deploys.planning.quantity import human
 
 # Three Python processes with PyTorch, seen with a tiny model: 2.0 GiB in all.
@@ -55,7 +65,34 @@ def place_on_cpu(request: Request, takes: FillsCards) -> Placement:
 
 
 def _wrong(request: Request) -> list[Refusal]:
-    return [*context_too_long(request), *ignored_settings(request).values()]
+    wrong = [*context_too_long(request), *ignored_settings(request).values()]
+    tensor, pipeline = _cut(request)
+    if tensor * pipeline != request.machines:
+        wrong.append(
+            Refusal(
+                f"{request.name}: tensor_parallel {tensor} times pipeline_parallel {pipeline} are"
+                f" not the {request.machines} machines that it is cut over",
+                f"Set one of them to {request.machines}, or leave both out",
+            )
+        )
+    elif not divides(request.model, tensor) or pipeline > request.model.network.layers:
+        wrong.append(
+            Refusal(
+                f"{request.name}: {request.model.key} cannot be cut over {request.machines}"
+                f" machines with tensor_parallel {tensor} and pipeline_parallel {pipeline}",
+                "Set the other of them to that number, or set fewer machines",
+            )
+        )
+    return wrong
+
+
+def _cut(request: Request) -> tuple[int, int]:
+    """Return tensor and pipeline parallel sizes over the machines; each computes by itself."""
+    service, machines = request.service, request.machines
+    tensor = service.tensor_parallel
+    if tensor is None:
+        tensor = max(1, machines // (service.pipeline_parallel or machines))
+    return tensor, service.pipeline_parallel or max(1, machines // tensor)
 
 
 def _attempts(request: Request, takes: FillsCards) -> list[Placement]:
@@ -76,17 +113,30 @@ def _sizes(request: Request) -> Iterator[tuple[int, int]]:
 
 def _placement(request: Request, takes: FillsCards, context: int, full: int) -> Placement:
     service, model = request.service, request.model
-    layout = Layout(takes=takes, tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0)
+    tensor, pipeline = _cut(request)
+    layout = Layout(
+        takes=takes,
+        tensor_parallel=tensor,
+        pipeline_parallel=pipeline,
+        kv_cache="auto",
+        share=0.0,
+        machines=request.machines,
+    )
     of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
-    a_token = cache_bytes(model)
+    # Of the machine that has most of it; where there is one, it has all.
+    split, stages = parts(model, request.size), stages_of(model.network, pipeline)
+    weights, a_token = request.size, cache_bytes(model)
+    if request.machines > 1:
+        weights = max(card_weights(model, split, stage, layout) for stage in stages)
+        a_token = max(token_bytes(model, layout, stage) for stage in stages)
     parallel = service.parallel or min(_MOST_REQUESTS, full * _SHORTER)
     return Placement(
         service=service.name,
         engine=service.engine,
         model=model.key,
-        tensor_parallel=1,
-        pipeline_parallel=1,
+        tensor_parallel=tensor,
+        pipeline_parallel=pipeline,
         replicas=1,
         groups=(),
         context=context,
@@ -97,11 +147,12 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
         cpu_experts=None,
         ledger=Ledger(
             cards=(),
-            host={"weights": request.size, "KV cache": tokens * a_token, "processes": _PROCESSES},
+            host={"weights": weights, "KV cache": tokens * a_token, "processes": _PROCESSES},
             disk=request.size,
             kv_bytes=a_token,
             kv_tokens=tokens if a_token else 0,
         ),
+        machines=request.machines,
         reasons=tuple(_reasons(request, context, parallel, full)),
         warnings=tuple(estimate_warnings(request)),
     )
@@ -112,7 +163,10 @@ def _over(request: Request, attempt: Placement) -> int:
 
 
 def _reasons(request: Request, context: int, parallel: int, full: int) -> Iterator[str]:
-    yield "The whole model in host memory, as there is no card"
+    if request.machines > 1:
+        yield f"A part of the model in the memory of each of {request.machines} machines"
+    else:
+        yield "The whole model in host memory, as there is no card"
     if not request.model.network.causal:
         yield "An encoder keeps nothing of a text, so there is no cache"
         return

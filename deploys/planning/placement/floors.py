@@ -23,6 +23,10 @@ from deploys.planning.placement.memory import Layout
 # (tt-inference-server, issue 356).
 EFFICIENCY = 0.6
 _LAYER, _LAYER_OF_EXPERTS, _ALL_REDUCE = 100e-6, 200e-6, 100e-6
+# What a step of one request waits for between machines, not confirmed: a vector that is handed to
+# the next stage or, once it is a token, back to the first; and where cards of several machines
+# share a layer, what its all-reduce takes more.
+_HOP, _ALL_REDUCE_BETWEEN = 100e-6, 100e-6
 # Tokens that are in the cache when it is measured.
 _DEPTH = 256
 # A floor finds what is wrong with a machine, not what could be better: half of what is expected. Of
@@ -63,7 +67,10 @@ def token_seconds(
     cache = _DEPTH * cache_bytes(model, layout.kv_cache)
     read = (others + cache) / attending + experts / cards
     layer = (_LAYER_OF_EXPERTS if network.experts else _LAYER) + (_ALL_REDUCE if cards > 1 else 0)
-    return read / (EFFICIENCY * gpu.bandwidth) + network.layers * layer
+    hops = layout.machines if layout.machines > 1 else 0
+    if layout.machines > layout.pipeline_parallel:
+        layer += _ALL_REDUCE_BETWEEN
+    return read / (EFFICIENCY * gpu.bandwidth) + network.layers * layer + hops * _HOP
 
 
 def _in_host_memory(model: Model, placement: Placement) -> bool:

@@ -66,6 +66,7 @@ def layout_of(
         data_parallel=data,
         ranks=ranks,
         experts_whole=shared and ranks > 1,
+        machines=request.machines,
         chunk=_SMALL_CHUNK if not isinstance(takes.share, FixedShare) and most > USUAL else None,
     )
     return replace(layout, share=_share(request, layout, most, cards))

@@ -109,6 +109,7 @@ class Layout:
     + experts_whole: these are dealt out whole, and not split as other matrices
     + chunk: tokens of a step, where that is not the engine's own number
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
+    + machines: that the cards of the copy are on, as many on each
     """
 
     takes: FillsCards
@@ -126,6 +127,7 @@ class Layout:
     experts_whole: bool = False
     chunk: int | None = None
     moe_backend: str | None = None
+    machines: int = 1
 
     @property
     def attention_parallel(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.engines.filled_cards import FixedShare
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.group import shapes as over_machines
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.placement import attention
 from deploys.planning.placement.choice import (
@@ -101,6 +102,7 @@ def wrong_settings(request: Request, takes: FillsCards) -> list[Refusal]:
                 f"Set tensor_parallel to one of {', '.join(possible)}, or leave it out",
             )
         )
+    wrong += over_machines.wrong(request, takes)
     if pipeline > network.layers:
         wrong.append(
             Refusal(
@@ -162,6 +164,8 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
     cards, copies = tensor * pipeline, len(attempt.groups)
     if not request.model.network.causal:
         yield "An encoder keeps nothing of a text, so there is no cache"
+    elif layout.machines > 1:
+        yield from over_machines.reasons(request, layout)
     elif service.tensor_parallel is None or (service.pipeline_parallel is None and pipeline > 1):
         room = f"room for the cache ({human(attempt.cache)} each)"
         few = (
@@ -170,14 +174,14 @@ def reasons(request: Request, attempt: Attempt, context: int, parallel: int) -> 
             else f"with {room}"
         )
         yield f"{count(cards, 'card')} a copy, {few}"
-    if service.tensor_parallel is None and tensor > 1:
+    if service.tensor_parallel is None and tensor > 1 and layout.machines == 1:
         if service.performance == "latency":
             yield f"Tensor parallel {tensor}, so that one request waits least for each token"
         elif tensor <= _largest_island(request):
             yield f"Tensor parallel {tensor}, as these cards have links of their own"
         else:
             yield f"Tensor parallel {tensor} and no more, as these cards talk over PCIe"
-    if service.pipeline_parallel is None and pipeline > 1:
+    if service.pipeline_parallel is None and pipeline > 1 and layout.machines == 1:
         yield f"Pipeline of {pipeline}, which asks little of the link between its stages"
     if service.replicas is None and copies > 1:
         yield f"{copies} copies, as more copies answer more than larger ones"
@@ -214,7 +218,9 @@ def warnings(request: Request, attempt: Attempt) -> Iterator[str]:
     """Yield warnings about placements that work, but not well."""
     layout = attempt.layout
     largest = _largest_island(request)
-    if layout.tensor_parallel > max(2, largest) and layout.performance != "latency":
+    if layout.machines > 1:
+        yield from over_machines.warnings(request, layout)
+    elif layout.tensor_parallel > max(2, largest) and layout.performance != "latency":
         yield (
             f"{request.name}: tensor_parallel {layout.tensor_parallel} goes over PCIe, where a"
             " pipeline of pairs is faster"

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.engines.filled_cards import FixedShare
+from deploys.planning.group import shapes as over_machines
 from deploys.planning.models.cache import cache_bytes
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import parts
@@ -65,7 +66,7 @@ def _best(request: Request, takes: FillsCards) -> Attempt:
     tries = (usual.usual, usual.most) if isinstance(usual, FixedShare) else (USUAL, TIGHTER)
     for most in tries:
         attempts, comfortable = [], []
-        for tensor, pipeline in _shapes(request):
+        for tensor, pipeline in _shapes(request, takes):
             attempt = _attempt(request, takes, tensor, pipeline, most)
             attempts.append(attempt)
             if _fits(request, attempt) and attempt.room >= request.comfort:
@@ -101,7 +102,7 @@ def _quickest(request: Request, attempts: Sequence[Attempt]) -> Attempt:
     return best
 
 
-def _shapes(request: Request) -> Iterator[tuple[int, int]]:
+def _shapes(request: Request, takes: FillsCards) -> Iterator[tuple[int, int]]:
     """Yield tensor and pipeline parallel sizes to try, those with few cards first.
 
     Over NVLink, tensor parallelism over all cards it connects; over PCIe, over pairs, with a
@@ -112,8 +113,11 @@ def _shapes(request: Request) -> Iterator[tuple[int, int]]:
     if request.cut is not None:
         yield request.cut
         return
-    cards = len(request.cards) // (service.replicas or request.copies or 1)
     together = max(len(island) for island in islands(request.cards, request.links, request.gpu))
+    if request.machines > 1:
+        yield from over_machines.shapes(request, takes, together)
+        return
+    cards = len(request.cards) // (service.replicas or request.copies or 1)
     sizes = [2**power for power in range(cards.bit_length())]
     for size in sorted({*sizes, cards, _named_size(request, cards)}):
         shapes = [
@@ -146,9 +150,14 @@ def _attempt(
     together = islands(request.cards, request.links, request.gpu)
     for copies in [wanted] if wanted else range(most, 0, -1):
         chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
+        if request.machines > 1:
+            chosen = over_machines.freest(request, tensor * pipeline)
         groups = assign_cards(chosen, together, tensor=tensor, pipeline=pipeline, copies=copies)
         attempts = []
-        for way in attention.ways(request, takes, tensor, pipeline, copies):
+        ways = attention.ways(request, takes, tensor, pipeline, copies)
+        if request.machines > 1:
+            ways = over_machines.ways(request, (tensor, pipeline), ways)
+        for way in ways:
             layout = layout_of(request, takes, (tensor, pipeline, copies), way, share, chosen)
             made = _loaded(request, layout, groups)
             while fewer := fewer_requests(request, made, share, chosen):
@@ -235,6 +244,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
         chunk=chunk(layout, cards[attempt.groups[0][0]]) if layout.experts_whole else layout.chunk,
         mtp=layout.mtp,
         moe_backend=layout.moe_backend,
+        machines=layout.machines,
         reasons=tuple(reasons(request, attempt, context, parallel)),
         warnings=tuple(warnings(request, attempt)),
     )

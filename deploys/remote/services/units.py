@@ -9,7 +9,8 @@ Prints {unit: {"load", "active", "enabled", "reload", "pid", "restarts", "digest
 what is wrong with the server's answer, and `wrong` is true if waiting cannot change that; a unit
 that is listed once per model gets the problem of any of them. "ask" is the task of which a question
 is asked, or null if only the models are to be listed; "vector" says how many numbers a vector has,
-if that is asked for. If "model" is null, any HTTP response that is not an error will do. With
+if that is asked for. If "model" is null, any HTTP response that is not an error will do, and if
+"url" is null, that the unit is active. With
 "sampling", values by their names, it must draw answers with these, if it says how it does.
 `measured` is the content of the files of that name, by name.
 """
@@ -122,6 +123,8 @@ def _answer(entry: dict[str, Any]) -> tuple[str, bool]:
 
 def _wrong(entry: dict[str, Any]) -> str | None:
     """Return what is wrong with the server's answer, or None if nothing is."""
+    if entry["url"] is None:
+        return None
     server = ModelServer(entry["url"])
     try:
         if entry["model"] is None:

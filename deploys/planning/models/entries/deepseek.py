@@ -23,6 +23,15 @@ from deploys.planning.models.variants import gguf, original, r1_gguf, safetensor
 ENTRIES = (
     # The GGUF files of January 2025 are older than llama.cpp's cache of one latent vector.
     original(R1_FP8, "FP8", 688_600_000_000, "shape: config.json; size: index, with the MTP layer"),
+    # For cards without FP8, and with the MTP layer, too.
+    safetensors(
+        R1_FP8,
+        "BF16",
+        1_368_979_691_008,
+        "shape: config.json; size: parameters by width, with the MTP layer; 1275 GiB as listed",
+        "unsloth/DeepSeek-R1-BF16",
+        "unsloth/DeepSeek-R1-BF16",
+    ),
     r1_gguf(R1, "Q4_K_M", 404_430_187_616, "shape: config.json; size: a listing of nine shards"),
     safetensors(
         R1,
