@@ -6,12 +6,12 @@ tests/group has the same with vLLM, which takes minutes.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
-from deploys.control import group_secret
 from tests.e2e.group_machines import PYZ, GroupMachines, put, put_program, wait
 from tests.lab import Lab, Machine
 
@@ -72,7 +72,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(lab_factory, tmp_path_factory) -> Iterator[Site]:
+def site(lab_factory) -> Iterator[Site]:
     lab: Lab = lab_factory(3, name="together")
     first, second, third = lab.machines
 
@@ -83,7 +83,7 @@ def site(lab_factory, tmp_path_factory) -> Iterator[Site]:
         return asked.returncode == 0
 
     group = GroupMachines([first, second], "large.service", answers)
-    made = Site(group, third, group_secret.of(tmp_path_factory.mktemp("secrets"), "large"))
+    made = Site(group, third, secrets.token_hex(32))
     nodes = [first.address, second.address]
     for machine in lab.machines:
         put_program(machine)

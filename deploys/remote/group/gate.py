@@ -23,6 +23,8 @@ from .settings import GateSettings, Group
 _MEET, _LIMIT = 60, 300
 # What NCCL and RCCL say of the way that they have taken; plugins for it have names of their own.
 _NETWORK = re.compile(r"NCCL INFO Using network (.+)$", re.MULTILINE)
+# Read now: the archive that this is in may be another one by the time of the gate.
+_PROGRAM = pkgutil.get_data(__package__ or "", "all_reduce.py") or b""
 _WHERE_TO_LOOK = (
     "look at ibv_devinfo and ip -br link on all nodes, at NCCL_IB_HCA and NCCL_SOCKET_IFNAME in"
     " the service's .env, and whether its unit has the devices of /dev/infiniband and memlock"
@@ -41,10 +43,8 @@ class Gate:
         self.figures = ""
         self._outputs: list[IO[bytes]] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        text = pkgutil.get_data(__package__ or "", "all_reduce.py")
-        assert text
         for card in range(max(settings.cards, 1)):
-            self._start(card, text)
+            self._start(card)
 
     @property
     def _world(self) -> int:
@@ -85,7 +85,7 @@ class Gate:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _start(self, card: int, text: bytes) -> None:
+    def _start(self, card: int) -> None:
         settings, group = self._settings, self._group
         told = {
             "rank": group.rank * max(settings.cards, 1) + card,
@@ -115,7 +115,7 @@ class Gate:
         self._processes.append(process)
         assert process.stdin
         try:
-            process.stdin.write(text)
+            process.stdin.write(_PROGRAM)
             process.stdin.close()
         except BrokenPipeError:
             pass  # Its exit code says why.
