@@ -23,7 +23,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _OURS}
 
 
-class Engine:
+class EngineProgram:
     """The program, in a process group of its own."""
 
     def __init__(self, command: Sequence[str]) -> None:

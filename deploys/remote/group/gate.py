@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from ..lib.failure import Failure
 from .engine import environment
-from .settings import GateSettings, Group
+from .settings import GateSettings, GroupSettings
 
 # Seconds that the nodes have to find each other, and to have measured.
 _MEET, _LIMIT = 60, 300
@@ -37,7 +37,7 @@ class Gate:
     + figures: what was measured, once it is judged
     """
 
-    def __init__(self, group: Group, settings: GateSettings) -> None:
+    def __init__(self, group: GroupSettings, settings: GateSettings) -> None:
         self._group, self._settings = group, settings
         self._until = time.monotonic() + _LIMIT
         self.figures = ""

@@ -10,26 +10,26 @@ from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
 from . import log
-from .link import INTRODUCTION, Gone, Link, nonce, proof
-from .node import Node, Over, family, same, text_of
-from .settings import Group
+from .link import INTRODUCTION, Gone, NodeLink, nonce, proof
+from .node import Over, Participant, family, same, text_of
+from .settings import GroupSettings
 
 # Connections from one node that have proven nothing yet; the next one ends the oldest.
 _UNPROVEN = 2
 
 
-class Head(Node):
+class HeadNode(Participant):
     """Rank 0, which all others keep one connection to."""
 
-    def __init__(self, group: Group, selector: BaseSelector) -> None:
+    def __init__(self, group: GroupSettings, selector: BaseSelector) -> None:
         super().__init__(group, selector)
         self._server: socket.socket | None = None
-        self._links: dict[int, Link] = {}
+        self._links: dict[int, NodeLink] = {}
         # With the nonce that each was sent.
-        self._unproven: dict[Link, str] = {}
+        self._unproven: dict[NodeLink, str] = {}
         self._has_passed: set[int] = set()
 
-    def links(self) -> list[Link]:
+    def links(self) -> list[NodeLink]:
         return [*self._links.values()]
 
     def tick(self) -> None:
@@ -89,7 +89,7 @@ class Head(Node):
         of_it = [link for link in self._unproven if link.peer == address]
         if len(of_it) >= _UNPROVEN:
             self._refuse(of_it[0], "it says nothing, and comes again")
-        link, asked = Link(connection, address), nonce()
+        link, asked = NodeLink(connection, address), nonce()
         self._unproven[link] = asked
         self._listen_to(link, self._read)
         try:
@@ -97,7 +97,7 @@ class Head(Node):
         except Gone as gone:
             self._refuse(link, str(gone))
 
-    def _read(self, link: Link) -> None:
+    def _read(self, link: NodeLink) -> None:
         try:
             for message in link.receive():
                 if link in self._unproven:
@@ -110,7 +110,7 @@ class Head(Node):
             elif rank := self._rank_of(link):
                 self._lost(rank, str(gone))
 
-    def _introduced(self, link: Link, message: dict[str, Any]) -> None:
+    def _introduced(self, link: NodeLink, message: dict[str, Any]) -> None:
         """Take in a node that proves the secret and has all that this one has."""
         group, rank, digest = self.group, message.get("rank"), text_of(message, "digest")
         if not isinstance(rank, int) or not 0 < rank < len(group.nodes):
@@ -142,7 +142,7 @@ class Head(Node):
         log.say(f"{group.named(rank)} is there")
         link.send(word="welcome")
 
-    def _told(self, link: Link, message: dict[str, Any]) -> None:
+    def _told(self, link: NodeLink, message: dict[str, Any]) -> None:
         rank, word = self._rank_of(link), message.get("word")
         if rank is None:
             return
@@ -174,12 +174,12 @@ class Head(Node):
             raise Over(f"{self.group.named(rank)} is gone: {why}")
         log.say(f"{self.group.named(rank)} has gone again: {why}")
 
-    def _refuse(self, link: Link, why: str) -> None:
+    def _refuse(self, link: NodeLink, why: str) -> None:
         self._unproven.pop(link, None)
         self._drop(link)
         log.say_at_times(f"refused {link.peer}: {why}", about=link.peer)
 
-    def _rank_of(self, link: Link) -> int | None:
+    def _rank_of(self, link: NodeLink) -> int | None:
         with contextlib.suppress(StopIteration):
             return next(rank for rank, each in self._links.items() if each is link)
         return None

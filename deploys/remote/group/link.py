@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from .settings import Group
+from .settings import GroupSettings
 
 # Seconds between two signs of life, and of silence after which a node is gone.
 BEAT, SILENCE = 3.0, 15.0
@@ -35,16 +35,17 @@ class Gone(Exception):
 
 
 def nonce() -> str:
+    """Return a number that nobody has heard before, as text."""
     return secrets.token_hex(32)
 
 
-def proof(group: Group, purpose: str, rank: int, digest: str, *nonces: str) -> bytes:
+def proof(group: GroupSettings, purpose: str, rank: int, digest: str, *nonces: str) -> bytes:
     """Return what shows that its maker has the secret and means this group, rank and digest."""
     words = [purpose, group.service, group.port, group.nodes, rank, digest, nonces]
     return hmac.new(group.secret, json.dumps(words).encode(), hashlib.sha256).digest()
 
 
-class Link:
+class NodeLink:
     """A connection that never blocks.
 
     + peer: address of the other end

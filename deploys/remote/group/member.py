@@ -10,25 +10,25 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any
 
 from . import log
-from .link import INTRODUCTION, Gone, Link, nonce, proof
-from .node import Node, Over, family, text_of
-from .settings import Group
+from .link import INTRODUCTION, Gone, NodeLink, nonce, proof
+from .node import Over, Participant, family, text_of
+from .settings import GroupSettings
 
 # Seconds until the head is tried again; longer where it has said no.
 _AGAIN, _REFUSED = 2.0, 10.0
 
 
-class Member(Node):
+class MemberNode(Participant):
     """A node that keeps one connection to the head."""
 
-    def __init__(self, group: Group, selector: BaseSelector) -> None:
+    def __init__(self, group: GroupSettings, selector: BaseSelector) -> None:
         super().__init__(group, selector)
-        self._link: Link | None = None
+        self._link: NodeLink | None = None
         self._is_welcome = False
         self._next = 0.0
         self.missing = group.named(0)
 
-    def links(self) -> list[Link]:
+    def links(self) -> list[NodeLink]:
         return [self._link] if self._link and self._is_welcome else []
 
     def tick(self) -> None:
@@ -54,7 +54,7 @@ class Member(Node):
 
     def _connect(self) -> None:
         connection = socket.socket(family(self.group.head), socket.SOCK_STREAM)
-        link = self._link = Link(connection, self.group.head)
+        link = self._link = NodeLink(connection, self.group.head)
         try:
             # From the address by which the head knows this node, whatever the routes say.
             connection.bind((self.group.me, 0))
@@ -65,7 +65,7 @@ class Member(Node):
             raise Gone(os.strerror(code).lower())
         self._listen_to(link, self._connected, EVENT_WRITE)
 
-    def _connected(self, link: Link) -> None:
+    def _connected(self, link: NodeLink) -> None:
         code = link.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._apart(os.strerror(code).lower())
@@ -73,7 +73,7 @@ class Member(Node):
         self._selector.unregister(link.connection)
         self._listen_to(link, self._read, EVENT_READ)
 
-    def _read(self, link: Link) -> None:
+    def _read(self, link: NodeLink) -> None:
         try:
             for message in link.receive():
                 if link is not self._link:
@@ -87,14 +87,14 @@ class Member(Node):
             is_other = link.is_sealed and not self._is_welcome and "sealed" in str(gone)
             self._apart(secret if is_other else str(gone), _REFUSED if is_other else _AGAIN)
 
-    def _introduce(self, link: Link, message: dict[str, Any]) -> None:
+    def _introduce(self, link: NodeLink, message: dict[str, Any]) -> None:
         group = self.group
         nonces = text_of(message, "nonce"), nonce()
         own = proof(group, "member", group.rank, group.digest, *nonces).hex()
         link.send(rank=group.rank, digest=group.digest, nonce=nonces[1], proof=own)
         link.seal(proof(group, "session", group.rank, group.digest, *nonces), "member")
 
-    def _told(self, link: Link, message: dict[str, Any]) -> None:
+    def _told(self, link: NodeLink, message: dict[str, Any]) -> None:
         word = message.get("word")
         if word == "welcome":
             self._is_welcome = True

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
-from .link import Gone, Link
-from .settings import Group
+from .link import Gone, NodeLink
+from .settings import GroupSettings
 
 
 class Over(Exception):
     """The group ends; the text says on which node what has happened."""
 
 
-class Node:
+class Participant:
     """One node's part in what all do together: gather, measure, serve, end.
 
     The selector's data are functions that are called when their socket is ready.
@@ -27,7 +27,7 @@ class Node:
     + missing: who is waited for, as words; "" for nobody
     """
 
-    def __init__(self, group: Group, selector: BaseSelector) -> None:
+    def __init__(self, group: GroupSettings, selector: BaseSelector) -> None:
         self.group = group
         self.begun = self.may_go = False
         self.missing = ""
@@ -41,7 +41,7 @@ class Node:
         """Take note that this node's gate is passed."""
         raise NotImplementedError
 
-    def links(self) -> list[Link]:
+    def links(self) -> list[NodeLink]:
         """Return the connections to nodes that have proven the secret."""
         raise NotImplementedError
 
@@ -53,11 +53,11 @@ class Node:
             link.hang_up()
 
     def _listen_to(
-        self, link: Link, ready: Callable[[Link], None], events: int = EVENT_READ
+        self, link: NodeLink, ready: Callable[[NodeLink], None], events: int = EVENT_READ
     ) -> None:
         self._selector.register(link.connection, events, lambda: ready(link))
 
-    def _drop(self, link: Link) -> None:
+    def _drop(self, link: NodeLink) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(link.connection)
         link.close()

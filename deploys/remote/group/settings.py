@@ -54,7 +54,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupSettings:
     """One node and the group that it is of; rank 0 is the head."""
 
     service: str
@@ -79,11 +79,11 @@ class Group:
         return f"rank {rank} ({self.nodes[rank]})"
 
 
-def read(file: Path) -> Group:
+def read(file: Path) -> GroupSettings:
     """Return what the file says; raise Failure if it, or the secret, is not to be had."""
     try:
         told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        group = Group(
+        group = GroupSettings(
             service=str(told["service"]),
             rank=int(told["rank"]),
             nodes=tuple(map(str, told["nodes"])),

@@ -19,12 +19,12 @@ from types import FrameType
 from ..lib.failure import Failure
 from . import engine, log, settings
 from .asker import Asker
-from .engine import Engine
+from .engine import EngineProgram
 from .gate import Gate
-from .head import Head
-from .member import Member
-from .node import Node, Over
-from .settings import Group
+from .head import HeadNode
+from .member import MemberNode
+from .node import Over, Participant
+from .settings import GroupSettings
 
 # Seconds between two looks at the clock and at what was started.
 _LOOK_EVERY = 0.5
@@ -32,7 +32,7 @@ _LOOK_EVERY = 0.5
 
 def run(file: Path, command: Sequence[str]) -> int:
     """Take part in the group until it is over; return 1, or end as the signal ends that asks to."""
-    together = _Together(settings.read(file), command)
+    together = _Course(settings.read(file), command)
     told: list[int] = []
 
     def take_note(number: int, frame: FrameType | None) -> None:
@@ -54,15 +54,15 @@ def run(file: Path, command: Sequence[str]) -> int:
     return 1
 
 
-class _Together:
-    def __init__(self, group: Group, command: Sequence[str]) -> None:
+class _Course:
+    def __init__(self, group: GroupSettings, command: Sequence[str]) -> None:
         self._group, self._command = group, command
         self._selector = DefaultSelector()
-        kind = Member if group.rank else Head
-        self._node: Node = kind(group, self._selector)
+        kind = MemberNode if group.rank else HeadNode
+        self._node: Participant = kind(group, self._selector)
         self._gate: Gate | None = None
         self._is_past_the_gate = False
-        self._engine: Engine | None = None
+        self._engine: EngineProgram | None = None
         self._asker: Asker | None = None
         self._state = ""
 
@@ -102,7 +102,7 @@ class _Together:
             self._measure()
         if self._node.may_go and self._engine is None:
             log.say("starting the engine")
-            self._engine = Engine(self._command)
+            self._engine = EngineProgram(self._command)
             if self._group.question and not self._group.rank:
                 self._asker = Asker(self._group.question)
                 self._asker.start()

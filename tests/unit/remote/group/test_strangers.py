@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from deploys.remote.group.link import proof
-from deploys.remote.group.settings import Group
+from deploys.remote.group.settings import GroupSettings
 from tests.unit.remote.group.nodes import PATIENCE, SECRET, Nodes, wait
 
 Make = Callable[[int], Nodes]
@@ -39,7 +39,9 @@ def line(connection: socket.socket) -> bytes:
 
 def introduction(nodes: Nodes, asked: str, rank: int = 1, secret: str = SECRET) -> bytes:
     """What a node with this secret says to a nonce."""
-    group = Group("large", rank, tuple(nodes.addresses), nodes.port, DIGEST, secret.encode())
+    group = GroupSettings(
+        "large", rank, tuple(nodes.addresses), nodes.port, DIGEST, secret.encode()
+    )
     own = "1" * 64
     right = proof(group, "member", rank, DIGEST, asked, own).hex()
     return json.dumps({"rank": rank, "digest": DIGEST, "nonce": own, "proof": right}).encode()
