@@ -52,7 +52,7 @@ def planned(
     name: str = "h800",
     *,
     rank: int = 0,
-    machines: Sequence[Machine] | None = None,
+    there: Sequence[Machine] | None = None,
     beside: Mapping[int, Mapping[str, Any]] | None = None,
     wanted: HostProfile | None = None,
     site: Site = FABRIC,
@@ -61,12 +61,12 @@ def planned(
 ) -> HostPlan:
     """What a machine of a class becomes, whatever speaks against it.
 
-    + machines: all of the class; as many as serve it together where none are given
+    + there: all machines of the class; as many as serve it together where none are given
     + beside: what the inventory says beside some of them, as Member has it
     """
     profiled = wanted or profile(name, served(**fields))
     count = profiled.services[0].machines
-    there = [node(name, each) for each in range(count)] if machines is None else machines
+    there = [node(name, each) for each in range(count)] if there is None else there
     hosts = tuple(
         Member(
             **{
