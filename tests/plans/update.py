@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploys.control import locks
-from deploys.planning.group.members import Member, Members
+from deploys.planning.group.members import HostOfClass, HostsOfClass
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.plan import HostPlan
@@ -105,10 +105,10 @@ def plan_of(name: str, rank: int = 0) -> tuple[Machine, HostPlan]:
     machines = [
         Machine.from_json(json.loads(json.dumps(of.of(each)))) for each in range(of.machines)
     ]
-    members = Members(
+    members = HostsOfClass(
         me=host_of(name, rank),
         hosts=tuple(
-            Member(
+            HostOfClass(
                 name=host_of(name, each),
                 profile=profile,
                 machine=machine,

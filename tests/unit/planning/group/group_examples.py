@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deploys.control import locks as lock_files
-from deploys.planning.group.members import Member, Members
+from deploys.planning.group.members import HostOfClass, HostsOfClass
 from deploys.planning.group.plan import GroupPlan
 from deploys.planning.inputs.fabric import Fabric, Hca, Interface
 from deploys.planning.inputs.machine import Machine
@@ -62,13 +62,13 @@ def planned(
     """What a machine of a class becomes, whatever speaks against it.
 
     + there: all machines of the class; as many as serve it together where none are given
-    + beside: what the inventory says beside some of them, as Member has it
+    + beside: what the inventory says beside some of them, as HostOfClass has it
     """
     profiled = wanted or profile(name, served(**fields))
     count = profiled.services[0].machines
     there = [node(name, each) for each in range(count)] if there is None else there
     hosts = tuple(
-        Member(
+        HostOfClass(
             **{
                 "name": machine.hostname,
                 "profile": profiled,
@@ -78,7 +78,7 @@ def planned(
         )
         for at, machine in enumerate(there)
     )
-    members = Members(me=hosts[rank].name, hosts=hosts, serial=serial)
+    members = HostsOfClass(me=hosts[rank].name, hosts=hosts, serial=serial)
     pins = lock_files.read(site.locks)
     return resolve(profiled, site, there[rank], pins, members=members)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploys.planning.inputs.fabric import Fabric
-from deploys.remote.facts import fabric
+from deploys.remote.facts import network
 
 
 def file(path: Path, text: str) -> None:
@@ -37,7 +37,7 @@ def test_rdma_devices_are_told_by_port_in_their_order(tmp_path: Path) -> None:
         p2=("Ethernet", up, ""),
     )
     (tmp_path / "sys/class/infiniband/mlx5_10/device/net/ens10np0").mkdir(parents=True)
-    found = fabric.report(tmp_path)
+    found = network.report(tmp_path)
     assert found["hcas"] == [
         {
             "name": "mlx5_2:1",
@@ -76,7 +76,7 @@ def test_rdma_devices_are_told_by_port_in_their_order(tmp_path: Path) -> None:
 def test_whether_devices_reach_gpus_by_a_module(tmp_path: Path, loaded: bool) -> None:
     if loaded:
         (tmp_path / "sys/module/nvidia_peermem").mkdir(parents=True)
-    assert fabric.report(tmp_path)["peer_memory"] is loaded
+    assert network.report(tmp_path)["peer_memory"] is loaded
 
 
 def test_interfaces_are_those_that_ip_shows() -> None:
@@ -91,12 +91,12 @@ def test_interfaces_are_those_that_ip_shows() -> None:
         for address in link["addr_info"]
         if address["scope"] == "global"
     }
-    found = fabric.report()["interfaces"]
+    found = network.report()["interfaces"]
     pairs = {(each["name"], address) for each in found for address in each["addresses"]}
     # Others may set up and take down networks while this runs.
     again = {
         (each["name"], address)
-        for each in fabric.report()["interfaces"]
+        for each in network.report()["interfaces"]
         for address in each["addresses"]
     }
     assert expected & again <= pairs | (pairs ^ again)
@@ -106,7 +106,7 @@ def test_interfaces_are_those_that_ip_shows() -> None:
 
 def test_a_machine_without_a_network_has_none_of_it(tmp_path: Path) -> None:
     # IPv4 is asked of the kernel, the rest is read.
-    found = fabric.report(tmp_path)
+    found = network.report(tmp_path)
     assert found["hcas"] == [] and found["peer_memory"] is False
     assert all(each["mtu"] is None for each in found["interfaces"])
 
