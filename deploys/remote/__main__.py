@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("title", help="what the titles of its workers begin with")
     command.add_argument("command", nargs=argparse.REMAINDER)
     command.set_defaults(program=_guard)
+    command = programs.add_parser("together")
+    command.add_argument("--group", type=Path, required=True, help="a JSON file")
+    command.add_argument("command", nargs=argparse.REMAINDER)
+    command.set_defaults(program=_together)
     gateway = programs.add_parser("gateway").add_subparsers(required=True)
     command = gateway.add_parser("acme")
     command.add_argument("step", choices=("request", "ask", "accept"))
@@ -167,6 +171,12 @@ def _guard(options: Any) -> int:
     from .services import guard
 
     return guard.run(options.title, _command(options, "guard TITLE"))
+
+
+def _together(options: Any) -> int:
+    from .group import together
+
+    return together.run(options.group, _command(options, "together --group FILE"))
 
 
 def _chat_database(options: Any) -> int:

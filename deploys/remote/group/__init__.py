@@ -1,0 +1,1 @@
+"""One model over several machines: started together, watched together, ended together."""

@@ -1,0 +1,104 @@
+"""Machines of a group: what breaks on them, and how long it takes until they serve again."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deploys.connection import programs
+from tests.lab import Machine
+
+# Seconds; what is waited for comes sooner, but an engine loads its model on a busy computer.
+PATIENCE = 900
+PYZ = "/opt/modelrack/bin/modelrack.pyz"
+
+
+@dataclass(frozen=True)
+class GroupMachines:
+    """The machines of one group, in the order of their ranks, and the unit that each has.
+
+    + answers: whether the head answers a question right, now
+    """
+
+    machines: Sequence[Machine]
+    unit: str
+    answers: Callable[[], bool]
+
+    @property
+    def head(self) -> Machine:
+        return self.machines[0]
+
+    def said(self, machine: Machine) -> str:
+        """What the unit of a machine has written since it was made."""
+        return machine.ssh(f"journalctl -u {self.unit} -o cat --no-pager").stdout
+
+    def main(self, machine: Machine) -> str:
+        """The process id of the unit's main process; 0 for none."""
+        return self._shown(machine, "MainPID")
+
+    def runs(self) -> set[str]:
+        """What systemd calls the present run of the unit on each machine that answers."""
+        return {self._shown(machine, "InvocationID") for machine in self.machines} - {""}
+
+    def _shown(self, machine: Machine, name: str) -> str:
+        shown = f"systemctl show --value --property={name} {self.unit}"
+        return machine.ssh(shown, check=False).stdout.strip()
+
+    def survives(
+        self,
+        what: str,
+        disturb: Callable[[], object],
+        afterwards: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Disturb the group: it ends everywhere, and then answers again by itself.
+
+        + afterwards: takes the disturbance away, once the head has stopped or starts anew
+        """
+        assert self.answers(), f"{what}: it does not even answer before"
+        for machine in self.machines:
+            # Each of them on a day of its own: a unit gives up after so many starts in a few hours.
+            machine.ssh(f"systemctl reset-failed {self.unit}")
+        before = self.runs()
+        begun = time.monotonic()
+        disturb()
+        wait(lambda: not self.answers() or self.runs() - before, f"{what}: nothing happens")
+        stopped = time.monotonic() - begun
+        afterwards()
+        wait(lambda: not self.runs() & before, f"{what}: not all machines start anew")
+        wait(self.answers, f"{what}: it does not answer again")
+        took = time.monotonic() - begun
+        print(f"{what}: noticed after {stopped:.1f} s, answers again after {took:.1f} s")
+
+    def kill(self, machine: Machine, pattern: str) -> None:
+        """Kill the processes of a machine's unit whose command line or title has this in it."""
+        group = machine.ssh(f"systemctl show --value --property=ControlGroup {self.unit}")
+        procs = shlex.quote(f"/sys/fs/cgroup{group.stdout.strip()}/cgroup.procs")
+        killed = machine.ssh(
+            f"for pid in $(cat {procs}); do tr '\\0' ' ' < /proc/$pid/cmdline"
+            f" | grep -q -- {shlex.quote(pattern)} && kill -KILL $pid && echo $pid; done; true"
+        )
+        assert killed.stdout, f"nothing of {self.unit} on {machine.name} is called {pattern}"
+
+
+def put(machine: Machine, path: str, content: str, mode: str = "644") -> None:
+    """Write a file of a machine, and its folder."""
+    folder = shlex.quote(path.rpartition("/")[0])
+    name = shlex.quote(path)
+    machine.ssh(f"mkdir -p {folder} && install -m {mode} /dev/stdin {name}", stdin=content)
+
+
+def put_program(machine: Machine) -> None:
+    """Copy the programs of deploys/remote to where units look for them."""
+    local = machine.directory / "root" / PYZ.lstrip("/")
+    machine.ssh(f"mkdir -p {PYZ.rpartition('/')[0]}")
+    local.write_bytes(programs.zipapp())
+    local.chmod(0o755)
+
+
+def wait(reached: Callable[[], object], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.5)
