@@ -17,7 +17,7 @@ from deploys.connection import transport
 from deploys.control.neighbours import MachineOf
 from deploys.control.replaced import replace
 from deploys.planning.group.choice import grouped
-from deploys.planning.group.members import NOBODY, Member, Members
+from deploys.planning.group.members import NOBODY, HostOfClass, HostsOfClass
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
@@ -27,14 +27,14 @@ from deploys.planning.plan import HostPlan, ServicePlan
 _LONG = 32
 
 
-def members(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) -> Members:
+def members(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) -> HostsOfClass:
     """Return the hosts of a host's class, in the inventory's order, if some serve a model together.
 
     + machine_of: reads the facts of a host in this run
     """
     if grouped(profile) is None:
         return NOBODY
-    return Members(
+    return HostsOfClass(
         me=this.name,
         hosts=tuple(_member(each, site, machine_of) for each in of_class(this, profile)),
         # pyinfra tells a deploy nothing of it.
@@ -110,12 +110,12 @@ def _read(path: Path) -> bytes:
     return key
 
 
-def _member(of: Host, site: Site, machine_of: MachineOf) -> Member:
+def _member(of: Host, site: Site, machine_of: MachineOf) -> HostOfClass:
     profile, given = of.data.get("profile"), of.data.get("fabric_address")
     asked = state.limit_hosts is None or of in state.limit_hosts
     theirs = of.data.get("site")
     known = of in state.activated_hosts
-    return Member(
+    return HostOfClass(
         name=of.name,
         profile=profile,
         machine=machine_of(of, theirs if isinstance(theirs, Site) else site) if known else None,

@@ -13,7 +13,7 @@ from deploys.operations.files import File
 from deploys.operations.services import group, service
 from deploys.operations.services.unit import Unit
 from deploys.planning.engines.software import Environment
-from deploys.rendering import group as rendering
+from deploys.rendering import settings
 
 
 def install(engine: str) -> None:
@@ -41,7 +41,7 @@ def start(engine: str) -> None:
             name="Write what proves this machine to be of its group",
             entries=[
                 File(
-                    path=rendering.secret_file(planned.name),
+                    path=settings.secret_file(planned.name),
                     content=groups.secret(plan, planned),
                     mode="600",
                 )

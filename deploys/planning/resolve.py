@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from deploys.planning import service_checks as checks
 from deploys.planning.checkpoint import read
 from deploys.planning.checkpoint.reference import is_reference
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
-from deploys.planning.engines import compatibility, installation
+from deploys.planning.engines import installation
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import PROGRAMS, Environment, FromLock, FromSource
+from deploys.planning.engines.software import Environment, FromLock, FromSource
 from deploys.planning.gateway import chat
 from deploys.planning.gateway.choice import ALONE, Surroundings, gateway_of
 from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.group import fabric
 from deploys.planning.group import share as group_share
-from deploys.planning.group.choice import Describe, Group, group_of, grouped, unequal
-from deploys.planning.group.members import NOBODY, Members
+from deploys.planning.group.choice import Describe, HostGroup, group_of, grouped, unequal
+from deploys.planning.group.members import NOBODY, HostsOfClass
 from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware import cards, gpus, hardware_health, numa, software_stacks
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
-from deploys.planning.inputs.machine import RHEL_LIKE, Machine
+from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
-from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-from deploys.planning.options import answers, check
 from deploys.planning.package_manager import Apt, check_system, package_manager_of
 from deploys.planning.placement import floors
 from deploys.planning.placement.allocate import place_all
@@ -43,8 +42,6 @@ from deploys.planning.weights.weights import check_disk, model_of, task_of, weig
 # Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
 # from a disk that is no fast one.
 _TO_START, _TO_READ = 1800, 1 / 300e6
-# What a machine without systemd has instead of it (deploys/remote/services/foreground.py).
-_SERVE = f"{PROGRAMS} serve"
 
 
 def resolve(
@@ -54,7 +51,7 @@ def resolve(
     locks: Locks,
     neighbours: Sequence[Neighbour] = (),
     around: Surroundings = ALONE,
-    members: Members = NOBODY,
+    members: HostsOfClass = NOBODY,
 ) -> HostPlan:
     """Return the plan of one machine, as complete as possible.
 
@@ -75,14 +72,14 @@ def resolve(
     own = cards.ours(machine, gpu, profile.gpus)
     against.all_of(hardware_health.refusals(machine, own))
     services, weights = _with_weights(inputs, against)
-    units = [_unit(service) for service in profile.services]
+    units = [checks.unit_of(service) for service in profile.services]
     retired = tuple(unit for unit in machine.served if unit not in units)
     foreground = machine.booted and not machine.systemd
     # What shares weights is a service, too.
     peer = None if foreground else against.attempt(None, peers.peer_of, site, machine)
     weights = peers.with_peers(weights, peer, neighbours)
     for service in services:
-        against.all_of(_refusals(service, inputs, retired), service.name)
+        against.all_of(checks.refusals(service, inputs, retired), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
     shared = grouped(profile)
@@ -143,7 +140,7 @@ def resolve(
         warnings=(
             *(
                 warning
-                for warning in _warnings(services, weights, placements, inputs, driver)
+                for warning in checks.warnings(services, weights, placements, inputs, driver)
                 if warning not in {refusal.reason for refusal in against.refusals}
             ),
             *(fabric.warnings(group.service.name, found, gpu) if group and found else ()),
@@ -169,38 +166,6 @@ def _with_weights(
         if found is not None:
             services, weights = more, found
     return services, weights
-
-
-def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Iterator[Refusal]:
-    machine, gpu, stack = inputs.machine, inputs.gpu, inputs.stack
-    owner = machine.ports.get(service.port)
-    if owner is not None and owner not in (_unit(service), *retired):
-        yield Refusal(
-            f"Service {service.name}: port {service.port} is taken by {owner or 'a process'}",
-            "Stop that process, or give the service another port",
-        )
-    yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
-    for refusals in (answers.refusals, check.refusals):
-        yield from refusals(service, stack.engines.get(service.engine))
-    if machine.os in RHEL_LIKE:
-        yield Refusal(
-            f"Service {service.name}: this version serves models on Debian and Ubuntu, and"
-            f" installs only the driver on {machine.os}",
-            "Run deploys.stages.nvidia.install there, or install one of these",
-        )
-    software = ENGINES[service.engine].software
-    if (
-        isinstance(software, FromSource)
-        and gpu is not None
-        and gpu.vendor not in software.vendors
-        and service.engine in stack.engines
-    ):
-        vendors = " and ".join(vendor.upper() for vendor in software.vendors)
-        yield Refusal(
-            f"Service {service.name}: this version builds {service.engine} for CPUs and"
-            f" {vendors} GPUs, and the {gpu.name} would sit idle",
-            "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
-        )
 
 
 def _gateway(
@@ -237,7 +202,7 @@ def _driver(inputs: Inputs, against: Refusals) -> DriverPlan | None:
 
 
 def _group(
-    group: Group | None,
+    group: HostGroup | None,
     inputs: Inputs,
     placements: Sequence[Placement],
     driver: DriverPlan | None,
@@ -266,7 +231,7 @@ def _group(
     same: dict[str, Describe] = {"drivers": driver_of, "engines": engine_of, "links": links_of}
     against.all_of(unequal(group, gpu, same), service.name)
     return against.of(service.name).attempt(
-        None, fabric.plan_of, group, inputs.site, placement, gpu, driver, _unit(service)
+        None, fabric.plan_of, group, inputs.site, placement, gpu, driver, checks.unit_of(service)
     )
 
 
@@ -283,7 +248,7 @@ def _service(
     return ServicePlan(
         name=service.name,
         engine=service.engine,
-        unit=_unit(service),
+        unit=checks.unit_of(service),
         model=model.key,
         port=service.port,
         task=task_of(service),
@@ -300,37 +265,3 @@ def _service(
         weights=fetched,
         group=group,
     )
-
-
-def _unit(service: Service) -> str:
-    return ENGINES[service.engine].unit.format(service.name)
-
-
-def _warnings(
-    services: Sequence[Service],
-    weights: Sequence[Weights],
-    placements: Sequence[Placement],
-    inputs: Inputs,
-    driver: DriverPlan | None,
-) -> tuple[str, ...]:
-    machine, gpu, stack = inputs.machine, inputs.gpu, inputs.stack
-    found = [*hardware_health.warnings(machine), *compatibility.unknown_gpus(machine, gpu)]
-    found += [
-        f"{entry.model} is not pinned yet: its files are listed and pinned on the first run"
-        for entry in weights
-        if not entry.locked
-    ]
-    for service in services:
-        found += compatibility.warnings(service, model_of(service), gpu, stack, machine)
-    for placement in placements:
-        found += placement.warnings
-    found += driver.warnings if driver else ()
-    if machine.booted and not machine.systemd:
-        kind = f" in this {machine.container} container" if machine.container else ""
-        found += [
-            f"There is no systemd{kind}: settings, engine and weights are brought, and the model is"
-            f" served while somebody runs: {_SERVE} {unit}"
-            for unit in dict.fromkeys(map(_unit, services))
-        ]
-    found += chat.warnings(inputs.profile)
-    return tuple(dict.fromkeys(found))

@@ -145,12 +145,12 @@ def _spread(service: ServicePlan) -> str:
         words.append(f"data parallel attention {placement.data_parallel}")
     if placement.pipeline_parallel > 1:
         words.append(f"pipeline parallel {placement.pipeline_parallel}")
+    if not placement.groups:
+        return ", ".join([*words, f"on {service.threads} cores"])
     if placement.gpu_layers is not None:
         words.append(f"{placement.gpu_layers} layers on the GPUs")
     if placement.cpu_experts:
         words.append(f"experts of {placement.cpu_experts} layers in host memory")
-    if not placement.groups:
-        return ", ".join([*words, f"on {service.threads} cores"])
     groups = " | ".join(_ranges(sorted(group)) for group in placement.groups)
     copies = "one copy" if len(placement.groups) == 1 else f"{len(placement.groups)} copies"
     if placement.machines > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deploys.planning.addresses import in_url
 from deploys.planning.engines.sglang import SGLANG
 from deploys.planning.plan import HostPlan, ServicePlan
-from deploys.rendering import group, settings
+from deploys.rendering import settings
 from deploys.rendering.templates import Rendered
 
 
@@ -26,7 +26,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     return (
         settings.unit(plan, SGLANG, service.group),
         config(service),
-        *group.files(plan, service, config),
+        *settings.group_files(plan, service, config),
         settings.environment(plan, service, SGLANG, digest, cuda=settings.cuda_home(SGLANG)),
         *settings.chat_template(plan, service),
     )

@@ -11,7 +11,7 @@ from deploys.planning.engines.vllm import VLLM
 from deploys.planning.placement.sharded_memory import SPLITS_OF_PARTS
 from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.weights.weights import model_of
-from deploys.rendering import chunked_prefill, group, settings
+from deploys.rendering import chunked_prefill, settings
 from deploys.rendering.templates import Rendered
 
 # What it calls that a service is set up for. Interactivity has a graph for every batch size up to
@@ -53,7 +53,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
     return (
         settings.unit(plan, VLLM, service.group, command=_command(service)),
         config(service),
-        *group.files(plan, service, config),
+        *settings.group_files(plan, service, config),
         settings.environment(
             plan,
             service,

@@ -1,4 +1,4 @@
-"""2 x (8 x H20 96 GB), NVSwitch, RoCE, Ubuntu 22.04: DeepSeek-R1 in 16 bits, as one."""
+"""2 x 8 x H20 96 GB, NVSwitch, RoCE, Ubuntu 22.04: DeepSeek-R1 in 16 bits, as one."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 

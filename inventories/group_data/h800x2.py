@@ -1,4 +1,4 @@
-"""2 x (8 x H800 80 GB), NVSwitch, RoCE, Ubuntu 22.04: DeepSeek-R1 in its own FP8, as one."""
+"""2 x 8 x H800 80 GB, NVSwitch, RoCE, Ubuntu 22.04: DeepSeek-R1 in its own FP8, as one."""
 
 from deploys.planning.inputs.profile import HostProfile, Service
 

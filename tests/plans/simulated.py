@@ -1,6 +1,6 @@
 """The table of host classes: one machine of each, as the facts program would print it.
 
-Inventories, plans, the lab and the tests take a class from here, by the name of its inventory. Of those that serve a model together it is the first.
+Inventories, plans, the lab and the tests take a class from here, by the name of its inventory.
 
 PCI addresses of h800 and rtx4090, the NVLink pair of rtx3090, and the drivers of rtx3090, rtx4090
 and h200 are those of recorded machines; the rest is what such a machine usually has. The others are

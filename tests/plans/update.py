@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploys.control import locks
-from deploys.planning.group.members import Member, Members
+from deploys.planning.group.members import HostOfClass, HostsOfClass
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.plan import HostPlan
@@ -30,7 +30,7 @@ GROUP_DATA = ROOT / "inventories" / "group_data"
 UPDATE = "python -m tests.plans.update"
 FULL = "deploys/full.py"
 DRIVERS = ("deploys.stages.nvidia.install", "deploys.stages.amd.install")
-_REFUSED = re.compile(r"\[@fake/([\w-]+)\]\s+refused: (.*)")
+REFUSED = re.compile(r"\[@fake/([\w-]+)\]\s+refused: (.*)")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class Planned:
         return [" + ".join(each["names"]) for each in self.order if host in each["hosts"]]
 
 
-def pyinfra(*words: str, deploy: str = FULL) -> subprocess.CompletedProcess[str]:
-    """The deploy on the machines of fake.py, only looked at."""
-    inventory = ("tests/plans/fake.py", deploy, "--group-data", str(GROUP_DATA))
+def pyinfra(
+    *words: str, deploy: str = FULL, inventory: str = "tests/plans/fake.py"
+) -> subprocess.CompletedProcess[str]:
+    """The deploy on the machines of an inventory, only looked at."""
+    where = (inventory, deploy, "--group-data", str(GROUP_DATA))
     return subprocess.run(
-        [sys.executable, "-m", "pyinfra", *inventory, "--dry", "--json", *words],
+        [sys.executable, "-m", "pyinfra", *where, "--dry", "--json", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -68,7 +70,7 @@ def planned(deploy: str = FULL) -> Planned:
     except ValueError as error:
         raise RuntimeError(f"pyinfra printed no plan: {run.stderr}") from error
     refusals: dict[str, list[str]] = {}
-    for name, refusal in _REFUSED.findall(run.stderr):
+    for name, refusal in REFUSED.findall(run.stderr):
         refusals.setdefault(name, []).append(refusal)
     return Planned(run.returncode, order, refusals)
 
@@ -103,10 +105,10 @@ def plan_of(name: str, rank: int = 0) -> tuple[Machine, HostPlan]:
     machines = [
         Machine.from_json(json.loads(json.dumps(of.of(each)))) for each in range(of.machines)
     ]
-    members = Members(
+    members = HostsOfClass(
         me=host_of(name, rank),
         hosts=tuple(
-            Member(
+            HostOfClass(
                 name=host_of(name, each),
                 profile=profile,
                 machine=machine,

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from deploys.planning.engines.base import HONOURED
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.group.members import Member, Members
+from deploys.planning.group.members import HostOfClass, HostsOfClass
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.gpus import Accelerator, by_pci_id
 from deploys.planning.inputs.machine import Machine
@@ -21,11 +21,11 @@ Describe = Callable[[Machine], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class HostGroup:
     """The hosts that serve a model together, by rank."""
 
     service: Service
-    members: tuple[Member, ...]
+    members: tuple[HostOfClass, ...]
     rank: int
 
     @property
@@ -48,7 +48,7 @@ def rank_of(service: Service, names: list[str], name: str) -> int:
     return names.index(name) % service.machines
 
 
-def group_of(service: Service, profile: HostProfile, members: Members) -> Group:
+def group_of(service: Service, profile: HostProfile, members: HostsOfClass) -> HostGroup:
     """Return the group that a machine is of; raise Refusal if there is none."""
     said = f"Service {service.name}"
     if others := [each.name for each in profile.services if each.name != service.name]:
@@ -101,10 +101,12 @@ def group_of(service: Service, profile: HostProfile, members: Members) -> Group:
                 " start it again when one of them goes",
                 "Use machines or virtual machines that boot",
             )
-    return Group(service=service, members=mine, rank=at - first)
+    return HostGroup(service=service, members=mine, rank=at - first)
 
 
-def unequal(group: Group, gpu: Accelerator | None, same: dict[str, Describe]) -> Iterator[Refusal]:
+def unequal(
+    group: HostGroup, gpu: Accelerator | None, same: dict[str, Describe]
+) -> Iterator[Refusal]:
     """Yield what differs between the machines of a group that must not.
 
     + same: what is compared beside the cards, by its name in a sentence
@@ -147,7 +149,7 @@ _SAME = {
 }
 
 
-def _known(group: Group) -> Iterator[tuple[Member, Machine]]:
+def _known(group: HostGroup) -> Iterator[tuple[HostOfClass, Machine]]:
     for member in group.members:
         if member.machine is not None:
             yield member, member.machine

@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.group.choice import Group, repeated
-from deploys.planning.group.members import Member
+from deploys.planning.group.choice import HostGroup, repeated
+from deploys.planning.group.members import HostOfClass
 from deploys.planning.group.plan import GroupNode, GroupPlan, Links
 from deploys.planning.group.share import holds
 from deploys.planning.hardware.gpus import Accelerator
@@ -32,7 +32,7 @@ _DMA_BUF = "5.12"
 
 
 def plan_of(
-    group: Group,
+    group: HostGroup,
     site: Site,
     placement: Placement,
     gpu: Accelerator | None,
@@ -123,7 +123,7 @@ def warnings(service: str, plan: GroupPlan, gpu: Accelerator | None) -> Iterator
         )
 
 
-def _address(service: str, member: Member, site: Site) -> str:
+def _address(service: str, member: HostOfClass, site: Site) -> str:
     network = site.fabric or site.peers
     assert member.machine is not None
     own = member.machine.addresses
@@ -162,7 +162,7 @@ def _address(service: str, member: Member, site: Site) -> str:
     return found
 
 
-def _ports(group: Group, site: Site, wanted: tuple[int, ...], unit: str) -> Iterator[Refusal]:
+def _ports(group: HostGroup, site: Site, wanted: tuple[int, ...], unit: str) -> Iterator[Refusal]:
     service, head = group.service, group.members[0]
     assert head.machine is not None
     beyond = max(wanted) - 65535

@@ -9,7 +9,7 @@ from deploys.planning.inputs.profile import HostProfile, Service
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class HostOfClass:
     """One host of the class.
 
     + name: in the inventory
@@ -31,7 +31,7 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Members:
+class HostsOfClass:
     """All hosts of the class that a machine is of, in the order of the inventory, itself included.
 
     + me: name of that machine
@@ -39,9 +39,9 @@ class Members:
     """
 
     me: str = ""
-    hosts: tuple[Member, ...] = ()
+    hosts: tuple[HostOfClass, ...] = ()
     serial: bool = False
 
 
 # A machine of no inventory.
-NOBODY = Members()
+NOBODY = HostsOfClass()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from deploys.planning.group.choice import Group
+from deploys.planning.group.choice import HostGroup
 from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware import cards
 from deploys.planning.hardware.gpus import Accelerator
@@ -63,7 +63,7 @@ def together(
 
 
 def seen(
-    service: Service | None, group: Group | None, inputs: Inputs, ours: Sequence[str]
+    service: Service | None, group: HostGroup | None, inputs: Inputs, ours: Sequence[str]
 ) -> Together:
     """Return what services are placed on: the machine, or all those that serve one together.
 

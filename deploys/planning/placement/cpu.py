@@ -67,6 +67,8 @@ def place_on_cpu(request: Request, takes: FillsCards) -> Placement:
 def _wrong(request: Request) -> list[Refusal]:
     wrong = [*context_too_long(request), *ignored_settings(request).values()]
     tensor, pipeline = _cut(request)
+    if request.machines == 1:
+        return wrong
     if tensor * pipeline != request.machines:
         wrong.append(
             Refusal(
@@ -89,6 +91,8 @@ def _wrong(request: Request) -> list[Refusal]:
 def _cut(request: Request) -> tuple[int, int]:
     """Return tensor and pipeline parallel sizes over the machines; each computes by itself."""
     service, machines = request.service, request.machines
+    if machines == 1:
+        return 1, 1
     tensor = service.tensor_parallel
     if tensor is None:
         tensor = max(1, machines // (service.pipeline_parallel or machines))

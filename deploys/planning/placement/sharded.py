@@ -145,7 +145,8 @@ def _attempt(
 ) -> Attempt:
     """Return the attempt with as many replicas as asked for, or as fit on the freest cards."""
     most = len(request.cards) // (tensor * pipeline)
-    wanted = request.service.replicas or request.copies
+    # Machines that serve a model together have one copy of it, and more are refused.
+    wanted = 1 if request.machines > 1 else request.service.replicas or request.copies
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     together = islands(request.cards, request.links, request.gpu)
     for copies in [wanted] if wanted else range(most, 0, -1):

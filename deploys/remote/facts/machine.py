@@ -22,7 +22,7 @@ from typing import Any
 
 from ..lib.probe import number, read
 from ..lib.processes import ports_and_holders
-from . import addresses, container, driver, fabric, managed_units, pci, ssh
+from . import container, driver, managed_units, network, pci, ssh
 
 # psABI levels: https://gitlab.com/x86-psABIs/x86-64-ABI. lahf_lm and abm are the kernel's names for
 # LAHF-SAHF and LZCNT.
@@ -80,8 +80,8 @@ def main() -> int:
         "memory": _least(_bytes("MemTotal", memory), quota["memory"]) or 0,
         "memory_available": _least(_bytes("MemAvailable", memory), quota["memory"]),
         "disks": _disks(),
-        "addresses": addresses.own(),
-        "fabric": fabric.report(),
+        "addresses": network.own(),
+        "fabric": network.report(),
         "ports": ports,
         "holders": holders,
         "served": units,

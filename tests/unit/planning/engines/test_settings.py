@@ -27,6 +27,8 @@ IDENTITY = {"name", "engine", "model", "port"}
 # Fields, and values of them that no plan has by itself.
 VALUES: dict[str, tuple[Any, ...]] = {
     "task": ("embed", "rerank"),
+    # Refused here, as there is no other machine.
+    "machines": (2,),
     "context": (2048,),
     "parallel": (16,),
     "tensor_parallel": (2,),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploys.connection import programs
-from deploys.remote.facts import addresses, container, kernel_log, kernels, machine, packages, pci
+from deploys.remote.facts import container, kernel_log, kernels, machine, network, packages, pci
 from deploys.remote.facts.machine import cores, nodes
 from deploys.remote.lib import probe, processes
 
@@ -762,7 +762,7 @@ fe80000000000000021122fffe334455 02 40 20 80     eth0
 
 def test_its_own_addresses(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
-    assert addresses.own(tmp_path) == []
+    assert network.own(tmp_path) == []
     (tmp_path / "net/fib_trie").write_text(FIB_TRIE)
     (tmp_path / "net/if_inet6").write_text(IF_INET6)
-    assert addresses.own(tmp_path) == ["10.8.0.5", "192.168.1.7", "fd00::5"]
+    assert network.own(tmp_path) == ["10.8.0.5", "192.168.1.7", "fd00::5"]

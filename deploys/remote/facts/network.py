@@ -1,4 +1,4 @@
-"""The network interfaces of this machine and its RDMA devices, from the kernel alone."""
+"""The addresses of this machine, its network interfaces and RDMA devices, from the kernel alone."""
 
 from __future__ import annotations
 
@@ -33,11 +33,24 @@ def report(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
+def own(proc: Path = Path("/proc")) -> list[str]:
+    """Return the addresses that other machines could use, IPv4 first.
+
+    Loopback and link-local addresses are left out; an alias of an interface counts.
+    """
+    return [
+        text
+        for text in dict.fromkeys(
+            [*_local_v4(proc), *(address for _, address in _v6(read(proc / "net/if_inet6")))]
+        )
+        if _leads_here(text)
+    ]
+
+
 def _interfaces(root: Path) -> list[dict[str, Any]]:
     found: dict[str, list[str]] = {}
     for name, address in [*_v4(), *_v6(read(root / "proc/net/if_inet6"))]:
-        parsed = ipaddress.ip_address(address)
-        if not (parsed.is_loopback or parsed.is_link_local):
+        if _leads_here(address):
             found.setdefault(name, []).append(address)
     return [
         {
@@ -49,6 +62,23 @@ def _interfaces(root: Path) -> list[dict[str, Any]]:
         }
         for name, addresses in sorted(found.items())
     ]
+
+
+def _local_v4(proc: Path) -> list[str]:
+    # A line with an address is followed by lines on what it is; our own are "host LOCAL".
+    found, address = [], ""
+    for line in read(proc / "net/fib_trie").splitlines():
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif words[-2:] == ["host", "LOCAL"]:
+            found.append(address)
+    return found
+
+
+def _leads_here(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    return not (address.is_loopback or address.is_link_local)
 
 
 def _v4() -> list[tuple[str, str]]:
