@@ -118,6 +118,7 @@ def set_up(
     engine: str,
     secret: str,
     digest: str = "0123456789abcdef",
+    unit: str = UNIT,
 ) -> None:
     """Write what a machine of the group has, and enable its unit; it is not started."""
     told = {
@@ -131,8 +132,8 @@ def set_up(
     put(machine, FILE, json.dumps(told))
     put(machine, SECRET, secret, mode="600")
     text = _TEXT.format(pyz=PYZ, engine=engine, nodes=" ".join(nodes))
-    put(machine, f"/etc/systemd/system/{UNIT}", text)
-    machine.ssh(f"systemctl daemon-reload && systemctl enable --quiet {UNIT}")
+    put(machine, f"/etc/systemd/system/{unit}", text)
+    machine.ssh(f"systemctl daemon-reload && systemctl enable --quiet {unit}")
 
 
 def put(machine: Machine, path: str, content: str, mode: str = "644") -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.gateway_site import ENGINE, Site, chat
-from tests.e2e.group_machines import UNIT, put, set_up, wait
+from tests.e2e.group_machines import put, set_up, wait
 from tests.e2e.rack import Rack
 from tests.lab import Lab, Machine, tiny_folder
 
@@ -34,6 +34,8 @@ profile = replace(
 )
 """
 DRAINED = "profile = replace(profile, gateway=replace(profile.gateway, drained={!r}))"
+# By the name of the planned one, as the port is its.
+UNIT = "vllm@tiny.service"
 # What answers where vLLM would, and what it would need the second machine for.
 PROGRAM = "/usr/local/bin/openai_engine.py"
 ENGINES = (f"/usr/bin/python3 {PROGRAM} 8080 tiny", "/bin/sleep 1000000")
@@ -51,7 +53,8 @@ class Copies:
         """Give all machines of a group the same, and start them."""
         nodes = [machine.address for machine in group]
         for rank, machine in enumerate(group):
-            set_up(machine, rank, nodes, engine=ENGINES[rank], secret=self.secret, digest=digest)
+            more = {"engine": ENGINES[rank], "secret": self.secret, "digest": digest, "unit": UNIT}
+            set_up(machine, rank, nodes, **more)
         for machine in group:
             machine.ssh(f"systemctl restart {UNIT}")
 
