@@ -3,98 +3,56 @@
 python -m deploys.roll inventories/h800.py deploys/full.py                  1, then 10 %, then all
 python -m deploys.roll inventories/h800.py deploys/full.py --waves 2,50%    2, then half, then all
 python -m deploys.roll inventories/h800.py deploys/full.py --after gpu-07   what comes after gpu-07
+python -m deploys.roll inventories/h800.py deploys/full.py -- --dry         with options of pyinfra
 
-Each wave is a run of pyinfra of its own, with --limit for its machines and the further options that
-are given here. Those that serve a model together are in one wave.
+Each wave is a run of pyinfra of its own, with --limit for its machines. Those that serve a model
+together are in one wave.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-from collections.abc import Sequence
 
-from deploys.control.clients import services
-from deploys.control.clients.services import ListedHost
-from deploys.planning.group.waves import RolledHost, waves
+from deploys.control.clients import rolling
 from deploys.planning.inputs.refusal import Refusal
-
-# pyinfra's processes on machines at the same time; more would not be done sooner.
-_AT_ONCE = 32
 
 
 def main() -> int:
     """Run the waves, and return the exit code of the last one that ran."""
-    options, more = _parser().parse_known_args()
+    words = sys.argv[1:]
+    at = words.index("--") if "--" in words else len(words)
+    options, more = _parser().parse_args(words[:at]), words[at + 1 :]
     try:
-        return _roll(options, more)
+        waves = rolling.planned(options.inventory, options.waves, options.after, more)
     except Refusal as refusal:
         print(f"refused: {refusal}", file=sys.stderr)
         return 1
-
-
-def _roll(options: argparse.Namespace, more: Sequence[str]) -> int:
-    if any(word.partition("=")[0] in ("--limit", "--serial", "--parallel") for word in more):
-        raise Refusal(
-            "--limit, --serial and --parallel are what the waves are made with",
-            "Leave them out, and say with --waves how many machines are done after each",
-        )
-    where = [word for at, word in enumerate(more) if "--ssh-user" in (word, *more[:at][-1:])]
-    hosts = [_host(each) for each in services.listed(options.inventory, *where)]
-    planned = waves(hosts, options.waves, options.after)
-    if not planned:
-        raise Refusal(f"Nothing comes after {options.after}", "Leave --after out to begin anew")
     last = options.after
-    for number, wave in enumerate(planned, 1):
-        print(f"Wave {number} of {len(planned)}: {', '.join(wave)}", flush=True)
-        limits = [word for name in wave for word in ("--limit", name)]
-        command = [sys.executable, "-m", "pyinfra", options.inventory, options.deploy, "-y"]
-        at_once = ("--parallel", str(min(len(wave), _AT_ONCE)))
-        try:
-            code = subprocess.run([*command, *at_once, *limits, *more], check=False).returncode
-        except KeyboardInterrupt:
-            code = 130
+    for number, wave in enumerate(waves, 1):
+        print(f"Wave {number} of {len(waves)}: {', '.join(wave)}", flush=True)
+        code = rolling.run(options.inventory, options.deploy, wave, more)
         if code:
-            left = [name for later in planned[number:] for name in later]
-            _say_what_is_left(options, last, number, left)
+            left = [name for later in waves[number:] for name in later]
+            names = f"{len(left)} machines were not touched: {', '.join(left)}"
+            again = f"{options.inventory} {options.deploy} --waves {options.waves}"
+            again += f" --after {last}" if last else ""
+            again += f" -- {' '.join(more)}" if more else ""
+            print(
+                f"Wave {number} failed, see above. {names if left else 'It was the last one'}.\n"
+                f"When it is put right, go on with: python -m deploys.roll {again}",
+                file=sys.stderr,
+            )
             return code
         last = wave[-1]
-    print(f"All {sum(map(len, planned))} machines are done")
+    print(f"All {sum(map(len, waves))} machines are done")
     return 0
-
-
-def _say_what_is_left(
-    options: argparse.Namespace, last: str | None, number: int, left: Sequence[str]
-) -> None:
-    untouched = (
-        f"{len(left)} machines were not touched: {', '.join(left)}" if left else "It was the last"
-    )
-    again = f"python -m deploys.roll {options.inventory} {options.deploy} --waves {options.waves}"
-    after = f" --after {last}" if last else ""
-    print(
-        f"Wave {number} failed, see above. {untouched}.\nWhen it is put right, go on with:"
-        f" {again}{after}",
-        file=sys.stderr,
-    )
-
-
-def _host(listed: ListedHost) -> RolledHost:
-    profile = listed["data"].get("profile") or {}
-    together = [service.get("machines", 1) for service in profile.get("services", ())]
-    return RolledHost(
-        name=listed["name"],
-        of_class=json.dumps(profile, sort_keys=True),
-        machines=max(together, default=1),
-    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploys.roll",
-        description="Waves of machines; further options are pyinfra's, such as --dry or --sudo.",
-        allow_abbrev=False,
+        description="Waves of machines. Options of pyinfra, such as --sudo, come behind --.",
     )
     parser.add_argument("inventory", help="such as inventories/h800.py")
     parser.add_argument("deploy", help="such as deploys/full.py")

@@ -68,7 +68,7 @@ def test_the_first_wave_that_fails_touches_no_other(rack: Rack) -> None:
 def test_machines_that_serve_together_are_in_one_wave(rack: Rack) -> None:
     first, second, third, fourth = rack.machines
     rack.add(TOGETHER)
-    done = roll(rack, "--dry")
+    done = roll(rack, "--", "--dry")
     assert done.code == 0, done.output
     assert f"Wave 1 of 2: {first.name}, {second.name}\n" in done.stdout
     assert f"Wave 2 of 2: {third.name}, {fourth.name}\n" in done.stdout
@@ -78,8 +78,8 @@ def test_machines_that_serve_together_are_in_one_wave(rack: Rack) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--limit", "roll1"], "are what the waves are made with"),
-        (["--serial"], "are what the waves are made with"),
+        (["--", "--limit", "roll1"], "are what the waves are made with"),
+        (["--", "--serial"], "are what the waves are made with"),
         (["--waves", "some"], "is no number of hosts"),
         (["--after", "roll9"], "There is no host roll9"),
         (["--after", "roll4"], "Nothing comes after roll4"),
