@@ -121,9 +121,10 @@ def test_weights_fit_into_the_memory_that_serves_them(name: str) -> None:
     memory = MACHINES[name]["memory"]
     if profile.gpu is not None:
         memory = named(profile.gpu).memory * profile.gpus
-    assert (
-        sum(model_of(each).size * (each.replicas or 1) for each in profile.services) < 0.92 * memory
-    )
+    sizes = [
+        model_of(each).size * (each.replicas or 1) / each.machines for each in profile.services
+    ]
+    assert sum(sizes) < 0.92 * memory
 
 
 @EVERY_CLASS
@@ -147,10 +148,13 @@ def test_the_simulated_machine_has_room_for_the_weights(name: str) -> None:
 def test_debug_inventory_prints_the_services(
     name: str, printed: dict[str, list[dict[str, Any]]]
 ) -> None:
-    (host,) = printed[name]
-    assert name in host["groups"]
-    assert host["data"]["profile"] == json.loads(json.dumps(_profile(name).to_json()))
-    assert host["data"]["site"]["data_root"] == Site().data_root
+    profile = _profile(name)
+    # As many as serve its model together.
+    assert len(printed[name]) == max(each.machines for each in profile.services)
+    for host in printed[name]:
+        assert name in host["groups"]
+        assert host["data"]["profile"] == json.loads(json.dumps(profile.to_json()))
+        assert host["data"]["site"]["data_root"] == Site().data_root
 
 
 @pytest.mark.parametrize("name", ["lab", "fake"])
@@ -163,7 +167,11 @@ def test_every_host_of_a_mixed_inventory_has_the_profile_of_its_class(
 
 
 def test_every_class_has_a_fake_host(printed: dict[str, list[dict[str, Any]]]) -> None:
-    assert {host["name"] for host in printed["fake"]} == {f"@fake/{name}-01" for name in CLASSES}
+    assert {host["name"] for host in printed["fake"]} == {
+        f"@fake/{name}-{rank + 1:02}"
+        for name in CLASSES
+        for rank in range(max(each.machines for each in _profile(name).services))
+    }
     for host in printed["fake"]:
         (answer,) = host["data"]["fake_responses"].values()
         assert Machine.from_json(json.loads(answer)).hostname == host["name"].removeprefix("@fake/")
