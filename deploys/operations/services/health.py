@@ -115,7 +115,7 @@ def wait_until_it_answers(
 
 def _lost(state: State, unit: Unit) -> str:
     """Return the machines of a unit's group that this run has given up."""
-    failed = {host.name for host in state.failed_hosts}
+    failed = {host.name for host in state.failed_hosts} if unit.group else set()
     return ", ".join(name for name in unit.group if name in failed)
 
 
