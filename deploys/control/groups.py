@@ -82,7 +82,17 @@ def secret(plan: HostPlan, service: ServicePlan) -> str:
     """
     if service.group is None or transport.is_simulated(state.inventory.get_host(host.name)):
         return ""
-    folder = plan.site.secrets.expanduser()
+    addresses = [node.address for node in service.group.nodes]
+    return f"{derived(plan.site.secrets, service.name, addresses)}\n"
+
+
+def derived(secrets_of_site: Path, service: str, addresses: Sequence[str]) -> str:
+    """Return the secret of one group; the site's, of which it is made, is made where there is none.
+
+    + secrets_of_site: folder of the operator's computer, as the site names it
+    + addresses: of the machines of the group, in the order of their ranks
+    """
+    folder = secrets_of_site.expanduser()
     path = folder / "groups.key"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -96,8 +106,8 @@ def secret(plan: HostPlan, service: ServicePlan) -> str:
             f" had: {error}",
             "Put it there again from its copy, or set secrets of the site to another folder",
         ) from error
-    said = "\n".join((service.name, *(node.address for node in service.group.nodes)))
-    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest() + "\n"
+    said = "\n".join((service, *addresses))
+    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,33 @@ from tests.lab import Machine
 # Seconds; what is waited for comes sooner, but an engine loads its model on a busy computer.
 PATIENCE = 900
 PYZ = "/opt/modelrack/bin/modelrack.pyz"
+# A group whose engine costs nothing.
+UNIT = "large.service"
+FILE, SECRET = "/etc/modelrack/services/large.group.json", "/etc/modelrack/secrets/large.group"
+_TEXT = """\
+[Service]
+Type=exec
+User=nobody
+NotifyAccess=main
+WatchdogSec=20
+WatchdogSignal=SIGKILL
+LoadCredential=large.group:/etc/modelrack/secrets/large.group
+ExecStart=/usr/bin/python3 {pyz} together --group /etc/modelrack/services/large.group.json -- \
+    {engine}
+Restart=always
+RestartSec=0.2
+KillMode=mixed
+TimeoutStopSec=120
+PrivateTmp=yes
+PrivateUsers=yes
+ProtectSystem=strict
+ProtectProc=invisible
+IPAddressDeny=any
+IPAddressAllow=localhost {nodes}
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,32 @@ class GroupMachines:
             f" | grep -q -- {shlex.quote(pattern)} && kill -KILL $pid && echo $pid; done; true"
         )
         assert killed.stdout, f"nothing of {self.unit} on {machine.name} is called {pattern}"
+
+
+def set_up(
+    machine: Machine,
+    rank: int,
+    nodes: Sequence[str],
+    *,
+    engine: str,
+    secret: str,
+    digest: str = "0123456789abcdef",
+    unit: str = UNIT,
+) -> None:
+    """Write what a machine of the group has, and enable its unit; it is not started."""
+    told = {
+        "service": "large",
+        "rank": rank,
+        "nodes": nodes,
+        "port": 8001,
+        "digest": digest,
+        "secret": SECRET,
+    }
+    put(machine, FILE, json.dumps(told))
+    put(machine, SECRET, secret, mode="600")
+    text = _TEXT.format(pyz=PYZ, engine=engine, nodes=" ".join(nodes))
+    put(machine, f"/etc/systemd/system/{unit}", text)
+    machine.ssh(f"systemctl daemon-reload && systemctl enable --quiet {unit}")
 
 
 def put(machine: Machine, path: str, content: str, mode: str = "644") -> None:

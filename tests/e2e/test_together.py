@@ -5,43 +5,17 @@ tests/group has the same with vLLM, which takes minutes.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.e2e.group_machines import PYZ, GroupMachines, put, put_program, wait
+from tests.e2e.group_machines import SECRET, UNIT, GroupMachines, put, put_program, set_up, wait
 from tests.lab import Lab, Machine
 
-UNIT = """\
-[Service]
-Type=exec
-User=nobody
-NotifyAccess=main
-WatchdogSec=20
-WatchdogSignal=SIGKILL
-LoadCredential=large.group:/etc/modelrack/secrets/large.group
-ExecStart=/usr/bin/python3 {pyz} together --group /etc/modelrack/services/large.group.json -- \
-    {engine}
-Restart=always
-RestartSec=0.2
-KillMode=mixed
-TimeoutStopSec=120
-PrivateTmp=yes
-PrivateUsers=yes
-ProtectSystem=strict
-ProtectProc=invisible
-IPAddressDeny=any
-IPAddressAllow=localhost {nodes}
-
-[Install]
-WantedBy=multi-user.target
-"""
 # The head answers; what it needs the others for is not tried here.
 ENGINES = ("/usr/bin/python3 -m http.server --bind 127.0.0.1 8000", "/bin/sleep 1000000")
-FILE, SECRET = "/etc/modelrack/services/large.group.json", "/etc/modelrack/secrets/large.group"
 
 
 @dataclass(frozen=True)
@@ -53,19 +27,7 @@ class Site:
     secret: str
 
     def set_up(self, machine: Machine, rank: int, nodes: list[str], secret: str) -> None:
-        told = {
-            "service": "large",
-            "rank": rank,
-            "nodes": nodes,
-            "port": 8001,
-            "digest": "0123456789abcdef",
-            "secret": SECRET,
-        }
-        put(machine, FILE, json.dumps(told))
-        put(machine, SECRET, secret, mode="600")
-        text = UNIT.format(pyz=PYZ, engine=ENGINES[rank], nodes=" ".join(nodes))
-        put(machine, f"/etc/systemd/system/{self.group.unit}", text)
-        machine.ssh(f"systemctl daemon-reload && systemctl enable --quiet {self.group.unit}")
+        set_up(machine, rank, nodes, engine=ENGINES[rank], secret=secret)
 
     def start(self, machine: Machine) -> None:
         machine.ssh(f"systemctl restart {self.group.unit}")
@@ -82,7 +44,7 @@ def site(lab_factory) -> Iterator[Site]:
         asked = first.ssh("curl -sf -m 5 -o /dev/null http://127.0.0.1:8000/", check=False)
         return asked.returncode == 0
 
-    group = GroupMachines([first, second], "large.service", answers)
+    group = GroupMachines([first, second], UNIT, answers)
     made = Site(group, third, secrets.token_hex(32))
     nodes = [first.address, second.address]
     for machine in lab.machines:

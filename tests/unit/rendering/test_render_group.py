@@ -124,12 +124,6 @@ def test_without_rdma_it_is_switched_off() -> None:
     assert described(contents)["gate"]["rdma"] is False
 
 
-def test_a_step_that_another_machine_does_not_answer_ends() -> None:
-    head, worker = map(environment, both({}))
-    assert head["VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS"] == "120"
-    assert worker["VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS"] == "120"
-
-
 @EVERY_PLAN
 def test_the_unit_lets_in_the_machines_of_the_group_and_their_devices(
     asked: dict[str, Any],
