@@ -23,6 +23,8 @@ class Registration:
     + directory: the model directory; its manifest holds
     + file: path in it of the GGUF that Ollama opens; None where there is but one
     + projector: path in it of the file that lets the model see images; None where there is none
+    + adapter: path of the LoRA adapter that its answers have in adapter_directory, another model
+      directory; None where there is none
     + models: Ollama's folder (OLLAMA_MODELS), best on the same file system
     + version: Ollama's own; the layout of the folder is known for some (remote/ollama/store.py)
     + program: where Ollama lies
@@ -42,6 +44,8 @@ class Registration:
     allow_copy: bool = False
     file: str | None = None
     projector: str | None = None
+    adapter: str | None = None
+    adapter_directory: str | None = None
 
 
 @operation()

@@ -10,7 +10,8 @@ what is wrong with the server's answer, and `wrong` is true if waiting cannot ch
 that is listed once per model gets the problem of any of them. "ask" is the task of which a question
 is asked, or null if only the models are to be listed; "vector" says how many numbers a vector has,
 if that is asked for. If "model" is null, any HTTP response that is not an error will do. With
-"sampling", values by their names, it must draw answers with these, if it says how it does.
+"sampling", values by their names, it must draw answers with these, if it says how it does. Each of
+"adapters", further names of models, is asked a question, too.
 `measured` is the content of the files of that name, by name.
 """
 
@@ -137,8 +138,11 @@ def _wrong(entry: dict[str, Any]) -> str | None:
             wrong = _other_sampling(server.sampling(models[entry["model"]]), entry["sampling"])
             if wrong:
                 return wrong
-        if entry["ask"]:
-            return questions.wrong(server, entry["ask"], entry["model"], entry["vector"])
+        asked = [entry["model"], *entry.get("adapters", ())] if entry["ask"] else []
+        for name in asked:
+            wrong = questions.wrong(server, entry["ask"], name, entry["vector"])
+            if wrong:
+                return wrong if name == entry["model"] else f"adapter {name}: {wrong}"
     finally:
         server.close()
     return None
