@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,20 +119,19 @@ class TinyAdapter:
         }
 
 
-def publish(root: Path, gguf: TinyModel, folder: TinyModel) -> tuple[TinyAdapter, TinyAdapter]:
-    """Lay out an adapter of each model under a hub's root, and return them.
+def publish(root: Path, gguf: TinyAdapter, peft: TinyAdapter) -> None:
+    """Lay adapters out under a hub's root.
 
-    `modelrack-lab/tiny-adapter-gguf` holds two, and `modelrack-lab/tiny-adapter` one.
+    `modelrack-lab/tiny-adapter-gguf` holds the first, and another beside it that a pattern for the
+    first must not select; `modelrack-lab/tiny-adapter` the second.
     """
-    first, second = TinyAdapter(gguf), TinyAdapter(folder, skipped=4)
-    at = root / "modelrack-lab" / "tiny-adapter-gguf"
-    shutil.rmtree(at, ignore_errors=True)
-    first.gguf(at / "tiny-adapter-F32.gguf")
-    TinyAdapter(gguf, skipped=2).gguf(at / "other-adapter-F32.gguf")
-    (at / "README.md").write_text("# Two adapters\n")
+    folder = root / "modelrack-lab" / "tiny-adapter-gguf"
+    shutil.rmtree(folder, ignore_errors=True)
+    gguf.gguf(folder / "tiny-adapter-F32.gguf")
+    replace(gguf, skipped=gguf.skipped + 1).gguf(folder / "other-adapter-F32.gguf")
+    (folder / "README.md").write_text("# Two adapters\n")
     other = root / "modelrack-lab" / "tiny-adapter"
     shutil.rmtree(other, ignore_errors=True)
     other.mkdir(parents=True)
-    for path, content in second.peft().items():
+    for path, content in peft.peft().items():
         (other / path).write_bytes(content)
-    return first, second

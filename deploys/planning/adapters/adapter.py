@@ -34,6 +34,7 @@ class Adapter:
     + base: the model that it was trained on, as its documents name it; None if they do not
     + architecture: of that model, as GGUF calls it; None of safetensors
     + layers: one more than the last layer that it adapts
+    + by_pattern: its documents name what it adapts by a pattern, and not by a list
     """
 
     key: str
@@ -49,6 +50,7 @@ class Adapter:
     base: str | None = None
     architecture: str | None = None
     layers: int
+    by_pattern: bool = False
     matrices: tuple[Matrix, ...]
 
     @property

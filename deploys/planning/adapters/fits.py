@@ -106,11 +106,11 @@ def _unloadable(about: str, service: Service, adapter: Adapter, record: Adapters
     title = ENGINES[service.engine].title
     if adapter.format != record.format:
         instead = (
-            "Name a repository with the adapter in GGUF, as convert_lora_to_gguf.py of llama.cpp"
-            " writes it, or serve the model in safetensors with vLLM"
+            "Name in adapters a repository that has it in GGUF, as convert_lora_to_gguf.py of"
+            " llama.cpp writes it, or serve the model in safetensors with vLLM"
             if record.format == "gguf"
-            else "Name the repository in safetensors that it was made of, or serve a GGUF of the"
-            " model with llama.cpp"
+            else "Name in adapters the repository in safetensors that it was made of, or serve a"
+            " GGUF of the model with llama.cpp"
         )
         return Refusal(
             f"{about} is in {adapter.format}, and {title} loads adapters in {record.format}",
@@ -120,6 +120,11 @@ def _unloadable(about: str, service: Service, adapter: Adapter, record: Adapters
         return Refusal(
             f"{about} has rank {adapter.rank}, and {title} takes {record.ranks[-1]} at most",
             "Choose an adapter of a smaller rank, or merge it into its model and serve that",
+        )
+    if adapter.by_pattern and not record.patterns:
+        return Refusal(
+            f"{about} names what it adapts by a pattern (target_modules), and {title} reads a list",
+            "Choose an adapter with a list of names there, or serve the model with vLLM",
         )
     if _UNWRITABLE.search(adapter.file):
         return Refusal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from deploys.planning.adapters.adapter import Adapter, Matrix
@@ -19,6 +20,8 @@ _MOST = 1 << 24
 # Ways to begin the training that leave a plain pair of matrices behind; others change the model.
 # Source: vLLM 0.32, lora/peft_helper.py, _init_is_supported.
 _PLAIN_BEGINNINGS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+# What stands for all of them instead of a list.
+_EVERY_MATRIX = ("all-linear", "all")
 _ANOTHER = "Choose an adapter without, or merge it into its model and serve that"
 
 
@@ -47,12 +50,11 @@ def _of_peft(
         raise Refusal(f"{wanted} has {what}, which no engine here loads", _ANOTHER)
     if type(config.get("r")) is not int or not 0 < config["r"] < _MOST:
         raise _unreadable(wanted, f"r is {_word(config.get('r'))}")
-    beside = [path for path in (ADAPTER_CONFIG, *_beside(found.files)) if path in found.files]
-    paths = [ADAPTER, *dict.fromkeys(beside)]
-    base = config.get("base_model_name_or_path")
-    return _made(
-        wanted, found, paths, said, alpha=config.get("lora_alpha"), base=base, architecture=None
-    )
+    base, targets = config.get("base_model_name_or_path"), config.get("target_modules")
+    paths, alpha = [ADAPTER, ADAPTER_CONFIG], config.get("lora_alpha")
+    made = _made(wanted, found, paths, said, alpha=alpha, base=base, architecture=None)
+    named = isinstance(targets, list) or targets in _EVERY_MATRIX
+    return replace(made, by_pattern=not named)
 
 
 def _more_than_lora(config: Mapping[str, Any]) -> Iterator[str]:
@@ -183,11 +185,6 @@ def _none(wanted: Reference, files: Mapping[str, int], documents: Documents) -> 
 
 def _is_adapter(head: Any) -> bool:
     return isinstance(head, Mapping) and head.get("general.type") == "adapter"
-
-
-def _beside(files: Mapping[str, int]) -> list[str]:
-    """Return what engines read beside it: tokens that it adds (SGLang, lora_config.py)."""
-    return [path for path in ("added_tokens.json",) if path in files]
 
 
 def _unreadable(wanted: Reference, what: str) -> Refusal:

@@ -106,7 +106,8 @@ class Adapters:
     + most: that a service may have; None for any number
     + ranks: that room is made for, the smallest first; () for any
     + at_once: of those that cards hold together; the others are brought in from host memory
-    + without: what counts as one of them for requests that name none
+    + without: requests that name none count as one of them
+    + patterns: what an adapter adapts may be named by a pattern
     """
 
     format: Format
@@ -115,6 +116,7 @@ class Adapters:
     ranks: tuple[int, ...] = ()
     at_once: int = 8
     without: bool = False
+    patterns: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,8 +138,10 @@ SGLANG = Engine(
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,
     # A request names it behind the service. Source: SGLang 0.5.23, serving_base.py,
-    # _parse_model_parameter; arg_groups/fields/lora.py, max_loras_per_batch.
-    adapters=Adapters(format="safetensors", model_id="{service}:{adapter}", without=True),
+    # _parse_model_parameter; fields/lora.py, max_loras_per_batch; lora_manager.py, init_lora_shapes.
+    adapters=Adapters(
+        format="safetensors", model_id="{service}:{adapter}", without=True, patterns=False
+    ),
     plans=_PLANS,
     rules=(
         Rule(
