@@ -138,13 +138,23 @@ def _wrong(entry: dict[str, Any]) -> str | None:
             wrong = _other_sampling(server.sampling(models[entry["model"]]), entry["sampling"])
             if wrong:
                 return wrong
-        asked = [entry["model"], *entry.get("adapters", ())] if entry["ask"] else []
-        for name in asked:
-            wrong = questions.wrong(server, entry["ask"], name, entry["vector"])
-            if wrong:
-                return wrong if name == entry["model"] else f"adapter {name}: {wrong}"
+        if entry["ask"]:
+            wrong = questions.wrong(server, entry["ask"], entry["model"], entry["vector"])
+            return wrong or _wrong_adapter(server, entry)
     finally:
         server.close()
+    return None
+
+
+def _wrong_adapter(server: ModelServer, entry: dict[str, Any]) -> str | None:
+    """Return which adapter gives no right answer, where the model beside it has given one."""
+    for name in entry.get("adapters", ()):
+        try:
+            wrong = questions.wrong(server, entry["ask"], name, entry["vector"])
+        except (RequestFailed, RequestRejected) as error:
+            wrong = str(error)
+        if wrong:
+            return f"asked as {name}: {wrong}"
     return None
 
 

@@ -13,6 +13,8 @@ from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.checkpoint.published import Published
 from deploys.planning.checkpoint.reference import reference
 from deploys.planning.engines.registry import ENGINES
+from deploys.planning.gateway.choice import ALONE, Surroundings
+from deploys.planning.inputs.gateway import Gateway
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
@@ -23,6 +25,7 @@ from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.remote.formats import lora
 from tests.plans.simulated import MACHINES
+from tests.unit.planning.gateway import gateway_examples
 
 PEFT, GGUF = "modelscope:o/legal", "modelscope:o/legal-gguf"
 # Every setting that PEFT 0.19.1 writes. Source: an adapter of Qwen3-VL in the repository of
@@ -181,12 +184,21 @@ def pinned(*found: Published) -> Locks:
 
 
 def served(
-    engine: str, *, found: tuple[Published, ...] = (), gpu: str | None = "L40S", **fields: Any
+    engine: str,
+    *,
+    found: tuple[Published, ...] = (),
+    gpu: str | None = "L40S",
+    gateway: Gateway | None = None,
+    around: Surroundings = ALONE,
+    **fields: Any,
 ) -> HostPlan:
     """The plan of a machine that serves the model with these adapters, whatever speaks against it.
 
     + found: what is published; by itself one in the engine's format
+    + gateway, around: of the machine, and what is beside it
     """
+    if gateway and around is ALONE:
+        around = gateway_examples.around()
     record = ENGINES[engine]
     format_ = record.reads.formats[0]
     found = found or ((peft() if format_ == "safetensors" else gguf()),)
@@ -201,6 +213,9 @@ def served(
             **fields,
         }
     )
-    profile = HostProfile(services=(wanted,), gpu=gpu, gpus=8 if gpu else 0)
+    profile = HostProfile(services=(wanted,), gpu=gpu, gpus=8 if gpu else 0, gateway=gateway)
     machine = Machine.from_json(MACHINES["l40s" if gpu else "cpu"])
-    return resolve(profile, Site(), machine, pinned(*found))
+    if gateway:
+        # Its HAProxy is new enough.
+        machine = replace(machine, os_version="24.04")
+    return resolve(profile, Site(), machine, pinned(*found), (), around)

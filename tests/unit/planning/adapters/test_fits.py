@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from deploys.planning.adapters import fits
 from deploys.planning.adapters.slots import slots_of
+from deploys.planning.checkpoint import read
+from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.checkpoint.published import Published
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.gateway.paths import LONGEST_NAME
@@ -21,6 +24,7 @@ from deploys.rendering import page, render
 from tests.unit import ROOT
 from tests.unit.planning.adapters.adapter_examples import (
     GGUF,
+    HEAD,
     LAYERS,
     PEFT,
     base,
@@ -114,10 +118,7 @@ NARROW = peft(lora.of_peft(shapes(q_proj=(2048, 2048))))
 DEEP = peft(lora.of_peft(shapes(layers=64)))
 KEYS = peft(lora.of_peft(shapes(v_proj=(4096, 4096))))
 PATTERN = peft(target_modules=r".*language_model.*\.(q_proj|v_proj)$")
-ODD = replace(gguf(), files={"a,b.gguf": 9})
-ODD = replace(
-    ODD, documents=replace(ODD.documents, gguf={"a,b.gguf": [*gguf().documents.gguf.values()][0]})
-)
+ODD = replace(gguf(), files={"a,b.gguf": 9}, documents=Documents(gguf={"a,b.gguf": HEAD}))
 
 
 @pytest.mark.parametrize(
@@ -164,16 +165,6 @@ def test_two_adapters_need_a_name_in_a_request() -> None:
 
 
 def test_an_adapter_of_another_architecture_is_refused_where_the_header_was_read() -> None:
-    header = replace(
-        gguf(name="modelscope:Qwen/Qwen3-8B-GGUF"), files={"qwen3-8b-q4_k_m.gguf": 10**9}
-    )
-    said = {"general.architecture": "llama", "general.type": "model"}
-    header = replace(
-        header, documents=replace(header.documents, gguf={"qwen3-8b-q4_k_m.gguf": said})
-    )
-    from deploys.planning.adapters import fits
-    from deploys.planning.checkpoint import read
-
     wanted = Service(
         name="it", engine="llama.cpp", model=base("gguf"), port=8000, adapters={"legal": GGUF}
     )
