@@ -17,7 +17,7 @@ from deploys.operations import job
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """One model that Ollama is to have; deploys/remote/ollama/register.py reads its JSON.
+    """One model that Ollama is to have; deploys/remote/ollama/registration.py reads it.
 
     + name: what Ollama calls it, such as "tiny" or "tiny:q4"
     + directory: the model directory; its manifest holds

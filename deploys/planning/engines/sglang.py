@@ -137,8 +137,8 @@ SGLANG = Engine(
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,
-    # A request names it behind the service. Source: SGLang 0.5.23, serving_base.py,
-    # _parse_model_parameter; fields/lora.py, max_loras_per_batch; lora_manager.py, init_lora_shapes.
+    # A request names it behind the service. Source: SGLang 0.5.23, _parse_model_parameter of
+    # serving_base.py; max_loras_per_batch of fields/lora.py; init_lora_shapes of lora_manager.py.
     adapters=Adapters(
         format="safetensors", model_id="{service}:{adapter}", without=True, patterns=False
     ),

@@ -85,11 +85,6 @@ class Tensor:
         (dimensions,) = U32.unpack_from(self.info, at)
         return struct.unpack_from(f"<{dimensions}Q", self.info, at + U32.size)
 
-    @property
-    def elements(self) -> int:
-        """Numbers in it."""
-        return prod(self.shape)
-
 
 @dataclass(frozen=True)
 class Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from math import prod
 from typing import Any
 
 from . import lora
@@ -38,7 +39,7 @@ def of_tensors(header: Header) -> dict[str, Any]:
     and the matrix that unpacks the keys of MLA. Of an adapter, which matrices it adapts.
     """
     found: dict[str, Any] = {
-        "tensors.parameters": sum(tensor.elements for tensor in header.tensors),
+        "tensors.parameters": sum(prod(tensor.shape) for tensor in header.tensors),
         "tensors.output": sum(tensor.name == b"output.weight" for tensor in header.tensors),
         "tensors.attn_k_b": sum(b".attn_k_b." in tensor.name for tensor in header.tensors),
     }

@@ -23,7 +23,7 @@ from ..lib.spec import owner_ids, read_json, take_ownership
 from ..model_dir.manifest import Record
 from . import blob as ollama_blob
 from . import create, load, store
-from .registration import Part, Registration, parse, parts_of
+from .registration import BlobSource, Registration, parse, parts_of
 from .store import Layer
 
 
@@ -135,7 +135,7 @@ def unregister(wanted: Registration) -> bool:
     return True
 
 
-def _copied(wanted: Registration, parts: list[Part]) -> str:
+def _copied(wanted: Registration, parts: list[BlobSource]) -> str:
     """How the blobs of these files lie, "" where they are the very files."""
     return "".join(
         ollama_blob.copied(each.path, store.blob_path(wanted.models, each.record.sha256))
@@ -172,7 +172,7 @@ def _parameters(wanted: Registration) -> list[bytes]:
     return [store.parameters(wanted.parameters)] if wanted.parameters else []
 
 
-def _layers(wanted: Registration, parts: list[Part]) -> list[Layer]:
+def _layers(wanted: Registration, parts: list[BlobSource]) -> list[Layer]:
     """Return the layers that the manifest names beside the config."""
     return [
         *(Layer(each.kind, each.record.sha256, each.record.size) for each in parts),

@@ -40,7 +40,7 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class Part:
+class BlobSource:
     """One file that becomes a blob of this kind."""
 
     kind: str
@@ -68,18 +68,18 @@ def parse(value: dict[str, Any]) -> Registration:
     return wanted
 
 
-def parts_of(wanted: Registration) -> list[Part]:
+def parts_of(wanted: Registration) -> list[BlobSource]:
     """Return the GGUF files to register, from directories whose manifests hold: the model first."""
     kinds = (store.MODEL, store.PROJECTOR)
     parts = [
-        Part(kind, wanted.directory / each.path, each)
+        BlobSource(kind, wanted.directory / each.path, each)
         for kind, each in zip(kinds, _files(wanted), strict=False)
     ]
     if wanted.adapter and wanted.adapter_directory:
         directory = wanted.adapter_directory
         for each in _proven(directory):
             if each.path == wanted.adapter:
-                return [*parts, Part(store.ADAPTER, directory / each.path, each)]
+                return [*parts, BlobSource(store.ADAPTER, directory / each.path, each)]
         raise Failure(f"{directory} has no file {wanted.adapter}: fetch the adapter again")
     return parts
 
