@@ -66,10 +66,12 @@ def weights_of(
                 f"Two different models are called {model.key}", "Give one of them another key"
             )
         sharing = [each for each in services if model_of(each).key == model.key]
-        lock = _lock(model, site, locks, locked=locked)
+        lock = locks.weights.get(model.key)
+        located = _located(model, site, lock)
+        _check_lock(model, site, lock, locked=locked)
         opened = _opened(model, lock, site)
         plans[model.key] = replace(
-            _located(model, site, lock),
+            located,
             opened=opened,
             projector=_read(model, lock, site, gguf_files.projector, model.projector),
             merge=_merged_name(sharing, opened),
@@ -77,14 +79,16 @@ def weights_of(
         )
         for adapter in (service.adapters or {}).values():
             if isinstance(adapter, Adapter):
-                at = _lock(adapter, site, locks, locked=locked)
-                plans[adapter.key] = _located(adapter, site, at)
+                lock = locks.weights.get(adapter.key)
+                plans[adapter.key] = _located(adapter, site, lock)
+                _check_lock(adapter, site, lock, locked=locked)
     return tuple(plans.values())
 
 
-def _lock(model: Model | Adapter, site: Site, locks: Locks, *, locked: bool) -> WeightsLock | None:
-    """Return the pin; raise Refusal if it is of another repository, or is needed and not there."""
-    lock = locks.weights.get(model.key)
+def _check_lock(
+    model: Model | Adapter, site: Site, lock: WeightsLock | None, *, locked: bool
+) -> None:
+    """Raise Refusal if a pin is of another repository, or is needed and not there."""
     if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
         raise Refusal(
             f"{model.key} is pinned to {lock.repository}, which is not where the model is now",
@@ -96,7 +100,6 @@ def _lock(model: Model | Adapter, site: Site, locks: Locks, *, locked: bool) -> 
             " locked",
             "Pin it with deploys/lock.py, or set locked=False",
         )
-    return lock
 
 
 def _located(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> Weights:
