@@ -36,7 +36,10 @@ def members(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf)
         return NOBODY
     return HostsOfClass(
         me=this.name,
-        hosts=tuple(_member(each, site, machine_of) for each in of_class(this, profile)),
+        hosts=tuple(
+            _member(each, profile_of(each, this, profile), site, machine_of)
+            for each in of_class(this, profile)
+        ),
         # pyinfra tells a deploy nothing of it.
         serial="--serial" in sys.argv[1:],
     )
@@ -54,6 +57,15 @@ def of_class(this: Host, profile: HostProfile) -> list[Host]:
         if isinstance(theirs, HostProfile) and (groups & _with_profile(other) or theirs == profile):
             found.append(other)
     return found
+
+
+def profile_of(other: Host, this: Host, profile: HostProfile) -> HostProfile:
+    """Return the profile that another host is planned with while this one is with that.
+
+    Where both have the same, what is tried on one of them is on both.
+    """
+    theirs: HostProfile = other.data.get("profile")
+    return profile if theirs == this.data.get("profile") else theirs
 
 
 def also_refused(
@@ -120,8 +132,8 @@ def _read(path: Path) -> bytes:
     return key
 
 
-def _member(of: Host, site: Site, machine_of: MachineOf) -> HostOfClass:
-    profile, given = of.data.get("profile"), of.data.get("fabric_address")
+def _member(of: Host, profile: HostProfile, site: Site, machine_of: MachineOf) -> HostOfClass:
+    given = of.data.get("fabric_address")
     asked = state.limit_hosts is None or of in state.limit_hosts
     theirs = of.data.get("site")
     known = of in state.activated_hosts

@@ -1,4 +1,4 @@
-"""The refusals of a plan, which are collected, so that the operator sees all at once."""
+"""The refusals of a plan, collected so that the operator sees all of them at once."""
 
 from __future__ import annotations
 

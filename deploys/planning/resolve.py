@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deploys.planning import service_checks as checks
+from deploys.planning.adapters import fits
 from deploys.planning.checkpoint import read
-from deploys.planning.checkpoint.reference import is_reference
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import installation
@@ -33,10 +33,11 @@ from deploys.planning.placement import floors
 from deploys.planning.placement.allocate import place_all
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.users import users
-from deploys.planning.plan import HostPlan, ServicePlan, Weights
+from deploys.planning.plan import AdapterPlan, HostPlan, ServicePlan
 from deploys.planning.refusals import Refusals
 from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
+from deploys.planning.weights.plan import Weights
 from deploys.planning.weights.weights import check_disk, model_of, task_of, weights_of
 
 # Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
@@ -157,7 +158,7 @@ def _with_weights(
     weights: tuple[Weights, ...] = ()
     profile = inputs.profile
     for service in profile.services:
-        if is_reference(service.model):
+        if not read.is_named(service):
             continue  # It could not be read, and is refused for that.
         more = (*services, service)
         found = against.of(service.name).attempt(
@@ -264,4 +265,13 @@ def _service(
         placement=placement,
         weights=fetched,
         group=group,
+        adapters=tuple(
+            AdapterPlan(
+                name=name,
+                asked=fits.name_of(service, name),
+                file=adapter.file,
+                weights=next(plan for plan in weights if plan.model == adapter.key),
+            )
+            for name, adapter in sorted(fits.adapters_of(service).items())
+        ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deploys.planning.adapters import fits
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility
 from deploys.planning.engines.registry import ENGINES
@@ -16,7 +17,7 @@ from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.options import answers, check
 from deploys.planning.placement.choice import Placement
-from deploys.planning.plan import Weights
+from deploys.planning.weights.plan import Weights
 from deploys.planning.weights.weights import model_of
 
 # What a machine without systemd has instead of it (deploys/remote/services/foreground.py).
@@ -41,6 +42,7 @@ def refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Iterat
             "Stop that process, or give the service another port",
         )
     yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
+    yield from fits.refusals(service, model_of(service))
     for refusals in (answers.refusals, check.refusals):
         yield from refusals(service, stack.engines.get(service.engine))
     if machine.os in RHEL_LIKE:
@@ -81,6 +83,7 @@ def warnings(
     ]
     for service in services:
         found += compatibility.warnings(service, model_of(service), gpu, stack, machine)
+        found += fits.warnings(service, model_of(service))
     for placement in placements:
         found += placement.warnings
     found += driver.warnings if driver else ()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from deploys.planning.adapters.slots import slots_of
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.software import ENGINES, PROGRAMS
 from deploys.planning.group.plan import GroupPlan
@@ -51,6 +52,7 @@ def config(plan: HostPlan, service: ServicePlan, engine: Engine, **values: Any) 
         wanted=plan.wanted_of(service),
         placement=service.placement,
         parsers=answers.parsers_of(plan.wanted_of(service)),
+        slots=slots_of(plan.wanted_of(service)),
         options=_of_file(plan, service),
         chat_template=[each.path for each in chat_template(plan, service)],
         **values,
@@ -161,7 +163,8 @@ def group_files(
     # As the head has them: what differs by rank is no difference.
     of_head = config(replace(service, group=replace(group, rank=0)))
     engine = plan.software_of(service.engine)
-    weights = [file.sha256 for file in service.weights.files]
+    fetched = (service.weights, *(adapter.weights for adapter in service.adapters))
+    weights = [file.sha256 for each in fetched for file in each.files]
     said = {
         "service": service.name,
         "rank": group.rank,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,20 @@ def test_what_speaks_against_one_speaks_against_both(tmp_path: Path) -> None:
     assert because.startswith(
         "@fake/h800x2-02 serves deepseek-r1 together with this machine, and is refused:"
     )
+
+
+def test_another_model_is_tried_on_both() -> None:
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pyinfra", "tests/plans/fake.py", "deploys/plan.py", "-y"),
+            *("--limit", "h800x2", "--data", "model=deepseek-v3"),
+            *("--group-data", str(update.GROUP_DATA)),
+        ],
+        cwd=update.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("serves deepseek-v3") == 2
+    assert run.stdout.count("over 2 machines") == 2

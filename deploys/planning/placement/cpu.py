@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from deploys.planning.adapters.slots import slots_of
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.cache import cache_bytes
@@ -117,6 +118,7 @@ def _sizes(request: Request) -> Iterator[tuple[int, int]]:
 
 def _placement(request: Request, takes: FillsCards, context: int, full: int) -> Placement:
     service, model = request.service, request.model
+    slots = slots_of(service)
     tensor, pipeline = _cut(request)
     layout = Layout(
         takes=takes,
@@ -151,7 +153,12 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
         cpu_experts=None,
         ledger=Ledger(
             cards=(),
-            host={"weights": weights, "KV cache": tokens * a_token, "processes": _PROCESSES},
+            host={
+                "weights": weights,
+                **({"adapters": slots.of_card(tensor, pipeline) + slots.size} if slots else {}),
+                "KV cache": tokens * a_token,
+                "processes": _PROCESSES,
+            },
             disk=request.size,
             kv_bytes=a_token,
             kv_tokens=tokens if a_token else 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -203,3 +204,19 @@ def test_another_answer_in_passing_is_not_the_end(machine: Machine) -> None:
     """The one before may still answer for a moment."""
     machine({"answer": "it serves r0 instead of r1", "wrong": True}, {"answer": "no answer"}, {})
     assert _wait()
+
+
+def test_the_head_waits_for_no_machine_that_the_run_has_given_up(machine: Machine) -> None:
+    said = machine({"answer": "no answer: refused"})
+    lost: Any = SimpleNamespace(failed_hosts=[SimpleNamespace(name="gpu-02")])
+    head = replace(UNIT, group=("gpu-02", "gpu-03"))
+    assert not health.wait_until_it_answers(lost, HOST, {}, head, None)
+    assert "is served together with gpu-02, which failed in this run" in said[-1]
+
+
+def test_beside_the_head_it_is_enough_to_run(machine: Machine) -> None:
+    said = machine({})
+    whole: Any = SimpleNamespace(failed_hosts=[])
+    beside = replace(UNIT, url=None, model=None, measured=None, group=("gpu-01",))
+    assert health.wait_until_it_answers(whole, HOST, {}, beside, None)
+    assert said[-1] == f"{UNIT.name} runs"
