@@ -69,9 +69,12 @@ class Solver:
 
     + root: an empty folder
     + architecture: of the machine, as the distribution calls it
+    + pinned: it is known which packages come of it, so an archive of another day will do
     """
 
-    def __init__(self, root: Path, sources: Sequence[ArchiveSource], architecture: str) -> None:
+    def __init__(
+        self, root: Path, sources: Sequence[ArchiveSource], architecture: str, *, pinned: bool
+    ) -> None:
         self._root, self._sources = root, sources
         for folder in _FOLDERS:
             (root / folder).mkdir(parents=True)
@@ -82,6 +85,7 @@ class Solver:
             "Dir": root,
             "Dir::State::status": root / "var/lib/dpkg/status",
             "Acquire::Languages": "none",
+            "Acquire::Check-Valid-Until": "false" if pinned else "true",
             "Acquire::IndexTargets::deb::Packages::KeepCompressed": "true",
             "APT::Architecture": architecture,
             "APT::Architectures": architecture,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import uv
 import yaml
@@ -47,7 +48,7 @@ def fill(wanted: Contents, site: Site, bundle: Path, work: Path, say: Say) -> No
     for environment in wanted.environments:
         wheels.fetch(environment, machine, site, bundle)
         if environment.python != wanted.own_python:
-            _python(environment.python, site, bundle, work)
+            _python(environment.python, machine, site, bundle, work)
         say(f"the packages of {environment.lock} {environment.version}")
     wheels.write_pages(bundle)
     for weights in wanted.weights:
@@ -58,7 +59,8 @@ def fill(wanted: Contents, site: Site, bundle: Path, work: Path, say: Say) -> No
 
 def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[ArchivePackage]:
     sources = list(_sources(wanted, site, work))
-    apt = Solver(work / "apt", sources, wanted.architecture)
+    pinned = system_of(wanted) in _pinned(site)
+    apt = Solver(work / "apt", sources, wanted.architecture, pinned=pinned)
     apt.update()
     found = apt.closure(wanted.packages)
     _lock(found, site, system_of(wanted))
@@ -85,6 +87,8 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             f" {name}-archive-keyring",
         )
     folder = f"{name}-security" if name == "debian" else name
+    # A vendor's packages need parts of the archive that ours do not.
+    more = wanted.repository.needs if wanted.repository else ()
     for suite, url, place in (
         (wanted.suite, archive, name),
         (f"{wanted.suite}-updates", archive, name),
@@ -94,7 +98,7 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             folder=place,
             url=url.rstrip("/"),
             suite=suite,
-            components=_COMPONENTS[name],
+            components=tuple(dict.fromkeys((*_COMPONENTS[name], *more))),
             keyring=keyring,
         )
     if source := wanted.repository:
@@ -130,8 +134,7 @@ def _vendor_key(lock: ArtifactLock, inside: str, site: Site, work: Path, key: Pa
 
 def _lock(found: list[ArchivePackage], site: Site, system: str) -> None:
     """Pin a closure the first time, and refuse another one from then on."""
-    path = site.locks / "packages.yaml"
-    pinned: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
+    path, pinned = site.locks / "packages.yaml", _pinned(site)
     before = pinned.get(system, {})
     now = {each.name: {"version": each.version, "sha256": each.sha256} for each in found}
     apart = [name for name in now if name in before and before[name] != now[name]]
@@ -148,6 +151,11 @@ def _lock(found: list[ArchivePackage], site: Site, system: str) -> None:
     site.locks.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump({**pinned, system: {**before, **now}}, sort_keys=True)
     replace(path, _HEADER + text)
+
+
+def _pinned(site: Site) -> dict[str, Any]:
+    path = site.locks / "packages.yaml"
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def _archive(archive: ArtifactLock, site: Site, bundle: Path, work: Path) -> None:
@@ -167,12 +175,18 @@ def _archive(archive: ArtifactLock, site: Site, bundle: Path, work: Path) -> Non
         programs.run(work, spec, "artifact")
 
 
-def _python(version: str, site: Site, bundle: Path, work: Path) -> None:
-    """Fetch the interpreter that uv would, where its mirror has it."""
+def _python(version: str, architecture: str, site: Site, bundle: Path, work: Path) -> None:
+    """Fetch the interpreter that uv would on a machine, where its mirror has it."""
+    build = f"cpython-{version}-linux-{architecture}-gnu"
     asked = [uv.find_uv_bin(), "python", "list", "--only-downloads", "--output-format", "json"]
-    told = subprocess.run([*asked, version], capture_output=True, text=True, check=True).stdout
-    (newest, *_) = json.loads(told)
-    place = Path(newest["url"].partition("/releases/download/")[2])
+    told = subprocess.run([*asked, build], capture_output=True, text=True, check=False)
+    if told.returncode or not json.loads(told.stdout):
+        raise Refusal(
+            f"uv knows no {build}", "Have the machine bring a Python that the engine runs on"
+        )
+    (newest, *_) = json.loads(told.stdout)
+    # A server decodes what it is asked for, and so does uv with the address of a file.
+    place = Path(unquote(newest["url"].partition("/releases/download/")[2]))
     target = bundle / "python_builds" / place
     if target.exists():
         return
@@ -183,7 +197,7 @@ def _python(version: str, site: Site, bundle: Path, work: Path) -> None:
         "UV_PYTHON_CACHE_DIR": str(work / "python"),
     }
     done = subprocess.run(
-        [uv.find_uv_bin(), "python", "install", "--install-dir", str(work / "unpacked"), version],
+        [uv.find_uv_bin(), "python", "install", "--install-dir", str(work / "unpacked"), build],
         capture_output=True,
         text=True,
         env=environment,
@@ -195,7 +209,9 @@ def _python(version: str, site: Site, bundle: Path, work: Path) -> None:
             "Check mirrors.python_builds of the site, then run this again",
         )
     # Kept under a name of uv's own, which ends with that of the file.
-    (kept,) = (work / "python").glob(f"*{place.name}")
+    (kept,) = (
+        each for each in (work / "python").rglob("*") if unquote(each.name).endswith(place.name)
+    )
     kept.replace(target)
 
 
