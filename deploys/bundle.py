@@ -8,7 +8,7 @@ sign it with deploys/seal.py, and have any web server serve it:
 Site(mirrors=BUNDLE("http://10.0.0.5"), bundle=Path("/srv/bundle")). Or mount its disk on the
 machines: Site(mirrors=BUNDLE("/mnt/bundle")).
 
-With --data appliance=NAME machines can also update themselves from it (docs/appliances.md).
+With --data appliance=NAME machines can also update themselves from it (docs/offline.md).
 """
 
 from pyinfra import host

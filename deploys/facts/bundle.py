@@ -7,7 +7,7 @@ import shlex
 from pyinfra.api import FactBase
 
 
-class Record(FactBase[str | None]):
+class BundleText(FactBase[str | None]):
     """
     Return the text of the record of a bundle; None where there is no bundle.
 

@@ -23,9 +23,11 @@ from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.weights.plan import Weights
+from deploys.rendering import render
 
 _KEYRINGS = "/usr/share/keyrings/{}-archive-keyring.gpg"
-_COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}
+# NVIDIA's packages need Debian's contrib.
+_COMPONENTS = {"debian": ("main", "contrib"), "ubuntu": ("main", "universe")}
 _HEADER = "# Written by deploys/bundle.py; keep it in git.\n"
 
 Say = Callable[[str], None]
@@ -87,8 +89,6 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             f" {name}-archive-keyring",
         )
     folder = f"{name}-security" if name == "debian" else name
-    # A vendor's packages need parts of the archive that ours do not.
-    more = wanted.repository.needs if wanted.repository else ()
     for suite, url, place in (
         (wanted.suite, archive, name),
         (f"{wanted.suite}-updates", archive, name),
@@ -98,16 +98,17 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             folder=place,
             url=url.rstrip("/"),
             suite=suite,
-            components=tuple(dict.fromkeys((*_COMPONENTS[name], *more))),
+            components=_COMPONENTS[name],
             keyring=keyring,
         )
-    if source := wanted.repository:
+    for source in wanted.repositories:
         if not source.keyring:
             raise Refusal(
                 f"The repository {source.name} has no key that is pinned",
                 "Pin it in artifacts.yaml of the site's locks",
             )
-        key = work / "vendor.gpg"
+        # apt tells the armoured form from the other by this ending.
+        key = work / f"{source.name}.{'gpg' if source.key else 'asc'}"
         _vendor_key(source.keyring, source.key, site, work, key)
         origin = site.url(source.keyring.origin)
         yield ArchiveSource(
@@ -116,6 +117,7 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             suite=source.suite.split()[0],
             components=tuple(source.suite.split()[1:]),
             keyring=key,
+            preferences=render.repository_preferences(source).content,
         )
 
 
@@ -197,7 +199,10 @@ def _python(version: str, architecture: str, site: Site, bundle: Path, work: Pat
         "UV_PYTHON_CACHE_DIR": str(work / "python"),
     }
     done = subprocess.run(
-        [uv.find_uv_bin(), "python", "install", "--install-dir", str(work / "unpacked"), build],
+        [
+            *(uv.find_uv_bin(), "python", "install", "--no-bin"),
+            *("--install-dir", str(work / "unpacked"), build),
+        ],
         capture_output=True,
         text=True,
         env=environment,
@@ -208,10 +213,8 @@ def _python(version: str, architecture: str, site: Site, bundle: Path, work: Pat
             f"Python {version} cannot be fetched: {done.stderr.strip().splitlines()[-1]}",
             "Check mirrors.python_builds of the site, then run this again",
         )
-    # Kept under a name of uv's own, which ends with that of the file.
-    (kept,) = (
-        each for each in (work / "python").rglob("*") if unquote(each.name).endswith(place.name)
-    )
+    # Kept under a name of uv's own; those before it are in the bundle by now.
+    (kept,) = (work / "python").glob("*.tar.*")
     kept.replace(target)
 
 

@@ -9,7 +9,7 @@ from pyinfra.api import Host
 
 from deploys.connection import transport
 from deploys.control.replaced import replace
-from deploys.facts.bundle import Record
+from deploys.facts.bundle import BundleText
 from deploys.planning.bundle.record import NAME, BundleRecord
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
@@ -22,7 +22,7 @@ def of_site(host: Host, site: Site) -> BundleRecord | None:
     """
     on_disk = None
     if site.disk and not transport.is_simulated(host):
-        text = host.get_fact(Record, folder=site.disk)
+        text = host.get_fact(BundleText, folder=site.disk)
         if text is None:
             raise Refusal(
                 f"There is no bundle in {site.disk} of this machine",

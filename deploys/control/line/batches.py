@@ -11,7 +11,7 @@ from deploys.control.line import flash, image, unit
 from deploys.control.line.image import Image
 from deploys.control.line.reports import Reports, due, now
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.line.batch import Batch, Unit
+from deploys.planning.line.batch import Batch, BatchUnit
 
 _WAITS = {
     "flash": "waits for its disk to be written",
@@ -74,7 +74,7 @@ class Line:
         yield f"{done} of {len(self._batch.units)} units are done; {self._batch.reports}"
 
     @cached_property
-    def _targets(self) -> list[flash.Target]:
+    def _targets(self) -> list[flash.FlashTarget]:
         """Return the units whose disks are there and may be written."""
         good, against = flash.targets(
             (each.serial, each.disk, self._image(each), each.model)
@@ -85,7 +85,7 @@ class Line:
             self._problems[serial] = str(refusal)
         return good
 
-    def _try(self, each: Unit) -> None:
+    def _try(self, each: BatchUnit) -> None:
         """Test a unit that answers, and seal it if it has passed."""
         step = self._due(each)
         if step not in ("test", "seal") or not each.address:
@@ -101,7 +101,7 @@ class Line:
             sealed = unit.seal(there)
             self._reports.add(each.serial, "seal", {"ended": now(), **sealed})
 
-    def _test(self, each: Unit, there: unit.Reached) -> bool:
+    def _test(self, each: BatchUnit, there: unit.Reached) -> bool:
         said = unit.identity(there)
         self._say(f"{each.serial}: testing")
         begun = now()
@@ -115,10 +115,10 @@ class Line:
         )
         return False
 
-    def _due(self, each: Unit) -> str:
+    def _due(self, each: BatchUnit) -> str:
         return due(self._reports.read(each.serial), self._image(each).sha256)
 
-    def _image(self, each: Unit) -> Image:
+    def _image(self, each: BatchUnit) -> Image:
         if each.image not in self._images:
             self._images[each.image] = image.checked(each.image, self._batch.signers)
         return self._images[each.image]

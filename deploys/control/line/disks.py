@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.line.disk import Disk
+from deploys.planning.line.disk import LineDisk
 
 _COLUMNS = "PATH,TYPE,SIZE,RO,MODEL,SERIAL,WWN,MOUNTPOINTS"
 
 
-def look(path: Path) -> Disk:
+def look(path: Path) -> LineDisk:
     """Return a disk, whatever link names it; raise Refusal if it is none."""
     device = path.resolve()
     if not device.is_block_device():
@@ -24,4 +24,4 @@ def look(path: Path) -> Disk:
     if told.returncode:
         raise Refusal(f"{path} cannot be looked at: {told.stderr.strip()}", "Plug it in again")
     (listed,) = json.loads(told.stdout)["blockdevices"]
-    return Disk.of(listed)
+    return LineDisk.of(listed)

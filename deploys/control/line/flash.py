@@ -12,32 +12,30 @@ from deploys.control.line import disks, reports, write
 from deploys.control.line.image import Image
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.line import disk as rules
-from deploys.planning.line.disk import Disk
+from deploys.planning.line.disk import LineDisk
 
 # Seconds between two lines about one disk.
 _SAY_EVERY = 10.0
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class FlashTarget:
     """One unit's disk, looked at and good for the image."""
 
     serial: str
-    disk: Disk
+    disk: LineDisk
     image: Image
     model: str | None = None
 
 
 def targets(
     wanted: Iterable[tuple[str, Path, Image, str | None]],
-) -> tuple[list[Target], list[tuple[str, Refusal]]]:
+) -> tuple[list[FlashTarget], list[tuple[str, Refusal]]]:
     """Return the units whose disks may be written, and by serial number why others may not.
 
     + wanted: serial number, disk, image and model of each
     """
-    good: list[Target] = []
+    good: list[FlashTarget] = []
     against: list[tuple[str, Refusal]] = []
     taken: dict[str, str] = {}
     for serial, path, image, model in wanted:
@@ -51,13 +49,13 @@ def targets(
             found.append(Refusal(f"{disk.path} is the disk of {other}", "Name one disk a unit"))
         against += ((serial, refusal) for refusal in found)
         if not found:
-            good.append(Target(serial=serial, disk=disk, image=image, model=model))
+            good.append(FlashTarget(serial=serial, disk=disk, image=image, model=model))
     return good, against
 
 
 def flash(
-    wanted: Sequence[Target], kept: reports.Reports, say: Say
-) -> Iterator[tuple[Target, Refusal | None]]:
+    wanted: Sequence[FlashTarget], kept: reports.Reports, say: Callable[[str], None]
+) -> Iterator[tuple[FlashTarget, Refusal | None]]:
     """Write and compare all of them side by side; yield each as it ends, with what went wrong."""
     with ThreadPoolExecutor(max(len(wanted), 1)) as pool:
         running = [(target, pool.submit(_flash, target, kept, say)) for target in wanted]
@@ -69,7 +67,7 @@ def flash(
                 yield target, refusal
 
 
-def _flash(target: Target, kept: reports.Reports, say: Say) -> None:
+def _flash(target: FlashTarget, kept: reports.Reports, say: Callable[[str], None]) -> None:
     image, said = target.image, [time.monotonic()]
 
     def tell(what: str, at: int) -> None:

@@ -14,7 +14,7 @@ from deploys.control.bundle.signature import sign
 from deploys.control.replaced import replace
 from deploys.planning.inputs.refusal import Refusal
 
-Step = Literal["flash", "test", "seal", "done"]
+UnitStep = Literal["flash", "test", "seal", "done"]
 _STEPS = ("flash", "test", "seal")
 
 
@@ -67,7 +67,7 @@ class Reports:
             (self._folder / f"{serial}.{ending}").unlink(missing_ok=True)
 
 
-def due(report: dict[str, Any], image: str) -> Step:
+def due(report: dict[str, Any], image: str) -> UnitStep:
     """Return what comes next for a unit that is to have an image with this sha256."""
     if report.get("flash", {}).get("sha256") != image:
         return "flash"
@@ -104,4 +104,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         ("sealed again", seal.get("ended")),
     ]
     said = [f"{name + ':':18} {value}" for name, value in told if value]
-    return said + [f"  {each['result']:8} {each['name']}" for each in test.get("checks", ())]
+    for each in test.get("checks", ()):
+        why = f": {each['why']}" if each.get("why") else ""
+        said.append(f"  {each['result']:8} {each['name']}{why}")
+    return said

@@ -130,9 +130,12 @@ def _inventory(unit: Reached) -> str:
 def _checks(result: Path) -> list[dict[str, str]]:
     found = []
     for case in ElementTree.parse(result).getroot().iter("testcase"):
-        kinds = {child.tag for child in case}
-        bad = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else ""
-        found.append({"name": case.get("name", ""), "result": bad or "passed"})
+        check = {"name": case.get("name", ""), "result": "passed"}
+        for child in case:
+            if child.tag in ("failure", "error", "skipped"):
+                check["result"] = "skipped" if child.tag == "skipped" else "failed"
+                check["why"] = (child.get("message") or "").partition("\n")[0]
+        found.append(check)
     return found
 
 

@@ -156,7 +156,7 @@ class Site:
     + bundle: folder on the operator's computer with the bundle that `mirrors` serves: what it lacks
       is refused while planning. A bundle on a machine's disk is looked at there
     + signers: file on the operator's computer with a name and a public key on each line: machines
-      update themselves from a bundle that one of them has signed (docs/appliances.md)
+      update themselves from a bundle that one of them has signed (docs/offline.md)
     + secrets: directory on the operator's computer, for nobody else, with what signs this site's
       certificates
     """

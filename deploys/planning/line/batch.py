@@ -21,7 +21,7 @@ _NEEDED = ("signers", "key", "reports")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class BatchUnit:
     """One unit.
 
     + serial: its serial number, by which its report is called
@@ -51,7 +51,7 @@ class Batch:
     + inventories: folder with group_data; None for this project's
     """
 
-    units: tuple[Unit, ...]
+    units: tuple[BatchUnit, ...]
     signers: Path
     key: Path
     reports: Path
@@ -89,7 +89,7 @@ def batch(text: str, where: Path) -> Batch:
         image, disk = path(known["image"]), path(known.get("disk"))
         assert image
         made.append(
-            Unit(
+            BatchUnit(
                 serial=serial,
                 host_class=known["class"],
                 model=known.get("model"),

@@ -16,7 +16,7 @@ _WHOLE = {"disk", "loop"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Disk:
+class LineDisk:
     """One disk as the kernel has it.
 
     + path: of its device
@@ -39,7 +39,7 @@ class Disk:
     holders: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, listed: Mapping[str, Any]) -> Disk:
+    def of(cls, listed: Mapping[str, Any]) -> LineDisk:
         """Return the disk of an entry that lsblk has listed, with what is below it."""
         below = list(_below(listed))
         mounts = [mount for each in (listed, *below) for mount in each.get("mountpoints") or ()]
@@ -65,7 +65,7 @@ class Disk:
 _NAMES = ("model", "serial", "wwn")
 
 
-def refusals(disk: Disk, size: int) -> Iterator[Refusal]:
+def refusals(disk: LineDisk, size: int) -> Iterator[Refusal]:
     """Yield why an image of so many bytes may not be written to a disk."""
     if disk.kind not in _WHOLE:
         yield Refusal(f"{disk.path} is not a whole disk", "Name the disk that it is a part of")

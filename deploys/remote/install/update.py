@@ -1,6 +1,6 @@
 """Have this machine follow another bundle, from a disk that is mounted here.
 
-    python3 /mnt/bundle/appliance/modelrack.pyz update NAME /mnt/bundle
+    python3 /opt/modelrack/bin/modelrack.pyz update NAME /mnt/bundle
 
 The bundle has appliance/NAME: the project, and what it needs of Python (control/bundle/appliance).
 Its signature must be one of SIGNERS. Then the project goes into a folder of its own below

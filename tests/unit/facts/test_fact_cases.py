@@ -28,7 +28,7 @@ from tests.unit import UNIT, case_commands
 CASES = UNIT / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
-    bundle.Record: None,
+    bundle.BundleText: None,
     files.Entries: {},
     firewall.Ruleset: firewall.Table(loaded=False, as_wanted=False),
     gateway.CertificateDue: True,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploys.planning.line.disk import Disk, refusals
+from deploys.planning.line.disk import LineDisk, refusals
 
 DISK: dict[str, Any] = {
     "path": "/dev/sdb",
@@ -26,13 +26,13 @@ def part(**values: Any) -> dict[str, Any]:
 
 
 def said(**values: Any) -> list[str]:
-    return [str(refusal) for refusal in refusals(Disk.of({**DISK, **values}), 8 << 30)]
+    return [str(refusal) for refusal in refusals(LineDisk.of({**DISK, **values}), 8 << 30)]
 
 
 def test_a_disk_that_nobody_uses_may_be_written_and_is_known_by_name() -> None:
     assert said() == []
     assert said(children=[part()]) == []
-    disk = Disk.of(DISK)
+    disk = LineDisk.of(DISK)
     assert disk.to_json() == {
         "path": "/dev/sdb",
         "size": 960_197_124_096,
