@@ -3,7 +3,7 @@
 python -m deploys.line batch.toml          do what can be done now, and print where each unit is
 python -m deploys.line batch.toml --show   print that alone
 
-The table has a [unit.SERIAL] for each unit (docs/factory.md). What is reported as done is not done
+The table has a [unit.SERIAL] for each unit (docs/line.md). What is reported as done is not done
 again, so run it whenever a disk was plugged in or a unit switched on, and after an interruption.
 """
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from deploys.control.line import flash, image, unit
 from deploys.control.line.image import Image
@@ -95,14 +96,15 @@ class Line:
             there = unit.reach(each.serial, each.address, self._batch.ssh_key, known_hosts)
             if there is None:
                 return
-            if step == "test" and not self._test(each, there):
+            disk = self._reports.read(each.serial)["disk"]["serial"]
+            said = unit.identity(there, disk)
+            if step == "test" and not self._test(each, there, said):
                 return
             self._say(f"{each.serial}: sealing")
             sealed = unit.seal(there)
             self._reports.add(each.serial, "seal", {"ended": now(), **sealed})
 
-    def _test(self, each: BatchUnit, there: unit.Reached) -> bool:
-        said = unit.identity(there)
+    def _test(self, each: BatchUnit, there: unit.Reached, said: dict[str, Any]) -> bool:
         self._say(f"{each.serial}: testing")
         begun = now()
         found = unit.test(there, each.host_class, self._batch.inventories)

@@ -17,6 +17,8 @@ from deploys.planning.inputs.refusal import Refusal
 
 _PROJECT = Path(__file__).resolve().parents[3]
 _TESTS = "tests/machine"
+# Where a unit writes what its own test has found.
+_SELF_TEST = "/var/lib/modelrack/unit/self-test.json"
 # Seconds that a unit may take to say who it is.
 _ANSWERS = 5
 # What only a unit that was booted has, beside what a tree may have.
@@ -24,8 +26,8 @@ _OF_A_BOOT = (
     *("var/lib/modelrack/unit", "etc/issue.d/modelrack.issue", "var/lib/modelrack/services/*"),
     *("var/lib/systemd/timers/*", "var/lib/systemd/coredump/*", "var/lib/systemd/linger/*"),
 )
-# Prints the addresses of a unit's network cards, and what its firmware calls it. In a container no
-# card is a device.
+# Prints the addresses of a unit's network cards, the serial numbers of its disks, and its own, as
+# its firmware has it. In a container no card is a device.
 _ASKED = """\
 cards=; all=
 for each in /sys/class/net/*; do
@@ -34,6 +36,7 @@ for each in /sys/class/net/*; do
   [ -e $each/device ] && cards="$cards $(cat $each/address)"
 done
 echo "${cards:-$all}"
+echo $(lsblk -dno SERIAL)
 cat /sys/class/dmi/id/product_serial 2>/dev/null || echo
 """
 
@@ -79,13 +82,23 @@ def reach(serial: str, address: str, key: Path | None, known_hosts: Path) -> Rea
     return unit
 
 
-def identity(unit: Reached) -> dict[str, Any]:
-    """Return the addresses of a unit's network cards, and the serial number of its firmware."""
+def identity(unit: Reached, disk: str | None) -> dict[str, Any]:
+    """Return the addresses of a unit's network cards, and the serial number of its firmware.
+
+    + disk: serial number of the disk that was written for it
+
+    Raise Refusal if the unit at this address has another disk, so is another unit.
+    """
     done = unit.ssh("sh", "-s", content=_ASKED)
-    cards, _, serial = done.stdout.partition("\n")
     if done.returncode:
         raise Refusal(f"{unit.serial} does not say who it is: {done.stderr.strip()}", "Try again")
-    return {"macs": sorted({*cards.split()}), "firmware_serial": serial.strip() or None}
+    cards, disks, *firmware = [line.strip() for line in done.stdout.splitlines()]
+    if disk and disks and disk not in disks.split():
+        raise Refusal(
+            f"The unit at {unit.address} has disks {disks}, and {unit.serial} is on {disk}",
+            "Give it the address of this unit, or write its own disk",
+        )
+    return {"macs": sorted({*cards.split()}), "firmware_serial": "".join(firmware) or None}
 
 
 def test(unit: Reached, host_class: str, inventories: Path | None) -> dict[str, Any]:
@@ -113,7 +126,19 @@ def test(unit: Reached, host_class: str, inventories: Path | None) -> dict[str, 
             said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
             raise Refusal(f"{unit.serial} cannot be tested: {said[-1]}", "Correct that, try again")
         checks = _checks(result)
-    return {"by": _TESTS, "passed": done.returncode == 0 and bool(checks), "checks": checks}
+    own = _of_itself(unit)
+    failed = done.returncode != 0 or not checks or any(each["result"] == "failed" for each in own)
+    return {"by": _TESTS, "passed": not failed, "checks": [*own, *checks]}
+
+
+def _of_itself(unit: Reached) -> list[dict[str, str]]:
+    """Return what the unit's own test at its boot has found, if its image has one."""
+    told = unit.ssh("cat", _SELF_TEST)
+    if told.returncode:
+        return []
+    problems = "; ".join(json.loads(told.stdout)["problems"])
+    check = {"name": "self-test of the unit", "result": "failed" if problems else "passed"}
+    return [{**check, **({"why": problems} if problems else {})}]
 
 
 def _inventory(unit: Reached) -> str:

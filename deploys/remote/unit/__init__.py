@@ -1,1 +1,1 @@
-"""What a unit of an appliance does by itself: its identity, its self-test, what its console says."""
+"""What a unit of an appliance does by itself: identity, self-test, words on its console."""

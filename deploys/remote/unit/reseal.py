@@ -11,7 +11,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,12 +34,12 @@ def main() -> int:
         return 1
     for unit in _WRITES:
         subprocess.run(["systemctl", "stop", unit], capture_output=True)
-    removed = reseal(Path("/"), told)
-    os.sync()
-    left = [path for pattern in told["remove"] for path in _found(Path("/"), pattern)]
-    if left:
-        print(f"{left[0]} cannot be removed", file=sys.stderr)
+    try:
+        removed = reseal(Path("/"), told)
+    except OSError as error:
+        print(error, file=sys.stderr)
         return 1
+    os.sync()
     print(json.dumps({"removed": removed}), flush=True)
     empty = "".join(f"find /{each} -type f -delete;" for each in told["empty"])
     subprocess.Popen(
@@ -58,11 +57,7 @@ def reseal(root: Path, told: dict[str, Any]) -> int:
     removed = 0
     for pattern in told["remove"]:
         for path in _found(root, pattern):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-            removed += 1
+            removed += _remove(path)
     for folder in told["empty"]:
         for path in (root / folder).rglob("*"):
             if path.is_file() and not path.is_symlink():
@@ -72,6 +67,20 @@ def reseal(root: Path, told: dict[str, Any]) -> int:
         (root / name).write_text(text)
     _unprove(root)
     return removed
+
+
+def _remove(path: Path) -> int:
+    """Remove a path, but nothing of another file system; return how much of it was there."""
+    if path.lstat().st_dev != path.parent.stat().st_dev:
+        return 0
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return 1
+    removed = sum(_remove(child) for child in list(path.iterdir()))
+    if any(path.iterdir()):
+        return removed  # Something is mounted in it.
+    path.rmdir()
+    return removed + 1
 
 
 def _unprove(root: Path) -> None:
