@@ -32,6 +32,8 @@ def main() -> int:
 def _flash(options: argparse.Namespace) -> int:
     if len({serial for serial, _ in options.disks}) < len(options.disks):
         raise Refusal("A serial number is named twice", "Name each unit once")
+    reports = Reports(options.reports, options.key)
+    reports.check()
     checked = image.checked(options.image, options.signers)
     targets, against = flash.targets((*each, checked, None) for each in options.disks)
     for _, refusal in against:
@@ -43,7 +45,7 @@ def _flash(options: argparse.Namespace) -> int:
     if not options.yes and not _agreed():
         raise Refusal("Nobody has agreed, so nothing is written", "Say yes, or add --yes")
     failed = 0
-    for target, problem in flash.flash(targets, Reports(options.reports, options.key), print):
+    for target, problem in flash.flash(targets, reports, print):
         failed += problem is not None
         print(f"{target.serial}: {problem or 'written, read back and the same'}")
     return 1 if failed else 0

@@ -154,6 +154,11 @@ def test_one_disk_that_may_not_be_written_holds_up_all(bench: Bench) -> None:
         assert [content(each) for each in (good, small, mounted)] == before
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+    (bench.folder / "vendor").rename(bench.folder / "away")
+    unsigned = bench.flash(f"MR-1={good}")
+    assert unsigned.code == 1 and "cannot be signed with" in unsigned.stderr
+    assert content(good) == before[0]
+    (bench.folder / "away").rename(bench.folder / "vendor")
     nothing = bench.flash("MR-1=/dev/none")
     assert nothing.code == 1 and "There is no disk /dev/none" in nothing.stderr
 

@@ -5,6 +5,7 @@ The archive is Debian's own with its signatures; those of vendors are signed by 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,9 @@ def test_what_a_vendor_has_signed_and_a_python_are_installed_from_a_folder(
         )
         site = Site(mirrors=mirrors, locks=pinned)
         _fill(site, environment, disk, folder)
+    locked = yaml.safe_load((pinned / "packages.yaml").read_text())["debian 13 amd64"]
+    assert {*VENDORS, "python3"} <= {*locked}
+    assert all(re.fullmatch("[0-9a-f]{64}", each["sha256"]) for each in locked.values())
     # It knows the build by its hash from the same list; the build itself is in the folder.
     machine.ssh("mkdir -p /etc/uv && cat > /etc/uv/known.json", stdin=known.read_text())
     setting = 'python-downloads-json-url = "/etc/uv/known.json"\n'

@@ -53,6 +53,7 @@ class Line:
 
     def go_on(self) -> None:
         """Write the disks that are there, then test and seal the units that answer."""
+        self._reports.check()
         for target, problem in flash.flash(self._targets, self._reports, self._say):
             if problem:
                 self._problems[target.serial] = str(problem)
@@ -77,11 +78,14 @@ class Line:
     @cached_property
     def _targets(self) -> list[flash.FlashTarget]:
         """Return the units whose disks are there and may be written."""
-        good, against = flash.targets(
+        wanted = [
             (each.serial, each.disk, self._image(each), each.model)
             for each in self._batch.units
             if each.disk and each.disk.exists() and self._due(each) == "flash"
-        )
+        ]
+        for file in {each.file for _, _, each, _ in wanted}:
+            image.checked(file, self._batch.signers)
+        good, against = flash.targets(wanted)
         for serial, refusal in against:
             self._problems[serial] = str(refusal)
         return good
@@ -122,5 +126,5 @@ class Line:
 
     def _image(self, each: BatchUnit) -> Image:
         if each.image not in self._images:
-            self._images[each.image] = image.checked(each.image, self._batch.signers)
+            self._images[each.image] = image.described(each.image, self._batch.signers)
         return self._images[each.image]

@@ -20,7 +20,7 @@ _AGAIN = "Copy the image again from who made it"
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One image that was checked.
+    """One image, as its maker has signed it.
 
     + file: compressed, as it was signed
     + size, sha256: of what is written to a disk
@@ -50,7 +50,14 @@ class Image:
 
 
 def checked(file: Path, signers: Path) -> Image:
-    """Return an image whose signature and content were checked; raise Refusal otherwise.
+    """Return an image that may be written: all of it was read, and is what was signed."""
+    image = described(file, signers)
+    _check(file, _listed(file.with_name(_SUMS)))
+    return image
+
+
+def described(file: Path, signers: Path) -> Image:
+    """Return an image as its signed manifest has it; raise Refusal if that is not as signed.
 
     + file: NAME.raw.zst, or NAME-weights.raw.zst for a second disk; NAME.manifest.json, SHA256SUMS
       and SHA256SUMS.sig lie beside it
@@ -69,10 +76,7 @@ def checked(file: Path, signers: Path) -> Image:
             f"{file} was not signed by anybody in {signers}: {problem}",
             "Write it to no disk; have it sent again by who made it",
         )
-    signed = _listed(sums)
-    for each in (manifest, file):
-        if signed.get(each.name) != sha256(each):
-            raise Refusal(f"{each} is not what was signed", _AGAIN)
+    _check(manifest, _listed(sums))
     try:
         told = json.loads(manifest.read_text())
         raw = told["disks"][disk]["raw"]
@@ -85,6 +89,11 @@ def checked(file: Path, signers: Path) -> Image:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(f"{manifest} does not describe {file.name}: {error!r}", _AGAIN) from error
+
+
+def _check(file: Path, signed: dict[str, str]) -> None:
+    if signed.get(file.name) != sha256(file):
+        raise Refusal(f"{file} is not what was signed", _AGAIN)
 
 
 def _listed(sums: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ What a report does not say is done was not done: a step is written down after it
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,13 @@ class Reports:
 
     def __init__(self, folder: Path, key: Path) -> None:
         self._folder, self._key = folder, key
+
+    def check(self) -> None:
+        """Raise Refusal if the key signs nothing: a report is due when all is done."""
+        with tempfile.TemporaryDirectory() as folder:
+            empty = Path(folder) / "empty"
+            empty.touch()
+            sign(empty, self._key)
 
     def path(self, serial: str) -> Path:
         return self._folder / f"{serial}.json"

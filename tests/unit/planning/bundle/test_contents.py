@@ -133,6 +133,21 @@ def test_every_origin_but_hubs_and_authorities_is_in_a_bundle() -> None:
     assert mirrors.github == "http://10.0.0.5/github"
 
 
+@pytest.mark.parametrize(
+    ("name", "gpu", "repositories"),
+    [("mi300x", "MI300X", ["amdgpu", "rocm"]), ("rtx4090", "RTX 4090", ["cuda-debian12"])],
+)
+def test_all_repositories_of_a_driver_are_there_with_their_keys(
+    name: str, gpu: str, repositories: list[str]
+) -> None:
+    there = machine(name, **DEBIAN_12)
+    site = Site()
+    made = resolve(HostProfile(gpu=gpu, gpus=8), site, there, lock_files.read(site.locks))
+    found = contents(made, there)
+    assert [each.name for each in found.repositories] == repositories
+    assert {each.keyring for each in found.repositories} <= {*found.archives}
+
+
 def test_a_bundle_on_a_disk_has_all_as_files_of_the_machine() -> None:
     mirrors = BUNDLE("/mnt/bundle/")
     assert mirrors.disk == "/mnt/bundle" and Site(mirrors=mirrors).disk == "/mnt/bundle"
