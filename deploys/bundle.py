@@ -5,11 +5,14 @@ pyinfra inventories/h800.py deploys/bundle.py --limit gpu-01 -y --data output=/s
 Asks one machine of the class, or a tree with its golden unit, what it is, and changes neither. Run
 it for further classes and systems with the same folder; what is there is not fetched again. Then
 sign it with deploys/seal.py, and have any web server serve it:
-Site(mirrors=BUNDLE("http://10.0.0.5"), bundle=Path("/srv/bundle")).
+Site(mirrors=BUNDLE("http://10.0.0.5"), bundle=Path("/srv/bundle")). Or mount its disk on the
+machines: Site(mirrors=BUNDLE("/mnt/bundle")).
+
+With --data appliance=NAME machines can also update themselves from it (docs/offline.md).
 """
 
 from pyinfra import host
 
 from deploys.control.bundle.make import make
 
-make(host.data.get("output"))
+make(host.data.get("output"), host.data.get("appliance"))

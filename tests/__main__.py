@@ -46,6 +46,7 @@ TIERS = (
     Tier("e2e", ("pytest", "-n", "6", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
     Tier("gateway", ("pytest", "tests/gateway"), lab=True, asked=True),
     Tier("group", ("pytest", "-s", "tests/group"), lab=True, asked=True),
+    Tier("vendor", ("pytest", "tests/vendor"), lab=True, asked=True),
     Tier("browser", ("pytest", "tests/browser"), lab=True, asked=True),
 )
 

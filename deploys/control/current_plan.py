@@ -12,7 +12,7 @@ from pyinfra.api import Host
 
 from deploys.connection import report, transport
 from deploys.control import checkpoints, golden_unit, groups, pins, tokens
-from deploys.control.bundle import record
+from deploys.control.bundle import record, signers
 from deploys.control.hub import Ask
 from deploys.control.neighbours import neighbours
 from deploys.control.surroundings import around
@@ -52,6 +52,7 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
         if bare is None:
             transport.stop(this)
         first = first_python(site, bare)
+        record.of_site(this, site)  # It comes from there, too.
         if to_change:
             _check_root(bare.user)
         return first
@@ -153,7 +154,9 @@ def stop(this: Host, refusals: Sequence[Refusal]) -> NoReturn:
 
 def _resolved(model: str | None) -> tuple[Machine, HostPlan]:
     profile, site = _wanted()
-    tokens.of(site)  # Read again where they are needed; a refusal is due before any change.
+    # Read again where they are needed; a refusal is due before any change.
+    tokens.of(site)
+    signers.of(site)
     this = state.inventory.get_host(host.name)
     machine = _machine(this, site)
     if this in state.failed_hosts:
@@ -204,9 +207,10 @@ def _alone(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Ho
     beside = around(this, profile, site, _machine)
     fellows = groups.members(this, profile, site, _machine)
     plan = resolve(profile, site, machine, found, others, beside, fellows)
-    if site.bundle is None or plan.refusals or plan.unlocked:
+    bundle = record.of_site(this, site)
+    if bundle is None or plan.refusals or plan.unlocked:
         return plan
-    lacking = record.read(site.bundle).lacks(contents(plan, machine))
+    lacking = bundle.lacks(contents(plan, machine))
     return replace(plan, refusals=tuple(lacking))
 
 

@@ -42,7 +42,7 @@ def installed(
         return
     parent = str(Path(build.directory).parent)
     yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
-    packed = site.builds / f"{build.name}-{build.version}-{build.digest}.tar.gz"
+    packed = site.builds / build.packed
     # One machine compiles; the others of its kind wait here, and take over if it fails.
     with transport.exclusive(build.digest), _alone(packed):
         first = not packed.exists()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from deploys.planning.inputs.machine import RHEL_LIKE, Bare, Machine
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.inputs.site import Site
+from deploys.planning.inputs.site import BundleMirrors, Site
 
 # Distributions whose packages we know, and the oldest release of each that has them.
 _SYSTEMS = {"debian": 12, "ubuntu": 22, **dict.fromkeys(RHEL_LIKE, 8)}
@@ -28,12 +28,14 @@ class Apt:
     + lock_wait: seconds to wait while another process holds the package manager's lock
     + mirror, security: this site's mirrors of the distribution; None keeps apt's own sources
     + suite: release name in these mirrors
+    + kept: they are a bundle's: as they were once, with the indexes alone that apt needs
     """
 
     lock_wait: int
     mirror: str | None = None
     security: str | None = None
     suite: str | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,5 +86,9 @@ def package_manager_of(site: Site, machine: Machine | Bare) -> PackageManager:
             f"Set mirrors.{machine.os} of the site to None, so that apt's own archive is used",
         )
     return Apt(
-        lock_wait=site.apt_lock_wait, mirror=mirror, security=security or mirror, suite=suite
+        lock_wait=site.apt_lock_wait,
+        mirror=mirror,
+        security=security or mirror,
+        suite=suite,
+        kept=isinstance(site.mirrors, BundleMirrors),
     )

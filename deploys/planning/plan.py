@@ -181,7 +181,7 @@ class HostPlan:
     def to_json(self) -> dict[str, Any]:
         plan = asdict(replace(self, services=(), gateway=None, refusals=()))
         # The operator's own folders are not part of what a machine becomes.
-        for folder in ("locks", "builds", "tokens", "bundle", "secrets"):
+        for folder in ("locks", "builds", "tokens", "bundle", "signers", "secrets"):
             del plan["site"][folder]
         if plan["profile"]["gateway"]:
             del plan["profile"]["gateway"]["keys"], plan["profile"]["gateway"]["certificate"]

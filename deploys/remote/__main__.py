@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("directory", type=Path, nargs="?")
     command.set_defaults(program=_artifact)
 
+    command = programs.add_parser("update", help="have this machine follow another bundle")
+    command.add_argument("name", help="of the appliance, as the bundle has it")
+    command.add_argument("bundle", type=Path, help="where its disk is mounted")
+    command.add_argument("--signers", type=Path, help="names and public keys")
+    command.set_defaults(program=_update)
+
     for name, program in (("build", _build), ("venv", _venv)):
         command = programs.add_parser(name)
         command.add_argument("spec", help="a JSON file")
@@ -138,6 +144,12 @@ def _build(options: Any) -> int:
     from .install import build
 
     return build.main([options.spec])
+
+
+def _update(options: Any) -> int:
+    from .install import update
+
+    return update.run(options.name, options.bundle, options.signers or update.SIGNERS)
 
 
 def _venv(options: Any) -> int:

@@ -62,8 +62,14 @@ def repository(plan: HostPlan, repository: Repository) -> tuple[Rendered, ...]:
     values["keyring"] = keyring(repository)
     return (
         file("nvidia/repository.list", f"{folder}/{name}.list", **values),
-        file("nvidia/repository.pref", f"/etc/apt/preferences.d/{name}", **values),
+        repository_preferences(repository),
     )
+
+
+def repository_preferences(repository: Repository) -> Rendered:
+    """Return the file by which apt prefers a vendor's repository, or does not."""
+    path = f"/etc/apt/preferences.d/{repository.name}"
+    return file("nvidia/repository.pref", path, repository=repository)
 
 
 def keyring(repository: Repository) -> str:

@@ -9,6 +9,7 @@ import uv
 from pyinfra.api import deploy
 
 from deploys.connection import programs
+from deploys.control.bundle import signers
 from deploys.control.current_plan import current_plan, without_python
 from deploys.operations import files, packages, python, sysctl, users
 from deploys.operations.files import Directory, File, Link
@@ -39,6 +40,7 @@ def install() -> None:
         python.at_once(python.installed(name="Install Python", first=first), first)
     plan = current_plan(services=False)
     data_root = plan.site.data_root
+    who_signs = signers.of(plan.site)
     has_mirror = isinstance(plan.package_manager, Apt) and plan.package_manager.mirror is not None
 
     files.put(
@@ -51,9 +53,13 @@ def install() -> None:
             Directory(path=f"{data_root}/models"),
             *([Directory(path=render.APT_SOURCES_FOLDER)] if has_mirror else []),
             *map(File.of, render.base(plan)),
+            *([File(path=signers.PATH, content=who_signs, mode="644")] if who_signs else []),
         ],
-        # Of mirrors that the site had before.
-        gone=() if has_mirror else (render.APT_SOURCES, render.APT_SOURCES_FOLDER),
+        # What the site had before.
+        gone=(
+            *(() if has_mirror else (render.APT_SOURCES, render.APT_SOURCES_FOLDER)),
+            *(() if who_signs else (signers.PATH,)),
+        ),
     )
     sysctl.live(name="Apply the kernel settings", values=render.SYSCTL, systemd=plan.systemd)
     packages.installed(

@@ -12,12 +12,13 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from tests.e2e.rack import Rack
+from tests.e2e.vendor import line
 from tests.lab import Lab
 from tests.lab.fixtures import lab_factory, lab_github, lab_hub, lab_nvidia
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 
-__all__ = ["lab_factory", "lab_github", "lab_hub", "lab_nvidia"]
+__all__ = ["lab_factory", "lab_github", "lab_hub", "lab_nvidia", "line"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,121 +1,43 @@
-"""A machine without a way out, from a bundle on a web server to an answered question."""
+"""Machines without a way out: from a bundle on a web server, and from one on their own disk.
+
+The tests are one story: each begins with what the one before it has left.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import time
 
-import pytest
-
-from tests.e2e.rack import Rack, Run, run
-from tests.lab import Lab, Machine
-from tests.lab.archive import Archive
-from tests.lab.http_server import Reply, StandIn
-from tests.lab.hub import Hub
+from tests.e2e.rack import run
+from tests.e2e.vendor import Line
+from tests.lab import disk_image
 from tests.lab.tiny_model import ANSWER
 
-SITE = """
-mirrors = replace(site.mirrors, debian={debian!r}, debian_security={security!r})
-site = replace(site, mirrors=mirrors)
-"""
 OLLAMA = """
 kept = profile
 profile = replace(
     profile, services=(replace(profile.services[0], engine="ollama", merge=None),)
 )
 """
-FROM_BUNDLE = """
-from deploys.planning.inputs.site import BUNDLE
-site = replace(site, mirrors=BUNDLE({url!r}), bundle=Path({folder!r}))
+FROM_DISK = """
+_elsewhere = site
+site = replace(site, mirrors=BUNDLE({disk!r}), bundle=None)
 """
-COUNT = """
-table inet lab_elsewhere {{
-  chain out {{
-    type filter hook output priority 0;
-    oifname "lo" accept
-    ip daddr {host} accept
-    meta l4proto icmpv6 accept
-    counter comment "elsewhere"
-  }}
-}}
+BATCH = """
+image = "image/tiny.raw.zst"
+class = "sandbox"
+signers = "signers"
+key = "vendor"
+reports = "reports"
+ssh_key = "{key}"
+inventories = "site/inventories"
+
+[unit.MR-0001]
+disk = "{disk}"
+address = "{address}"
 """
-
-
-class Folder(StandIn):
-    """A folder as any web server has it; a folder's page is its index.html."""
-
-    def answer(self, path: str, query: dict[str, str]) -> Reply:
-        name = path.strip("/")
-        file = self.root / name
-        if file.is_dir():
-            file = file / "index.html"
-        if ".." in Path(name).parts or not file.is_file():
-            return Reply(name, 404)
-        kind = "text/html" if file.suffix == ".html" else "application/octet-stream"
-        return Reply(name, file=file, headers={"Content-Type": kind})
-
-
-@dataclass
-class Line:
-    """A vendor's line: where bundles are made, the machine, and how what it sends is counted."""
-
-    rack: Rack
-    machine: Machine
-    bundle: Path
-    signers: Path
-    server: Folder
-
-    def seal(self, *words: str) -> Run:
-        return run([sys.executable, "-m", "deploys.seal", *words])
-
-    def served(self, ending: str) -> int:
-        """How many files of a kind the bundle's server has given out."""
-        return sum(request.path.endswith(ending) for request in self.server.requests)
-
-    def elsewhere(self) -> str:
-        """What the machine has sent to others than the bundle's server, as nftables counts it."""
-        return self._nft("list", "table", "inet", "lab_elsewhere")
-
-    def count(self, host: str) -> None:
-        self._nft("-f", "-", rules=COUNT.format(host=host))
-
-    def _nft(self, *words: str, rules: str = "") -> str:
-        namespace = self.machine.network.namespace(self.machine.index)
-        command = ["ip", "netns", "exec", namespace, "nft", *words]
-        done = subprocess.run(command, input=rules, text=True, capture_output=True, check=True)
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def line(
-    lab_factory: Callable[..., Lab],
-    lab_hub: Hub,
-    lab_github: StandIn,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Line]:
-    lab = lab_factory(1, name="bundle", air_gapped=True)
-    folder = tmp_path_factory.mktemp("line")
-    key, signers, bundle = folder / "vendor", folder / "signers", folder / "bundle"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    signers.write_text(f"vendor {key.with_suffix('.pub').read_text()}")
-    rack = Rack(lab, lab_hub.listen(lab.host), lab_github.listen(lab.host), folder / "site")
-    with (
-        Archive(folder / "debian") as debian,
-        Archive(folder / "security", security=True) as security,
-    ):
-        rack.add(SITE.format(debian=debian.url, security=security.url))
-        made = rack.deploy("--data", f"output={bundle}", deploy="deploys/bundle.py")
-    assert made.code == 0, made.output
-    with Folder(bundle) as server:
-        place = Line(rack, lab.machines[0], bundle, signers, server)
-        assert place.seal("sign", str(bundle), "--key", str(key)).code == 0
-        url = server.listen(lab.host)
-        rack.add(FROM_BUNDLE.format(url=url, folder=str(bundle)))
-        place.count(lab.host)
-        yield place
 
 
 def test_the_machine_answers_and_has_asked_nobody_else(line: Line) -> None:
@@ -125,7 +47,7 @@ def test_the_machine_answers_and_has_asked_nobody_else(line: Line) -> None:
     again = line.rack.deploy("--json")
     assert again.code == 0 and again.changed == [], again.output
     assert line.served(".deb") and line.served(".gguf")
-    assert "counter packets 0 bytes 0" in line.elsewhere()
+    assert "counter packets 0 bytes 0" in line.elsewhere(line.machine)
 
 
 def test_what_the_bundle_lacks_is_refused_while_planning(line: Line) -> None:
@@ -154,3 +76,48 @@ def test_coreutils_and_openssh_find_it_whole(line: Line) -> None:
         )
     assert signed.returncode == 0, signed.stderr
     assert line.seal("check", str(line.bundle), "--signers", str(line.signers)).code == 0
+
+
+def test_a_disk_that_is_not_there_is_refused_while_planning(line: Line) -> None:
+    line.rack.point_to([line.appliance], line.rack.told["hub"], line.rack.told["github"])
+    line.rack.add(FROM_DISK.format(disk=str(line.disk)))
+    refused = line.rack.deploy("--dry")
+    assert refused.code == 1
+    assert f"There is no bundle in {line.disk} of this machine" in refused.output
+    line.rack.point_to([line.machine], line.rack.told["hub"], line.rack.told["github"])
+    line.rack.add("site = _elsewhere")
+
+
+def test_a_unit_goes_down_the_line_and_is_as_new(line: Line) -> None:
+    folder, unit = line.signers.parent, line.machine
+    disk_image.publish(folder / "image", folder / "vendor")
+    table = folder / "batch.toml"
+    go_on = [sys.executable, "-m", "deploys.line", str(table), "--yes"]
+    with disk_image.disk(folder / "unit.disk") as disk:
+        table.write_text(BATCH.format(key=unit.key, disk=disk, address="192.0.2.1"))
+        written = run(go_on)
+        assert written.code == 1 and "waits to be switched on and tested" in written.stdout
+    # Its disk is in the unit by now, which answers.
+    table.write_text(BATCH.format(key=unit.key, disk=disk, address=unit.address))
+    unit.hang_up()
+    done = run(go_on)
+    assert done.code == 0, done.output
+    report = json.loads((folder / "reports/MR-0001.json").read_text())
+    assert report["test"]["passed"] and len(report["test"]["checks"]) > 10
+    assert report["macs"] and report["seal"]["removed"] > 10
+    deadline = time.monotonic() + 120
+    while unit.is_running():
+        assert time.monotonic() < deadline, "it was not switched off"
+        time.sleep(0.5)
+    root = unit.directory / "root"
+    assert (root / "etc/machine-id").read_text() == "uninitialized\n"
+    assert not [*root.glob("etc/ssh/ssh_host_*"), *root.glob("root/.ssh")]
+    logs = (root / "var/log").rglob("*")
+    assert not [path for path in logs if path.is_file() and not path.is_symlink()]
+    again = run(go_on)
+    assert again.code == 0 and "1 of 1 units are done" in again.stdout
+    # Nobody is let in by what the line had: the next boot is a first one.
+    unit.start(wait=False)
+    while (root / "etc/machine-id").read_text() == "uninitialized\n":
+        assert time.monotonic() < deadline + 120, "it has no identity of its own"
+        time.sleep(0.5)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.rack import Rack, Run, run
-from tests.e2e.versions import DOES_NOT_RUN, Versions, first_of
+from tests.e2e.versions import CRASHES, DOES_NOT_RUN, Versions, first_of
 from tests.lab import tiny_model
 from tests.lab.gguf_file import STRING, Key
 from tests.lab.hub import Hub
@@ -25,7 +25,6 @@ ROLLBACK, IMPATIENT = "deploys/rollback.py", "tests/e2e/deploys/impatient.py"
 ENGINE, UNIT = "/opt/modelrack/engines/llama.cpp", "llama-server@tiny.service"
 NO_CHANGE: list[str] = []
 
-CRASHES = '#!/bin/sh\n[ "$1" = --version ] && exit\necho it is broken >&2\nexit 1\n'
 HANGS = '#!/bin/sh\n[ "$1" = --version ] && exit\nexec sleep 3600\n'
 
 # What stops is started again as often as ever, two seconds later instead of ten.

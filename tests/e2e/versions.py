@@ -16,7 +16,8 @@ from deploys.planning.inputs.site import Site
 from tests.e2e.rack import Rack
 
 PLAN = "deploys/plan.py"
-# A program for `pin`, as it is where the system is too old for it.
+# Programs for `pin`: one that stops right away, and one as it is where the system is too old.
+CRASHES = '#!/bin/sh\n[ "$1" = --version ] && exit\necho it is broken >&2\nexit 1\n'
 DOES_NOT_RUN = "#!/bin/sh\necho GLIBC_9.9 not found >&2\nexit 127\n"
 
 

@@ -28,7 +28,9 @@ _FOLDERS = (
     "var/cache/apt/archives/partial",
     "var/lib/dpkg",
 )
-_URI = re.compile(r"^'([^']+)' (\S+) (\d+) (?:SHA256:)?(\S*)", re.MULTILINE)
+# What apt writes otherwise in the names of lists. Source: apt, strutl.cc, URItoFileName.
+_QUOTED = re.compile(r"""[\\|{}\[\]<>"^~_=!@#$%&*]""")
+_URI = re.compile(r"^'([^']+)' (\S+) (\d+) SHA256:(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class ArchiveSource:
     + url: of the archive
     + suite, components: as in apt's lists; a flat repository has suite "/" and no components
     + keyring: file with the key that signs it
+    + preferences: what machines tell apt of it, by which its packages win over another archive's
     """
 
     folder: str
@@ -46,6 +49,7 @@ class ArchiveSource:
     suite: str
     components: tuple[str, ...]
     keyring: Path
+    preferences: str = ""
 
     @property
     def line(self) -> str:
@@ -69,19 +73,28 @@ class Solver:
 
     + root: an empty folder
     + architecture: of the machine, as the distribution calls it
+    + pinned: it is known which packages come of it, so an archive of another day will do
     """
 
-    def __init__(self, root: Path, sources: Sequence[ArchiveSource], architecture: str) -> None:
+    def __init__(
+        self, root: Path, sources: Sequence[ArchiveSource], architecture: str, *, pinned: bool
+    ) -> None:
         self._root, self._sources = root, sources
         for folder in _FOLDERS:
             (root / folder).mkdir(parents=True)
         root.chmod(0o755)
         (root / "var/lib/dpkg/status").touch()
+        for number, each in enumerate(sources):
+            if each.preferences:
+                (root / f"etc/apt/preferences.d/{number}").write_text(each.preferences)
         (root / "etc/apt/sources.list").write_text("".join(each.line for each in sources))
         settings = {
             "Dir": root,
             "Dir::State::status": root / "var/lib/dpkg/status",
             "Acquire::Languages": "none",
+            # Of the sums that an archive has, this one is told.
+            "Acquire::ForceHash": "SHA256",
+            "Acquire::Check-Valid-Until": "false" if pinned else "true",
             "Acquire::IndexTargets::deb::Packages::KeepCompressed": "true",
             "APT::Architecture": architecture,
             "APT::Architectures": architecture,
@@ -123,7 +136,11 @@ class Solver:
             kept = self._kept(base, "InRelease")
             shutil.copyfile(kept, folder / "InRelease")
             release = kept.read_text()
-            for index in self._named(source, release):
+            # What is there of other classes has to be of the same day as the signature.
+            there = folder.glob("*/binary-*/Packages*")
+            others = {path.relative_to(folder).as_posix() for path in there}
+            signed = {name for name in others if f" {name}\n" in release}
+            for index in sorted({*self._named(source, release)} | signed):
                 self._index(base, folder, release, index)
 
     def _named(self, source: ArchiveSource, release: str) -> list[str]:
@@ -178,7 +195,8 @@ class Solver:
 
     def _kept(self, base: str, name: str) -> Path:
         """Return the file that apt has kept of an address."""
-        called = re.sub(r"^\w+://(?:[^/@]*@)?", "", f"{base.rstrip('/')}/{name}").replace("/", "_")
+        bare = re.sub(r"^\w+://(?:[^/@]*@)?", "", f"{base.rstrip('/')}/{name}")
+        called = _QUOTED.sub(lambda each: f"%{ord(each[0]):02x}", bare).replace("/", "_")
         found = self._root / "var/lib/apt/lists" / called
         if not found.exists():
             raise Refusal(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import uv
 import yaml
@@ -22,9 +23,11 @@ from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.weights.plan import Weights
+from deploys.rendering import render
 
 _KEYRINGS = "/usr/share/keyrings/{}-archive-keyring.gpg"
-_COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}
+# NVIDIA's packages need Debian's contrib.
+_COMPONENTS = {"debian": ("main", "contrib"), "ubuntu": ("main", "universe")}
 _HEADER = "# Written by deploys/bundle.py; keep it in git.\n"
 
 Say = Callable[[str], None]
@@ -47,7 +50,7 @@ def fill(wanted: Contents, site: Site, bundle: Path, work: Path, say: Say) -> No
     for environment in wanted.environments:
         wheels.fetch(environment, machine, site, bundle)
         if environment.python != wanted.own_python:
-            _python(environment.python, site, bundle, work)
+            _python(environment.python, machine, site, bundle, work)
         say(f"the packages of {environment.lock} {environment.version}")
     wheels.write_pages(bundle)
     for weights in wanted.weights:
@@ -58,7 +61,8 @@ def fill(wanted: Contents, site: Site, bundle: Path, work: Path, say: Say) -> No
 
 def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[ArchivePackage]:
     sources = list(_sources(wanted, site, work))
-    apt = Solver(work / "apt", sources, wanted.architecture)
+    pinned = system_of(wanted) in _pinned(site)
+    apt = Solver(work / "apt", sources, wanted.architecture, pinned=pinned)
     apt.update()
     found = apt.closure(wanted.packages)
     _lock(found, site, system_of(wanted))
@@ -97,13 +101,14 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             components=_COMPONENTS[name],
             keyring=keyring,
         )
-    if source := wanted.repository:
+    for source in wanted.repositories:
         if not source.keyring:
             raise Refusal(
                 f"The repository {source.name} has no key that is pinned",
                 "Pin it in artifacts.yaml of the site's locks",
             )
-        key = work / "vendor.gpg"
+        # apt tells the armoured form from the other by this ending.
+        key = work / f"{source.name}.{'gpg' if source.key else 'asc'}"
         _vendor_key(source.keyring, source.key, site, work, key)
         origin = site.url(source.keyring.origin)
         yield ArchiveSource(
@@ -112,6 +117,7 @@ def _sources(wanted: Contents, site: Site, work: Path) -> Iterator[ArchiveSource
             suite=source.suite.split()[0],
             components=tuple(source.suite.split()[1:]),
             keyring=key,
+            preferences=render.repository_preferences(source).content,
         )
 
 
@@ -130,8 +136,7 @@ def _vendor_key(lock: ArtifactLock, inside: str, site: Site, work: Path, key: Pa
 
 def _lock(found: list[ArchivePackage], site: Site, system: str) -> None:
     """Pin a closure the first time, and refuse another one from then on."""
-    path = site.locks / "packages.yaml"
-    pinned: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
+    path, pinned = site.locks / "packages.yaml", _pinned(site)
     before = pinned.get(system, {})
     now = {each.name: {"version": each.version, "sha256": each.sha256} for each in found}
     apart = [name for name in now if name in before and before[name] != now[name]]
@@ -148,6 +153,11 @@ def _lock(found: list[ArchivePackage], site: Site, system: str) -> None:
     site.locks.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump({**pinned, system: {**before, **now}}, sort_keys=True)
     replace(path, _HEADER + text)
+
+
+def _pinned(site: Site) -> dict[str, Any]:
+    path = site.locks / "packages.yaml"
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def _archive(archive: ArtifactLock, site: Site, bundle: Path, work: Path) -> None:
@@ -167,12 +177,18 @@ def _archive(archive: ArtifactLock, site: Site, bundle: Path, work: Path) -> Non
         programs.run(work, spec, "artifact")
 
 
-def _python(version: str, site: Site, bundle: Path, work: Path) -> None:
-    """Fetch the interpreter that uv would, where its mirror has it."""
+def _python(version: str, architecture: str, site: Site, bundle: Path, work: Path) -> None:
+    """Fetch the interpreter that uv would on a machine, where its mirror has it."""
+    build = f"cpython-{version}-linux-{architecture}-gnu"
     asked = [uv.find_uv_bin(), "python", "list", "--only-downloads", "--output-format", "json"]
-    told = subprocess.run([*asked, version], capture_output=True, text=True, check=True).stdout
-    (newest, *_) = json.loads(told)
-    place = Path(newest["url"].partition("/releases/download/")[2])
+    told = subprocess.run([*asked, build], capture_output=True, text=True, check=False)
+    if told.returncode or not json.loads(told.stdout):
+        raise Refusal(
+            f"uv knows no {build}", "Have the machine bring a Python that the engine runs on"
+        )
+    (newest, *_) = json.loads(told.stdout)
+    # A server decodes what it is asked for, and so does uv with the address of a file.
+    place = Path(unquote(newest["url"].partition("/releases/download/")[2]))
     target = bundle / "python_builds" / place
     if target.exists():
         return
@@ -183,7 +199,10 @@ def _python(version: str, site: Site, bundle: Path, work: Path) -> None:
         "UV_PYTHON_CACHE_DIR": str(work / "python"),
     }
     done = subprocess.run(
-        [uv.find_uv_bin(), "python", "install", "--install-dir", str(work / "unpacked"), version],
+        [
+            *(uv.find_uv_bin(), "python", "install", "--no-bin"),
+            *("--install-dir", str(work / "unpacked"), build),
+        ],
         capture_output=True,
         text=True,
         env=environment,
@@ -194,8 +213,8 @@ def _python(version: str, site: Site, bundle: Path, work: Path) -> None:
             f"Python {version} cannot be fetched: {done.stderr.strip().splitlines()[-1]}",
             "Check mirrors.python_builds of the site, then run this again",
         )
-    # Kept under a name of uv's own, which ends with that of the file.
-    (kept,) = (work / "python").glob(f"*{place.name}")
+    # Kept under a name of uv's own; those before it are in the bundle by now.
+    (kept,) = (work / "python").glob("*.tar.*")
     kept.replace(target)
 
 

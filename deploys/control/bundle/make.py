@@ -9,16 +9,19 @@ import click
 from pyinfra import host, state
 
 from deploys.connection import transport
+from deploys.control.bundle import appliance as appliances
 from deploys.control.bundle import fill
 from deploys.control.current_plan import pinned, planned, stop
 from deploys.planning.bundle.contents import contents
 from deploys.planning.inputs.refusal import Refusal
 
 
-def make(output: object) -> None:
+def make(output: object, appliance: object) -> None:
     """Put what this host's plan takes from elsewhere into a folder; a refusal stops the host.
 
     + output: the folder, as the command line has it
+    + appliance: name under which such a machine finds what it needs to update itself; None if it
+      is deployed to from elsewhere
     """
     this = state.inventory.get_host(host.name)
     machine, _ = planned()
@@ -35,7 +38,11 @@ def make(output: object) -> None:
             transport.exclusive(f"fill {bundle}"),
             tempfile.TemporaryDirectory(prefix=f".{bundle.name}-", dir=bundle.parent) as work,
         ):
-            fill.fill(contents(plan, machine), plan.site, bundle, Path(work), _say)
+            wanted = contents(plan, machine)
+            if isinstance(appliance, str):
+                appliances.add(appliance, plan, wanted.own_python, bundle)
+                _say(f"what {appliance} updates itself with")
+            fill.fill(wanted, plan.site, bundle, Path(work), _say)
     except Refusal as refusal:
         stop(this, [refusal])
 

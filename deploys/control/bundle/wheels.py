@@ -25,29 +25,46 @@ _PLATFORMS = (
 
 
 def fetch(environment: Environment, architecture: str, site: Site, bundle: Path) -> None:
-    """Fetch the wheels of one lock, each checked by its hash, into the bundle.
+    """Fetch the wheels of one engine's lock, each checked by its hash, into the bundle.
 
     + architecture: as Python calls it
     """
+    lock = locks.requirements_path(environment.lock)
+    download(lock, environment.python, architecture, site.mirrors.pypi, bundle, environment.wheels)
+
+
+def download(
+    lock: Path,
+    python: str,
+    architecture: str,
+    index: str | None,
+    bundle: Path,
+    links: str | None = None,
+) -> None:
+    """Fetch the wheels of a lock with hashes into the bundle.
+
+    + python: version that they are for, such as "3.12"
+    + index: None for the one that pip is set up for
+    + links: page or folder with further wheels
+    """
     folder = bundle / "pypi/files"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = locks.requirements_path(environment.lock)
     tags = [word for each in _PLATFORMS for word in ("--platform", each.format(architecture))]
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--require-hashes", "--no-deps", "--only-binary=:all:"),
-        *("--implementation", "cp", "--python-version", environment.python, *tags),
+        *("--implementation", "cp", "--python-version", python, *tags),
         *("--dest", str(folder), "-r", str(lock)),
     ]
-    if site.mirrors.pypi:
-        command += ["--index-url", site.mirrors.pypi]
-    if environment.wheels:
-        command += ["--find-links", environment.wheels]
+    if index:
+        command += ["--index-url", index]
+    if links:
+        command += ["--find-links", links]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise Refusal(
-            f"The wheels of {environment.lock} cannot be fetched:"
+            f"The wheels of {lock.stem} cannot be fetched:"
             f" {lines[-1] if lines else done.returncode}",
             "Check the way to the package index, then run this again: what is there is kept",
         )

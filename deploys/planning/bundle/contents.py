@@ -26,8 +26,8 @@ class Contents:
     + system, suite: distribution and release, and what its archive calls that
     + architecture: as the distribution calls it
     + packages: of distribution and repository, some with versions as apt has them (NAME=VERSION-*)
-    + repository: the driver vendor's own; None without a driver from there
-    + archives: engines' sources and releases, and the repository's keyring
+    + repositories: the driver vendor's own; none without a driver from there
+    + archives: engines' sources and releases, and the keys of the repositories
     + environments: Python packages, each from its lock for one Python
     + own_python: the machine's; environments on another one need that as well
     + weights: models, pinned
@@ -37,7 +37,7 @@ class Contents:
     suite: str
     architecture: str
     packages: tuple[str, ...]
-    repository: Repository | None
+    repositories: tuple[Repository, ...]
     archives: tuple[ArtifactLock, ...]
     environments: tuple[Environment, ...]
     own_python: str
@@ -65,7 +65,7 @@ def contents(plan: HostPlan, machine: Machine) -> Contents:
         suite=suite,
         architecture={"x86_64": "amd64", "aarch64": "arm64"}.get(machine.architecture, ""),
         packages=tuple(dict.fromkeys(_packages(plan))),
-        repository=plan.driver.repository if plan.driver else None,
+        repositories=_repositories(plan),
         archives=tuple(dict.fromkeys(_archives(plan))),
         environments=tuple(each for each in plan.software if isinstance(each, Environment)),
         own_python=".".join(machine.python.split(".")[:2]),
@@ -97,5 +97,11 @@ def _archives(plan: HostPlan) -> Iterator[ArtifactLock]:
             yield each.source
         elif isinstance(each, Release):
             yield each.archive
-    if plan.driver and plan.driver.repository and plan.driver.repository.keyring:
-        yield plan.driver.repository.keyring
+    for repository in _repositories(plan):
+        if repository.keyring:
+            yield repository.keyring
+
+
+def _repositories(plan: HostPlan) -> tuple[Repository, ...]:
+    named = (plan.driver.repository, plan.driver.tools) if plan.driver else ()
+    return tuple(each for each in named if each)

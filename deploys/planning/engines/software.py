@@ -51,6 +51,11 @@ class Build:
         return f"{ENGINES}/{self.name}/{self.version}-{self.digest}"
 
     @property
+    def packed(self) -> str:
+        """Name of the file that its programs are kept in on the operator's computer."""
+        return f"{self.name}-{self.version}-{self.digest}.tar.gz"
+
+    @property
     def smoke(self) -> tuple[str, ...]:
         """Command that must succeed on the machine before anything is switched to this version."""
         return (f"{self.directory}/bin/{self.targets[0]}", "--version")

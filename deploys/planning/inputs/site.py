@@ -6,6 +6,7 @@ Every URL that a machine opens comes from `Site.url`; there is no URL anywhere e
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -87,13 +88,33 @@ CN = Mirrors(
 )
 
 
-def BUNDLE(url: str) -> Mirrors:
+@dataclass(frozen=True, kw_only=True)
+class BundleMirrors(Mirrors):
+    """Those of a bundle, whose archives stay as they were when it was made.
+
+    + disk: folder of every machine that all of it lies in; None where a web server has it
+    """
+
+    disk: str | None = None
+
+
+def BUNDLE(place: str) -> BundleMirrors:
     """Return the mirrors of a site that has nothing but a bundle (deploys/bundle.py).
 
-    + url: where a web server has it, as machines reach it
+    + place: address of the web server that has it, as machines reach it, or the folder that each
+      machine has it in, such as a disk that is mounted there: /mnt/bundle
     """
-    base = url.rstrip("/")
-    return Mirrors(
+    base = place.rstrip("/")
+    disk = base if re.fullmatch(r"(/[\w.+-]+)+", base) else None
+    if disk:
+        base = f"file://{disk}"
+    elif not re.fullmatch(r"https?://\S+", base):
+        raise Refusal(
+            f"A bundle cannot be taken from {place!r}",
+            "Write an address such as http://10.0.0.5, or a folder such as /mnt/bundle, without"
+            " spaces",
+        )
+    return BundleMirrors(
         github=f"{base}/github",
         ollama=f"{base}/ollama",
         cuda=f"{base}/cuda",
@@ -101,12 +122,14 @@ def BUNDLE(url: str) -> Mirrors:
         modelscope=None,
         huggingface=None,
         python_builds=f"{base}/python_builds",
-        pytorch=f"{base}/pypi/simple/torch/",
+        # uv looks for links on a page, and for wheels in a folder.
+        pytorch=f"{disk}/pypi/files" if disk else f"{base}/pypi/simple/torch/",
         debian=f"{base}/debian",
         debian_security=f"{base}/debian-security",
         ubuntu=f"{base}/ubuntu",
         pypi=f"{base}/pypi/simple",
         weights=f"{base}/weights",
+        disk=disk,
     )
 
 
@@ -114,7 +137,7 @@ def BUNDLE(url: str) -> Mirrors:
 class Site:
     """One location with its mirrors, hubs and data directories.
 
-    + mirrors: GLOBAL, CN, or one of them with entries replaced (`dataclasses.replace`)
+    + mirrors: GLOBAL, CN, BUNDLE(...), or one of them with entries replaced (`dataclasses.replace`)
     + data_root: where weights are stored on every machine
     + folders: directories that may already hold models, such as a USB disk or a network share:
       `<folder>/<model>/` as the hub lists it; tried before any hub or peer
@@ -133,7 +156,9 @@ class Site:
       None: the same as peers
     + ssh_from: networks that may reach sshd of machines with a gateway; none named: all may
     + bundle: folder on the operator's computer with the bundle that `mirrors` serves: what it lacks
-      is refused while planning
+      is refused while planning. A bundle on a machine's disk is looked at there
+    + signers: file on the operator's computer with a name and a public key on each line: machines
+      update themselves from a bundle that one of them has signed (docs/offline.md)
     + secrets: directory on the operator's computer, for nobody else, with what signs this site's
       certificates
     """
@@ -152,6 +177,7 @@ class Site:
     fabric: str | None = None
     ssh_from: tuple[str, ...] = ()
     bundle: Path | None = None
+    signers: Path | None = None
     secrets: Path = field(default=Path.home() / ".config" / "modelrack")
 
     def __post_init__(self) -> None:
@@ -199,6 +225,11 @@ class Site:
                 f"Set mirrors.{origin} of the site in inventories/group_data",
             )
         return f"{base.rstrip('/')}/{path.lstrip('/')}" if path else base.rstrip("/")
+
+    @property
+    def disk(self) -> str | None:
+        """Folder of every machine that all comes from, if that is a bundle on a disk."""
+        return self.mirrors.disk if isinstance(self.mirrors, BundleMirrors) else None
 
     def to_json(self) -> dict[str, Any]:
         """Return what `debug-inventory` prints."""

@@ -104,7 +104,7 @@ def _check_lock(
 
 def _located(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> Weights:
     """Return where the files come from and go to."""
-    mirror = site.mirrors.weights
+    mirror = None if site.disk else site.mirrors.weights
     return Weights(
         model=model.key,
         directory=f"{site.data_root}/models/{model.key}",
@@ -112,9 +112,13 @@ def _located(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> We
         files=lock.files if lock else (),
         size=lock.size if lock else model.size,
         merge=None,
-        folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
+        folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in _folders(site)),
         server=f"{mirror.rstrip('/')}/{model.key}" if mirror else None,
     )
+
+
+def _folders(site: Site) -> tuple[str, ...]:
+    return (*site.folders, f"{site.disk}/weights") if site.disk else site.folders
 
 
 def _sources(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> tuple[HubSource, ...]:

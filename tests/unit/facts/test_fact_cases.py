@@ -6,6 +6,7 @@ import pytest
 from pyinfra.api.exceptions import FactProcessError
 
 from deploys.facts import (
+    bundle,
     files,
     firewall,
     gateway,
@@ -27,6 +28,7 @@ from tests.unit import UNIT, case_commands
 CASES = UNIT / "cases" / "facts"
 # What pyinfra hands out where a command prints nothing.
 DEFAULTS = {
+    bundle.BundleText: None,
     files.Entries: {},
     firewall.Ruleset: firewall.Table(loaded=False, as_wanted=False),
     gateway.CertificateDue: True,

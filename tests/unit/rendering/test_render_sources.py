@@ -9,7 +9,7 @@ import pytest
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
-from deploys.planning.inputs.site import CN, GLOBAL, Mirrors, Site
+from deploys.planning.inputs.site import BUNDLE, CN, GLOBAL, Mirrors, Site
 from deploys.rendering import render
 from tests.plans.simulated import MACHINES
 from tests.unit.planning.plan_examples import MACHINE, plan
@@ -95,3 +95,16 @@ def test_the_state_is_what_is_there_not_how_it_came_there() -> None:
 def _driver() -> DriverPlan:
     assert DRIVER.driver is not None
     return DRIVER.driver
+
+
+@pytest.mark.parametrize("place", ["http://10.0.0.5", "/mnt/bundle"])
+def test_what_a_bundle_has_counts_when_its_days_are_over(place: str) -> None:
+    made = plan(
+        machine=replace(MACHINE, os="debian", os_version="12"), site=Site(mirrors=BUNDLE(place))
+    )
+    sources = files(made)["/etc/modelrack/apt.sources"].content
+    assert sources.count("Check-Valid-Until: no") == sources.count("Types: deb") == 2
+    # A folder without translations is an error to apt, where a server without them is none.
+    assert sources.count("Languages: none") == 2
+    elsewhere = plan(machine=replace(MACHINE, os="debian", os_version="12"), site=Site(mirrors=CN))
+    assert "Valid" not in files(elsewhere)["/etc/modelrack/apt.sources"].content

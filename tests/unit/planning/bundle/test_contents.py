@@ -131,3 +131,43 @@ def test_every_origin_but_hubs_and_authorities_is_in_a_bundle() -> None:
     # Nor can an authority be carried along.
     assert lacking == {"modelscope", "huggingface", "acme"}
     assert mirrors.github == "http://10.0.0.5/github"
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu", "repositories"),
+    [("mi300x", "MI300X", ["amdgpu", "rocm"]), ("rtx4090", "RTX 4090", ["cuda-debian12"])],
+)
+def test_all_repositories_of_a_driver_are_there_with_their_keys(
+    name: str, gpu: str, repositories: list[str]
+) -> None:
+    there = machine(name, **DEBIAN_12)
+    site = Site()
+    made = resolve(HostProfile(gpu=gpu, gpus=8), site, there, lock_files.read(site.locks))
+    found = contents(made, there)
+    assert [each.name for each in found.repositories] == repositories
+    assert {each.keyring for each in found.repositories} <= {*found.archives}
+
+
+def test_a_bundle_on_a_disk_has_all_as_files_of_the_machine() -> None:
+    mirrors = BUNDLE("/mnt/bundle/")
+    assert mirrors.disk == "/mnt/bundle" and Site(mirrors=mirrors).disk == "/mnt/bundle"
+    assert mirrors.debian == "file:///mnt/bundle/debian"
+    # A folder with wheels: uv reads no page of a folder for links.
+    assert mirrors.pytorch == "/mnt/bundle/pypi/files"
+    assert Site(mirrors=BUNDLE("http://10.0.0.5")).disk is None
+    site = Site(mirrors=mirrors, folders=("/mnt/usb",))
+    made = resolve(
+        HostProfile(services=(Service(name="m", engine="llama.cpp", model=MODEL, port=8080),)),
+        site,
+        replace(BARE, gpus=()),
+        replace(lock_files.read(site.locks), weights={MODEL: PIN}),
+    )
+    (weights,) = made.weights
+    assert weights.folders == (f"/mnt/usb/{MODEL}", f"/mnt/bundle/weights/{MODEL}")
+    assert weights.server is None
+
+
+@pytest.mark.parametrize("place", ["mnt/bundle", "/mnt/my disk", "ftp://10.0.0.5", "", "/"])
+def test_a_place_that_is_none_is_refused(place: str) -> None:
+    with pytest.raises(Refusal, match="cannot be taken from"):
+        BUNDLE(place)
