@@ -14,7 +14,7 @@ from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
-from deploys.planning.image import without_addresses
+from deploys.planning.image.state import without_addresses
 from deploys.planning.inputs.profile import HostProfile, Performance, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
