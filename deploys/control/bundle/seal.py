@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploys.control.bundle.signature import foreign, sign
 from deploys.planning.inputs.refusal import Refusal
 
 MANIFEST, SIGNATURE = "MANIFEST", "MANIFEST.sig"
-# What the key may be used for; a signature of something else does not count.
-_NAMESPACE = "modelrack-bundle"
 
 
 def seal(bundle: Path, key: Path) -> int:
@@ -22,13 +20,7 @@ def seal(bundle: Path, key: Path) -> int:
     lines = [f"{sha256(bundle / name)}  ./{name}\n" for name in _files(bundle)]
     (bundle / SIGNATURE).unlink(missing_ok=True)
     (bundle / MANIFEST).write_text("".join(lines))
-    signing = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", _NAMESPACE]
-    done = subprocess.run([*signing, str(bundle / MANIFEST)], capture_output=True, text=True)
-    if done.returncode:
-        raise Refusal(
-            f"The bundle cannot be signed with {key}: {done.stderr.strip()}",
-            "Make a key with: ssh-keygen -t ed25519 -f KEY, and name it with --key KEY",
-        )
+    sign(bundle / MANIFEST, key)
     return len(lines)
 
 
@@ -42,7 +34,7 @@ def check(bundle: Path, signers: Path) -> Iterator[Refusal]:
         if not needed.is_file():
             yield Refusal(f"There is no {needed}", "Name the folder that bundle.py has written")
             return
-    if problem := _foreign(manifest, signature, signers):
+    if problem := foreign(manifest, signature, signers):
         yield Refusal(
             f"The manifest of {bundle} was not signed by anybody in {signers}: {problem}",
             "Take nothing from it; have it sent again by who made it",
@@ -60,24 +52,6 @@ def check(bundle: Path, signers: Path) -> Iterator[Refusal]:
 
 
 _AGAIN = "Copy it again from who made the bundle"
-
-
-def _foreign(manifest: Path, signature: Path, signers: Path) -> str:
-    """Return why a signature does not count, or "" if it does."""
-    found = subprocess.run(
-        ["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)],
-        capture_output=True,
-        text=True,
-    )
-    name = found.stdout.partition("\n")[0]
-    if found.returncode or not name:
-        return "its key is none of theirs"
-    verify = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", name, "-n", _NAMESPACE]
-    with manifest.open("rb") as content:
-        done = subprocess.run(
-            [*verify, "-s", str(signature)], stdin=content, capture_output=True, text=True
-        )
-    return "" if done.returncode == 0 else "it was changed since"
 
 
 def _files(bundle: Path) -> list[str]:
