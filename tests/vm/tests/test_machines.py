@@ -65,6 +65,7 @@ def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(machine: Virtua
         while said < 560:
             said = int(writing.stdout.readline())
         machine.kill()
+        writing.terminate()
         said = int([str(said), *writing.stdout.read().split()][-1])
     machine.start()
     hasty, kept = map(int, machine.ssh("python3 -", stdin=READ).stdout.split())
