@@ -45,6 +45,7 @@ TIERS = (
     Tier("lab", ("pytest", "-n", "4", *SIDE_BY_SIDE, "tests/lab/tests"), lab=True),
     Tier("e2e", ("pytest", "-n", "6", *SIDE_BY_SIDE, "tests/e2e"), lab=True),
     Tier("gateway", ("pytest", "tests/gateway"), lab=True, asked=True),
+    Tier("vm", ("pytest", "tests/vm/tests"), lab=True, asked=True),
     Tier("browser", ("pytest", "tests/browser"), lab=True, asked=True),
 )
 

@@ -252,15 +252,19 @@ class Machine:
     def personalise(self) -> None:
         """Give the mounted tree its name, id, SSH keys and ways to the registries."""
         tree = self.directory / "root"
-        (tree / "etc/hostname").write_text(f"{self.name}\n")
-        (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         (tree / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n")
         surroundings.copy_into(tree, closed=self.network.air_gapped)
+        for key in (tree / "etc/ssh").glob("ssh_host_*"):
+            key.unlink()
+        self.identify(tree)
+
+    def identify(self, tree: Path) -> None:
+        """Write its name and its SSH keys into a tree, and let the lab know it by them."""
+        (tree / "etc/hostname").write_text(f"{self.name}\n")
+        (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         login = tree / "root/.ssh"
         login.mkdir(mode=0o700, exist_ok=True)
         (login / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
-        for key in (tree / "etc/ssh").glob("ssh_host_*"):
-            key.unlink()
         host_key = tree / "etc/ssh/ssh_host_ed25519_key"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(host_key)])
         kind, public = host_key.with_suffix(".pub").read_text().split()[:2]
