@@ -186,6 +186,9 @@ def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Hos
     found = checkpoints.with_published(profile, site, _asking(this))
     others = neighbours(this, site, _machine)
     beside = around(this, profile, site, _machine)
+    if not machine.booted:
+        # The tree of an image is called by where it lies on the builder.
+        beside = replace(beside, name="this")
     plan = resolve(profile, site, machine, found, others, beside)
     if site.bundle is None or plan.refusals or plan.unlocked:
         return plan

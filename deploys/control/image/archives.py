@@ -80,7 +80,9 @@ def make(
         *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
         *(f"--aptopt={setting}" for setting in apt_settings()),
         *(f"--dpkgopt=path-exclude={glob}" for glob in _LEFT_OUT),
-        *(f"--dpkgopt=path-include={_KEPT}", *options, suite, str(tree), *sources),
+        # Nothing of it is worth a power cut; sealing takes this setting back.
+        *(f"--dpkgopt=path-include={_KEPT}", "--dpkgopt=force-unsafe-io"),
+        *(*options, suite, str(tree), *sources),
     ]
     done = subprocess.run(
         command,

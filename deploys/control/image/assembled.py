@@ -20,14 +20,16 @@ _APART = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
 _IN_TOOLS = """
 set -eu
 tools=$1 work=$2 tree=$3; shift 3
-mkdir -p $tools/made $tools/tree
-mount --bind $work $tools/made
-mount --bind $tree $tools/tree
-mount -t proc proc $tools/proc
-mount --rbind /dev $tools/dev
-mount -t tmpfs run $tools/run
-exec chroot $tools env "$@"
+mkdir -p "$tools/made" "$tools/tree"
+mount --bind "$work" "$tools/made"
+mount --bind "$tree" "$tools/tree"
+mount -t proc proc "$tools/proc"
+mount --rbind /dev "$tools/dev"
+mount -t tmpfs run "$tools/run"
+exec chroot "$tools" env "$@"
 """
+# Without what boot loaders of older systems cannot read.
+_KNOWN_TO_GRUB = "^metadata_csum_seed,^orphan_file"
 # What firmware starts, by where distributions keep it; the first that is there.
 _LOADERS = {
     "EFI/BOOT/BOOTX64.EFI": ("shim/shimx64.efi.signed.latest", "shim/shimx64.efi.signed"),
@@ -155,7 +157,7 @@ def _repart(
     environment = [
         f"SOURCE_DATE_EPOCH={recipe.epoch}",
         f"E2FSPROGS_FAKE_TIME={recipe.epoch}",
-        f"SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-m 1 -E {options}",
+        f"SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-m 1 -O {_KNOWN_TO_GRUB} -E {options}",
         "TZ=UTC",
         "TMPDIR=/made",
     ]

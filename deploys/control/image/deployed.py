@@ -24,7 +24,10 @@ _SIGNING = ("var/lib/dkms/mok.key", "var/lib/dkms/mok.pub")
 # What programs of this computer trust, by the variables that say so.
 _TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 # Kernels are what a driver was compiled for: they stay.
-_HOLD = "dpkg-query -W -f '${Package}\\n' 'linux-image-*' 'linux-headers-*' | xargs apt-mark hold"
+_HOLD = (
+    "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' |"
+    " sed -n 's/^installed \\(linux-\\(image\\|headers\\)-.*\\)/\\1/p' | xargs apt-mark hold"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +87,11 @@ def _run(wanted: Wanted, recipe: ImageRecipe, tree: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="modelrack-image-") as folder:
         # A group is called as its file is, and its data are found by that name.
         inventory = Path(folder, wanted.inventory.name)
-        inventory.write_text(f"hosts = ['@chroot/{tree}']\n")
         apt = Path(folder, "apt.conf")
         lines = [*archives.apt_settings(), 'Acquire::Languages "none"']
         apt.write_text("".join(f"{line};\n" for line in lines))
         lent = {"etc/apt/apt.conf.d/00builder": apt, **_signing(wanted)}
+        data: dict[str, Any] = {}
         trusted = next((os.environ[name] for name in _TRUST if os.environ.get(name)), None)
         environment = {
             "SOURCE_DATE_EPOCH": str(recipe.epoch),
@@ -97,16 +100,14 @@ def _run(wanted: Wanted, recipe: ImageRecipe, tree: Path) -> None:
         }
         if trusted and Path(trusted).is_file():
             lent["run/builder-ca.crt"] = Path(trusted)
-            environment |= dict.fromkeys(_TRUST, "/run/builder-ca.crt")
-            # Programs of this computer read the same file by that name.
+            # pyinfra itself runs outside of the tree, and reads it where it is.
+            data["_env"] = dict.fromkeys(_TRUST, "/run/builder-ca.crt")
+        inventory.write_text(f"hosts = [({f'@chroot/{tree}'!r}, {data!r})]\n")
         command = [
             *(sys.executable, "-m", "pyinfra", str(inventory), "deploys/full.py", "-y"),
             *("--group-data", str(wanted.inventory.resolve().parent / "group_data")),
             *("--data", f"golden_unit={wanted.golden.resolve()}"),
         ]
-        if "SSL_CERT_FILE" in environment:
-            # pyinfra itself runs outside of the tree.
-            command = ["env", *(f"{name}={trusted}" for name in _TRUST), *command]
         code, output = run_beside(tree, command, _PROJECT, lent, environment)
     if code:
         raise Refusal(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def make(
     data = wanted.data()
     site = data["site"]
     output.mkdir(parents=True, exist_ok=True)
-    tools = archives.tools()
+    archives.tools()  # A refusal is due before the work.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=output) as folder:
         work = Path(folder)
         work.chmod(0o755)
@@ -52,45 +52,56 @@ def make(
             archives.base(recipe, tree, mirrors)
 
         deployed.deploy(wanted, recipe, tree, base, say)
-        plan = deployed.record(tree)
-        say("deployed; sealing it")
-        _check_gateway(plan["gateway"])
-        models = f"{plan['site']['data_root']}/models"
-        found = assembled.kernels(tree)
-        sealed.seal(tree, recipe.epoch, tree / models.lstrip("/"), own_sources=not mirrors)
-        _write(tree, recipe, plan, found)
-        sealed.check(tree, sealed.builders(str(work), *_inner(site["mirrors"])))
-        sealed.clamp(tree, recipe.epoch)
-        say("assembling it")
-        stub = rendering.stub(recipe)
-        disk, parts, second = assembled.assemble(recipe, tree, tools, work, models, stub)
-        files, disks = [], {}
-        for raw, called in ((disk, name), (second, f"{name}-weights")):
-            if raw:
-                of_raw = described.measured(raw)
-                files.append(work / f"{called}.raw.zst")
-                assembled.compress(raw, files[-1], tools)
-                disks[called] = {"raw": of_raw, "zst": described.measured(files[-1])}
-        lines = [" ".join(each) for each in described.packages(tree)]
-        files += [
-            _text(work / f"{name}.packages", "\n".join(lines) + "\n"),
-            _text(work / f"{name}.cdx.json", described.bill(recipe, tree, plan)),
-            _text(
-                work / f"{name}.manifest.json",
-                described.manifest(
-                    recipe,
-                    plan,
-                    deployed.commit(),
-                    wanted.inventory.stem,
-                    parts,
-                    disks,
-                    found,
-                ),
-            ),
-        ]
-        described.sign_all(work, files, key)
-        files += [work / described.SUMS, work / f"{described.SUMS}.sig"]
+        say("deployed; sealing and assembling it")
+        own_sources = not mirrors
+        files = finish(recipe, wanted, tree, work, key, own_sources, _inner(site["mirrors"]))
         return [path.replace(output / path.name) for path in files]
+
+
+def finish(
+    recipe: ImageRecipe,
+    wanted: Wanted,
+    tree: Path,
+    work: Path,
+    key: Path,
+    own_sources: bool,
+    inner: Sequence[str],
+) -> list[Path]:
+    """Seal a deployed tree, assemble and describe it; return the files of the image.
+
+    + work: folder for what is made
+    + own_sources: packages came from the distribution's own archive
+    + inner: addresses that this site alone has
+    """
+    name, plan = recipe.name, deployed.record(tree)
+    _check_gateway(plan["gateway"])
+    models = f"{plan['site']['data_root']}/models"
+    kernels = assembled.kernels(tree)
+    sealed.seal(tree, recipe.epoch, tree / models.lstrip("/"), own_sources=own_sources)
+    _write(tree, recipe, plan, kernels)
+    sealed.check(tree, sealed.builders(str(work), *inner))
+    sealed.clamp(tree, recipe.epoch)
+    tools = archives.tools()
+    stub = rendering.stub(recipe)
+    disk, parts, second = assembled.assemble(recipe, tree, tools, work, models, stub)
+    files, disks = [], {}
+    for raw, called in ((disk, name), (second, f"{name}-weights")):
+        if raw:
+            of_raw = described.measured(raw)
+            files.append(work / f"{called}.raw.zst")
+            assembled.compress(raw, files[-1], tools)
+            disks[called] = {"raw": of_raw, "zst": described.measured(files[-1])}
+    lines = [" ".join(each) for each in described.packages(tree)]
+    told = described.manifest(
+        recipe, plan, deployed.commit(), wanted.inventory.stem, parts, disks, kernels
+    )
+    files += [
+        _text(work / f"{name}.packages", "\n".join(lines) + "\n"),
+        _text(work / f"{name}.cdx.json", described.bill(recipe, tree, plan)),
+        _text(work / f"{name}.manifest.json", told),
+    ]
+    described.sign_all(work, files, key)
+    return [*files, work / described.SUMS, work / f"{described.SUMS}.sig"]
 
 
 def _write(tree: Path, recipe: ImageRecipe, plan: dict[str, Any], kernels: list[str]) -> None:
@@ -102,6 +113,7 @@ def _write(tree: Path, recipe: ImageRecipe, plan: dict[str, Any], kernels: list[
     for link, target in rendering.ENABLED.items():
         path = tree / link.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
         path.symlink_to(target)
 
 

@@ -40,6 +40,10 @@ def seal(tree: Path, epoch: int, models: Path, own_sources: bool) -> list[str]:
         elif not path.is_symlink():
             path.unlink(missing_ok=True)
             path.symlink_to(_RESOLVED)
+    hurried = tree / "etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+    if hurried.exists():
+        kept = [line for line in hurried.read_text().splitlines() if "unsafe-io" not in line]
+        hurried.write_text("".join(f"{line}\n" for line in kept))
     shadow = tree / "etc/shadow"
     lines = shadow.read_text().splitlines()
     shadow.write_text("".join(f"{sealed_account(line, epoch)}\n" for line in lines))
@@ -90,16 +94,23 @@ def leaks(tree: Path, words: Sequence[bytes]) -> Iterator[str]:
     """Yield a sentence about each file with a private key, a token, or a word of the builder's."""
     secret = re.compile(b"(" + sealing.PRIVATE_KEY + b")|(" + sealing.TOKEN + b")")
     named = re.compile(rb"(?<![\w.])(?:" + b"|".join(map(re.escape, words)) + rb")(?![\w])")
+    of_packages = {
+        line.split(None, 1)[1]
+        for sums in tree.glob(sealing.SUMS)
+        for line in sums.read_text().splitlines()
+    }
     for folder, _, files in os.walk(tree):
         for name in files:
             path = Path(folder, name)
-            if path.is_symlink() or not path.is_file():
+            where = str(path.relative_to(tree))
+            if path.is_symlink() or not path.is_file() or where in of_packages:
+                continue
+            if sealing.OF_OTHERS.match(where):
                 continue
             content = path.read_bytes()
-            where = str(path.relative_to(tree))
             if words and (found := named.search(content)):
                 yield f"{where} has {found[0].decode()}, which is the builder's"
-            if not where.startswith(sealing.OF_PACKAGES) and (found := secret.search(content)):
+            if found := secret.search(content):
                 yield f"{where} has a {'private key' if found[1] else 'token'}"
 
 

@@ -25,6 +25,7 @@ class Partition:
 
     + file: whether that is a file with the partition's bytes, not a folder
     + left_out: folders of the source whose content is not taken
+    + named: folders of it that repart leaves out of a root, unless they are named
     """
 
     name: str
@@ -34,6 +35,7 @@ class Partition:
     uuid: str
     file: bool = False
     left_out: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     @property
     def file_system(self) -> UUID:
@@ -59,6 +61,7 @@ class Partition:
             lines.append(f"CopyBlocks={self.source}")
         else:
             lines += ["Format=ext4", f"CopyFiles={self.source}:/"]
+            lines += [f"CopyFiles={self.source}{folder}:{folder}" for folder in self.named]
             # A folder that ends with a slash is there, and empty.
             lines += [f"ExcludeFiles={folder.rstrip('/')}/" for folder in self.left_out]
         return "\n".join(lines) + "\n"
@@ -72,6 +75,8 @@ def root_of(recipe: ImageRecipe, size: int, left_out: tuple[str, ...] = ()) -> P
         size=size,
         source="/tree",
         left_out=left_out,
+        # It takes that for where the partition of UEFI is mounted.
+        named=("/boot",),
         uuid=str(recipe.identifier("root")),
     )
 

@@ -11,7 +11,7 @@ from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.gateway import plan as gateway
 from deploys.planning.image import partitions
 from deploys.planning.image.recipe import ImageRecipe
-from deploys.planning.unit_names import IDENTITY, SELF_TEST
+from deploys.planning.unit_names import FOLDER, IDENTITY, SELF_TEST
 from deploys.planning.unit_names import file as unit_file
 from deploys.rendering.templates import Rendered, file, text
 
@@ -22,10 +22,18 @@ _IDENTITY = "/var/lib/modelrack/unit/identity.json"
 _USER, _TEAM = "owner", "appliance"
 # What a unit's systemd grows its root by: it is the last partition.
 _GROWN = "[Partition]\nType=root\n"
-# Links that enable units, by their path.
+_BROUGHT = "/lib/systemd/system"
+_NETWORK = "systemd-networkd"
+# Links that enable units, by their path. The network's are the distribution's, as systemctl would.
 ENABLED = {
-    f"/etc/systemd/system/sysinit.target.wants/{IDENTITY}": unit_file(IDENTITY),
-    f"/etc/systemd/system/multi-user.target.wants/{SELF_TEST}": unit_file(SELF_TEST),
+    f"{FOLDER}/dbus-org.freedesktop.network1.service": f"{_BROUGHT}/{_NETWORK}.service",
+    f"{FOLDER}/multi-user.target.wants/{_NETWORK}.service": f"{_BROUGHT}/{_NETWORK}.service",
+    f"{FOLDER}/sockets.target.wants/{_NETWORK}.socket": f"{_BROUGHT}/{_NETWORK}.socket",
+    f"{FOLDER}/network-online.target.wants/{_NETWORK}-wait-online.service": (
+        f"{_BROUGHT}/{_NETWORK}-wait-online.service"
+    ),
+    f"{FOLDER}/sysinit.target.wants/{IDENTITY}": unit_file(IDENTITY),
+    f"{FOLDER}/multi-user.target.wants/{SELF_TEST}": unit_file(SELF_TEST),
 }
 
 

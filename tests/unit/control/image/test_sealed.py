@@ -95,7 +95,11 @@ def test_no_file_is_younger_than_the_image(tree: Path) -> None:
 @pytest.mark.parametrize(
     "name, content, said",
     [
-        ("opt/x/key.pem", "-----BEGIN OPENSSH PRIVATE KEY-----\n", "opt/x/key.pem has a private"),
+        (
+            "opt/x/key.pem",
+            f"-----BEGIN OPENSSH PRIVATE KEY-----\n{'a' * 70}\n",
+            "opt/x/key.pem has a private",
+        ),
         ("etc/token", f"hf_{'a' * 34}\n", "etc/token has a token"),
         ("etc/env", f"KEY=mr-{'b' * 43}\n", "etc/env has a token"),
         ("etc/hosts", "10.11.12.13 hub\n", "etc/hosts has 10.11.12.13, which is the builder's"),
@@ -114,6 +118,8 @@ def test_what_no_image_may_have_is_refused_by_name(
 
 def test_what_only_begins_like_the_builders_words_is_no_leak(tree: Path) -> None:
     (tree / "etc/hosts").write_text("10.11.12.130 a\n110.11.12.13 b\n")
+    (tree / "opt/ssh").parent.mkdir(exist_ok=True)
+    (tree / "opt/ssh").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n\0\0")
     assert list(sealed.leaks(tree, [b"10.11.12.13"])) == []
 
 

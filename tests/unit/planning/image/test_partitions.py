@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import uuid
 
 import pytest
 
@@ -20,7 +19,8 @@ def parts(place: WeightsPlace, weights: int | None = None) -> list[Partition]:
 
 
 def read(part: Partition) -> configparser.SectionProxy:
-    found = configparser.RawConfigParser()
+    # CopyFiles= may be there several times: of those the first.
+    found = configparser.RawConfigParser(strict=False)
     found.optionxform = str  # type: ignore[method-assign, assignment]
     found.read_string(part.definition())
     return found["Partition"]
@@ -41,7 +41,7 @@ def test_the_root_is_last_as_it_grows(
 
 
 def test_weights_are_in_one_place_alone() -> None:
-    assert "ExcludeFiles" not in read(parts("root")[-1])
+    assert "ExcludeFiles" not in parts("root")[-1].definition()
     assert read(parts("disk")[-1])["ExcludeFiles"] == "/tree/data/models/"
     _, weights, root = parts("partition", 64 * MIB)
     assert read(weights)["CopyFiles"] == "/tree/data/models:/"
@@ -68,13 +68,18 @@ def test_the_disk_holds_all_of_them() -> None:
 
 
 def test_the_file_system_is_found_by_what_repart_calls_it() -> None:
-    """As systemd-repart 257 has done it for this partition."""
+    """As systemd-repart 257 has called it on a disk."""
     part = Partition(
         name="root",
         type="root",
         size=0,
         source="/tree",
-        uuid="6ba7b811-9dad-11d1-80b4-00c04fd430c8",
+        uuid="7d7eaa09-8387-5729-9c8a-0145fb30d997",
     )
-    assert part.file_system.version == 4
-    assert part.file_system != uuid.UUID(part.uuid)
+    assert str(part.file_system) == "f143dee0-9213-45ab-aaab-5caff37159a9"
+
+
+def test_what_the_boot_loader_reads_is_in_the_root() -> None:
+    """repart leaves the content of /boot out where there is a partition for UEFI."""
+    definition = parts("root")[-1].definition()
+    assert "CopyFiles=/tree:/\n" in definition and "CopyFiles=/tree/boot:/boot\n" in definition
