@@ -106,6 +106,10 @@ class VirtualMachine(Machine):
         """From now on (or not any more) a reboot ends as a power-off: it never comes back."""
         self.qemu.monitor("set-action", reboot="shutdown" if really else "reset")
 
+    def reap(self) -> None:
+        """Take note that its processes are gone, so that they do not stay as zombies."""
+        self.qemu.kill()
+
     def is_running(self) -> bool:
         return self.qemu.is_running()
 
