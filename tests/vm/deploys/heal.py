@@ -8,5 +8,5 @@ from deploys.operations import packages
 machine = host.get_fact(Hardware, data_root="/data")
 packages.configured(
     name="Configure kernels that the old driver does not compile for",
-    packages=machine.broken_packages,
+    packages=machine.broken_packages if machine else (),
 )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from tests.e2e import sharing
 from tests.vm import cuts
 from tests.vm.fetching import DEPLOY, FOLDER, Fetching
-from tests.vm.machine import VirtualMachine
 
 # Bytes a second and stream of a hub that leaves time for something to happen.
 RATE = 60_000
@@ -67,9 +66,7 @@ def test_the_disk_fills_up(fetching: Fetching) -> None:
 
 
 def test_the_disk_is_full_before_anything_is_there(fetching: Fetching) -> None:
-    (machine,) = fetching.lab.add("full")
-    assert isinstance(machine, VirtualMachine)
-    fetching.deploy_to(machine)
+    machine = fetching.bare("full")
     assert int(machine.ssh(FILL).stdout) < 1 << 20
     run = fetching.rack.deploy(deploy=DEPLOY)
     assert run.code != 0
