@@ -103,4 +103,5 @@ class VmLab(Lab):
             ),
         )
         machine.qemu.mac = machine.mac
+        machine.connect_seconds = 60
         return machine

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import temporary
-from tests.lab import network
+from tests.lab import identity, network
 from tests.lab.machine import Machine
 from tests.lab.process import LabError
 from tests.vm.qemu import PATIENCE, Qemu
@@ -139,7 +139,7 @@ class VirtualMachine(Machine):
         with temporary.folder("modelrack-vm-") as tree:
             for folder in ("etc/ssh", "etc/systemd/network", "root/.ssh"):
                 (tree / folder).mkdir(parents=True)
-            self.identify(tree)
+            identity.write(tree, self.name, self.address, self.key, self.known_hosts)
             (tree / "etc/systemd/network/10-lab.network").write_text(
                 NETWORK.format(
                     mac=self.mac,
