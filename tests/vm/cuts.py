@@ -54,18 +54,20 @@ def watch(rack: Rack, deploy: str = FULL) -> list[Begun]:
     return [Begun(name, then - at) for (name, at), (_, then) in itertools.pairwise(times)]
 
 
-def cut_in(rack: Rack, machine: VirtualMachine, operation: str, after: float) -> None:
-    """Deploy, and cut the power so many seconds after this operation has begun."""
-    process = rack.start()
+def cut_in(
+    rack: Rack, machine: VirtualMachine, operation: Begun, share: float, deploy: str = FULL
+) -> None:
+    """Deploy, and cut the power when this share of an operation's seconds is over."""
+    process = rack.start(deploy=deploy)
     assert process.stdout
     said = []
     for line in process.stdout:
         said.append(line)
-        if (found := _BEGINS.search(line)) and found[1] == operation:
-            time.sleep(after)
+        if (found := _BEGINS.search(line)) and found[1] == operation.name:
+            time.sleep(share * operation.seconds)
             break
     else:
-        raise LabError(f"{operation} was never begun:\n{''.join(said)}")
+        raise LabError(f"{operation.name} was never begun:\n{''.join(said)}")
     machine.kill()
     _end(process)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,18 +67,35 @@ def debian(suite: str = "bookworm", more: tuple[str, ...] = (), *, closed: bool 
     + more: packages beside those of every machine
     + closed: without the ways to the registries that this host has
     """
+    packages = (*PACKAGES, *more)
+
+    def fill(root: Path) -> None:
+        tree.make(suite, root, packages, WITHOUT, lists=True)
+        prepare(root)
+
+    return kept(suite, packages, fill, closed=closed)
+
+
+def kept(
+    suite: str, decides: Sequence[str], fill: Callable[[Path], None], *, closed: bool = False
+) -> Disk:
+    """The disk with the tree that this makes; the cache has it if nothing that decides differs.
+
+    + decides: what the tree follows from
+    + fill: makes and prepares it where there is none yet
+    """
     with temporary.folder("modelrack-vm-") as beside:
         written = beside / "surroundings"
         (written / "etc").mkdir(parents=True)
         surroundings.copy_into(written, closed=closed)
-        parts = [suite, *PACKAGES, *more, *WITHOUT, Path(__file__).read_text()]
+        parts = [suite, *decides, *WITHOUT, Path(__file__).read_text()]
         parts += [f"{path.relative_to(written)}\n{path.read_text()}" for path in _files(written)]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
         made = cache_root() / f"vm-{suite}-{digest}"
         if not made.is_dir():
             with locked(cache_root() / "vm-disk.lock"):
                 if not made.is_dir():
-                    _build(suite, (*PACKAGES, *more), written, made)
+                    _build(fill, written, made)
     return Disk(made / "disk.raw", made / "kernel", made / "initrd")
 
 
@@ -85,16 +103,17 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _build(suite: str, packages: tuple[str, ...], written: Path, to: Path) -> None:
+def _build(fill: Callable[[Path], None], written: Path, to: Path) -> None:
     with temporary.folder(".vm-disk-", to.parent) as beside:
         beside.chmod(0o755)
         root, made = beside / "root", beside / "made"
-        tree.make(suite, root, packages, WITHOUT, lists=True)
-        prepare(root)
+        fill(root)
         shutil.copytree(written, root, dirs_exist_ok=True)
         made.mkdir()
-        for name, link in (("kernel", "vmlinuz"), ("initrd", "initrd.img")):
-            shutil.copy(next(root.glob(f"boot/{link}-*")), made / name)
+        (initrd,) = root.glob("boot/initrd.img-*")
+        release = initrd.name.removeprefix("initrd.img-")
+        shutil.copy(initrd, made / "initrd")
+        shutil.copy(root / f"boot/vmlinuz-{release}", made / "kernel")
         assemble(root, made / "disk.raw")
         made.rename(to)
 

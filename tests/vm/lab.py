@@ -46,6 +46,10 @@ class VmLab(Lab):
         self._memory = memory
         self._starts: dict[str, Saved] = {}
 
+    def __enter__(self) -> VmLab:
+        self.up()
+        return self
+
     @property
     def vms(self) -> list[VirtualMachine]:
         return [machine for machine in self.machines if isinstance(machine, VirtualMachine)]
@@ -99,4 +103,5 @@ class VmLab(Lab):
             ),
         )
         machine.qemu.mac = machine.mac
+        machine.connect_seconds = 60
         return machine

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import temporary
-from tests.lab import network
+from tests.lab import identity, network
 from tests.lab.machine import Machine
 from tests.lab.process import LabError
 from tests.vm.qemu import PATIENCE, Qemu
@@ -106,6 +106,10 @@ class VirtualMachine(Machine):
         """From now on (or not any more) a reboot ends as a power-off: it never comes back."""
         self.qemu.monitor("set-action", reboot="shutdown" if really else "reset")
 
+    def reap(self) -> None:
+        """Take note that its processes are gone, so that they do not stay as zombies."""
+        self.qemu.kill()
+
     def is_running(self) -> bool:
         return self.qemu.is_running()
 
@@ -135,7 +139,7 @@ class VirtualMachine(Machine):
         with temporary.folder("modelrack-vm-") as tree:
             for folder in ("etc/ssh", "etc/systemd/network", "root/.ssh"):
                 (tree / folder).mkdir(parents=True)
-            self.identify(tree)
+            identity.write(tree, self.name, self.address, self.key, self.known_hosts)
             (tree / "etc/systemd/network/10-lab.network").write_text(
                 NETWORK.format(
                     mac=self.mac,

@@ -36,12 +36,16 @@ class Line:
             return
         # What a call before us left unread is passed over.
         mark = random.randrange(1 << 30)
-        while self._ask(lines, "guest-sync", {"id": mark}) != mark:
-            pass
+        answer = self._ask(lines, "guest-sync", {"id": mark})
+        while answer != mark:
+            answer = self._read(lines, "guest-sync")
 
     def _ask(self, lines: Any, command: str, arguments: dict[str, Any]) -> Any:
         lines.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         lines.flush()
+        return self._read(lines, command)
+
+    def _read(self, lines: Any, command: str) -> Any:
         while line := lines.readline():
             answer = json.loads(line)
             if "error" in answer:

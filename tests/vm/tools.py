@@ -24,8 +24,6 @@ PACKAGES = (
     "dosfstools",
     "mtools",
     "python3-virt-firmware",
-    "sbsigntool",
-    "openssl",
 )
 WITHOUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"

@@ -27,9 +27,7 @@ def vm_lab() -> Iterator[Callable[..., VmLab]]:
     with ExitStack() as stack:
 
         def make(machines: Any = 1, **options: Any) -> VmLab:
-            lab = stack.enter_context(VmLab(machines, **options))
-            assert isinstance(lab, VmLab)
-            return lab
+            return stack.enter_context(VmLab(machines, **options))
 
         yield make
 

@@ -1,6 +1,7 @@
 """The power fails in the middle of what a deploy writes: a second run makes up for it.
 
-What is compared is all that a machine has become, with one that nothing happened to.
+What is compared is all that a machine has become, with one that nothing happened to. Files, a user,
+packages, programs and uv are the base's; the engine's are its programs, its units and the state.
 """
 
 from __future__ import annotations
@@ -14,74 +15,80 @@ from tests.e2e.digest import difference
 from tests.e2e.rack import Rack
 from tests.vm import cuts
 from tests.vm.cuts import Begun
+from tests.vm.fetching import BASE, Fetching
 from tests.vm.lab import VmLab
 from tests.vm.machine import VirtualMachine
 from tests.vm.saved import Saved
 
-# Operations that are cut, evenly among those that write, and where in each of them.
-OPERATIONS = 15
+# Of the base and of the rest, evenly among those that take their time; and where in each of them.
+OF_THE_BASE, OF_THE_ENGINE = 8, 7
 WHERE = (0.1, 0.5, 0.9)
-# Seconds: an operation that has nothing to change is over at once.
-LEAST = 0.5
+
+
+def _chosen(done: tuple[Begun, ...], nth: int, of: int) -> Begun:
+    return done[nth * len(done) // of]
+
+
+@pytest.mark.parametrize("nth", range(OF_THE_BASE))
+def test_in_an_operation_of_the_base(fetching: Fetching, nth: int) -> None:
+    operation = _chosen(fetching.done, nth, OF_THE_BASE)
+    machine = fetching.bare(f"base{nth}")
+    cuts.cut_in(fetching.rack, machine, operation, WHERE[nth % len(WHERE)], BASE)
+    print(f"cut in {operation.name}", flush=True)
+    machine.start()
+    fetching.converges(machine)
+    fetching.lab.forget(machine)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where machines are cut, and what becomes of one that is not.
+class Served:
+    """Machines that have their base and their weights, and are to serve them.
 
-    + bare: a machine before its first deploy
-    + done: what that did, in its order
-    + state: what it has become
+    + start: one that does not yet
+    + done: what makes it, with the seconds that each took
+    + state: what it becomes
     """
 
     lab: VmLab
     rack: Rack
-    bare: Saved
+    start: Saved
     done: tuple[Begun, ...]
     state: dict[str, object]
 
-    def machine(self, start: Saved, name: str) -> VirtualMachine:
+    def machine(self, name: str) -> VirtualMachine:
         """One more, for the rack alone, under the name that all of them have there."""
-        machine = self.lab.add_from(start, name)
-        self.deploy_to(machine)
-        return machine
-
-    def deploy_to(self, machine: VirtualMachine) -> None:
+        machine = self.lab.add_from(self.start, name)
         told = self.rack.told
-        self.rack.point_to([replace(machine, name="cut")], told["hub"], told["github"])
-
-    def converges(self, machine: VirtualMachine) -> None:
-        """A second run ends well, and nothing tells that there was a first one."""
-        again = self.rack.deploy("--json")
-        assert again.code == 0, again.output
-        assert difference(self.state, cuts.state(machine)) == {}
-        self.lab.forget(machine)
+        self.rack.point_to([replace(machine, name="serves")], told["hub"], told["github"])
+        return machine
 
 
 @pytest.fixture(scope="module")
-def place(
+def served(
     make_rack: Callable[..., tuple[VmLab, Rack]],
     compiled: Callable[[VirtualMachine, str], None],
-) -> Place:
-    lab, rack = make_rack(["bare"], name="cut")
+) -> Served:
+    lab, rack = make_rack(["first"], name="serves")
     (machine,) = lab.vms
     compiled(machine, "bookworm")
-    bare = lab.save(machine)
-    made = Place(lab, rack, bare, (), {})
-    machine = made.machine(bare, "whole")
-    done = tuple(cuts.watch(rack))
+    rack.point_to([replace(machine, name="serves")], rack.told["hub"], rack.told["github"])
+    cuts.watch(rack, "tests/e2e/deploys/weights_only.py")
+    made = Served(lab, rack, lab.save(machine), (), {})
+    machine = made.machine("whole")
+    done = [each for each in cuts.watch(rack) if not each.name.startswith(("Base", "Weights"))]
     state = cuts.state(machine)
     lab.forget(machine)
-    return replace(made, done=done, state=state)
+    return replace(made, done=tuple(done), state=state)
 
 
-@pytest.mark.parametrize("nth", range(OPERATIONS))
-def test_in_an_operation_that_writes(place: Place, nth: int) -> None:
-    writing = [each for each in place.done if each.seconds > LEAST]
-    chosen = writing[nth * len(writing) // OPERATIONS]
-    machine = place.machine(place.bare, f"write{nth}")
-    after = chosen.seconds * WHERE[nth % len(WHERE)]
-    cuts.cut_in(place.rack, machine, chosen.name, after)
-    print(f"cut {after:.1f} s into {chosen.name}", flush=True)
+@pytest.mark.parametrize("nth", range(OF_THE_ENGINE))
+def test_in_an_operation_of_the_engine(served: Served, nth: int) -> None:
+    operation = _chosen(served.done, nth, OF_THE_ENGINE)
+    machine = served.machine(f"engine{nth}")
+    cuts.cut_in(served.rack, machine, operation, WHERE[nth % len(WHERE)])
+    print(f"cut in {operation.name}", flush=True)
     machine.start()
-    place.converges(machine)
+    again = served.rack.deploy("--json")
+    assert again.code == 0, again.output
+    assert difference(served.state, cuts.state(machine)) == {}
+    served.lab.forget(machine)

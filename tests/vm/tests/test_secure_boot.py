@@ -1,4 +1,4 @@
-"""With Secure Boot the kernel refuses a module of ours, until the machine's owner enrols the key."""
+"""With Secure Boot the kernel refuses a module of ours, until the owner has enrolled its key."""
 
 from __future__ import annotations
 
