@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from deploys.control.image import deployed, make
-from deploys.control.image.deployed import Wanted
+from deploys.control.image.deployed import TreeDeploy
 from deploys.planning.image.recipe import recipe
 from deploys.planning.inputs.refusal import Refusal
 
@@ -34,7 +34,7 @@ def main() -> int:
             kernel=options.kernel,
             weights=options.weights,
         )
-        wanted = Wanted(
+        wanted = TreeDeploy(
             inventory=options.inventory,
             golden=options.golden,
             module_key=options.module_key,

@@ -31,7 +31,7 @@ _HOLD = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class TreeDeploy:
     """What is deployed into a tree.
 
     + inventory: of the host class; its first host's data hold for the tree
@@ -52,7 +52,7 @@ class Wanted:
 
 
 def deploy(
-    wanted: Wanted,
+    wanted: TreeDeploy,
     recipe: ImageRecipe,
     tree: Path,
     make: Callable[[], None],
@@ -83,7 +83,7 @@ def deploy(
         raise Refusal(f"The tree's kernel cannot be held: {output.strip()}", "Run this again")
 
 
-def _run(wanted: Wanted, recipe: ImageRecipe, tree: Path) -> None:
+def _run(wanted: TreeDeploy, recipe: ImageRecipe, tree: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="modelrack-image-") as folder:
         # A group is called as its file is, and its data are found by that name.
         inventory = Path(folder, wanted.inventory.name)
@@ -116,7 +116,7 @@ def _run(wanted: Wanted, recipe: ImageRecipe, tree: Path) -> None:
         )
 
 
-def _signing(wanted: Wanted) -> Mapping[str, Path]:
+def _signing(wanted: TreeDeploy) -> Mapping[str, Path]:
     if wanted.module_key is None:
         return {}
     if wanted.module_certificate is None:

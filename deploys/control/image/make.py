@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploys.control.image import archives, assembled, deployed, described, sealed
-from deploys.control.image.deployed import Wanted
+from deploys.control.image.deployed import TreeDeploy
 from deploys.planning.image.recipe import ImageRecipe
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import GLOBAL
@@ -20,7 +20,7 @@ _PUBLIC = {value for value in vars(GLOBAL).values() if value}
 
 
 def make(
-    recipe: ImageRecipe, wanted: Wanted, output: Path, key: Path, say: Callable[[str], None]
+    recipe: ImageRecipe, wanted: TreeDeploy, output: Path, key: Path, say: Callable[[str], None]
 ) -> list[Path]:
     """Make an image with what is said of it, and return its files.
 
@@ -60,7 +60,7 @@ def make(
 
 def finish(
     recipe: ImageRecipe,
-    wanted: Wanted,
+    wanted: TreeDeploy,
     tree: Path,
     work: Path,
     key: Path,
