@@ -8,7 +8,7 @@ PACKAGES := curl g++ gnupg iproute2 mmdebstrap nftables openssh-client openssl p
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages demo demo-down test torture plan \
+.PHONY: help setup packages demo demo-down test torture plan image \
 	bench bench-gateway bench-hosts bench-peers bench-turns bench-weights lock-operator lock-engines audit weights.pyz FORCE
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make test                 lint, types, layers, units, plans, lab, end to end'
 	@echo 'make torture              kill a deploy after each of its operations, and run it again'
 	@echo 'make plan CLASS=h800      what a machine of that class would become; MODEL=modelscope:OWNER/NAME: with it'
+	@echo 'make image CLASS=h800     what units of that class boot; GOLDEN=unit.json KEY=key OUTPUT=folder'
 	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
 	@echo 'make bench-weights        a model to a verified single file: the usual way, curl, ours'
 	@echo 'make bench-peers          one, four and eight machines that share one download'
@@ -79,6 +80,12 @@ plan: setup
 	@test -n "$(CLASS)" || { echo 'make plan CLASS=h800 [MODEL=modelscope:OWNER/NAME]'; exit 2; }
 	$(BIN)/pyinfra tests/plans/fake.py deploys/plan.py --group-data inventories/group_data --limit $(CLASS) -y \
 	  $(if $(MODEL),--data 'model=$(MODEL)')
+
+image: setup
+	@test -n "$(CLASS)" -a -n "$(GOLDEN)" -a -n "$(KEY)" || \
+	  { echo 'make image CLASS=h800 GOLDEN=inventories/units/h800.json KEY=vendor [OUTPUT=images]'; exit 2; }
+	$(BIN)/python -m deploys.image inventories/$(CLASS).py --golden '$(GOLDEN)' --key '$(KEY)' \
+	  --output '$(or $(OUTPUT),images)' $(OPTIONS)
 
 bench: setup
 	$(BIN)/python -m tests.bench

@@ -206,6 +206,9 @@ def _alone(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Ho
     others = neighbours(this, site, _machine)
     beside = around(this, profile, site, _machine)
     fellows = groups.members(this, profile, site, _machine)
+    if not machine.booted:
+        # The tree of an image is called by where it lies on the builder.
+        beside = replace(beside, name="this")
     plan = resolve(profile, site, machine, found, others, beside, fellows)
     bundle = record.of_site(this, site)
     if bundle is None or plan.refusals or plan.unlocked:

@@ -30,6 +30,8 @@ _LOOK_EVERY = 1.0
 _SAY_EVERY = 10.0
 # Looks without an answer, one after the other, before a job is given up on.
 _SILENCE = 10
+# Looks, one after the other, at which neither a job nor its unit is there, before it is gone.
+_GONE = 2
 
 
 @operation()
@@ -105,10 +107,10 @@ def _start(state: State, host: Host, arguments: Any, job: str, directory: str, w
 
 def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -> bool:
     """Log the job's progress until it ends, and the end of its log if it fails."""
-    started = said = time.monotonic()
+    said = time.monotonic()
     rate = _Rate()
     shown = ""
-    silent = 0
+    silent = gone = 0
     while True:
         status = _status(host, arguments, directory)
         now = time.monotonic()
@@ -127,10 +129,10 @@ def _watch(state: State, host: Host, arguments: Any, job: str, directory: str) -
         if status.state == "done":
             logger.info(f"{host.print_prefix}{job}: done in {_duration(status.elapsed)}")
             return True
-        # Right after the start the job has not taken its lock yet.
-        if status.state in ("failed", "lost", "none") and now - started > 10:
-            break
-        if status.state == "failed":
+        # Right after the start the job has not taken its lock yet, on a slow machine for long.
+        away = status.state in ("lost", "none") and not _has_unit(host, arguments, job)
+        gone = gone + 1 if away else 0
+        if status.state == "failed" or gone == _GONE:
             break
         line = rate.line(status, now)
         if line != shown and now - said >= _SAY_EVERY:
@@ -155,6 +157,18 @@ def _status(host: Host, arguments: Any, directory: str) -> Status | None:
     except TimeoutError:
         return None
     return parse_status(output.stdout_lines[-1]) if ok and output.stdout_lines else None
+
+
+def _has_unit(host: Host, arguments: Any, job: str) -> bool:
+    """Return whether systemd still has the job, or does not answer."""
+    # What it prints is the answer: a failed command and none at all end alike.
+    try:
+        _, output = transport.run(
+            host, arguments, "systemctl", "is-active", QuoteString(unit_names.job(job)), _timeout=60
+        )
+    except TimeoutError:
+        return True
+    return not output.stdout_lines or output.stdout_lines[-1] in ("active", "activating")
 
 
 class _Rate:

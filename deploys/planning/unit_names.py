@@ -25,6 +25,8 @@ FIREWALL_UNDO = f"{PREFIX}firewall-undo"
 CHAT = f"{PREFIX}webui.service"
 # Keeps the last words of a unit that has failed: OnFailure= of every engine's unit starts it.
 FAILED = f"{PREFIX}failed@.service"
+# Of an appliance: what no two units share is made, and its services are asked at each boot.
+IDENTITY, SELF_TEST = f"{PREFIX}identity.service", f"{PREFIX}self-test.service"
 # All jobs that run, as systemctl takes a pattern.
 JOBS = f"{PREFIX}job-*"
 

@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("data", type=Path, help="the chat page's folder")
     command.add_argument("software", type=Path, help="the version that is about to start")
     command.set_defaults(program=_chat_database)
+    command = programs.add_parser("unit", help="what a unit of an appliance does by itself")
+    command.add_argument("step", choices=("identity", "self-test"))
+    command.set_defaults(program=_unit)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
 
@@ -198,6 +201,12 @@ def _chat_database(options: Any) -> int:
     if done:
         print(done)
     return 0
+
+
+def _unit(options: Any) -> int:
+    from .unit import identity, self_test
+
+    return identity.run() if options.step == "identity" else self_test.run()
 
 
 def _last_words(options: Any) -> int:

@@ -147,8 +147,10 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
 
 
 def _authority(plan: HostPlan) -> Authority | None:
-    # A machine of which only the plan is made needs no CA on this computer.
-    return None if transport.is_simulated(host) else authority(plan.site.secrets)
+    # A machine of which only the plan is made needs no CA on this computer; nor does the tree of an
+    # image, each unit of which vouches for itself.
+    alone = transport.is_simulated(host) or plan.is_tree
+    return None if alone else authority(plan.site.secrets)
 
 
 def _certificates(wanted: GatewayPlan) -> list[Signed]:

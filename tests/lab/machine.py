@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab import network, surroundings
+from tests.lab import identity, network, surroundings
 from tests.lab.network import Network
 from tests.lab.process import LabError, run
 
@@ -37,7 +37,10 @@ done
 
 @dataclass
 class Machine:
-    """A machine of a lab. ``address`` answers SSH on ``port``, as root with ``key``."""
+    """A machine of a lab. ``address`` answers SSH on ``port``, as root with ``key``.
+
+    ``connect_seconds`` is how long it may take to say that it is there.
+    """
 
     name: str
     address: str
@@ -49,6 +52,7 @@ class Machine:
     index: int
     binds: tuple[str, ...] = ()
     port: int = 22
+    connect_seconds: int = 5
     _supervisor: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     # -- SSH --------------------------------------------------------------------------------
@@ -59,7 +63,7 @@ class Machine:
             "UserKnownHostsFile": str(self.known_hosts),
             "StrictHostKeyChecking": "yes",
             "IdentitiesOnly": "yes",
-            "ConnectTimeout": "5",
+            "ConnectTimeout": str(self.connect_seconds),
             "LogLevel": "ERROR",
         }
         pairs = [f"-o{name}={value}" for name, value in settings.items()]
@@ -252,20 +256,9 @@ class Machine:
     def personalise(self) -> None:
         """Give the mounted tree its name, id, SSH keys and ways to the registries."""
         tree = self.directory / "root"
-        (tree / "etc/hostname").write_text(f"{self.name}\n")
-        (tree / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         (tree / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n")
         surroundings.copy_into(tree, closed=self.network.air_gapped)
-        login = tree / "root/.ssh"
-        login.mkdir(mode=0o700, exist_ok=True)
-        (login / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
-        for key in (tree / "etc/ssh").glob("ssh_host_*"):
-            key.unlink()
-        host_key = tree / "etc/ssh/ssh_host_ed25519_key"
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(host_key)])
-        kind, public = host_key.with_suffix(".pub").read_text().split()[:2]
-        with self.known_hosts.open("a") as known:
-            known.write(f"{self.address} {kind} {public}\n")
+        identity.write(tree, self.name, self.address, self.key, self.known_hosts)
 
     def _nspawn(self) -> list[str]:
         return [

@@ -112,6 +112,16 @@ def attach(network: Network, index: int) -> None:
     )
 
 
+def attach_tap(network: Network, index: int) -> None:
+    """Make the cable of machine ``index``, whose other end is a card of QEMU's."""
+    link = network.link(index)
+    run(["ip", "tuntap", "add", "dev", link, "mode", "tap"])
+    run(
+        ["ip", "-batch", "-"],
+        stdin=f"link set {link} mtu {network.mtu} master {network.bridge} up\n",
+    )
+
+
 def cut(network: Network, index: int) -> None:
     """Black hole: packets of machine ``index`` vanish both ways, nobody is told."""
     _fault(
@@ -161,9 +171,18 @@ def lose(network: Network, index: int, percent: int) -> None:
 
 def slow(network: Network, index: int, rate: str) -> None:
     """Limit machine ``index`` to ``rate`` (as tc writes it, ``8mbit``) in each direction."""
-    shape = ["root", "tbf", "rate", rate, "burst", "32kb", "latency", "400ms"]
-    run(["tc", "qdisc", "replace", "dev", network.link(index), *shape])
-    run(["tc", "-n", network.namespace(index), "qdisc", "replace", "dev", "host0", *shape])
+    slow_down(network, index, rate)
+    inside = ["tc", "-n", network.namespace(index)]
+    run([*inside, "qdisc", "replace", "dev", "host0", *_limit(rate)])
+
+
+def slow_down(network: Network, index: int, rate: str) -> None:
+    """Limit what machine ``index`` is sent to ``rate``."""
+    run(["tc", "qdisc", "replace", "dev", network.link(index), *_limit(rate)])
+
+
+def _limit(rate: str) -> list[str]:
+    return ["root", "tbf", "rate", rate, "burst", "32kb", "latency", "400ms"]
 
 
 def restore(network: Network, index: int) -> None:

@@ -172,6 +172,6 @@ def finish(tree: Path) -> None:
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/apt/apt.conf.d/99mmdebstrap").unlink(missing_ok=True)
     drop_in = tree / "etc/ssh/sshd_config.d/lab.conf"
-    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.parent.mkdir(parents=True, exist_ok=True)
     drop_in.write_text(SSHD)
     drop_in.chmod(0o644)

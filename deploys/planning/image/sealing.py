@@ -6,6 +6,8 @@ builder or differs between two builds does not belong in it.
 
 from __future__ import annotations
 
+import re
+
 # Made anew by each unit.
 IDENTITY = (
     *("etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed"),
@@ -42,9 +44,13 @@ REWRITTEN = {
     "etc/hostname": "localhost\n",
     "etc/resolv.conf": None,
 }
-# A private key of any kind, as text.
-PRIVATE_KEY = rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
+# A private key of any kind, as text. Programs that read them have the first line alone.
+PRIVATE_KEY = (
+    rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\r?\n(?:[A-Za-z-]+: [^\n]*\n|\r?\n)*[A-Za-z0-9+/]{32}"
+)
 # A key of our gateway, and tokens of hubs and forges, as they are given out.
 TOKEN = rb"(?<![\w-])(?:mr-[A-Za-z0-9_-]{43}|hf_[A-Za-z0-9]{34}|gh[pousr]_[A-Za-z0-9]{36})(?![\w-])"
-# Folders of packages and Python environments: their own examples and tests have keys in them.
-OF_PACKAGES = ("usr/share/doc/", "usr/share/perl", "usr/lib/python3", "opt/modelrack/engines/")
+# What comes from elsewhere as it is has examples and tests with keys in them, and is looked at no
+# further: files of packages, as dpkg lists their sums, what Python compiles of them, engines.
+SUMS = "var/lib/dpkg/info/*.md5sums"
+OF_OTHERS = re.compile(r"usr/lib/python3.*/__pycache__/|opt/modelrack/engines/")

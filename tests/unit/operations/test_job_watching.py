@@ -85,12 +85,19 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def _watch(
-    monkeypatch: pytest.MonkeyPatch, answers: Sequence[dict[str, Any] | Exception | None]
+    monkeypatch: pytest.MonkeyPatch,
+    answers: Sequence[dict[str, Any] | Exception | None],
+    unit: str = "active",
 ) -> bool:
-    """Watch a job that answers as told, None or an error for an answer that does not come."""
+    """Watch a job that answers as told, None or an error for an answer that does not come.
+
+    + unit: what systemd says of its unit
+    """
     clock, left = _Clock(), iter([*answers, *[answers[-1]] * 1000])
 
     def run(host: Any, arguments: Any, *words: Any, **overrides: Any) -> tuple[bool, Any]:
+        if "is-active" in words:
+            return unit == "active", SimpleNamespace(stdout_lines=[unit])
         answer = next(left)
         if isinstance(answer, Exception):
             raise answer
@@ -128,11 +135,25 @@ def test_a_job_that_fails_says_its_last_words(
 
 
 @pytest.mark.parametrize("state", ["lost", "none"])
-def test_a_job_that_is_gone_is_given_time_to_begin_and_then_up(
+def test_a_job_that_is_gone_with_its_unit_is_given_up(
     state: str, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
 ) -> None:
-    assert not _watch(monkeypatch, [{"state": state}])
+    assert not _watch(monkeypatch, [{"state": state}], unit="inactive")
     assert "fetch-1 was stopped" in said.messages[-1]
+
+
+@pytest.mark.parametrize("state", ["lost", "none"])
+def test_a_slow_machine_may_take_long_to_begin(
+    state: str, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    looks = [*[{"state": state}] * 60, RUNNING, {"state": "done", "exit": 0, "elapsed": 75}]
+    assert _watch(monkeypatch, looks)
+
+
+def test_a_job_that_ends_between_two_looks_was_not_stopped(
+    monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    assert _watch(monkeypatch, [{"state": "none"}, {"state": "done", "exit": 0}], unit="inactive")
 
 
 def test_progress_is_reported_now_and_then_and_not_twice(

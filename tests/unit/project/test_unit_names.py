@@ -8,7 +8,9 @@ from deploys.planning import unit_names
 from deploys.remote.facts import managed_units
 from tests.unit import ROOT
 
-NAME = re.compile(rf"\b{unit_names.PREFIX}(?:peer|gateway|acme|firewall|failed|job)\b[@\w%*.-]*")
+NAME = re.compile(
+    rf"\b{unit_names.PREFIX}(?:peer|gateway|acme|firewall|failed|job|identity|self-test)\b[@\w%*.-]*"
+)
 
 
 def test_no_other_module_spells_a_unit_of_ours() -> None:
@@ -31,6 +33,8 @@ def test_templates_have_the_units_of_ours_and_no_others() -> None:
         unit_names.CHAT,
         unit_names.FIREWALL,
         unit_names.FAILED,
+        unit_names.IDENTITY,
+        unit_names.SELF_TEST,
     }
     called = {name for path in templates for name in NAME.findall(path.read_text())}
     services = {name for name in called if name.endswith(".service")}

@@ -21,8 +21,10 @@ from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
 from deploys.rendering import cards, chat, firewall, gateway, page, render, templates
+from deploys.rendering.appliance import image
 from tests.unit.planning.gateway import test_chat
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
+from tests.unit.rendering import test_render_image
 from tests.unit.rendering.card_examples import CARD, SITE
 from tests.unit.rendering.gateway_plans import CA
 from tests.unit.rendering.gateway_plans import PLANS as GATEWAYS
@@ -57,7 +59,7 @@ def test_no_template_is_left_out() -> None:
     rendered: set[str] = set()
     with pytest.MonkeyPatch.context() as patch:
         text = templates.text
-        for module in (templates, page, gateway, cards):
+        for module in (templates, page, gateway, cards, image):
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
@@ -69,6 +71,8 @@ def test_no_template_is_left_out() -> None:
         gateway.unit()
         gateway.acme(Acme(), "ai.lab", CA)
         firewall.files(FirewallPlan(openings=()))
+        image.files(test_render_image.RECIPE, test_render_image.PLAN, "", ["6.1"])
+        image.stub(test_render_image.RECIPE)
         with_page = test_chat.planned()
         assert with_page.gateway and with_page.gateway.chat
         chat.files(with_page, with_page.gateway, with_page.gateway.chat)

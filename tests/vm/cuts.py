@@ -1,0 +1,125 @@
+"""Cut a machine's power at a chosen moment of a deploy, and look at what is left of a fetch."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.e2e.digest import digest
+from tests.e2e.rack import Rack
+from tests.lab.process import LabError
+from tests.vm.machine import VirtualMachine
+
+# The machine's address, which is another one each time.
+OWN = "/etc/systemd/network/10-lab.network"
+FULL = "deploys/full.py"
+_BEGINS = re.compile(r"Starting operation: (.+?)\s*$")
+
+
+def state(machine: VirtualMachine) -> dict[str, object]:
+    """What the machine has become, for a comparison with another one's."""
+    found = digest(machine)
+    files = found["files"]
+    assert isinstance(files, dict)
+    files.pop(OWN)
+    return found
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An operation, and the seconds that it took."""
+
+    name: str
+    seconds: float
+
+
+def watch(rack: Rack, deploy: str = FULL) -> list[Begun]:
+    """Deploy to the end, and say what was done and how long each took."""
+    process = rack.start(deploy=deploy)
+    assert process.stdout
+    lines, times = [], []
+    for line in process.stdout:
+        lines.append(line)
+        if found := _BEGINS.search(line):
+            times.append((found[1], time.monotonic()))
+    if process.wait():
+        raise LabError("".join(lines))
+    times.append(("", time.monotonic()))
+    return [Begun(name, then - at) for (name, at), (_, then) in itertools.pairwise(times)]
+
+
+def cut_in(
+    rack: Rack, machine: VirtualMachine, operation: Begun, share: float, deploy: str = FULL
+) -> None:
+    """Deploy, and cut the power when this share of an operation's seconds is over."""
+    process = rack.start(deploy=deploy)
+    assert process.stdout
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if (found := _BEGINS.search(line)) and found[1] == operation.name:
+            time.sleep(share * operation.seconds)
+            break
+    else:
+        raise LabError(f"{operation.name} was never begun:\n{''.join(said)}")
+    machine.kill()
+    _end(process)
+
+
+def cut_when(
+    rack: Rack, machine: VirtualMachine, due: Callable[[], bool], deploy: str = FULL
+) -> None:
+    """Deploy, and cut the power once something is so."""
+    process = rack.start(deploy=deploy)
+    while not due():
+        if process.poll() is not None:
+            raise LabError(f"the moment never came:\n{process.communicate()[0]}")
+        time.sleep(0.05)
+    machine.kill()
+    _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """An operator who sees a machine die stops waiting for it."""
+    process.terminate()
+    process.communicate()
+
+
+def safe(machine: VirtualMachine, folder: str) -> dict[str, list[list[int]]]:
+    """What the journal of a fetch into this folder says is on the disk: ranges of each file."""
+    found: dict[str, list[list[int]]] = {}
+    for line in machine.ssh(f"cat {folder}/.fetch/journal", check=False).stdout.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        found[entry["key"]] = entry["ranges"]
+    return found
+
+
+# Prints a hash of each range of a file, which lies at its place or is still a part of it.
+_HASHES = """
+import hashlib, json, os, sys
+for places, ranges in json.load(sys.stdin):
+    (path,) = [place for place in places if os.path.exists(place)]
+    with open(path, "rb") as file:
+        for begin, end in ranges:
+            file.seek(begin)
+            print(hashlib.sha256(file.read(end - begin)).hexdigest())
+"""
+
+
+def hashes(machine: VirtualMachine, folder: str, ranges: dict[str, list[list[int]]]) -> list[str]:
+    """What the machine reads of ranges of files that it fetches, in the order of their keys."""
+    asked = []
+    for key in sorted(ranges):
+        sha256, _, path = key.split(" ", 2)
+        part = hashlib.sha256(f"{path}\n{sha256}".encode()).hexdigest()[:24]
+        asked.append(([f"{folder}/{path}", f"{folder}/.fetch/{part}.part"], ranges[key]))
+    return machine.ssh(["python3", "-c", _HASHES], stdin=json.dumps(asked)).stdout.split()

@@ -1,0 +1,1 @@
+"""Tests on machines with a kernel of their own."""
