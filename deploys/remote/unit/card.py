@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..facts import addresses
+from ..facts import network
 from ..lib import durable
 from . import settings
 
@@ -24,7 +24,7 @@ def lines(told: dict[str, Any], found: dict[str, Any]) -> list[str]:
     names = ", ".join(found["services"])
     if not door:
         return [f"{title}: ready", f"models: {names}, on this machine alone"]
-    there = addresses.own() or ["(no address yet)"]
+    there = network.own() or ["(no address yet)"]
     urls = [f"https://{f'[{each}]' if ':' in each else each}/v1" for each in there]
     return [
         f"{title}: ready",
