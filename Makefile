@@ -73,7 +73,7 @@ test: setup
 	$(BIN)/python -m tests
 
 torture: setup
-	$(BIN)/pytest tests/e2e/test_killed.py --every-operation
+	$(BIN)/pytest tests/e2e/test_killed.py tests/e2e/test_vllm.py --every-operation -k killed
 
 plan: setup
 	@test -n "$(CLASS)" || { echo 'make plan CLASS=h800 [MODEL=modelscope:OWNER/NAME]'; exit 2; }

@@ -1,6 +1,6 @@
-"""Models that profiles name by a hub: read there the first time, and from the locks from then on.
+"""What profiles name by a hub: read there the first time, and from the locks from then on.
 
-Machines of one class name the same models: each is read once a run, on however many machines.
+Machines of one class name the same ones: each is read once a run, on however many machines.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from deploys.connection import transport
 from deploys.control import hub, locks, tokens
 from deploys.control.hub import Ask, Tokens
 from deploys.control.hub_clients import ListingAnswer
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint import files, parsed, read
 from deploys.planning.checkpoint import understood as understanding
 from deploys.planning.checkpoint.published import Published
@@ -23,14 +24,15 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.models import catalogue
 from deploys.planning.models.model import Model
-from deploys.planning.plan import HostPlan, HubSource
+from deploys.planning.plan import HostPlan
+from deploys.planning.weights.plan import HubSource
 from deploys.planning.weights.weights import default_branch
 
 _read: dict[tuple[Path, str], Published | Refusal] = {}
 
 
 def with_published(profile: HostProfile, site: Site, machine: Ask | None) -> Locks:
-    """Return the pins, with what hubs say now of the models that nothing is pinned of.
+    """Return the pins, with what hubs say now of what nothing is pinned of.
 
     A profile that is `locked` has none read.
 
@@ -40,7 +42,7 @@ def with_published(profile: HostProfile, site: Site, machine: Ask | None) -> Loc
 
 
 def keep(profile: HostProfile, site: Site) -> None:
-    """Write down what was read of the models of a profile, for plans to come."""
+    """Write down what was read for a profile, for plans to come."""
     kept = locks.read(site.locks).published
     for wanted in references(profile):
         found = _read.get((site.locks, wanted.key))
@@ -64,22 +66,27 @@ def one(name: str, site: Site, machine: Ask | None) -> tuple[Model, list[str]]:
 
 
 def understood(profile: HostProfile, plan: HostPlan, found: Locks) -> list[str]:
-    """Return what was understood of each model that a profile names by a hub, and of its plan."""
-    models = {service.name: service.model for service in plan.profile.services}
-    lines = [
-        line
-        for service in profile.services
-        if is_reference(service.model) and isinstance(model := models[service.name], Model)
-        for line in _lines(reference(str(service.model)), model, found)
-    ]
+    """Return what was understood of all that a profile names by a hub, and of its plan."""
+    named = {service.name: service for service in plan.profile.services}
+    lines: list[str] = []
+    for service in profile.services:
+        model = named[service.name].model
+        if is_reference(service.model) and isinstance(model, Model):
+            lines += _lines(reference(str(service.model)), model, found)
+        for name, adapter in (named[service.name].adapters or {}).items():
+            if isinstance(adapter, Adapter):
+                lines.append(understanding.of_adapter(str((service.adapters or {})[name]), adapter))
     return list(dict.fromkeys(lines))
 
 
 def references(profile: HostProfile) -> Iterator[Reference]:
-    """Yield what the services of a profile name by a hub."""
+    """Yield what the services of a profile name by a hub: models and adapters."""
     for service in profile.services:
         if is_reference(service.model):
             yield reference(str(service.model))
+        for adapter in (service.adapters or {}).values():
+            if isinstance(adapter, str):
+                yield reference(adapter)
 
 
 def _added(wanted: Iterable[Reference], site: Site, machine: Ask | None) -> Locks:
@@ -127,7 +134,7 @@ def published(wanted: Reference, source: HubSource, site: Site, machine: Ask | N
             f"The listing of {wanted} cannot be read: {error}", "Use another hub or mirror"
         ) from error
     heads = files.heads_of(wanted, sizes)
-    texts = files.documents_of(sizes, gguf=bool(heads))
+    texts = files.documents_of(sizes, gguf=any(path.lower().endswith(".gguf") for path in heads))
     at = replace(source, revision=str(listed["revision"]))
     said = _ask(
         at,

@@ -17,15 +17,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploys.control.hub_clients import ListingAnswer, ListingRequest
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint import parsed
 from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.inputs.locks import Place, WeightsLock
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Hub
 from deploys.planning.models.model import Model
-from deploys.planning.plan import HubSource
 from deploys.planning.weights import claim, gguf_files
 from deploys.planning.weights.listing import Listed, difference, files_of, selects
+from deploys.planning.weights.plan import HubSource
 
 # Seconds for one listing, retries of the client included.
 _PATIENCE = 180
@@ -51,7 +52,7 @@ class Pinned:
 
 
 def pin(
-    model: Model, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None = None
+    model: Model | Adapter, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None = None
 ) -> Pinned:
     """Return a lock entry for `model` at a fixed revision, with every hub that has the same files.
 
@@ -92,7 +93,7 @@ def pin(
 
 
 def check(
-    model: Model,
+    model: Model | Adapter,
     lock: WeightsLock,
     sources: Sequence[HubSource],
     tokens: Tokens,
@@ -137,7 +138,7 @@ def check(
 
 
 def _answers(
-    model: Model, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None
+    model: Model | Adapter, sources: Sequence[HubSource], tokens: Tokens, machine: Ask | None
 ) -> Iterator[tuple[HubSource, ListingAnswer]]:
     requests = [
         request_to(source, tokens, patterns=model.patterns, small=_SMALL) for source in sources
@@ -146,7 +147,7 @@ def _answers(
 
 
 def _documents(
-    model: Model,
+    model: Model | Adapter,
     source: HubSource,
     answer: ListingAnswer,
     tokens: Tokens,
@@ -154,8 +155,11 @@ def _documents(
 ) -> Documents:
     """Return what proves the entry of a model before its weights are fetched.
 
-    Its configurations and its index; of a GGUF the header of the file that is opened.
+    Its configurations and its index; of a GGUF the header of the file that is opened. An adapter
+    was read when it was planned, at the same commit.
     """
+    if isinstance(model, Adapter):
+        return Documents()
     listed = {str(file["path"]): file for file in answer["files"]}
     selected = [path for path in listed if selects(model, path)]
     small = [path for path in selected if listed[path]["size"] <= _SMALL]

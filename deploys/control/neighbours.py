@@ -14,7 +14,7 @@ from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.weights.peers import Neighbour
-from deploys.planning.weights.weights import key_of
+from deploys.planning.weights.weights import keys_of
 
 # Reads the facts of a host in this run; None if it has none.
 MachineOf = Callable[[Host, Site], Machine | None]
@@ -34,11 +34,11 @@ def neighbours(this: Host, site: Site, machine_of: MachineOf) -> tuple[Neighbour
             continue
         if (theirs.peers, theirs.peer_port) != (site.peers, site.peer_port):
             continue
-        models = set()
+        models: set[str] = set()
         for service in profile.services:
             # A model that nobody knows is refused by that machine's own plan.
             with suppress(Refusal):
-                models.add(key_of(service))
+                models |= keys_of(service)
         if models:
             found.append(
                 Neighbour(

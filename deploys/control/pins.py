@@ -17,11 +17,14 @@ from deploys.control import hub, locks, tokens
 from deploys.control.hub import Pinned
 from deploys.control.hub_clients import ListingAnswer, ListingRequest
 from deploys.facts.listings import Listings
+from deploys.planning.adapters import fits
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint.reference import is_reference
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
-from deploys.planning.plan import HostPlan, Weights
+from deploys.planning.plan import HostPlan
 from deploys.planning.quantity import human
+from deploys.planning.weights.plan import Weights
 from deploys.planning.weights.weights import model_of
 
 _known: dict[tuple[Path, str], str | Refusal] = {}
@@ -84,9 +87,11 @@ def _asked(
     return f"{weights.model} is {done}: {len(lock.files)} files, {human(lock.size)}, {places}"
 
 
-def _models(plan: HostPlan) -> dict[str, Model]:
+def _models(plan: HostPlan) -> dict[str, Model | Adapter]:
     served = [each for each in plan.profile.services if not is_reference(each.model)]
-    return {model.key: model for model in map(model_of, served)}
+    models: list[Model | Adapter] = [model_of(service) for service in served]
+    models += [each for service in served for each in fits.adapters_of(service).values()]
+    return {model.key: model for model in models}
 
 
 def ask_machine(requests: Sequence[ListingRequest]) -> Sequence[ListingAnswer]:

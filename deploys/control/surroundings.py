@@ -10,6 +10,7 @@ from pyinfra.api import Host
 
 from deploys.control import keys, locks, own_certificate
 from deploys.control.neighbours import MachineOf, addresses
+from deploys.planning.adapters.fits import names_of
 from deploys.planning.checkpoint import read
 from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.engines.registry import ENGINES
@@ -72,6 +73,7 @@ def _offers(profile: HostProfile, site: Site) -> Iterator[ServedElsewhere]:
                 model=key_of(service),
                 served=served,
                 task=_task(service, site),
+                adapters=names_of(service),
             )
 
 

@@ -67,6 +67,8 @@ def _registrations(plan: HostPlan) -> list[Registration]:
             allow_copy=plan.wanted_of(planned).allow_copy,
             file=planned.weights.merge or planned.weights.opened,
             projector=planned.weights.projector,
+            adapter=next((each.file for each in planned.adapters), None),
+            adapter_directory=next((each.weights.directory for each in planned.adapters), None),
         )
         for planned in plan.services_of("ollama")
     ]

@@ -14,7 +14,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from deploys.facts.weights import Manifests
 from deploys.operations import job
-from deploys.planning.plan import HubSource, PeerServer, Weights
+from deploys.planning.weights.plan import HubSource, PeerServer, Weights
 
 
 @operation()

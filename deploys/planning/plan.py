@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-from urllib.parse import urlunsplit
 
-from deploys.planning.addresses import in_url
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Software
@@ -15,110 +13,35 @@ from deploys.planning.gateway.firewall import FirewallPlan
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.hardware.gpus import ACCELERATORS, Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
-from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.profile import HostProfile, Performance, Service
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.inputs.site import Hub, Site
+from deploys.planning.inputs.site import Site
 from deploys.planning.models.shapes import Task
 from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
+from deploys.planning.weights.plan import PeerServer, Weights
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubSource:
-    """One repository that a model's files can be fetched from.
+class AdapterPlan:
+    """One LoRA adapter of a service.
 
-    + token_file: file on the machine with the access token of this hub; None if it needs none
+    + asked: what a request names as its model to have it; None where every answer has it
+    + file: path of its weights in their directory
     """
 
-    kind: Hub
-    endpoint: str
-    repository: str
-    revision: str
-    token_file: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PeerServer:
-    """The server on which this machine shares its weights with the other machines of the site.
-
-    + address, port: where it listens
-    + network: which clients are allowed
-    + folder: directory with the shared files, by sha256
-    """
-
-    address: str
-    port: int
-    network: str
-    folder: str
+    name: str
+    asked: str | None
+    file: str
+    weights: Weights
 
     @property
-    def url(self) -> str:
-        return peer_url(self.address, self.port)
+    def path(self) -> str:
+        """Where its weights lie."""
+        return f"{self.weights.directory}/{self.file}"
 
-
-def peer_url(address: str, port: int) -> str:
-    """Return the URL at which the machine with this address shares its weights."""
-    return urlunsplit(("http", f"{in_url(address)}:{port}", "", "", ""))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """One model on the machine's disk.
-
-    + files: what is fetched; empty while no lock names them
-    + size: bytes that are fetched
-    + folders: where the files may lie on the machine already, read before any source is asked
-    + server: folder of the site's web server that has the files, asked before any hub
-    + merge: file name that a split GGUF becomes, None to keep files as they are listed
-    + opened: path of the GGUF that an engine opens, the other shards follow from its name; None of
-      safetensors, and while no lock names files
-    + projector: path of the GGUF that lets it see images; None where there is none
-    + peers: machines that have the same model or are to have it, as peer_url says
-    + quantization: what safetensors are said to be, and are checked against; None for a GGUF
-    """
-
-    model: str
-    directory: str
-    sources: tuple[HubSource, ...]
-    files: tuple[ListedFile, ...]
-    size: int
-    merge: str | None
-    opened: str | None = None
-    projector: str | None = None
-    quantization: str | None = None
-    folders: tuple[str, ...] = ()
-    server: str | None = None
-    peers: tuple[str, ...] = ()
-
-    @property
-    def locked(self) -> bool:
-        return bool(self.files)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Where the weights themselves lie, once they are there."""
-        if self.merge:
-            return tuple(
-                f"{self.directory}/{path}" for path in (self.merge, self.projector) if path
-            )
-        return tuple(
-            f"{self.directory}/{file.path}"
-            for file in self.files
-            if file.path.lower().endswith((".gguf", ".safetensors"))
-        )
-
-    @property
-    def entry(self) -> str | None:
-        """Where the file lies that an engine opens."""
-        if self.merge:
-            return f"{self.directory}/{self.merge}"
-        return f"{self.directory}/{self.opened}" if self.opened else None
-
-    @property
-    def projector_path(self) -> str | None:
-        """Where the file lies that lets the model see images."""
-        return f"{self.directory}/{self.projector}" if self.projector else None
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "asked": self.asked, "path": self.path}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +57,7 @@ class ServicePlan:
     + min_tokens_per_second: tokens per second that a single request must reach; None if unknown
     + users: how many of them get so many tokens per second each, by that; None if unknown
     + placement: the GPUs it gets, how the model is split over them, and the memory that takes
+    + adapters: sorted by name
     """
 
     name: str
@@ -152,6 +76,7 @@ class ServicePlan:
     users: Mapping[int, int] | None
     placement: Placement
     weights: Weights
+    adapters: tuple[AdapterPlan, ...] = ()
 
     @property
     def url(self) -> str:
@@ -173,6 +98,7 @@ class ServicePlan:
             "measured": self.measured,
             "placement": self.placement.to_json(),
             "weights": asdict(self.weights),
+            "adapters": [adapter.to_json() for adapter in self.adapters],
         }
 
 
@@ -252,6 +178,8 @@ class HostPlan:
         for wanted in plan["profile"]["services"]:
             if wanted["chat_template"]:
                 wanted["chat_template"] = wanted["chat_template"].name
+            for name, adapter in (wanted["adapters"] or {}).items():
+                wanted["adapters"][name] = adapter if isinstance(adapter, str) else adapter["key"]
         plan["software"] = [
             {**asdict(each), "digest": each.digest, "directory": each.directory}
             for each in self.software

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator, Sequence
 
+from deploys.planning.adapters import fits
 from deploys.planning.checkpoint import read
-from deploys.planning.checkpoint.reference import is_reference
 from deploys.planning.driver.choice import driver_plan
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility, installation
@@ -30,9 +29,11 @@ from deploys.planning.placement.allocate import place_all
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.interconnect import cards_of
 from deploys.planning.placement.users import users
-from deploys.planning.plan import HostPlan, ServicePlan, Weights
+from deploys.planning.plan import AdapterPlan, HostPlan, ServicePlan
+from deploys.planning.refusals import Refusals
 from deploys.planning.weights import peers
 from deploys.planning.weights.peers import Neighbour
+from deploys.planning.weights.plan import Weights
 from deploys.planning.weights.weights import check_disk, model_of, task_of, weights_of
 
 # Seconds until a server answers: to compile and capture kernels, and to read a byte of its weights
@@ -40,8 +41,6 @@ from deploys.planning.weights.weights import check_disk, model_of, task_of, weig
 _TO_START, _TO_READ = 1800, 1 / 300e6
 # What a machine without systemd has instead of it (deploys/remote/services/foreground.py).
 _SERVE = f"{PROGRAMS} serve"
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def resolve(
@@ -60,7 +59,7 @@ def resolve(
     All refusals are collected, so that the operator sees them at once; a plan with refusals is
     printed but not carried out.
     """
-    against = _Refusals()
+    against = Refusals()
     profile, unknown = read.named(profile, locks, site.locks)
     against.all_of(unknown)
     gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
@@ -133,42 +132,15 @@ def resolve(
     )
 
 
-class _Refusals:
-    """The refusals of a plan, in the order in which they were found."""
-
-    def __init__(self, service: str = "", refusals: list[Refusal] | None = None) -> None:
-        self._service = service
-        self.refusals = [] if refusals is None else refusals
-
-    def attempt(self, otherwise: T, decide: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the result of `decide`; if it raises Refusal, collect that, return `otherwise`."""
-        try:
-            return decide(*args, **kwargs)
-        except Refusal as refusal:
-            self.all_of([refusal], self._service)
-            return otherwise
-
-    def of(self, service: str) -> _Refusals:
-        """Return the same refusals, to which more of this service are added."""
-        return _Refusals(service, self.refusals)
-
-    def all_of(self, refusals: Iterable[Refusal], service: str = "") -> None:
-        """Add refusals without duplicates, attributed to `service` if one is named."""
-        for refusal in refusals:
-            found = Refusal(refusal.reason, refusal.hint, service or refusal.service)
-            if str(found) not in map(str, self.refusals):
-                self.refusals.append(found)
-
-
 def _with_weights(
-    inputs: Inputs, against: _Refusals
+    inputs: Inputs, against: Refusals
 ) -> tuple[tuple[Service, ...], tuple[Weights, ...]]:
     """Return the services whose models are available, and these models."""
     services: tuple[Service, ...] = ()
     weights: tuple[Weights, ...] = ()
     profile = inputs.profile
     for service in profile.services:
-        if is_reference(service.model):
+        if not read.is_named(service):
             continue  # It could not be read, and is refused for that.
         more = (*services, service)
         found = against.of(service.name).attempt(
@@ -188,6 +160,7 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
             "Stop that process, or give the service another port",
         )
     yield from compatibility.refusals(service, model_of(service), gpu, stack, machine)
+    yield from fits.refusals(service, model_of(service))
     for refusals in (answers.refusals, check.refusals):
         yield from refusals(service, stack.engines.get(service.engine))
     if machine.os in RHEL_LIKE:
@@ -212,7 +185,7 @@ def _refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Itera
 
 
 def _gateway(
-    inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: _Refusals
+    inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: Refusals
 ) -> GatewayPlan | None:
     # Like those of a service, they do not hold up the machine's own stages.
     against.all_of(around.refusals, "gateway")
@@ -222,7 +195,7 @@ def _gateway(
     )
 
 
-def _driver(inputs: Inputs, against: _Refusals) -> DriverPlan | None:
+def _driver(inputs: Inputs, against: Refusals) -> DriverPlan | None:
     software = [ENGINES[service.engine].software for service in inputs.profile.services]
     return against.attempt(
         None,
@@ -262,6 +235,15 @@ def _service(
         users=users(model, fetched.size, placement, inputs.gpu) if writes else None,
         placement=placement,
         weights=fetched,
+        adapters=tuple(
+            AdapterPlan(
+                name=name,
+                asked=fits.name_of(service, name),
+                file=adapter.file,
+                weights=next(plan for plan in weights if plan.model == adapter.key),
+            )
+            for name, adapter in sorted(fits.adapters_of(service).items())
+        ),
     )
 
 
@@ -285,6 +267,7 @@ def _warnings(
     ]
     for service in services:
         found += compatibility.warnings(service, model_of(service), gpu, stack, machine)
+        found += fits.warnings(service, model_of(service))
     for placement in placements:
         found += placement.warnings
     found += driver.warnings if driver else ()

@@ -60,7 +60,7 @@ def _parser(called: str) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "prove", help="read what was copied or restored, and record it anew where it is right"
     )
-    command.add_argument("directory", type=Path)
+    command.add_argument("directory", type=Path, nargs="+")
     command.set_defaults(program=_prove)
 
     command = commands.add_parser(
@@ -131,10 +131,12 @@ def _verify(options: Any) -> int:
 def _prove(options: Any) -> int:
     from .model_dir import prove
 
-    problems = prove.renew(options.directory, stop_on_signal())
-    if problems:
-        raise Failure(f"{problems[0]}: run weights fetch again")
-    print(f"{options.directory} is as its manifest says")
+    stop = stop_on_signal()
+    for directory in options.directory:
+        problems = prove.renew(directory, stop)
+        if problems:
+            raise Failure(f"{problems[0]}: run weights fetch again")
+        print(f"{directory} is as its manifest says")
     return 0
 
 

@@ -94,7 +94,7 @@ def files(plan: GatewayPlan, site_ca: str | None) -> GatewayFiles:
     """
     fixed = [
         _file("usage.lua", text("gateway/usage.lua", folder=gateway.FOLDER, run=RUN)),
-        _file("models.list", _lines((each.service, _model(each)) for each in plan.backends)),
+        _file("models.list", _lines(_models(plan))),
     ]
     if site_ca:
         fixed.append(_file("site-ca.pem", site_ca))
@@ -220,15 +220,23 @@ def _server_name(machine: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", machine)
 
 
-def _model(backend: Backend) -> str:
+def _models(plan: GatewayPlan) -> list[tuple[str, str]]:
+    """Return the entry of each model, and of each adapter as a model of its own, by their names."""
+    named = [(name, each) for each in plan.backends for name in each.names]
+    return [(name, _model(name, each)) for name, each in sorted(named, key=lambda pair: pair[0])]
+
+
+def _model(name: str, backend: Backend) -> str:
     entry: dict[str, object] = {
-        "id": backend.service,
+        "id": name,
         "object": "model",
         "created": 0,
         "owned_by": "modelrack",
         "root": backend.model,
         "task": backend.task,
     }
+    if name != backend.service:
+        entry["parent"] = backend.service
     if backend.context:
         entry["max_model_len"] = backend.context
     return json.dumps(entry)
@@ -250,21 +258,23 @@ def _maps(plan: GatewayPlan) -> dict[str, list[tuple[str, object]]]:
             "allowed": [
                 (f"{u}/{model}", 1) for u, key in users.items() for model in key.models or ()
             ],
-            "models": [(each.service, f"service-{each.service}") for each in plan.backends],
-            "tasks": [(each.service, each.task) for each in plan.backends],
+            "models": [
+                (name, f"service-{each.service}") for each in plan.backends for name in each.names
+            ],
+            "tasks": [(name, each.task) for each in plan.backends for name in each.names],
         }
     if plan.chat:
         # On the page only those are chosen from that write; it asks another for vectors by itself.
-        writing = [each.service for each in plan.backends if each.task == "generate"]
+        writing = [name for each in plan.backends if each.task == "generate" for name in each.names]
         found["restricted"].append((gateway.CHAT_USER, " ".join(writing)))
-        asked = [f"{gateway.CHAT_USER}/{each.service}" for each in plan.backends]
+        asked = [f"{gateway.CHAT_USER}/{name}" for each in plan.backends for name in each.names]
         found["allowed"] += [(each, 1) for each in asked]
         found["teams"].append((gateway.CHAT_USER, gateway.CHAT_TEAM))
         found["rates"].append((gateway.CHAT_USER, plan.chat.rate))
         found["at-once"].append((gateway.CHAT_USER, plan.chat.at_once))
     if plan.peers:
         local = [each for each in plan.backends if each.local]
-        found["local"] = [(each.service, f"local-{each.service}") for each in local]
+        found["local"] = [(name, f"local-{each.service}") for each in local for name in each.names]
     return found
 
 

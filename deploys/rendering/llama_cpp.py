@@ -56,7 +56,10 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
                 for name, value in (plan.wanted_of(service).sampling or {}).items()
             },
             memory=placement.host_memory,
-            options=[word for entry in settings.chosen(plan, service) for word in _words(*entry)],
+            options=[
+                *(word for each in service.adapters for word in ("--lora", f"'{each.path}'")),
+                *(word for entry in settings.chosen(plan, service) for word in _words(*entry)),
+            ],
             digest=digest,
         ),
         file(

@@ -15,7 +15,8 @@ from deploys.planning.engines.ollama import OLLAMA
 from deploys.planning.engines.sglang import SGLANG
 from deploys.planning.engines.vllm import VLLM
 from deploys.planning.package_manager import Apt
-from deploys.planning.plan import HostPlan, PeerServer, ServicePlan
+from deploys.planning.plan import HostPlan, ServicePlan
+from deploys.planning.weights.plan import PeerServer
 from deploys.rendering import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.rendering.templates import Rendered, digest_of, file
 
@@ -102,7 +103,12 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     decides = [
         [file.content for file in files(plan, service, "")],
         plan.software_of(service.engine).directory,
-        [file.sha256 for each in together for file in each.weights.files],
+        [
+            file.sha256
+            for each in together
+            for weights in (each.weights, *(adapter.weights for adapter in each.adapters))
+            for file in weights.files
+        ],
     ]
     digest = digest_of(decides)
     return files(plan, service, digest), digest

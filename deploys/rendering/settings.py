@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from deploys.planning.adapters.slots import slots_of
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.software import ENGINES
 from deploys.planning.options import answers, check
@@ -39,6 +40,7 @@ def config(plan: HostPlan, service: ServicePlan, engine: Engine, **values: Any) 
         wanted=plan.wanted_of(service),
         placement=service.placement,
         parsers=answers.parsers_of(plan.wanted_of(service)),
+        slots=slots_of(plan.wanted_of(service)),
         options=_of_file(plan, service),
         chat_template=[each.path for each in chat_template(plan, service)],
         **values,

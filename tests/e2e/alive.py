@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 
@@ -26,16 +26,21 @@ class Killed(NamedTuple):
 PATIENCE = 600
 
 
-def survives(machine: Reached, unit: str, serves: Callable[[], bool]) -> list[Killed]:
+def survives(
+    machine: Reached, unit: str, serves: Callable[[], bool], only: Collection[str] = ()
+) -> list[Killed]:
     """Kill the processes of a unit one by one, the first one last; each time it serves again.
 
     + serves: whether it does now, as one who asks sees it
+    + only: processes of these names alone; empty: all of them
     Returns what was killed, in its order.
     """
     assert serves(), f"{unit} does not even serve now"
     first, names = _main(machine, unit), [name for _, name in reversed(processes(machine, unit))]
     killed = []
     for at, name in enumerate(names):
+        if only and name not in only:
+            continue
         # The same one of those with its name, which may be there for the second time by now.
         alike = [pid for pid, other in processes(machine, unit) if other == name]
         before = names[at + 1 :].count(name)

@@ -22,7 +22,9 @@ __all__ = ["lab_factory", "lab_github", "lab_hub", "lab_nvidia"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every-operation", action="store_true", help="kill after each operation, not a sample"
+        "--every-operation",
+        action="store_true",
+        help="kill after each operation, and each process of an engine, not a sample",
     )
     # Drawn here, once, whether one process runs the tests or several do.
     parser.addoption(

@@ -143,6 +143,17 @@ def run(command: list[str]) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What was printed up to the first line that matches."""
+    assert process.stdout
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if re.search(pattern, line):
+            return printed
+    raise AssertionError(f"it ended before {pattern!r}:\n{printed}")
+
+
 def environment() -> dict[str, str]:
     """That of the test, without a spinner."""
     return {**os.environ, "PYINFRA_PROGRESS": "off"}

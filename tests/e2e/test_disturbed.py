@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import stub
-from tests.e2e.rack import Rack
+from tests.e2e.rack import Rack, read_until
 from tests.lab import Lab, Layer
 from tests.lab.github import GitHub
 
@@ -56,7 +55,7 @@ def test_one_of_three_dies_during_an_upload(make_rack: Callable[..., Rack]) -> N
     dying = rack.machines[1]
     dying.slow_link("30mbit")
     process = rack.start()
-    printed = _read_until(process, "Starting operation: .*Install uv")
+    printed = read_until(process, "Starting operation: .*Install uv")
     time.sleep(3)
     dying.kill()
     # Where nothing is kept yet, another test compiles llama.cpp first: 12 minutes on slow cores.
@@ -77,7 +76,7 @@ def test_one_of_three_dies_during_an_upload(make_rack: Callable[..., Rack]) -> N
 def test_one_of_three_dies_during_a_job(make_stub_rack: Callable[..., Rack]) -> None:
     rack = make_stub_rack(3)
     process = rack.start(deploy=BUILD)
-    printed = _read_until(process, r"\[(\S+)\] build-stub-\S+: step")
+    printed = read_until(process, r"\[(\S+)\] build-stub-\S+: step")
     name = re.findall(r"\[(\S+?)\] build-stub-\S+: step", printed)[-1]
     dying = next(machine for machine in rack.machines if machine.name == name)
     for machine in rack.machines:
@@ -107,7 +106,7 @@ def test_the_link_is_cut_during_a_job(make_stub_rack: Callable[..., Rack], how: 
     machine.restore_link()
     started = machine.ssh(f"cat {_JOB}/started").stdout
     again = rack.start(deploy=BUILD)
-    printed = _read_until(again, "is running already, watching it")
+    printed = read_until(again, "is running already, watching it")
     machine.ssh(f"touch {stub.GOES_ON}")
     printed += again.communicate(timeout=300)[0]
     assert again.returncode == 0, printed
@@ -121,7 +120,7 @@ _JOB = "/var/lib/modelrack/jobs/build-stub-*"
 def test_the_second_operator_is_refused(make_rack: Callable[..., Rack]) -> None:
     rack = make_rack(1)
     process = rack.start(deploy="tests/e2e/deploys/slow.py")
-    printed = _read_until(process, "Starting operation: Take a while")
+    printed = read_until(process, "Starting operation: Take a while")
     second = rack.deploy()
     assert second.code == 1, second.output
     refusal = r"\S+ on \S+ \(process \d+\) is at work on this machine since \d{4}-.*slow\.py"
@@ -136,20 +135,9 @@ def test_the_second_operator_is_refused(make_rack: Callable[..., Rack]) -> None:
 def test_a_killed_operator_leaves_no_lock(make_rack: Callable[..., Rack]) -> None:
     rack = make_rack(1)
     process = rack.start(deploy="tests/e2e/deploys/slow.py")
-    _read_until(process, "Starting operation: Take a while")
+    read_until(process, "Starting operation: Take a while")
     process.kill()
     process.communicate()
     rack.machines[0].ssh(f"touch {stub.GOES_ON}")
     again = rack.deploy(deploy="tests/e2e/deploys/slow.py")
     assert again.code == 0, again.output
-
-
-def _read_until(process: subprocess.Popen[str], pattern: str) -> str:
-    """What was printed up to the first line that matches."""
-    assert process.stdout
-    printed = ""
-    for line in process.stdout:
-        printed += line
-        if re.search(pattern, line):
-            return printed
-    raise AssertionError(f"it ended before {pattern!r}:\n{printed}")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import package_lock
 from tests.e2e.digest import difference, digest
 from tests.e2e.rack import PROJECT, Rack, Run, run
 from tests.lab import Lab, Machine, chroot
@@ -410,12 +411,7 @@ def test_a_machine_that_is_refused_is_not_touched(bench: Bench, l40s: Machine, c
 
 def test_nothing_is_installed_while_somebody_else_installs(bench: Bench, l40s: Machine) -> None:
     fit(l40s, HARDWARE["l40s"])
-    hold = (
-        "import fcntl, time; file = open('/var/lib/dpkg/lock-frontend', 'w');"
-        " fcntl.lockf(file, fcntl.LOCK_EX); time.sleep(600)"
-    )
-    l40s.ssh(["systemd-run", "--quiet", "--unit=holder", "python3", "-c", hold])
-    l40s.ssh("sleep 0.5")
+    package_lock.hold(l40s)
     before = digest(l40s)["packages"]
     count = len(HARDWARE["l40s"].boards)
     run = bench.deploy(l40s, BARE.format(count), site=", apt_lock_wait=3")
@@ -423,7 +419,7 @@ def test_nothing_is_installed_while_somebody_else_installs(bench: Bench, l40s: M
     assert re.search(r"waiting for python3 \(pid \d+\)", run.output), run.output
     assert re.search(r"the package manager is held by python3 \(pid \d+\)", run.output)
     assert digest(l40s)["packages"] == before
-    l40s.ssh("systemctl stop holder")
+    package_lock.release(l40s)
 
 
 def test_an_installation_that_was_interrupted_is_finished(bench: Bench, l40s: Machine) -> None:
@@ -431,9 +427,9 @@ def test_an_installation_that_was_interrupted_is_finished(bench: Bench, l40s: Ma
     fit(l40s, replace(HARDWARE["l40s"], dkms_seconds=60))
     count = len(HARDWARE["l40s"].boards)
     with bench.started(l40s, BARE.format(count)) as run:
-        l40s.ssh("until pgrep -f 'dkm[s] postinst' >/dev/null; do sleep 0.1; done", timeout=60)
+        l40s.ssh("until pgrep -f 'dkm[s] postinst' >/dev/null; do sleep 0.1; done", timeout=300)
         l40s.ssh("systemctl kill --signal=KILL 'modelrack-job-install-driver-*'")
-        output = run.communicate(timeout=60)[0]
+        output = run.communicate(timeout=300)[0]
     assert run.returncode == 1, output
     assert "half-configured" in l40s.ssh("dpkg-query -W -f '${db:Status-Status}\\n'").stdout
     change(l40s, HARDWARE["l40s"])

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.rack import Rack
+from tests.e2e import package_lock
+from tests.e2e.rack import Rack, read_until
 from tests.lab.hub import Hub
 
 # Group data that asks for something impossible, and what the operator is told.
@@ -71,7 +72,7 @@ def test_a_port_that_somebody_else_has(bare: Callable[[str], Rack]) -> None:
     rack = bare("")
     machine = rack.machines[0]
     machine.ssh("systemd-run --unit=squatter python3 -m http.server 8080")
-    machine.ssh("sleep 1")
+    machine.ssh("until curl -s http://127.0.0.1:8080 >/dev/null; do sleep 0.1; done", timeout=60)
     run = rack.deploy()
     assert run.code == 1, run.output
     assert "port 8080 is taken by squatter.service" in run.output
@@ -82,22 +83,16 @@ def test_a_port_that_somebody_else_has(bare: Callable[[str], Rack]) -> None:
 def test_the_package_manager_is_held(bare: Callable[[str], Rack]) -> None:
     rack = bare("site = replace(site, apt_lock_wait=3)")
     machine = rack.machines[0]
-    hold = (
-        "import fcntl, time; file = open('/var/lib/dpkg/lock-frontend', 'w');"
-        " fcntl.lockf(file, fcntl.LOCK_EX); time.sleep({})"
-    )
-    machine.ssh(["systemd-run", "--unit=holder", "python3", "-c", hold.format(600)])
-    machine.ssh("sleep 1")
+    package_lock.hold(machine)
     run = rack.deploy()
     assert run.code == 1, run.output
     assert re.search(r"waiting for python3 \(pid \d+\)", run.output), run.output
     assert re.search(r"the package manager is held by python3 \(pid \d+\)", run.output)
-    machine.ssh("systemctl stop holder")
-    machine.ssh(["systemd-run", "--unit=holder2", "python3", "-c", hold.format(20)])
-    machine.ssh("sleep 1")
-    patient = bare("site = replace(site, apt_lock_wait=60)").deploy()
-    assert patient.code == 0, patient.output
-    assert re.search(r"waiting for python3 \(pid \d+\)", patient.output)
+    patient = bare("site = replace(site, apt_lock_wait=600)").start()
+    printed = read_until(patient, r"waiting for python3 \(pid \d+\)")
+    package_lock.release(machine)
+    printed += patient.communicate(timeout=600)[0]
+    assert patient.returncode == 0, printed
 
 
 @pytest.mark.parametrize("lie", ["wrong_sha256", "corrupt"])

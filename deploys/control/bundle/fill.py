@@ -21,7 +21,7 @@ from deploys.planning.bundle.record import place_of, system_of
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-from deploys.planning.plan import Weights
+from deploys.planning.weights.plan import Weights
 
 _KEYRINGS = "/usr/share/keyrings/{}-archive-keyring.gpg"
 _COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}

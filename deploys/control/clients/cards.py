@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -104,18 +104,24 @@ def _trust(gateway: GatewayPlan, site: Site) -> Trust:
     )
 
 
-def _served(plan: HostPlan) -> list[ServedModel]:
+def _served(plan: HostPlan) -> Iterator[ServedModel]:
     models = {service.name: model_of(service) for service in plan.profile.services}
-    return [
-        ServedModel(
-            name=service.name,
-            title=models[service.name].title,
-            task=service.task,
-            images=service.task == "generate" and models[service.name].images,
-            context=service.context,
-        )
-        for service in plan.services
-    ]
+    for service in plan.services:
+        model = models[service.name]
+        asked = {service.name: model.title}
+        asked |= {
+            adapter.asked: f"{model.title} with adapter {adapter.name}"
+            for adapter in service.adapters
+            if adapter.asked
+        }
+        for name, title in asked.items():
+            yield ServedModel(
+                name=name,
+                title=title,
+                task=service.task,
+                images=service.task == "generate" and model.images,
+                context=service.context,
+            )
 
 
 def _write(found: dict[str, _OfHost], missing: Sequence[str]) -> None:

@@ -40,6 +40,7 @@ def status_request(units: Sequence[Unit], *, ask: bool) -> str:
                 "model": unit.model,
                 "context": unit.context,
                 **({"sampling": dict(unit.sampling)} if unit.sampling else {}),
+                **({"adapters": unit.adapters} if unit.adapters else {}),
                 "files": [*(file.path for file in unit.files), *unit.weights],
                 "measured": unit.measured,
                 "ask": unit.task if ask else None,

@@ -17,12 +17,14 @@ from deploys.operations import job
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """One model that Ollama is to have; deploys/remote/ollama/register.py reads its JSON.
+    """One model that Ollama is to have; deploys/remote/ollama/registration.py reads it.
 
     + name: what Ollama calls it, such as "tiny" or "tiny:q4"
     + directory: the model directory; its manifest holds
     + file: path in it of the GGUF that Ollama opens; None where there is but one
     + projector: path in it of the file that lets the model see images; None where there is none
+    + adapter: path of the LoRA adapter that its answers have in adapter_directory, another model
+      directory; None where there is none
     + models: Ollama's folder (OLLAMA_MODELS), best on the same file system
     + version: Ollama's own; the layout of the folder is known for some (remote/ollama/store.py)
     + program: where Ollama lies
@@ -42,6 +44,8 @@ class Registration:
     allow_copy: bool = False
     file: str | None = None
     projector: str | None = None
+    adapter: str | None = None
+    adapter_directory: str | None = None
 
 
 @operation()

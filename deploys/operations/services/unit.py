@@ -26,6 +26,7 @@ class Unit:
     + weights: files that it has loaded; one that was fetched again since is not what it serves
     + engine: who serves the model, so whose words the journal is in
     + task: what it is asked; vector: numbers of a vector, where it makes them
+    + adapters: further names of models that must answer, its LoRA adapters
     + context: tokens that one request must be able to use
     + sampling: how it draws answers where a request does not say it, as far as somebody said so
     + measured: file on the machine that keeps how fast it is
@@ -47,6 +48,7 @@ class Unit:
     engine: str | None = None
     task: Task = "generate"
     vector: int | None = None
+    adapters: tuple[str, ...] = ()
     context: int | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     measured: str | None = None
@@ -67,10 +69,11 @@ class Unit:
             digest=digest,
             url=planned.url,
             model=planned.served,
-            weights=planned.weights.paths,
+            weights=(*planned.weights.paths, *(each.path for each in planned.adapters)),
             patience=planned.patience,
             task=planned.task,
             vector=network.hidden if planned.task == "embed" else None,
+            adapters=tuple(each.asked for each in planned.adapters if each.asked),
             context=planned.context,
             sampling=dict(plan.wanted_of(planned).sampling or {}),
             measured=planned.measured,
@@ -81,7 +84,8 @@ class Unit:
     def noted(cls, note: dict[str, Any]) -> Unit:
         """Return the unit recorded on a machine; its files already exist there."""
         known = {field.name for field in fields(cls)} & {*note}
-        values = {**{name: note[name] for name in known}, "weights": (*note.get("weights", ()),)}
+        values = {name: note[name] for name in known}
+        values |= {name: (*note.get(name, ()),) for name in ("weights", "adapters")}
         return cls(files=(), **values)
 
     def to_note(self) -> dict[str, Any]:

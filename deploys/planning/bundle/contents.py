@@ -11,7 +11,8 @@ from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.package_manager import SUITES
-from deploys.planning.plan import HostPlan, Weights
+from deploys.planning.plan import HostPlan
+from deploys.planning.weights.plan import Weights
 
 # Of every machine, whatever it serves: our programs run on the first, downloads need the second.
 _EVERY = ("python3", "ca-certificates")

@@ -1,4 +1,4 @@
-"""What a repository says of its weights: its JSON documents and the headers of its GGUF files."""
+"""What a repository says of its weights: its JSON documents and the headers of its files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ class Documents:
       hf_quant_config.json, *.safetensors.index.json ...
     + gguf: metadata of the selected GGUF files, by path: keys and values as in the file, but of an
       array {"length": n}, with "values" where they are few numbers
+    + adapter: what the tensors of adapter_model.safetensors say (deploys/remote/formats/lora.py);
+      None where it was not read
     + template: the chat template, from wherever it is; None without one
     + licence: as the hub or the metadata calls it; None if neither says it
     """
 
     json: Mapping[str, Any] = field(default_factory=dict)
     gguf: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    adapter: Mapping[str, Any] | None = None
     template: str | None = None
     licence: str | None = None
 
@@ -69,6 +72,7 @@ class Documents:
         return cls(
             json=data.get("json", {}),
             gguf=data.get("gguf", {}),
+            adapter=data.get("adapter"),
             template=None if lines is None else "".join(lines),
             licence=data.get("licence"),
         )
@@ -76,5 +80,11 @@ class Documents:
     def to_json(self) -> dict[str, Any]:
         """Return what a pin keeps: without what is empty, and the template line by line."""
         lines = None if self.template is None else self.template.splitlines(keepends=True)
-        found = {"json": self.json, "gguf": self.gguf, "template": lines, "licence": self.licence}
+        found = {
+            "json": self.json,
+            "gguf": self.gguf,
+            "adapter": self.adapter,
+            "template": lines,
+            "licence": self.licence,
+        }
         return {name: value for name, value in found.items() if value not in (None, {})}

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from deploys.planning.checkpoint import parsed
 from deploys.planning.checkpoint.documents import Documents
-from deploys.planning.checkpoint.parsed import INDEX, README, TEMPLATE_FILE
+from deploys.planning.checkpoint.parsed import ADAPTER, ADAPTER_CONFIG, INDEX, README
 from deploys.planning.checkpoint.reference import Reference
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Format
@@ -25,8 +26,8 @@ _DOCUMENTS = (
     *("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"),
     *("hf_quant_config.json", "quantize_config.json", "quant_config.json"),
     "quant_model_description.json",
-    *("preprocessor_config.json", "processor_config.json", "params.json", "adapter_config.json"),
-    *(TEMPLATE_FILE, README),
+    *("preprocessor_config.json", "processor_config.json", "params.json", ADAPTER_CONFIG),
+    *(parsed.TEMPLATE_FILE, README),
 )
 _PART = re.compile(r"\d+_[A-Za-z0-9]{1,40}/config\.json")
 # Bytes that a document may have. An index has some 100 a tensor.
@@ -72,10 +73,12 @@ def documents_of(files: Mapping[str, int], *, gguf: bool) -> list[str]:
 
 
 def heads_of(reference: Reference, files: Mapping[str, int]) -> list[str]:
-    """Return the GGUF files whose headers are to be read; none if the model is in safetensors.
+    """Return the files whose headers are to be read: of a GGUF, or an adapter.
 
-    Raise Refusal if several models could be meant.
+    None if it is a model in safetensors. Raise Refusal if several models could be meant.
     """
+    if is_adapter(files) and not reference.pattern:
+        return [ADAPTER]
     shards = _gguf_of(reference, files)
     if not shards:
         return []
@@ -84,8 +87,17 @@ def heads_of(reference: Reference, files: Mapping[str, int]) -> list[str]:
     return [*sorted(shards), *([projector] if projector else [])]
 
 
+def is_adapter(files: Mapping[str, int]) -> bool:
+    """Return whether these are the files of an adapter in safetensors, and of no model with it."""
+    others = [path for path in files if _is_top_weights(path) and path != ADAPTER]
+    return {ADAPTER, ADAPTER_CONFIG} <= {*files} and not ("config.json" in files and others)
+
+
 def chosen(reference: Reference, files: Mapping[str, int], documents: Documents) -> Chosen:
     """Return the files of the model; raise Refusal, with what to choose from, if in doubt."""
+    alone = is_adapter(files) and not reference.pattern
+    if alone or documents.weights.get("general.type") == "adapter":
+        raise _is_no_model(reference)
     if shards := _gguf_of(reference, files):
         _check_count(shards)
         return Chosen(format="gguf", weights=tuple(sorted(shards)), projector=_projector_of(files))
@@ -246,15 +258,19 @@ def _check_count(shards: Sequence[str]) -> None:
 
 
 def _without_config(reference: Reference, files: Mapping[str, int]) -> Refusal:
-    if "adapter_config.json" in files:
-        return Refusal(
-            f"{reference} is an adapter, and no model by itself",
-            "Name the model that it adapts",
-        )
+    if ADAPTER_CONFIG in files:
+        return _is_no_model(reference)
     return Refusal(
         f"{reference} has no config.json, so its shape cannot be read",
         "Choose a repository in the format of transformers or a GGUF, or give the service a"
         " Model(...) with its network",
+    )
+
+
+def _is_no_model(reference: Reference) -> Refusal:
+    return Refusal(
+        f"{reference} is an adapter, and no model by itself",
+        "Name the model that it adapts, and this among adapters of the service",
     )
 
 

@@ -17,6 +17,8 @@ from deploys.planning.inputs.refusal import Refusal
 INDEX = ".safetensors.index.json"
 TEMPLATE_FILE = "chat_template.jinja"
 README = "README.md"
+# What PEFT writes.
+ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"
 # Where a template is part of a JSON document.
 _WITH_TEMPLATE = ("tokenizer_config.json", "chat_template.json")
 _TEMPLATE, _TEMPLATE_OF_GGUF = "chat_template", "tokenizer.chat_template"
@@ -31,7 +33,7 @@ _LICENCE = r"^{}:[ \t]*[\"']?([A-Za-z0-9][\w.+ -]{{0,59}}?)[\"']?[ \t]*$"
 
 
 def documents(texts: Mapping[str, str], heads: Mapping[str, Mapping[str, Any]]) -> Documents:
-    """Return the documents in the texts of files and the metadata of GGUF files, by path.
+    """Return the documents in the texts of files and what their headers say, by path.
 
     Raise Refusal, with the path, if a JSON document is none.
     """
@@ -47,14 +49,18 @@ def documents(texts: Mapping[str, str], heads: Mapping[str, Mapping[str, Any]]) 
             templates.append(_template(value.get(_TEMPLATE)))
             value = _plain(value, without=_TEMPLATE)
         found[path] = value
-    gguf = {}
+    gguf, adapter = {}, None
     for path, values in heads.items():
         values = _sound(values, _DEEPEST)
+        if path == ADAPTER:
+            adapter = values
+            continue
         templates.append(_template(values.get(_TEMPLATE_OF_GGUF)))
         gguf[path] = {key: each for key, each in values.items() if key != _TEMPLATE_OF_GGUF}
     return Documents(
         json=found,
         gguf=gguf,
+        adapter=adapter,
         template=next((each for each in templates if each), None),
         licence=_licence(texts.get(README, ""), gguf),
     )

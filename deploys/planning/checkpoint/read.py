@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from deploys.planning.adapters import fits
+from deploys.planning.adapters import read as adapters
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint import architectures, files, gguf_network, quantization
 from deploys.planning.checkpoint.documents import Documents
+from deploys.planning.checkpoint.published import Published
 from deploys.planning.checkpoint.reference import Reference, is_reference, reference
 from deploys.planning.inputs.locks import Locks
-from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.model import Model
+from deploys.planning.weights.weights import key_of
 
 # Nobody publishes more; a listing that goes on is not read to its end.
 _MOST_FILES = 20_000
@@ -22,7 +27,7 @@ _MOST_FILES = 20_000
 def named(
     profile: HostProfile, locks: Locks, folder: Path
 ) -> tuple[HostProfile, tuple[Refusal, ...]]:
-    """Return the profile with the Model of each reference, and refusals of those that have none.
+    """Return the profile with what each reference means, and refusals of those that mean nothing.
 
     A service of the latter keeps its reference.
 
@@ -30,18 +35,49 @@ def named(
     """
     services, against = [], []
     for service in profile.services:
-        if is_reference(service.model):
-            try:
-                made = of_reference(reference(str(service.model)), locks, folder)
-                service = replace(service, model=made)
-            except Refusal as refusal:
-                against.append(Refusal(refusal.reason, refusal.hint, service.name))
+        try:
+            service = _named(service, locks, folder)
+        except Refusal as refusal:
+            against.append(Refusal(refusal.reason, refusal.hint, service.name))
         services.append(service)
     return replace(profile, services=tuple(services)), tuple(against)
 
 
+def is_named(service: Service) -> bool:
+    """Return whether all that the service names by a hub has been read."""
+    adapters = (service.adapters or {}).values()
+    return not is_reference(service.model) and all(isinstance(each, Adapter) for each in adapters)
+
+
 def of_reference(wanted: Reference, locks: Locks, folder: Path) -> Model:
     """Return the model of a reference; raise Refusal if it could not be read, or is not pinned."""
+    found = _published(wanted, locks, folder)
+    return model(wanted, found.documents, found.files, found.revision)
+
+
+def _named(service: Service, locks: Locks, folder: Path) -> Service:
+    """Return the service with the Model and each Adapter that it names by a hub."""
+    if is_reference(service.model):
+        made = of_reference(reference(str(service.model)), locks, folder)
+        service = replace(service, model=made)
+    if service.adapters:
+        found = {
+            name: _adapter(each, locks, folder) if isinstance(each, str) else each
+            for name, each in service.adapters.items()
+        }
+        service = replace(service, adapters=found)
+        base = locks.published.get(key_of(service))
+        if isinstance(base, Published):
+            fits.check_architecture(service, base.documents.weights.get("general.architecture"))
+    return service
+
+
+def _adapter(text: str, locks: Locks, folder: Path) -> Adapter:
+    wanted = reference(text)
+    return adapters.adapter(wanted, _published(wanted, locks, folder))
+
+
+def _published(wanted: Reference, locks: Locks, folder: Path) -> Published:
     found = locks.published.get(wanted.key)
     if isinstance(found, Refusal):
         raise Refusal(found.reason, found.hint)
@@ -50,7 +86,7 @@ def of_reference(wanted: Reference, locks: Locks, folder: Path) -> Model:
             f"{wanted} is not pinned in {folder / 'models'}",
             "Pin it with deploys/lock.py, or set locked=False",
         )
-    return model(wanted, found.documents, found.files, found.revision)
+    return found
 
 
 def model(

@@ -1,9 +1,10 @@
-"""What was understood of a model that a service names by its hub, for who pins it to judge."""
+"""What was understood of what a service names by its hub, for who pins it to judge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.models.cache import cache_bytes
 from deploys.planning.models.model import Model
@@ -30,6 +31,19 @@ def lines(name: str, model: Model, documents: Documents) -> Iterator[str]:
     yield f"{name} is understood as {model.key}: {', '.join(facts)}"
     if unknown := list(_unknown(model, documents)):
         yield f"{name} does not say {'; '.join(unknown)}"
+
+
+def of_adapter(name: str, adapter: Adapter) -> str:
+    """Return what the documents of an adapter say.
+
+    + name: as the profile has it
+    """
+    kinds = ", ".join(dict.fromkeys(matrix.name for matrix in adapter.matrices))
+    base = f"trained on {adapter.base}" if adapter.base else "of a model that it does not name"
+    return (
+        f"{name} is understood as {adapter.key}: a LoRA adapter in {adapter.format}, {base}, rank"
+        f" {adapter.rank}, alpha {adapter.alpha:g}, of {kinds} in {adapter.layers} layers"
+    )
 
 
 def _unknown(model: Model, documents: Documents) -> Iterator[str]:

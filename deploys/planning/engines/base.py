@@ -97,6 +97,29 @@ class DealsLayers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """How an engine serves LoRA adapters beside a model.
+
+    + format: of their files
+    + model_id: what a request names as its model to have one, with the service's name and its own
+      filled in; None where every answer of the service has it
+    + most: that a service may have; None for any number
+    + ranks: that room is made for, the smallest first; () for any
+    + at_once: of those that cards hold together; the others are brought in from host memory
+    + without: requests that name none count as one of them
+    + patterns: what an adapter adapts may be named by a pattern
+    """
+
+    format: Format
+    model_id: str | None
+    most: int | None = None
+    ranks: tuple[int, ...] = ()
+    at_once: int = 8
+    without: bool = False
+    patterns: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """What an engine makes of one field of Service.
 
@@ -150,6 +173,8 @@ NO_RERANKING = Setting(
     why="it has no endpoint that clients of rerankers read",
     hint="Serve it with llama.cpp or vLLM, or set another task",
 )
+# Every answer has it, as a request has no name for it there.
+ONE_ADAPTER_IN_GGUF = Adapters(format="gguf", model_id=None, most=1)
 NOTHING_TO_COPY = ignored("it reads the weights as they lie")
 
 
@@ -178,6 +203,7 @@ class ServiceSettings:
     chat_template: Setting
     sampling: Setting
     options: Setting
+    adapters: Setting
     merge: Setting
     allow_copy: Setting
 
@@ -201,6 +227,7 @@ class Engine:
       model's own chat template
     + plans: options that the plan sets or that would undo it, by their names without dashes, and
       the field of Service to set instead; "" where there is none
+    + adapters: how it serves LoRA adapters; None where it does not
     + tasks_by_file: what a model is asked is read from its file, whatever a service says
     + options_on_command_line: further options are words of its command, not lines of a file
     + rules: what does not work with it, or less well than expected
@@ -220,6 +247,7 @@ class Engine:
     settings_without_cards: ServiceSettings
     parsers: Callable[[Dialect | None], Parsers] | None
     plans: Mapping[str, str]
+    adapters: Adapters | None = None
     tasks_by_file: bool = False
     options_on_command_line: bool = False
     rules: tuple[Rule, ...]

@@ -50,6 +50,10 @@ _SETTINGS = ServiceSettings(
     chat_template=HONOURED,
     sampling=OF_THE_WEIGHTS,
     options=HONOURED,
+    adapters=ignored(
+        "its experts in host memory take none",
+        "Leave adapters out, or serve the model with vLLM or SGLang",
+    ),
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )

@@ -12,6 +12,7 @@ from deploys.planning.engines.base import (
     HONOURED,
     NOTHING_TO_COPY,
     OF_VLLM_AND_SGLANG,
+    ONE_ADAPTER_IN_GGUF,
     ONE_COPY,
     ONE_PERFORMANCE,
     DealsLayers,
@@ -144,6 +145,7 @@ _SETTINGS = ServiceSettings(
     chat_template=HONOURED,
     sampling=HONOURED,
     options=HONOURED,
+    adapters=HONOURED,
     merge=HONOURED,
     allow_copy=NOTHING_TO_COPY,
 )
@@ -164,6 +166,7 @@ _PLANS = {
     "n-cpu-moe": "cpu_experts",
     "load-mode": "",
     "chat-template-file": "chat_template",
+    **dict.fromkeys(("lora", "lora-scaled", "lora-init-without-apply"), "adapters"),
     **dict.fromkeys(
         ("temp", "top-p", "top-k", "min-p", "repeat-penalty", "presence-penalty"), "sampling"
     ),
@@ -217,6 +220,7 @@ LLAMA_CPP = Engine(
     ),
     parsers=None,
     plans=_PLANS,
+    adapters=ONE_ADAPTER_IN_GGUF,
     options_on_command_line=True,
     rules=rules.GGML,
     failures=(

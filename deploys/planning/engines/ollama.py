@@ -10,6 +10,7 @@ from deploys.planning.engines.base import (
     NO_RERANKING,
     OF_LLAMA_CPP,
     OF_VLLM_AND_SGLANG,
+    ONE_ADAPTER_IN_GGUF,
     ONE_COPY,
     ONE_PERFORMANCE,
     DealsLayers,
@@ -64,6 +65,7 @@ _SETTINGS = ServiceSettings(
     chat_template=ignored("it takes templates of its own kind, not Jinja"),
     sampling=HONOURED,
     options=HONOURED,
+    adapters=HONOURED,
     merge=HONOURED,
     allow_copy=HONOURED,
 )
@@ -111,6 +113,7 @@ OLLAMA = Engine(
     settings_without_cards=_SETTINGS,
     parsers=None,
     plans=_PLANS,
+    adapters=ONE_ADAPTER_IN_GGUF,
     # Source: llm/llama_server.go, NewLlamaServerRunner, pooling_type.
     tasks_by_file=True,
     rules=rules.GGML,

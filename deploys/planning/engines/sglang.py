@@ -11,6 +11,7 @@ from deploys.planning.engines.base import (
     NOTHING_TO_MERGE,
     OF_LLAMA_CPP,
     OF_THE_WEIGHTS,
+    Adapters,
     Engine,
     FillsCards,
     Reads,
@@ -44,12 +45,20 @@ _SETTINGS = ServiceSettings(
     chat_template=HONOURED,
     sampling=OF_THE_WEIGHTS,
     options=HONOURED,
+    adapters=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )
 
 _PLANS = {
     **planned.OF_SGLANG,
+    **dict.fromkeys(
+        (
+            *("enable-lora", "lora-paths", "max-lora-rank", "max-loras-per-batch"),
+            *("max-loaded-loras", "lora-target-modules"),
+        ),
+        "adapters",
+    ),
     "kv-cache-dtype": "kv_cache",
     "tp-size": "tensor_parallel",
     "pp-size": "pipeline_parallel",
@@ -128,6 +137,11 @@ SGLANG = Engine(
     settings=_SETTINGS,
     settings_without_cards=_SETTINGS,
     parsers=parsers.sglang,
+    # A request names it behind the service. Source: SGLang 0.5.23, _parse_model_parameter of
+    # serving_base.py; max_loras_per_batch of fields/lora.py; init_lora_shapes of lora_manager.py.
+    adapters=Adapters(
+        format="safetensors", model_id="{service}:{adapter}", without=True, patterns=False
+    ),
     plans=_PLANS,
     rules=(
         Rule(

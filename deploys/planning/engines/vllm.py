@@ -11,6 +11,7 @@ from deploys.planning.engines.base import (
     NOTHING_TO_COPY,
     NOTHING_TO_MERGE,
     OF_LLAMA_CPP,
+    Adapters,
     Engine,
     FillsCards,
     Reads,
@@ -20,8 +21,8 @@ from deploys.planning.engines.base import (
     ignored,
 )
 from deploys.planning.engines.failures.division import DIVISION
-from deploys.planning.engines.failures.known import OTHER_USER, TAKEN, known
 from deploys.planning.engines.failures.torch import TORCH
+from deploys.planning.engines.failures.vllm import VLLM as VLLM_FAILURES
 from deploys.planning.engines.filled_cards import FixedShare, MlaCache, Step
 from deploys.planning.engines.rules import Rule
 from deploys.planning.engines.software import FromLock, Recipe
@@ -46,6 +47,7 @@ _SETTINGS = ServiceSettings(
     chat_template=HONOURED,
     sampling=HONOURED,
     options=HONOURED,
+    adapters=HONOURED,
     merge=NOTHING_TO_MERGE,
     allow_copy=NOTHING_TO_COPY,
 )
@@ -78,6 +80,13 @@ _PLANS = {
     "enable-auto-tool-choice": "tool_parser",
     "chat-template": "chat_template",
     "override-generation-config": "sampling",
+    **dict.fromkeys(
+        (
+            *("enable-lora", "lora-modules", "max-loras", "max-cpu-loras", "max-lora-rank"),
+            *("lora-target-modules", "default-mm-loras", "VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
+        ),
+        "adapters",
+    ),
     **dict.fromkeys(
         (
             *("host", "uds", "config", "disable-fastapi-docs", "headless", "nnodes", "node-rank"),
@@ -172,6 +181,10 @@ VLLM = Engine(
     ),
     parsers=parsers.vllm,
     plans=_PLANS,
+    # Source: vLLM 0.32, config/lora.py, MaxLoRARanks.
+    adapters=Adapters(
+        format="safetensors", model_id="{adapter}", ranks=(1, 8, 16, 32, 64, 128, 256, 320, 512)
+    ),
     rules=(
         Rule(
             quantizations=("FP8",),
@@ -239,51 +252,7 @@ VLLM = Engine(
         *rules.TORCH,
     ),
     failures=(
-        known(
-            "port",
-            r"OSError: \[Errno 98\] Address already in use$",
-            TAKEN,
-            "vLLM 0.32, entrypoints/launchers/launcher.py, before it loads",
-        ),
-        known(
-            "context",
-            r"max seq len \((?P<wanted>\d+)\).*maximum model length is (?P<most>\d+)",
-            "The KV cache has room for {most} tokens, and context is {wanted}: set context={most}"
-            ' or less for the service, or kv_cache="fp8", or a larger gpu_memory_utilization',
-            "vLLM 0.33, v1/core/kv_cache_planning.py",
-        ),
-        known(
-            "context",
-            r"max seq len \((?P<wanted>\d+)\), \((?P<needed>[\d.]+) GiB KV cache is needed",
-            "A request of {wanted} tokens needs {needed} GiB of KV cache, and there is less: set a"
-            " smaller context for the service, or a larger gpu_memory_utilization",
-            "vLLM 0.33, v1/core/kv_cache_planning.py",
-        ),
-        known(
-            "context",
-            r"No available memory for the cache blocks",
-            "The weights leave no room for the KV cache: set a larger gpu_memory_utilization for"
-            " the service, more tensor_parallel, or serve a smaller quantization of the model",
-            "vLLM 0.33, v1/core/kv_cache_planning.py",
-        ),
-        known(
-            "context",
-            r"Value error, User-specified max_model_len \((?P<wanted>\d+)\) is greater than the"
-            r" derived max_model_len \(\w+=(?P<longest>\d+)",
-            "The model was trained for {longest} tokens, and context is {wanted}: set"
-            " context={longest} or less for the service",
-            "vLLM 0.33, config/model.py",
-        ),
-        known(
-            "GPU memory",
-            r"Free memory on device (\S+ )?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\).*utilization"
-            r" \((?P<share>[\d.]+), (?P<wanted>[\d.]+) GiB\)",
-            "Of {total} GiB only {free} are free on a GPU, and gpu_memory_utilization {share} is"
-            " {wanted}: "
-            + OTHER_USER
-            + ", or set a smaller gpu_memory_utilization for the service",
-            "vLLM 0.33, v1/worker/utils.py",
-        ),
+        *VLLM_FAILURES,
         *DIVISION,
         *TORCH,
     ),

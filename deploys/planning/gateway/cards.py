@@ -63,7 +63,7 @@ def cards(plans: Iterable[GatewayPlan], served: Mapping[str, ServedModel]) -> li
     """
     found: dict[tuple[str, str], UserCard] = {}
     for plan in plans:
-        backends = {backend.service: backend for backend in plan.backends}
+        backends = {name: backend for backend in plan.backends for name in backend.names}
         for user in dict.fromkeys(key.user for key in plan.keys):
             if plan.host is None:
                 continue

@@ -30,12 +30,16 @@ _OLD_ENOUGH = {"debian": 12, "ubuntu": 24}
 
 @dataclass(frozen=True, kw_only=True)
 class ServedElsewhere:
-    """A service of another machine: its name, its model, what it is asked, and its engine's id."""
+    """A service of another machine.
+
+    Its name, its model, what it is asked, its engine's id, and the names of its adapters.
+    """
 
     service: str
     model: str
     served: str
     task: Task = "generate"
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +169,11 @@ def _backends(
     found: dict[str, list[tuple[ServedElsewhere, BackendServer]]] = {}
     for service in services:
         offer = ServedElsewhere(
-            service=service.name, model=service.model, served=service.served, task=service.task
+            service=service.name,
+            model=service.model,
+            served=service.served,
+            task=service.task,
+            adapters=tuple(each.asked for each in service.adapters if each.asked),
         )
         server = BackendServer(
             name=around.name,
@@ -186,6 +194,7 @@ def _backends(
             " of this gateway",
             f"Write one of {', '.join(sorted(names))}",
         )
+    owners = {name: name for name in found}
     contexts = {service.name: service.context for service in services}
     for name, copies in sorted(found.items()):
         first, server = copies[0]
@@ -202,14 +211,32 @@ def _backends(
                     f" {copy.name}",
                     "Give both the same task, or one of them another name",
                 )
+            if offer.adapters != first.adapters:
+                raise Refusal(
+                    f"Service {name} has the adapters {_some(first.adapters)} on {server.name} and"
+                    f" {_some(offer.adapters)} on {copy.name}",
+                    "Give both the same adapters, or one of them another name",
+                )
+        for asked in first.adapters:
+            if (owner := owners.setdefault(asked, name)) != name:
+                raise Refusal(
+                    f"An adapter of service {name} is asked as {asked}, as is service {owner}, and"
+                    " a client of the gateway could not tell which answers",
+                    "Give the adapter another name",
+                )
         yield Backend(
             service=name,
             served=first.served,
             model=first.model,
             task=first.task,
             context=contexts.get(name),
+            adapters=first.adapters,
             servers=tuple(server for _, server in copies),
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _elsewhere(other: OtherMachine, *, drained: bool) -> BackendServer:
@@ -228,8 +255,9 @@ def _elsewhere(other: OtherMachine, *, drained: bool) -> BackendServer:
 
 
 def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) -> tuple[Key, ...]:
-    known = {offer.service for other in around.others for offer in other.offers}
-    known |= {backend.service for backend in backends}
+    offers = [offer for other in around.others for offer in other.offers]
+    known = {name for offer in offers for name in (offer.service, *offer.adapters)}
+    known |= {name for backend in backends for name in backend.names}
     for key in around.keys:
         if unknown := [model for model in key.models or () if model not in known]:
             raise Refusal(

@@ -13,3 +13,5 @@ ASKED: Mapping[Task, tuple[str, ...]] = {
     "embed": ("/v1/embeddings",),
     "rerank": ("/v1/rerank",),
 }
+# Letters of a model's name that a gateway reads.
+LONGEST_NAME = 64

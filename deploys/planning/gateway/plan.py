@@ -59,6 +59,7 @@ class Backend:
     + served: the id that its engine reports
     + task: what it is asked
     + model, context: what it is, where this machine serves it
+    + adapters: further names that clients say, its LoRA adapters
     """
 
     service: str
@@ -67,6 +68,12 @@ class Backend:
     servers: tuple[BackendServer, ...]
     task: Task = "generate"
     context: int | None = None
+    adapters: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that clients say to be answered by it."""
+        return (self.service, *self.adapters)
 
     @property
     def local(self) -> tuple[BackendServer, ...]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.engines.base import Engine
 from deploys.planning.engines.registry import ENGINES
@@ -73,6 +74,8 @@ class Service:
       by the names of generation_config.json; what is left out is the model's own
     + options: further settings of the engine, by its own names and for its pinned version, such as
       {"enable-expert-parallel": True}; what the plan counts does not know of them
+    + adapters: LoRA adapters by the names that requests give them, each as its hub calls it, such
+      as {"legal": "modelscope:OWNER/NAME"} (planning/adapters)
     + merge: True merges a split GGUF into one file, False keeps its shards; None does what the
       engine needs (planning/weights/merge_policy.py)
     + allow_copy: Ollama may keep its own copy of the weights, if its version is not known to accept
@@ -100,6 +103,7 @@ class Service:
     chat_template: Path | None = None
     sampling: Mapping[str, float] | None = None
     options: Mapping[str, Any] | None = None
+    adapters: Mapping[str, str | Adapter] | None = None
     merge: bool | None = None
     allow_copy: bool = False
 
@@ -153,6 +157,7 @@ class Service:
             except Refusal as refusal:
                 raise Refusal(f"Service {self.name}: {refusal.reason}", refusal.hint) from None
         _check_sampling(self.name, self.sampling or {})
+        _check_adapters(self.name, self.adapters or {})
         for field, word, words in (
             ("task", self.task or "generate", get_args(Task)),
             ("kv_cache", self.kv_cache, get_args(KvCache)),
@@ -212,6 +217,7 @@ class HostProfile:
                 )
             names.add(service.name)
             ports[service.port] = service
+        _check_names(self.services)
         for engine in ENGINES.values():
             of_engine = [service for service in self.services if service.engine == engine.name]
             _check_shared(engine, of_engine)
@@ -238,6 +244,38 @@ def _check_sampling(service: str, sampling: Mapping[str, float]) -> None:
                 f"Service {service}: {name} in sampling is {value!r}",
                 f"Give a {number} from {least:g} to {most:g}",
             )
+
+
+def _check_adapters(service: str, adapters: Mapping[str, str | Adapter]) -> None:
+    """Raise Refusal if a name cannot be one, or does not lead to a hub."""
+    for name, adapter in adapters.items():
+        if not isinstance(name, str) or not _SERVICE_NAME.fullmatch(name):
+            raise Refusal(
+                f"Service {service}: {name!r} cannot name one of its adapters",
+                "Use lower case letters, digits, dots and dashes, 63 at most",
+            )
+        if isinstance(adapter, Adapter):
+            continue
+        try:
+            reference(str(adapter))
+        except Refusal as refusal:
+            raise Refusal(
+                f"Service {service}: adapter {name}: {refusal.reason}", refusal.hint
+            ) from None
+
+
+def _check_names(services: Sequence[Service]) -> None:
+    """Raise Refusal if a name of an adapter is one of a service, or of another's adapter."""
+    owners = {service.name: f"service {service.name}" for service in services}
+    for service in services:
+        for name in service.adapters or {}:
+            if name in owners:
+                raise Refusal(
+                    f"Service {service.name}: adapter {name} is called like {owners[name]}, and a"
+                    " request could not tell them apart",
+                    "Give the adapter another name",
+                )
+            owners[name] = f"an adapter of service {service.name}"
 
 
 def _check_shared(engine: Engine, services: Sequence[Service]) -> None:

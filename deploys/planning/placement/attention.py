@@ -60,6 +60,9 @@ def why_no_data(request: Request, takes: FillsCards, pipeline: int, copies: int)
     """Return why cards cannot have requests of their own; "" where they can."""
     if not request.model.network.experts:
         return "there are no experts for cards to share that attend apart"
+    if request.service.adapters:
+        # Source: SGLang 0.5.23, lora_manager.py, validate_new_adapter.
+        return "cards that attend apart are not known to go with LoRA adapters"
     if pipeline > 1:
         return "cards that attend apart are not known to go with a pipeline"
     if copies > 1 and not takes.mla.replicas:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from deploys.planning.adapters.slots import slots_of
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.cache import cache_bytes
@@ -76,6 +77,7 @@ def _sizes(request: Request) -> Iterator[tuple[int, int]]:
 
 def _placement(request: Request, takes: FillsCards, context: int, full: int) -> Placement:
     service, model = request.service, request.model
+    slots = slots_of(service)
     layout = Layout(takes=takes, tensor_parallel=1, pipeline_parallel=1, kv_cache="auto", share=0.0)
     of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
@@ -97,7 +99,12 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
         cpu_experts=None,
         ledger=Ledger(
             cards=(),
-            host={"weights": request.size, "KV cache": tokens * a_token, "processes": _PROCESSES},
+            host={
+                "weights": request.size,
+                **({"adapters": slots.of_card(1, 1) + slots.size} if slots else {}),
+                "KV cache": tokens * a_token,
+                "processes": _PROCESSES,
+            },
             disk=request.size,
             kv_bytes=a_token,
             kv_tokens=tokens if a_token else 0,

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from deploys.planning.adapters.slots import slots_of
 from deploys.planning.engines.base import DealsLayers
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.cache import cache_bytes
@@ -97,7 +98,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
     """Yield the splits to try: everything on cards, the fewest first; then less and less of it."""
     service, model = request.service, request.model
     network = model.network
-    sizes = list(_sizes(request))
+    sizes, slots = list(_sizes(request)), slots_of(service)
     experts_at_home = takes.experts_in_host and network.experts > 0
     freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     counts = range(1, (1 if experts_at_home else len(freest)) + 1)
@@ -114,6 +115,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
             embedding_on_card=takes.experts_in_host,
             # An encoder reads a text in one step.
             step=step if network.causal else size[0],
+            adapters=slots.size if slots else 0,
         )
 
     if not request.cards:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deploys.planning.adapters.slots import slots_of
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.engines.filled_cards import FixedShare, Kept
 from deploys.planning.models.shapes import Network
@@ -66,6 +67,7 @@ def layout_of(
         data_parallel=data,
         ranks=ranks,
         experts_whole=shared and ranks > 1,
+        slots=slots_of(service),
         chunk=_SMALL_CHUNK if not isinstance(takes.share, FixedShare) and most > USUAL else None,
     )
     return replace(layout, share=_share(request, layout, most, cards))

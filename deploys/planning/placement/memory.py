@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deploys.planning.adapters.slots import Slots
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.inputs.profile import KvCache, Performance
 from deploys.planning.models.cache import attends_to_all, cache_bytes, fixed_bytes, kv_bytes
@@ -54,8 +55,9 @@ class CardLedger:
     """One card: bytes by purpose, in the order they are printed.
 
     + index, total: of the card
-    + lines: "driver", "other processes", "weights", "KV cache", "activations", "CUDA graphs",
-      "communication", "CUDA context", "compute buffer", "margin"; what is nothing is left out
+    + lines: "driver", "other processes", "weights", "adapters", "KV cache", "activations", "CUDA
+      graphs", "communication", "CUDA context", "compute buffer", "margin"; what is nothing is left
+      out
     + loading: what is taken at most while the weights are made ready, before there is a cache
     """
 
@@ -79,8 +81,8 @@ class Ledger:
     """Resources that one service takes on one machine, all its replicas together.
 
     + cards: every card it is given
-    + host: bytes of host memory by purpose: "weights" (mapped, but read for every token), "KV
-      cache", "compute buffer", "processes", "prompt cache" (of answered prompts)
+    + host: bytes of host memory by purpose: "weights" (mapped, but read for every token),
+      "adapters", "KV cache", "compute buffer", "processes", "prompt cache" (of answered prompts)
     + disk: bytes of the files
     + kv_bytes: bytes per token in the cache of one replica, all its cards together
     + kv_tokens: tokens that all replicas can hold at once
@@ -109,6 +111,7 @@ class Layout:
     + experts_whole: these are dealt out whole, and not split as other matrices
     + chunk: tokens of a step, where that is not the engine's own number
     + moe_backend: whose kernels multiply by the experts; None leaves it to the engine
+    + slots: room for LoRA adapters; None without any
     """
 
     takes: FillsCards
@@ -126,6 +129,7 @@ class Layout:
     experts_whole: bool = False
     chunk: int | None = None
     moe_backend: str | None = None
+    slots: Slots | None = None
 
     @property
     def attention_parallel(self) -> int:

@@ -48,6 +48,7 @@ class Split:
     + cpu_experts: leading layers whose routed experts stay in host memory
     + embedding_on_card: it is looked up there, as Python engines do it, and not on the host
     + step: tokens that are read at once
+    + adapters: bytes of LoRA adapters, of which each layer's part is where the layer is
     """
 
     context: int
@@ -57,6 +58,7 @@ class Split:
     cpu_experts: int
     embedding_on_card: bool = False
     step: int = STEP
+    adapters: int = 0
 
     @property
     def cells(self) -> int:
@@ -81,6 +83,7 @@ def server(
     weights, caches = [0] * len(cards), [0] * len(cards)
     # The embedding is looked up on the host, row by row. A tied head is a copy of it on the card.
     host_weights, host_cache = pieces.embedding, 0
+    beside = [0] * len(cards)
     if cards:
         weights[0] += model.projector_size
     else:
@@ -94,6 +97,7 @@ def server(
             weights[card] += pieces.head or pieces.embedding
             continue
         caches[card] += cache[layer]
+        beside[card] += split.adapters // network.layers
         weights[card] += pieces.layers[layer]
         if layer < split.cpu_experts:
             weights[card] -= pieces.experts[layer]
@@ -105,6 +109,7 @@ def server(
         host_weights += pieces.head
     host = {
         "weights": host_weights,
+        "adapters": split.adapters // network.layers * min(start, network.layers),
         "KV cache": host_cache,
         "compute buffer": host_buffer(model, split, cards=len(cards)),
         "processes": _PROCESS,
@@ -119,6 +124,7 @@ def server(
             card,
             {
                 "weights": weights[position],
+                "adapters": beside[position],
                 "KV cache": caches[position],
                 "compute buffer": buffers[position],
                 "CUDA context": context,

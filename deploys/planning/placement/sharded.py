@@ -224,7 +224,7 @@ def _placement(request: Request, attempt: Attempt) -> Placement:
         cpu_experts=None,
         ledger=Ledger(
             cards=attempt.ledgers,
-            host={},
+            host={"adapters": layout.slots.size} if layout.slots else {},
             disk=request.size,
             kv_bytes=_kv_of_copy(model, layout),
             kv_tokens=sum(attempt.tokens) if model.network.causal else 0,

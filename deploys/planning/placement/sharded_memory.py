@@ -90,10 +90,11 @@ def copy_of(
         weights = card_weights(model, split, stage, layout)
         own = {
             "weights": weights + unpacked_mla_weights(model, stage, layout.attention_parallel),
+            "adapters": _adapters(layout),
             **_working(model.network, layout, card),
         }
         everything = layout.takes.share_of == "everything"
-        counted = sum(own.values()) if everything else own["weights"]
+        counted = sum(own.values()) if everything else own["weights"] + own["adapters"]
         cache = max(0, int(layout.share * card.visible) - counted)
         tokens.append(cache // token_bytes(model, layout, stage) * layout.context_parallel)
         if not model.network.causal:
@@ -105,6 +106,13 @@ def copy_of(
         alike[at, card.total, card.used] = replace(ledger, loading=loading)
         ledgers.append(alike[at, card.total, card.used])
     return tuple(ledgers), min(tokens)
+
+
+def _adapters(layout: Layout) -> int:
+    """Return the bytes of the room for LoRA adapters on one card."""
+    if layout.slots is None:
+        return 0
+    return layout.slots.of_card(layout.attention_parallel, layout.pipeline_parallel)
 
 
 def converting(model: Model, split: Parts, layout: Layout) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint.documents import Documents
 from deploys.planning.inputs.locks import ListedFile
 from deploys.planning.inputs.refusal import Refusal
@@ -30,7 +31,7 @@ class Listed:
 
 
 def files_of(
-    model: Model, listing: Iterable[Listed], documents: Documents | None = None
+    model: Model | Adapter, listing: Iterable[Listed], documents: Documents | None = None
 ) -> tuple[ListedFile, ...]:
     """Return the files that the model's patterns select, sorted by path; raise Refusal if unfit.
 
@@ -50,6 +51,8 @@ def files_of(
     paths = [file.path for file in files]
     _refuse_pickles(model, paths)
     listed, documents = [file.path for file in listing], documents or Documents()
+    if isinstance(model, Adapter):
+        return files
     if model.format == "gguf":
         gguf_files.check(paths, documents.gguf)
         gguf_files.projector(model.projector, paths)
@@ -59,7 +62,7 @@ def files_of(
     return files
 
 
-def selects(model: Model, path: str) -> bool:
+def selects(model: Model | Adapter, path: str) -> bool:
     """Return whether a file belongs to the model, by the patterns of its catalogue entry."""
     # ModelScope's own description of a repository; no engine reads it and no other hub has it.
     if path == "configuration.json" and path not in model.files:
@@ -112,7 +115,7 @@ def _file(listed: Listed) -> ListedFile:
     return ListedFile(path=path, size=listed.size, sha256=digest)
 
 
-def _refuse_pickles(model: Model, paths: Sequence[str]) -> None:
+def _refuse_pickles(model: Model | Adapter, paths: Sequence[str]) -> None:
     said = {suffix for suffix in _PICKLES if any(each.endswith(suffix) for each in model.files)}
     for path in paths:
         suffix = PurePosixPath(path).suffix.lower()

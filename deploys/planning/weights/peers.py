@@ -10,7 +10,7 @@ from deploys.planning import unit_names
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
-from deploys.planning.plan import PeerServer, Weights, peer_url
+from deploys.planning.weights.plan import PeerServer, Weights, peer_url
 
 
 @dataclass(frozen=True, kw_only=True)

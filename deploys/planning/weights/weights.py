@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.inputs.locks import Locks, WeightsLock
 from deploys.planning.inputs.machine import Machine
@@ -13,9 +15,9 @@ from deploys.planning.inputs.site import Hub, Site
 from deploys.planning.models import catalogue
 from deploys.planning.models.model import Model
 from deploys.planning.models.shapes import Task
-from deploys.planning.plan import HubSource, Weights
 from deploys.planning.quantity import human
 from deploys.planning.weights import gguf_files, merge_policy
+from deploys.planning.weights.plan import HubSource, Weights
 
 # What a file system must keep free beyond the weights, as a share of them.
 _DISK_MARGIN = 1.05
@@ -35,6 +37,14 @@ def key_of(service: Service) -> str:
     return model_of(service).key
 
 
+def keys_of(service: Service) -> set[str]:
+    """Return the keys of all that a service has on disk: its model and its adapters."""
+    adapters = (service.adapters or {}).values()
+    return {key_of(service)} | {
+        each.key if isinstance(each, Adapter) else reference(each).key for each in adapters
+    }
+
+
 def task_of(service: Service) -> Task:
     """Return what is asked of a service: the operator's word, else what its network is made for."""
     return service.task or model_of(service).network.task
@@ -43,7 +53,7 @@ def task_of(service: Service) -> Task:
 def weights_of(
     services: Sequence[Service], site: Site, locks: Locks, *, locked: bool
 ) -> tuple[Weights, ...]:
-    """Return one entry per model, however many services share it.
+    """Return one entry per model and per adapter, however many services share it.
 
     Raise Refusal if a model cannot be had, or if it is not pinned and the profile is `locked`.
     """
@@ -57,38 +67,57 @@ def weights_of(
             )
         sharing = [each for each in services if model_of(each).key == model.key]
         lock = locks.weights.get(model.key)
-        sources = _sources(model, site, lock)
-        if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
-            raise Refusal(
-                f"{model.key} is pinned to {lock.repository}, which is not where the model is now",
-                f"Give the model another key, or remove the entry from {site.locks}/weights.yaml",
-            )
-        if lock is None and locked:
-            raise Refusal(
-                f"{model.key} is not pinned in {site.locks / 'weights.yaml'}, and the profile is"
-                " locked",
-                "Pin it with deploys/lock.py, or set locked=False",
-            )
+        located = _located(model, site, lock)
+        _check_lock(model, site, lock, locked=locked)
         opened = _opened(model, lock, site)
-        plans[model.key] = Weights(
-            model=model.key,
-            directory=f"{site.data_root}/models/{model.key}",
-            sources=sources,
-            files=lock.files if lock else (),
-            size=lock.size if lock else model.size,
+        plans[model.key] = replace(
+            located,
             opened=opened,
             projector=_read(model, lock, site, gguf_files.projector, model.projector),
             merge=_merged_name(sharing, opened),
             quantization=model.quantization if model.format == "safetensors" else None,
-            folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
-            server=f"{site.mirrors.weights.rstrip('/')}/{model.key}"
-            if site.mirrors.weights
-            else None,
         )
+        for adapter in (service.adapters or {}).values():
+            if isinstance(adapter, Adapter):
+                lock = locks.weights.get(adapter.key)
+                plans[adapter.key] = _located(adapter, site, lock)
+                _check_lock(adapter, site, lock, locked=locked)
     return tuple(plans.values())
 
 
-def _sources(model: Model, site: Site, lock: WeightsLock | None) -> tuple[HubSource, ...]:
+def _check_lock(
+    model: Model | Adapter, site: Site, lock: WeightsLock | None, *, locked: bool
+) -> None:
+    """Raise Refusal if a pin is of another repository, or is needed and not there."""
+    if lock is not None and lock.repository not in (model.modelscope, model.huggingface):
+        raise Refusal(
+            f"{model.key} is pinned to {lock.repository}, which is not where the model is now",
+            f"Give the model another key, or remove the entry from {site.locks}/weights.yaml",
+        )
+    if lock is None and locked:
+        raise Refusal(
+            f"{model.key} is not pinned in {site.locks / 'weights.yaml'}, and the profile is"
+            " locked",
+            "Pin it with deploys/lock.py, or set locked=False",
+        )
+
+
+def _located(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> Weights:
+    """Return where the files come from and go to."""
+    mirror = site.mirrors.weights
+    return Weights(
+        model=model.key,
+        directory=f"{site.data_root}/models/{model.key}",
+        sources=_sources(model, site, lock),
+        files=lock.files if lock else (),
+        size=lock.size if lock else model.size,
+        merge=None,
+        folders=tuple(f"{folder.rstrip('/')}/{model.key}" for folder in site.folders),
+        server=f"{mirror.rstrip('/')}/{model.key}" if mirror else None,
+    )
+
+
+def _sources(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> tuple[HubSource, ...]:
     """Return the repositories of the model, in the site's order of hubs."""
     repositories: dict[Hub, str | None] = {
         "modelscope": model.modelscope,
@@ -124,7 +153,7 @@ def token_file(hub: Hub) -> str:
     return f"/etc/modelrack/secrets/{hub}.token"
 
 
-def _revision(model: Model, hub: Hub) -> str:
+def _revision(model: Model | Adapter, hub: Hub) -> str:
     return model.revision if model.revision != "master" else default_branch(hub)
 
 

@@ -79,11 +79,11 @@ class Tensor:
     size: int | None
 
     @property
-    def elements(self) -> int:
-        """Numbers in it, by the shape in its entry."""
+    def shape(self) -> tuple[int, ...]:
+        """Its dimensions, as in its entry: the one of neighbouring numbers first."""
         at = U64.size + len(self.name)
         (dimensions,) = U32.unpack_from(self.info, at)
-        return prod(struct.unpack_from(f"<{dimensions}Q", self.info, at + U32.size))
+        return struct.unpack_from(f"<{dimensions}Q", self.info, at + U32.size)
 
 
 @dataclass(frozen=True)

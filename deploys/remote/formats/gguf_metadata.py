@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from math import prod
 from typing import Any
 
-from .gguf import ARRAY, SCALARS, STRING, U32, U64, WIDTHS, Header
+from . import lora
+from .gguf import ARRAY, SCALARS, STRING, U32, U64, WIDTHS, Header, text_of
 
 # Of a longer array, such as the vocabulary, only the length is of interest.
 LONGEST_ARRAY = 1024
@@ -30,17 +32,21 @@ def metadata(header: Header) -> dict[str, Any]:
     return found
 
 
-def of_tensors(header: Header) -> dict[str, int]:
+def of_tensors(header: Header) -> dict[str, Any]:
     """Return what the tensors tell and no key does, under keys that no file has.
 
     These are the parameters of this file, and how many tensors it has of two kinds: the output head
-    and the matrix that unpacks the keys of MLA.
+    and the matrix that unpacks the keys of MLA. Of an adapter, which matrices it adapts.
     """
-    return {
-        "tensors.parameters": sum(tensor.elements for tensor in header.tensors),
+    found: dict[str, Any] = {
+        "tensors.parameters": sum(prod(tensor.shape) for tensor in header.tensors),
         "tensors.output": sum(tensor.name == b"output.weight" for tensor in header.tensors),
         "tensors.attn_k_b": sum(b".attn_k_b." in tensor.name for tensor in header.tensors),
     }
+    if text_of(header, b"general.type") == "adapter":
+        shapes = {each.name.decode(errors="replace"): each.shape for each in header.tensors}
+        found["tensors.lora"] = lora.of_gguf(shapes)
+    return found
 
 
 def _value(raw: bytes, at: int, kind: int) -> Any:

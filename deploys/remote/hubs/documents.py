@@ -1,4 +1,4 @@
-"""What a repository says of its weights, read from its hub: documents, and headers of GGUF files.
+"""What a repository says of its weights, read from its hub: documents, and headers of weights.
 
 Used by a machine if the operator's computer reaches no hub, and there for headers alone: no hub's
 client reads the beginning of a file. Takes a request as JSON on standard input and prints an
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..formats import gguf, gguf_metadata
+from ..formats import gguf, gguf_metadata, lora, safetensors
 from ..lib.failure import Failure
 from . import listing
 
@@ -52,18 +52,30 @@ def texts(request: DocumentsRequest, content: Content) -> dict[str, str]:
 
 
 def heads(request: DocumentsRequest) -> dict[str, dict[str, Any]]:
-    """Return the metadata of the GGUF files by path, of which no more than the header is read."""
+    """Return what the headers of files say, by path, and read no more of the files than that.
+
+    Of a GGUF that is its metadata, of safetensors what they say as an adapter.
+    """
     found = {}
     for file in request["heads"]:
         path, size = file["path"], file["size"]
-        part = {"Range": f"bytes=0-{max(1, min(size, gguf.LONGEST_HEAD)) - 1}"}
+        longest = gguf.LONGEST_HEAD if path.lower().endswith(".gguf") else safetensors.LONGEST
+        part = {"Range": f"bytes=0-{max(1, min(size, longest)) - 1}"}
         with listing.opened(request, listing.address(request, path), public=part) as reply:
             try:
-                _, header = gguf.beginning(_Beginning(reply), size, path)
+                found[path] = _head(_Beginning(reply), size, path)
             except Failure as failure:
                 raise listing.BadResponse(str(failure)) from failure
-        found[path] = gguf_metadata.metadata(header) | gguf_metadata.of_tensors(header)
     return found
+
+
+def _head(read: gguf.Read, size: int, path: str) -> dict[str, Any]:
+    if path.lower().endswith(".gguf"):
+        _, header = gguf.beginning(read, size, path)
+        return gguf_metadata.metadata(header) | gguf_metadata.of_tensors(header)
+    length = safetensors.header_length(read(min(size, 512)), size, path)
+    tensors = safetensors.parse(read(8 + length)[8:], path).tensors
+    return lora.of_peft({name: each.shape for name, each in tensors.items()})
 
 
 class _Beginning:
@@ -73,10 +85,11 @@ class _Beginning:
         self._reply, self._data = reply, b""
 
     def __call__(self, count: int) -> bytes:
-        self._data += self._reply.read(count - len(self._data))
+        if count > len(self._data):
+            self._data += self._reply.read(count - len(self._data))
         if len(self._data) < count:
             raise listing.BadResponse("the hub sends less of a file than it lists")
-        return self._data
+        return self._data[:count]
 
 
 def main() -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,11 @@ from ..lib.durable import replace, sync_directory
 from ..lib.failure import Failure
 from ..lib.folders import make_directories
 from ..lib.spec import owner_ids, read_json, take_ownership
-from ..model_dir import manifest
 from ..model_dir.manifest import Record
 from . import blob as ollama_blob
 from . import create, load, store
+from .registration import BlobSource, Registration, parse, parts_of
 from .store import Layer
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What to make of a model directory of ours: the JSON of deploys/operations/services/ollama.py.
-
-    `models` is Ollama's folder, `owner` the account that Ollama runs as, `version` Ollama's own,
-    `program` where it lies, `parameters` what a Modelfile would set. `allow_copy`: a second copy of
-    the weights is allowed: where a link cannot be, and by `ollama create` where the version is not
-    known here. `file` is the GGUF file that Ollama is to open, needed where there are several;
-    `projector` the one that lets the model see images.
-    """
-
-    name: str
-    directory: Path
-    models: Path
-    version: str
-    program: str = "ollama"
-    parameters: dict[str, int | float] = field(default_factory=dict)
-    owner: str | None = None
-    allow_copy: bool = False
-    file: str | None = None
-    projector: str | None = None
 
 
 def run(arguments: list[str]) -> int:
@@ -77,8 +53,8 @@ def register(wanted: Registration) -> bool:
     """Register the model with Ollama; return whether anything had to be done."""
     if is_registered(wanted):
         return False
-    records = _files(wanted)
-    record = records[0]
+    parts = parts_of(wanted)
+    record = parts[0].record
     path = store.manifest_path(wanted.models, wanted.name)
     before = store.read_manifest(path)
     if not create.exists(wanted.models, wanted.name):
@@ -96,18 +72,18 @@ def register(wanted: Registration) -> bool:
     for folder in (wanted.models / "blobs", path.parent):
         make_directories(folder, ids)
     try:
-        for each in records:
-            blob = store.blob_path(wanted.models, each.sha256)
-            proven = wanted.directory / each.path
-            ollama_blob.link_or_copy(proven, each.sha256, blob, ids, may_copy=wanted.allow_copy)
+        for part in parts:
+            digest = part.record.sha256
+            blob = store.blob_path(wanted.models, digest)
+            ollama_blob.link_or_copy(part.path, digest, blob, ids, may_copy=wanted.allow_copy)
         for content in contents:
             digest = store.layer("", content).digest
             _write(store.blob_path(wanted.models, digest), content, ids)
         described = store.manifest(
             store.layer(store.CONFIG, config),
-            _layers(wanted, records),
+            _layers(wanted, parts),
             str(wanted.directory),
-            _copied(wanted, records),
+            _copied(wanted, parts),
         )
         _write(path, described, ids)
     except OSError as error:
@@ -120,21 +96,21 @@ def register(wanted: Registration) -> bool:
 def is_registered(wanted: Registration) -> bool:
     """Return whether Ollama has the model as it is on disk now, without reading the weights."""
     try:
-        records = _files(wanted)
+        parts = parts_of(wanted)
     except Failure:
         return False
-    record = records[0]
+    record = parts[0].record
     if not store.is_known(wanted.version):
         source = (record.sha256, wanted.parameters)
         return wanted.allow_copy and create.holds(wanted.models, wanted.name, *source)
     found = store.read_manifest(store.manifest_path(wanted.models, wanted.name))
     blobs = store.blobs_of(found or {})
-    if not found or blobs[1:] != _layers(wanted, records):
+    if not found or blobs[1:] != _layers(wanted, parts):
         return False
     if not all(_has(store.blob_path(wanted.models, each.digest), each) for each in blobs):
         return False
     # What is not the proven file itself, but a copy, must lie as it did when that was made.
-    return _copied(wanted, records) in ("", (found.get("annotations") or {}).get(store.COPIED))
+    return _copied(wanted, parts) in ("", (found.get("annotations") or {}).get(store.COPIED))
 
 
 def unregister(wanted: Registration) -> bool:
@@ -159,55 +135,11 @@ def unregister(wanted: Registration) -> bool:
     return True
 
 
-def parse(value: dict[str, Any]) -> Registration:
-    """Return the Registration in `value`; raise Failure naming what is wrong."""
-    try:
-        wanted = Registration(
-            **{
-                **value,
-                "directory": Path(value["directory"]),
-                "models": Path(value["models"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise Failure(f"the spec lacks a field or has one too many: {error}") from error
-    store.manifest_path(wanted.models, wanted.name)
-    owner_ids(wanted.owner)
-    return wanted
-
-
-def _files(wanted: Registration) -> list[Record]:
-    """Return the GGUF files to register, from a directory whose manifest holds: the model first."""
-    directory = wanted.directory
-    found = manifest.load(directory / manifest.NAME)
-    if not found:
-        raise Failure(f"{directory} has no manifest: fetch or merge the model first")
-    problems = manifest.problems(found, directory)
-    if problems:
-        raise Failure(f"{directory}: {problems[0]}: fetch the model again")
-    files = [each for each in found.files if each.path.lower().endswith(".gguf")]
-    beside = [each for each in files if wanted.projector == each.path]
-    if wanted.projector and not beside:
-        raise Failure(f"{directory} has no file {wanted.projector}: fetch the model again")
-    if wanted.file:
-        files = [each for each in files if each.path == wanted.file]
-        if not files:
-            raise Failure(f"{directory} has no file {wanted.file}: fetch the model again")
-    if len(files) != 1:
-        raise Failure(
-            f"{directory} has {len(files)} GGUF files, Ollama opens one: merge the shards "
-            "(weights merge), or narrow the model's file patterns"
-        )
-    return [*files, *beside]
-
-
-def _copied(wanted: Registration, records: list[Record]) -> str:
+def _copied(wanted: Registration, parts: list[BlobSource]) -> str:
     """How the blobs of these files lie, "" where they are the very files."""
     return "".join(
-        ollama_blob.copied(
-            wanted.directory / each.path, store.blob_path(wanted.models, each.sha256)
-        )
-        for each in records
+        ollama_blob.copied(each.path, store.blob_path(wanted.models, each.record.sha256))
+        for each in parts
     )
 
 
@@ -240,11 +172,10 @@ def _parameters(wanted: Registration) -> list[bytes]:
     return [store.parameters(wanted.parameters)] if wanted.parameters else []
 
 
-def _layers(wanted: Registration, records: list[Record]) -> list[Layer]:
+def _layers(wanted: Registration, parts: list[BlobSource]) -> list[Layer]:
     """Return the layers that the manifest names beside the config."""
-    kinds = (store.MODEL, store.PROJECTOR)
     return [
-        *(Layer(kind, each.sha256, each.size) for kind, each in zip(kinds, records, strict=False)),
+        *(Layer(each.kind, each.record.sha256, each.record.size) for each in parts),
         *(store.layer(store.PARAMETERS, each) for each in _parameters(wanted)),
     ]
 
@@ -257,10 +188,10 @@ def _create(wanted: Registration, record: Record) -> None:
             f"{high} do: use one of these, or allow ollama create, which copies the weights, by "
             "allow_copy=True of the service"
         )
-    if wanted.projector:
+    if wanted.projector or wanted.adapter:
         raise Failure(
-            f"Ollama {wanted.version} may keep projectors in another way than {low} up to before"
-            f" {high} do: use one of these, or serve the model with llama.cpp"
+            f"Ollama {wanted.version} may keep projectors and adapters in another way than {low}"
+            f" up to before {high} do: use one of these, or serve the model with llama.cpp"
         )
     made = create.GgufSource(
         wanted.directory / record.path, record.sha256, record.size, wanted.parameters

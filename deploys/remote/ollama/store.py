@@ -30,6 +30,7 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 MODEL = "application/vnd.ollama.image.model"
 PROJECTOR = "application/vnd.ollama.image.projector"
+ADAPTER = "application/vnd.ollama.image.adapter"
 PARAMETERS = "application/vnd.ollama.image.params"
 # By which we know a manifest as ours again; Ollama passes over what it does not know.
 MARK = "modelrack"

@@ -108,7 +108,7 @@ def _commands(
         command: list[str] = []
         for word in shlex.split(value.lstrip("+-@:!")):
             if re.fullmatch(r"\$\w+", word):
-                command += environment.get(word[1:], "").split()
+                command += shlex.split(environment.get(word[1:], ""))
             else:
                 command.append(_VARIABLE.sub(lambda match: environment.get(match[1], ""), word))
         yield command

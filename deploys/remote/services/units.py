@@ -10,7 +10,8 @@ what is wrong with the server's answer, and `wrong` is true if waiting cannot ch
 that is listed once per model gets the problem of any of them. "ask" is the task of which a question
 is asked, or null if only the models are to be listed; "vector" says how many numbers a vector has,
 if that is asked for. If "model" is null, any HTTP response that is not an error will do. With
-"sampling", values by their names, it must draw answers with these, if it says how it does.
+"sampling", values by their names, it must draw answers with these, if it says how it does. Each of
+"adapters", further names of models, is asked a question, too.
 `measured` is the content of the files of that name, by name.
 """
 
@@ -138,9 +139,22 @@ def _wrong(entry: dict[str, Any]) -> str | None:
             if wrong:
                 return wrong
         if entry["ask"]:
-            return questions.wrong(server, entry["ask"], entry["model"], entry["vector"])
+            wrong = questions.wrong(server, entry["ask"], entry["model"], entry["vector"])
+            return wrong or _wrong_adapter(server, entry)
     finally:
         server.close()
+    return None
+
+
+def _wrong_adapter(server: ModelServer, entry: dict[str, Any]) -> str | None:
+    """Return which adapter gives no right answer, where the model beside it has given one."""
+    for name in entry.get("adapters", ()):
+        try:
+            wrong = questions.wrong(server, entry["ask"], name, entry["vector"])
+        except (RequestFailed, RequestRejected) as error:
+            wrong = str(error)
+        if wrong:
+            return f"asked as {name}: {wrong}"
     return None
 
 

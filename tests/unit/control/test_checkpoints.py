@@ -12,6 +12,7 @@ import pytest
 
 from deploys.control import checkpoints, hub_clients, locks
 from deploys.control import hub as asking
+from deploys.planning.adapters.adapter import Adapter
 from deploys.planning.checkpoint.published import Published
 from deploys.planning.checkpoint.reference import reference
 from deploys.planning.inputs.locks import Locks
@@ -20,13 +21,16 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import GLOBAL, Site
 from deploys.planning.resolve import resolve
 from deploys.remote.hubs import documents, listing
-from tests.lab import tiny_folder, tiny_model
+from tests.lab import tiny_adapter, tiny_folder, tiny_model
 from tests.lab.hub import Hub
-from tests.lab.tiny_model import TEMPLATE
+from tests.lab.tiny_adapter import TinyAdapter
+from tests.lab.tiny_model import TEMPLATE, TinyModel
 from tests.unit.planning.plan_examples import MACHINE, service
 
 FOLDER = "modelrack-lab/tiny-qwen2"
 GGUF = "modelrack-lab/tiny-qwen2-gguf"
+WITH_GGUF = TinyAdapter(TinyModel())
+WITH_PEFT = TinyAdapter(TinyModel(width=tiny_folder.WIDTH))
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(checkpoints, "_read", {})
     tiny_folder.publish(tmp_path / "hub")
     tiny_model.publish(tmp_path / "hub")
+    tiny_adapter.publish(tmp_path / "hub", WITH_GGUF, WITH_PEFT)
     with Hub(tmp_path / "hub") as hub:
         yield hub
 
@@ -217,3 +222,59 @@ def test_what_was_understood_is_said(hub: Hub, tmp_path: Path) -> None:
     known, nothing = checkpoints.one("deepseek-r1-awq", _site(hub, tmp_path), None)
     assert (known.key, nothing) == ("deepseek-r1-awq", [])
     assert isinstance(locks.read(tmp_path / "locks"), Locks)
+
+
+@pytest.mark.parametrize("hub_name", ["modelscope", "huggingface"])
+@pytest.mark.parametrize(
+    ("model", "engine", "adapter", "widths"),
+    [
+        (f"{GGUF}:F16", "llama.cpp", "tiny-adapter-gguf:tiny-adapter-F32", ("ffn_down", 128, 64)),
+        (FOLDER, "vllm", "tiny-adapter", ("down_proj", 256, 128)),
+    ],
+)
+def test_an_adapter_is_read_pinned_and_planned_without_a_hub(
+    hub: Hub, tmp_path: Path, hub_name: str, model: str, engine: str, adapter: str, widths: Any
+) -> None:
+    site, named = _site(hub, tmp_path), f"{hub_name}:modelrack-lab/{adapter}"
+    wanted = service(
+        name="tiny", engine=engine, model=f"{hub_name}:{model}", adapters={"later": named}
+    )
+    profile = HostProfile(services=(wanted,))
+    found = checkpoints.with_published(profile, site, None)
+    first = resolve(profile, site, MACHINE, found)
+    assert not first.refusals, first.refusals
+    made = (first.profile.services[0].adapters or {})["later"]
+    assert isinstance(made, Adapter) and made.rank == 8 and made.alpha == 16
+    matrix = made.matrices[0]
+    assert (matrix.name, matrix.inputs, matrix.outputs, matrix.count) == (*widths, 1)
+    # No more of the weights than their header.
+    weights = [each for each in hub.requests if each.name.endswith(made.file)]
+    assert weights and all(each.range for each in weights), hub.requests
+    (line,) = [
+        each for each in checkpoints.understood(profile, first, found) if each.startswith(named)
+    ]
+    assert "a LoRA adapter in" in line and "rank 8, alpha 16" in line
+    checkpoints.keep(profile, site)
+    assert len([*(tmp_path / "locks/models").iterdir()]) == 2
+    checkpoints._read.clear()
+    hub.close()
+    again = checkpoints.with_published(replace(profile, locked=True), site, None)
+    assert again == found
+    # As a run goes on that has pinned what it needs.
+    assert resolve(first.profile, site, MACHINE, again).services == first.services
+
+
+def test_a_model_and_an_adapter_are_not_taken_for_each_other(hub: Hub, tmp_path: Path) -> None:
+    site = _site(hub, tmp_path)
+    for name in ("tiny-adapter", "tiny-adapter-gguf:tiny-adapter-F32"):
+        profile = _profile(f"modelscope:modelrack-lab/{name}")
+        found = checkpoints.with_published(profile, site, None)
+        (refusal,) = resolve(profile, site, MACHINE, found).refusals
+        assert "is an adapter, and no model by itself" in refusal.reason
+        assert "among adapters of the service" in refusal.hint
+    wanted = service(engine="vllm", model=f"modelscope:{FOLDER}")
+    wanted = replace(wanted, adapters={"later": f"modelscope:{FOLDER}"})
+    profile = HostProfile(services=(wanted,))
+    found = checkpoints.with_published(profile, site, None)
+    (refusal,) = resolve(profile, site, MACHINE, found).refusals
+    assert "is a model by itself, and no LoRA adapter" in refusal.reason

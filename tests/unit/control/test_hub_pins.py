@@ -14,7 +14,7 @@ from deploys.control import hub as pins
 from deploys.control import hub_clients
 from deploys.planning.inputs.locks import Place
 from deploys.planning.inputs.refusal import Refusal
-from deploys.planning.plan import HubSource
+from deploys.planning.weights.plan import HubSource
 from tests.lab.hub import Hub
 from tests.lab.tiny_model import TinyModel
 from tests.unit.planning.plan_examples import model

@@ -13,7 +13,10 @@ from tests.unit import ROOT
 MIRRORED = {
     "ListedFile": ("deploys/planning/inputs/locks.py", "deploys/remote/lib/spec.py"),
     "ListingRequest": ("deploys/control/hub_clients.py", "deploys/remote/hubs/listing.py"),
-    "Registration": ("deploys/operations/services/ollama.py", "deploys/remote/ollama/register.py"),
+    "Registration": (
+        "deploys/operations/services/ollama.py",
+        "deploys/remote/ollama/registration.py",
+    ),
 }
 
 

@@ -105,7 +105,7 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
     # As root: what was copied or restored is proven again, and that recorded.
     (proof,) = run["ExecStartPre"]
     assert proof.startswith("+/usr/bin/python3 ")
-    assert proof.endswith("weights prove ${MODELRACK_WEIGHTS}")
+    assert proof.endswith("weights prove ${MODELRACK_WEIGHTS} $MODELRACK_ADAPTERS")
     server = "/opt/modelrack/engines/llama.cpp/current/bin/llama-server"
     assert run["ExecStart"] == [f"{server} $MODELRACK_OPTIONS"]
     # Nothing but this machine reaches it, whatever the server is told to listen on.
@@ -246,6 +246,7 @@ def test_the_settings_say_what_the_plan_says() -> None:
         "LLAMA_ARG_OFFLINE": "1",
         "MODELRACK_OPTIONS": "",
         "MODELRACK_WEIGHTS": "/data/models/tiny",
+        "MODELRACK_ADAPTERS": "",
         "MODELRACK_DIGEST": digest,
     }
 

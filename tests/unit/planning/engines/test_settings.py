@@ -20,6 +20,7 @@ from deploys.planning.plan import HostPlan
 from deploys.rendering import render
 from tests.plans.simulated import MACHINES
 from tests.unit import ROOT
+from tests.unit.planning.adapters.adapter_examples import gguf, peft, read
 from tests.unit.planning.plan_examples import SHARDS, attempt, locks
 
 # What every service has, and is proven by what it is.
@@ -43,6 +44,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "chat_template": (ROOT / "templates" / "chat" / "deepseek-v3.jinja",),
     "sampling": ({"temperature": 0.6}, {"top_k": 20}),
     "options": ({"seed": 7}, {"random-seed": 7}, {"OLLAMA_FLASH_ATTENTION": 1}),
+    "adapters": ({"legal": read(peft())}, {"legal": read(gguf())}),
     "merge": (True, False),
     "allow_copy": (True,),
 }

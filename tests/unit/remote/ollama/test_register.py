@@ -28,6 +28,7 @@ from deploys.remote.ollama import store as ollama_store
 from deploys.remote.ollama.register import Registration
 from tests.lab.ollama.server import Server
 from tests.lab.ollama.store import Store
+from tests.lab.tiny_adapter import TinyAdapter
 from tests.lab.tiny_model import TinyModel
 from tests.unit.remote import support
 
@@ -324,6 +325,27 @@ def test_the_command(
     assert "lacks a field" in capsys.readouterr().err
 
 
+def test_an_adapter_is_a_layer_from_another_folder(tmp_path: Path, wanted: Registration) -> None:
+    folder = tmp_path / "models" / "adapter"
+    content = TinyAdapter(TinyModel()).gguf(folder / "a.gguf").read_bytes()
+    record = manifest.record(folder, "a.gguf", hashlib.sha256(content).hexdigest())
+    found = manifest.Manifest("adapter", "", "", (record,), (), False)
+    (folder / manifest.NAME).write_bytes(found.render())
+    adapted = altered(wanted, adapter="a.gguf", adapter_directory=folder)
+    assert register.register(wanted) and not register.is_registered(adapted)
+    assert register.register(adapted) and register.is_registered(adapted)
+    assert not register.is_registered(wanted)
+    written = ollama_store.read_manifest(ollama_store.manifest_path(wanted.models, "tiny"))
+    layers = ollama_store.blobs_of(written or {})[1:]
+    assert [layer.kind for layer in layers] == [ollama_store.MODEL, ollama_store.ADAPTER]
+    assert ollama_store.blob_path(wanted.models, layers[1].digest).samefile(folder / "a.gguf")
+    # Without it the layer goes, and its blob, which nothing else needs.
+    assert register.register(wanted)
+    assert not ollama_store.blob_path(wanted.models, layers[1].digest).exists()
+    with pytest.raises(Failure, match=r"has no file b.gguf: fetch the adapter again"):
+        register.register(altered(adapted, adapter="b.gguf"))
+
+
 def test_a_projector_is_a_layer_behind_the_model(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "eyes"
     folder.mkdir(parents=True)
@@ -345,5 +367,5 @@ def test_a_projector_is_a_layer_behind_the_model(tmp_path: Path) -> None:
         assert ollama_store.blob_path(both.models, layer.digest).samefile(folder / name)
     with pytest.raises(Failure, match=r"has no file other.gguf: fetch the model again"):
         register.register(altered(both, projector="other.gguf"))
-    with pytest.raises(Failure, match="may keep projectors in another way"):
+    with pytest.raises(Failure, match="may keep projectors and adapters in another way"):
         register.register(altered(both, version="9.9.9", allow_copy=True))

@@ -98,7 +98,7 @@ def test_every_engines_unit_runs_without_systemd(engine: str, tmp_path: Path) ->
 SETTINGS = """\
 # FIRST=no
 FIRST=file
-MANY=a b
+MANY=a 'b'
 QUOTED="c d"
 JSON={"a": 1}
 """

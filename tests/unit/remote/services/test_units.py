@@ -162,3 +162,45 @@ def test_a_server_without_models_has_to_answer_at_all(tmp_path: Path) -> None:
             server.shutdown()
             server.server_close()
     assert answers == [("ok", False), ("no answer: HTTP status 403", False)]
+
+
+def test_each_adapter_is_asked_a_question_too() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._reply(200, {"data": [{"id": name} for name in ("r1", "legal")]})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            known = body["model"] in ("r1", "legal")
+            said = {"choices": [{"message": {"content": "Hello"}}]}
+            self._reply(200 if known else 404, said if known else {"error": "no such model"})
+
+        def _reply(self, status: int, body: object) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    entry = {
+        "url": f"http://127.0.0.1:{server.server_port}",
+        "model": "r1",
+        "context": 1,
+        "ask": "generate",
+        "vector": None,
+    }
+    try:
+        answers = [
+            units._answer({**entry, "adapters": adapters})
+            for adapters in ([], ["legal"], ["legal", "medical"])
+        ]
+        unasked = units._answer({**entry, "ask": None, "adapters": ["medical"]})
+    finally:
+        server.shutdown()
+        server.server_close()
+    missing = "asked as medical: HTTP status 404: no such model"
+    assert answers == [("ok", False), ("ok", False), (missing, True)]
+    assert unasked == ("ok", False)
