@@ -46,7 +46,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 def safe(machine: VirtualMachine, folder: str) -> dict[str, list[list[int]]]:
     """What the journal of a fetch into this folder says is on the disk: ranges of each file."""
     found: dict[str, list[list[int]]] = {}
-    for line in machine.ssh(f"cat {folder}/.fetch/journal", check=False).stdout.splitlines():
+    journal = f"{folder}/.fetch/journal"
+    for line in machine.ssh(f"[ ! -e {journal} ] || cat {journal}").stdout.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
