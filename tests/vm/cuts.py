@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import re
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tests.e2e.digest import digest
 from tests.e2e.rack import Rack
@@ -18,8 +15,6 @@ from tests.vm.machine import VirtualMachine
 
 # The machine's address, which is another one each time.
 OWN = "/etc/systemd/network/10-lab.network"
-FULL = "deploys/full.py"
-_BEGINS = re.compile(r"Starting operation: (.+?)\s*$")
 
 
 def state(machine: VirtualMachine) -> dict[str, object]:
@@ -31,50 +26,7 @@ def state(machine: VirtualMachine) -> dict[str, object]:
     return found
 
 
-@dataclass(frozen=True)
-class Begun:
-    """An operation, and the seconds that it took."""
-
-    name: str
-    seconds: float
-
-
-def watch(rack: Rack, deploy: str = FULL) -> list[Begun]:
-    """Deploy to the end, and say what was done and how long each took."""
-    process = rack.start(deploy=deploy)
-    assert process.stdout
-    lines, times = [], []
-    for line in process.stdout:
-        lines.append(line)
-        if found := _BEGINS.search(line):
-            times.append((found[1], time.monotonic()))
-    if process.wait():
-        raise LabError("".join(lines))
-    times.append(("", time.monotonic()))
-    return [Begun(name, then - at) for (name, at), (_, then) in itertools.pairwise(times)]
-
-
-def cut_in(
-    rack: Rack, machine: VirtualMachine, operation: Begun, share: float, deploy: str = FULL
-) -> None:
-    """Deploy, and cut the power when this share of an operation's seconds is over."""
-    process = rack.start(deploy=deploy)
-    assert process.stdout
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if (found := _BEGINS.search(line)) and found[1] == operation.name:
-            time.sleep(share * operation.seconds)
-            break
-    else:
-        raise LabError(f"{operation.name} was never begun:\n{''.join(said)}")
-    machine.kill()
-    _end(process)
-
-
-def cut_when(
-    rack: Rack, machine: VirtualMachine, due: Callable[[], bool], deploy: str = FULL
-) -> None:
+def cut_when(rack: Rack, machine: VirtualMachine, due: Callable[[], bool], deploy: str) -> None:
     """Deploy, and cut the power once something is so."""
     process = rack.start(deploy=deploy)
     while not due():
@@ -94,7 +46,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 def safe(machine: VirtualMachine, folder: str) -> dict[str, list[list[int]]]:
     """What the journal of a fetch into this folder says is on the disk: ranges of each file."""
     found: dict[str, list[list[int]]] = {}
-    for line in machine.ssh(f"cat {folder}/.fetch/journal", check=False).stdout.splitlines():
+    journal = f"{folder}/.fetch/journal"
+    for line in machine.ssh(f"[ ! -e {journal} ] || cat {journal}").stdout.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

@@ -12,14 +12,13 @@ from tests.e2e.digest import difference
 from tests.e2e.rack import Rack
 from tests.lab import large_model
 from tests.lab.hub import Hub
+from tests.lab.process import LabError
 from tests.vm import cuts
-from tests.vm.cuts import Begun
 from tests.vm.lab import VmLab
 from tests.vm.machine import VirtualMachine
 from tests.vm.saved import Saved
 
 DEPLOY = "tests/e2e/deploys/weights_only.py"
-BASE = "deploys.stages.base.install"
 FOLDER = "/data/models/large"
 SIZE = 12 << 20
 
@@ -28,7 +27,6 @@ SIZE = 12 << 20
 class Fetching:
     """Where they are.
 
-    + done: what made it of a bare one, with the seconds that each took
     + ready: a machine that lacks nothing but the model
     + state: what one becomes that nothing happens to
     """
@@ -36,22 +34,12 @@ class Fetching:
     lab: VmLab
     rack: Rack
     hub: Hub
-    done: tuple[Begun, ...]
     ready: Saved
     state: dict[str, object]
 
     def machine(self, name: str) -> VirtualMachine:
         """One more, which the rack deploys to from now on; with the hub as it should be."""
         machine = self.lab.add_from(self.ready, name)
-        self.deploy_to(machine)
-        self.hub.faults.clear()
-        self.hub.requests.clear()
-        return machine
-
-    def bare(self, name: str) -> VirtualMachine:
-        """One more, which nothing was deployed to."""
-        (machine,) = self.lab.add(name)
-        assert isinstance(machine, VirtualMachine)
         self.deploy_to(machine)
         self.hub.faults.clear()
         self.hub.requests.clear()
@@ -83,10 +71,16 @@ def fetching(folder: Path) -> Iterator[Fetching]:
         rack = Rack(lab, url, url, inventory, sharing.group_data(None, merge=False))
         (machine,) = lab.vms
         rack.point_to([replace(machine, name="fetches")], url, url)
-        done = tuple(cuts.watch(rack, BASE))
-        here = Fetching(lab, rack, hub, done, lab.save(machine), {})
+        _run(rack, "deploys.stages.base.install")
+        here = Fetching(lab, rack, hub, lab.save(machine), {})
         machine = here.machine("whole")
-        cuts.watch(rack, DEPLOY)
+        _run(rack, DEPLOY)
         state = cuts.state(machine)
         lab.forget(machine)
         yield replace(here, state=state)
+
+
+def _run(rack: Rack, deploy: str) -> None:
+    done = rack.deploy(deploy=deploy)
+    if done.code:
+        raise LabError(done.output)
