@@ -21,8 +21,6 @@ from deploys.planning.models.hybrids import KIMI_K3
 from deploys.planning.models.variants import gguf, original, r1_gguf, safetensors
 
 ENTRIES = (
-    # The GGUF files of January 2025 are older than llama.cpp's cache of one latent vector.
-    original(R1_FP8, "FP8", 688_600_000_000, "shape: config.json; size: index, with the MTP layer"),
     # For cards without FP8, and with the MTP layer, too.
     safetensors(
         R1_FP8,
@@ -32,6 +30,8 @@ ENTRIES = (
         "unsloth/DeepSeek-R1-BF16",
         "unsloth/DeepSeek-R1-BF16",
     ),
+    original(R1_FP8, "FP8", 688_600_000_000, "shape: config.json; size: index, with the MTP layer"),
+    # The GGUF files of January 2025 are older than llama.cpp's cache of one latent vector.
     r1_gguf(R1, "Q4_K_M", 404_430_187_616, "shape: config.json; size: a listing of nine shards"),
     safetensors(
         R1,

@@ -46,7 +46,11 @@ def test_the_latest_of_each_unit_are_kept(tmp_path: Path) -> None:
 
 
 def test_every_unit_of_an_engine_calls_for_it() -> None:
-    folders = {path.parent.name for path in TEMPLATES.glob("*/*.service.j2")} - {"base", "peer"}
+    folders = {path.parent.name for path in TEMPLATES.glob("*/*.service.j2")} - {
+        "base",
+        "peer",
+        "image",
+    }
     assert {"llama.cpp", "ollama"} <= folders
     for path in (path for folder in folders for path in TEMPLATES.glob(f"{folder}/*.service.j2")):
         text = path.read_text()

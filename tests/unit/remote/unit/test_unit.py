@@ -34,7 +34,7 @@ def test_a_serial_number_that_nobody_filled_in_is_none(
 @pytest.fixture
 def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(settings, "KEY", tmp_path / "key")
-    monkeypatch.setattr(card.addresses, "own", lambda: ["10.0.0.7", "fd00::7"])
+    monkeypatch.setattr(card.network, "own", lambda: ["10.0.0.7", "fd00::7"])
     settings.KEY.write_text("mr-secret\n")
     return "mr-secret"
 
