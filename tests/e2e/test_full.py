@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deploys.connection import programs
 from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.hardware.numa import HostMemory
 from deploys.rendering.templates import text
+from tests.e2e import gate
 from tests.e2e.rack import Rack, Run, run
 from tests.lab.hub import Hub
 from tests.lab.tiny_model import ANSWER
@@ -59,16 +59,12 @@ def test_the_server_draws_answers_as_it_was_told(deployed: tuple[Rack, Run]) -> 
     assert (drawn["top_k"], round(drawn["temperature"], 3), drawn["seed"]) == (20, 0.6, 7)
     assert drawn["samplers"] == ["top_k", "temperature"]
     # So says the gate, too, and it would say if it were not so.
-    asked = {"unit": "llama-server@tiny.service", "url": "http://127.0.0.1:8080", "model": "tiny"}
-    asked |= {"context": 512, "files": [], "measured": None, "ask": None, "vector": None}
     for temperature, answer in (
         (0.6, "ok"),
         (0.8, "it draws answers with temperature 0.6 instead of 0.8"),
     ):
-        question = json.dumps([{**asked, "sampling": {"top_k": 20, "temperature": temperature}}])
-        gate = programs.inline("services.units").get_raw_value()
-        (state,) = json.loads(machine.ssh(gate, stdin=question).stdout).values()
-        assert state["answer"] == answer
+        wanted = {"top_k": 20, "temperature": temperature}
+        assert gate.says(machine, "llama-server@tiny.service", 8080, "tiny", wanted) == answer
     # Not with systemd's complaint of a variable that is not set.
     journal = machine.ssh("journalctl -u llama-server@tiny").stdout
     assert "MODELRACK_OPTIONS" not in journal

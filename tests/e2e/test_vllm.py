@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import alive
+from tests.e2e import alive, gate
 from tests.e2e.rack import Rack, Run, run
 from tests.lab import surroundings, tiny_adapter, tiny_folder
 from tests.lab.hub import Hub
@@ -29,7 +29,7 @@ site = _with(site, mirrors=_with(site.mirrors, **({{"pytorch": _wheels}} if _whe
 _gguf = _with(profile.services[0], model={gguf!r}, adapters={{"later": {adapter_gguf!r}}})
 _vllm = _with(
     _gguf, name="tiny-vllm", engine="vllm", port=8000, model={folder!r}, merge=None,
-    adapters={{"later-still": {adapter!r}}},
+    adapters={{"later-still": {adapter!r}}}, sampling={{"temperature": 0.6}},
 )
 profile = _with(profile, services=(_gguf, _vllm))
 # What is left here is data of the host, and printed.
@@ -74,6 +74,16 @@ def test_both_engines_serve_on_one_machine(deployed: tuple[Rack, Run]) -> None:
     assert first.code == 0, first.output
     assert "answers as tiny on http://127.0.0.1:8080" in first.stderr
     assert "answers as tiny-vllm on http://127.0.0.1:8000" in first.stderr
+
+
+def test_vllm_draws_answers_as_it_was_told(deployed: tuple[Rack, Run]) -> None:
+    machine = deployed[0].machines[0]
+    for temperature, answer in (
+        (0.6, "ok"),
+        (0.8, "it draws answers with temperature 0.6 instead of 0.8"),
+    ):
+        wanted = {"temperature": temperature}
+        assert gate.says(machine, "vllm@tiny-vllm.service", 8000, "tiny-vllm", wanted) == answer
 
 
 def test_what_was_understood_of_them_is_pinned_and_said(deployed: tuple[Rack, Run]) -> None:

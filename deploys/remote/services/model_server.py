@@ -69,7 +69,7 @@ class ModelServer:
         """Return how answers are drawn where a request does not say it; None if no server says so.
 
         By the names of generation_config.json. llama-server and Ollama tell; vLLM would have its
-        endpoints for parts of other servers opened for that (--enable-scale-out).
+        endpoints for parts of other servers opened for that (--enable-scale-out), but logs it.
         """
         owner = model.get("owned_by")
         if owner == "llamacpp":

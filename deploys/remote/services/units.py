@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import questions
+from . import questions, start_log
 from .model_server import ModelServer, RequestFailed, RequestRejected
 
 _PROPERTIES = {
@@ -138,7 +138,8 @@ def _wrong(entry: dict[str, Any]) -> str | None:
         if context is not None and context < entry["context"]:
             return f"a request may take {context} tokens instead of {entry['context']}"
         if entry.get("sampling"):
-            wrong = _other_sampling(server.sampling(models[entry["model"]]), entry["sampling"])
+            drawn = server.sampling(models[entry["model"]]) or start_log.sampling(entry["unit"])
+            wrong = _other_sampling(drawn, entry["sampling"])
             if wrong:
                 return wrong
         if entry["ask"]:

@@ -237,8 +237,15 @@ def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
 def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, bool]]:
     """What the program about units says of one that is active and answers like this."""
     systemctl = tmp_path / "systemctl"
-    systemctl.write_text("#!/bin/sh\necho ActiveState=active\n")
-    systemctl.chmod(0o755)
+    systemctl.write_text(
+        '#!/bin/sh\ncase "$*" in *InvocationID*) echo a1b2;; *) echo ActiveState=active;; esac\n'
+    )
+    journalctl = tmp_path / "journalctl"
+    journalctl.write_text(
+        f'#!/bin/sh\ncase "$*" in *_SYSTEMD_INVOCATION_ID=a1b2*) cat {tmp_path}/log;; esac\n'
+    )
+    for program in (systemctl, journalctl):
+        program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     def ask(
@@ -247,8 +254,10 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
         sampling: dict[str, float] | None = None,
         task: str = "generate",
         vector: int | None = None,
+        log: str = "",
         **like: Any,
     ) -> tuple[str, bool]:
+        (tmp_path / "log").write_text(log)
         with serving(Server(**like)) as server:
             model = model or MODELS[server.engine]["id"]
             unit = {"unit": "a", "url": server.url, "model": model, "context": context}
@@ -302,6 +311,29 @@ def test_how_answers_are_drawn_is_held_against_the_plan(
 ) -> None:
     found = answer(engine=engine, sampling=wanted, drawn=DRAWN)
     assert found == (wrong or "ok", wrong is not None)
+
+
+# As they write it, between other lines.
+LOGS = {
+    "vllm": "(APIServer pid=7) WARNING 01-02 20:00:00 [model.py:1893] Default vLLM sampling"
+    " parameters have been overridden by the model's `generation_config.json`:"
+    " `{{'temperature': {}, 'top_k': 20}}`. If this is not intended, please relaunch.",
+    "sglang": "[2026-01-02 20:00:00] Using default chat sampling params from model generation"
+    " config: {{'temperature': {}, 'top_k': 20}}",
+}
+
+
+@pytest.mark.parametrize("engine", LOGS)
+def test_what_a_server_logs_of_how_it_draws_is_held_against_the_plan(
+    engine: str, answer: Callable[..., tuple[str, bool]]
+) -> None:
+    def found(temperature: str) -> tuple[str, bool]:
+        log = f"loading\n{LOGS[engine].format(temperature)}\nready\n"
+        return answer(engine=engine, sampling={"temperature": 0.6, "top_k": 20}, log=log)
+
+    assert found("0.6") == ("ok", False)
+    assert found("1.0") == ("it draws answers with temperature 1 instead of 0.6", True)
+    assert found("None") == ("ok", False)  # No number, so nothing that could be compared.
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
