@@ -170,6 +170,11 @@ class Site:
         used = any(f'status{{{server}"{state}"}} 1' in shown for state in ("UP", "DRAIN"))
         return used and f'check_status{{{server}"L7OK"}} 1' in shown
 
+    @staticmethod
+    def answers(machine: Machine) -> bool:
+        """Whether the stand-in itself answers."""
+        return machine.ssh("curl -sf http://127.0.0.1:8080/ctl", check=False).returncode == 0
+
     def engine(self, machine: Machine, **settings: Any) -> dict[str, Any]:
         """What a stand-in has seen; the settings hold from now on."""
         query = "&".join(f"{name}={json.dumps(value)}" for name, value in settings.items())

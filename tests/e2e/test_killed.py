@@ -20,7 +20,7 @@ from tests.lab.github import GitHub
 from tests.lab.hub import Hub
 from tests.lab.tree import cache_root
 
-SAMPLE = 8
+SAMPLE = 5
 # With a gateway and a firewall.
 DATA = """
 from pathlib import Path

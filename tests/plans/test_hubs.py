@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import replace
 
 import pytest
 
-from deploys.control import locks
 from deploys.planning.inputs.profile import HostProfile
 from deploys.planning.models.catalogue import model
 from deploys.planning.plan import HostPlan
-from deploys.planning.resolve import resolve
 from tests.plans import update
 from tests.plans.simulated import MACHINES
 
-SITE = runpy.run_path(str(update.GROUP_DATA / "all.py"))["site"]
-LOCKS = locks.read(SITE.locks)
-
 
 def with_modelscope_alone(name: str, profile: HostProfile) -> HostPlan:
-    machine, _ = update.plan_of(name)
-    return resolve(profile, replace(SITE, hubs=("modelscope",)), machine, LOCKS)
+    _, plan = update.plan_of(name, profile=profile, hubs=("modelscope",))
+    return plan
 
 
 @pytest.mark.parametrize("name", MACHINES)

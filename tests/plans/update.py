@@ -11,7 +11,7 @@ import re
 import runpy
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from deploys.control import locks
 from deploys.planning.group.members import HostOfClass, HostsOfClass
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile
+from deploys.planning.inputs.site import Hub
 from deploys.planning.plan import HostPlan
 from deploys.planning.resolve import resolve
 from deploys.rendering import page
@@ -98,10 +99,19 @@ def host_of(name: str, rank: int = 0) -> str:
     return f"{name}-{rank + 1:02}"
 
 
-def plan_of(name: str, rank: int = 0) -> tuple[Machine, HostPlan]:
-    """The simulated machine of a class, and what planning alone makes of it."""
+def plan_of(
+    name: str,
+    rank: int = 0,
+    profile: HostProfile | None = None,
+    hubs: tuple[Hub, ...] | None = None,
+) -> tuple[Machine, HostPlan]:
+    """The simulated machine of a class, and what planning alone makes of it.
+
+    + profile, hubs: instead of what the inventories say
+    """
     site = runpy.run_path(str(GROUP_DATA / "all.py"))["site"]
-    profile, of = profile_of(name), CLASSES[name]
+    site = replace(site, hubs=hubs) if hubs else site
+    profile, of = profile or profile_of(name), CLASSES[name]
     machines = [
         Machine.from_json(json.loads(json.dumps(of.of(each)))) for each in range(of.machines)
     ]

@@ -58,6 +58,12 @@ class Copies:
         for machine in group:
             machine.ssh(f"systemctl restart {UNIT}")
 
+    @staticmethod
+    def starts(head: Machine) -> int:
+        """How often its group came together."""
+        said = head.ssh(f"journalctl -u {UNIT} -o cat --no-pager").stdout
+        return said.count("all nodes are there")
+
     def drain(self, *machines: Machine) -> None:
         """Deploy the gateway with these out of use."""
         self.site.rack.add(DRAINED.format(tuple(machine.name for machine in machines)))
@@ -103,9 +109,9 @@ def test_each_copy_is_upgraded_and_no_request_fails(copies: Copies) -> None:
         copies.drain(head)
         wait(lambda head=head: site.engine(head)["running"] == 0, "it does not end its answers")
         copies.set_up(group, "after")
-        wait(lambda head=head: site.up(head), f"{head.name} does not answer again")
-        said = head.ssh(f"journalctl -u {UNIT} -o cat --no-pager").stdout
-        assert said.count("all nodes are there") >= 2
+        wait(lambda head=head: copies.starts(head) == 2, f"{head.name} does not start again")
+        wait(lambda head=head: site.answers(head), f"{head.name} does not answer again")
+        wait(lambda head=head: site.up(head), f"{head.name} is not found again")
         copies.drain()
         # It is used again.
         wait(lambda head=head: site.engine(head)["served"] > 0, f"{head.name} gets nothing")
