@@ -41,7 +41,8 @@ def booted(like: Qemu, disk: Disk) -> Saved:
         mac="52:54:00:00:00:00",
         prefix=DIES_WITH_US,
     )
-    parts = [disk.digest, *replace(bare, directory=Path("/")).command()]
+    # The kept disk is laid over this one, which has to be where it was.
+    parts = [str(disk.image), disk.digest, *replace(bare, directory=Path("/")).command()]
     if accelerator() == "kvm":
         # A state goes on where it was saved, and on no other kind of processor.
         lines = Path("/proc/cpuinfo").read_text().splitlines()
