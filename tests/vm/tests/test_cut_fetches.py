@@ -25,10 +25,13 @@ def test_in_a_fetch_of_weights(fetching: Fetching, share: float) -> None:
     claimed: dict[str, list[list[int]]] = {}
 
     def due() -> bool:
+        """Whether more was noted since a look, so that what was noted then is on the disk."""
         if sharing.sent(fetching.hub).share < share:
             return False
-        claimed.update(cuts.safe(machine, FOLDER))
-        return True
+        noted = cuts.safe(machine, FOLDER)
+        if not claimed:
+            claimed.update(noted)
+        return noted != claimed
 
     cuts.cut_when(fetching.rack, machine, due, DEPLOY)
     fetching.hub.faults.clear()
