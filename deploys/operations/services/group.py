@@ -53,8 +53,8 @@ def answering(
 
 def _checked(state: State, host: Host, arguments: Any, unit: Unit) -> bool:
     """Wait for a unit, and measure the head; return whether it serves as planned."""
-    if health.wait_until_it_answers(state, host, arguments, unit, None) and (
-        unit.measured is None or health.measure(state, host, arguments, unit, None)
+    if health.wait_until_it_answers(state, host, arguments, unit, None) and health.measure(
+        state, host, arguments, unit, None
     ):
         return True
     logger.error(

@@ -123,10 +123,13 @@ def _lost(state: State, unit: Unit) -> str:
 def measure(state: State, host: Host, arguments: Any, unit: Unit, restarted: float | None) -> bool:
     """Measure the tokens per second of a single request; the result is kept on the machine.
 
-    Less than the unit's floor is a warning, less than a third of it fails the host.
+    Less than the unit's floor is a warning, less than a third of it fails the host. A unit that is
+    not to be measured is asked nothing.
 
     + restarted: as above
     """
+    if unit.measured is None:
+        return True
     wanted = {
         "url": unit.url,
         "model": unit.model,

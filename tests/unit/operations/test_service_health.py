@@ -133,6 +133,13 @@ def test_less_than_a_third_of_it_fails_with_the_reason(machine: Machine) -> None
     assert f"journalctl -u {UNIT.name}" in line
 
 
+def test_what_answers_nobody_is_not_measured(machine: Machine) -> None:
+    said = machine(figures=None)
+    beside = replace(UNIT, url=None, model=None, measured=None)
+    assert health.measure(None, HOST, {}, beside, None)  # type: ignore[arg-type]
+    assert said == []
+
+
 def test_what_cannot_be_measured_fails(machine: Machine) -> None:
     said = machine(journal="one\ntwo")
     assert not _measure()
