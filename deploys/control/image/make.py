@@ -77,9 +77,10 @@ def finish(
     _check_gateway(plan["gateway"])
     models = f"{plan['site']['data_root']}/models"
     kernels = assembled.kernels(tree)
-    sealed.seal(tree, recipe.epoch, tree / models.lstrip("/"), own_sources=own_sources)
+    there = tree / models.lstrip("/")
+    sealed.seal(tree, recipe.epoch, there, own_sources=own_sources)
     _write(tree, recipe, plan, kernels)
-    sealed.check(tree, sealed.builders(str(work), *inner))
+    sealed.check(tree, sealed.builders(str(work), *inner), there)
     sealed.clamp(tree, recipe.epoch)
     tools = archives.tools()
     stub = rendering.stub(recipe)

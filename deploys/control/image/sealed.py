@@ -90,8 +90,12 @@ def builders(*more: str) -> list[bytes]:
     return [word.encode() for word in (*names, *told.stdout.split(), *more) if word]
 
 
-def leaks(tree: Path, words: Sequence[bytes]) -> Iterator[str]:
-    """Yield a sentence about each file with a private key, a token, or a word of the builder's."""
+def leaks(tree: Path, words: Sequence[bytes], models: Path | None = None) -> Iterator[str]:
+    """Yield a sentence about each file with a private key, a token, or a word of the builder's.
+
+    + models: folder of weights; those that a manifest names are what was pinned, and as large as a
+      disk, so they are not read
+    """
     secret = re.compile(b"(" + sealing.PRIVATE_KEY + b")|(" + sealing.TOKEN + b")")
     named = re.compile(rb"(?<![\w.])(?:" + b"|".join(map(re.escape, words)) + rb")(?![\w])")
     of_packages = {
@@ -99,11 +103,16 @@ def leaks(tree: Path, words: Sequence[bytes]) -> Iterator[str]:
         for sums in tree.glob(sealing.SUMS)
         for line in sums.read_text().splitlines()
     }
+    weights = {
+        manifest.parent / file["path"]
+        for manifest in (models.glob("*/manifest.json") if models else ())
+        for file in json.loads(manifest.read_text())["files"]
+    }
     for folder, _, files in os.walk(tree):
         for name in files:
             path = Path(folder, name)
             where = str(path.relative_to(tree))
-            if path.is_symlink() or not path.is_file() or where in of_packages:
+            if path.is_symlink() or not path.is_file() or where in of_packages or path in weights:
                 continue
             if sealing.OF_OTHERS.match(where):
                 continue
@@ -114,15 +123,18 @@ def leaks(tree: Path, words: Sequence[bytes]) -> Iterator[str]:
                 yield f"{where} has a {'private key' if found[1] else 'token'}"
 
 
-def check(tree: Path, words: Sequence[bytes]) -> None:
-    """Refuse a tree with what every unit would share, or what tells of the builder."""
+def check(tree: Path, words: Sequence[bytes], models: Path | None = None) -> None:
+    """Refuse a tree with what every unit would share, or what tells of the builder.
+
+    + models: folder of weights
+    """
     keys = tree / "etc/modelrack/gateway/keys.map"
     if keys.exists() and keys.read_text().strip():
         raise Refusal(
             "The gateway of this image lets users in, with the same keys on each unit",
             "Name a keys file without keys in its profile: each unit makes a key of its own",
         )
-    found = list(leaks(tree, words))
+    found = list(leaks(tree, words, models))
     if found:
         raise Refusal(
             f"{len(found)} files have what no image may have, such as: {'; '.join(found[:5])}",

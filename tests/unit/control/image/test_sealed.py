@@ -123,6 +123,18 @@ def test_what_only_begins_like_the_builders_words_is_no_leak(tree: Path) -> None
     assert list(sealed.leaks(tree, [b"10.11.12.13"])) == []
 
 
+def test_pinned_weights_are_not_read_and_what_lies_beside_them_is(tree: Path) -> None:
+    models = tree / "data/models"
+    folder = models / "beside"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"files": [{"path": "w.gguf"}]}))
+    (folder / "w.gguf").write_text("10.11.12.13")
+    assert list(sealed.leaks(tree, [b"10.11.12.13"], models)) == []
+    (folder / "note").write_text("10.11.12.13")
+    (found,) = sealed.leaks(tree, [b"10.11.12.13"], models)
+    assert found == "data/models/beside/note has 10.11.12.13, which is the builder's"
+
+
 def test_users_that_every_unit_would_let_in_are_refused(tree: Path) -> None:
     (tree / "etc/modelrack/gateway/keys.map").write_text(f"{'ab' * 32} alice\n")
     with pytest.raises(Refusal, match="with the same keys on each unit"):
