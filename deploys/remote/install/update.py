@@ -15,13 +15,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from ..formats import archive
 from ..lib.content import sha256_of
-from ..lib.durable import replace, sync_file_system
+from ..lib.durable import rename, replace, sync_file_system
 from ..lib.failure import Failure
 from ..lib.lock import Taken, held
 from ..services import questions
@@ -80,11 +80,7 @@ def _project(source: Path, bundle: Path) -> Path:
         arriving = FOLDER / f".{folder.name}.arriving"
         shutil.rmtree(arriving, ignore_errors=True)
         arriving.mkdir(parents=True, mode=0o700)
-        with tarfile.open(source / "modelrack.tar") as archive:
-            for entry in archive:
-                if not entry.isfile() or entry.name.startswith("/") or ".." in entry.name:
-                    raise Failure(f"modelrack.tar has {entry.name}: have the bundle made again")
-                archive.extract(entry, arriving)
+        archive.unpack(source / "modelrack.tar", arriving, 0)
         sync_file_system(arriving)
         arriving.rename(folder)
     replace(folder / "place", f"{bundle}\n".encode())
@@ -118,6 +114,8 @@ def _environment(folder: Path, lock: Path, wheels: Path) -> None:
         done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             raise Failure(f"{' '.join(words[:3])} failed: {done.stderr.strip()}")
+    # Else a power cut could leave the stamp, and not the packages.
+    sync_file_system(folder)
     stamp.touch()
 
 
@@ -130,7 +128,7 @@ def _deploy(name: str, bundle: Path, folder: Path) -> int:
         link = FOLDER / ".current.new"
         link.unlink(missing_ok=True)
         link.symlink_to(folder)
-        link.replace(FOLDER / "current")
+        rename(link, FOLDER / "current")
         _remove_others(name, folder)
         print(f"this machine is as {bundle} has it")
         return 0
