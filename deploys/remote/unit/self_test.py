@@ -64,12 +64,14 @@ def _wait(service: dict[str, Any]) -> str | None:
         if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= _ENOUGH:
             return f"{service['unit']} does not start: {_last_word(service['unit'])}"
         if state.get("ActiveState") == "active":
+            server = ModelServer(service["url"], timeout=_DOOR)
             try:
-                server = ModelServer(service["url"], timeout=_DOOR)
                 problem = questions.wrong(server, service["task"], service["served"], None)
                 return f"{service['unit']}: {problem}" if problem else None
-            except (RequestFailed, OSError, http.client.HTTPException):
+            except (RequestFailed, KeyError, IndexError, TypeError):
                 pass  # It is loading; if it ends, systemd says so.
+            finally:
+                server.close()
         if time.monotonic() - begun > _PATIENCE:
             return f"{service['unit']} does not answer: {_last_word(service['unit'])}"
         time.sleep(_LOOK_EVERY)
@@ -112,7 +114,7 @@ def _status(
 
 
 def _state(unit: str) -> dict[str, str]:
-    asked = ("ActiveState", "SubState", "NRestarts")
+    asked = ("ActiveState", "NRestarts")
     shown = _said("systemctl", "show", f"--property={','.join(asked)}", unit)
     return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
