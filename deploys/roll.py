@@ -12,6 +12,7 @@ together are in one wave.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 from deploys.control.clients import rolling
@@ -35,12 +36,12 @@ def main() -> int:
         if code:
             left = [name for later in waves[number:] for name in later]
             names = f"{len(left)} machines were not touched: {', '.join(left)}"
-            again = f"{options.inventory} {options.deploy} --waves {options.waves}"
-            again += f" --after {last}" if last else ""
-            again += f" -- {' '.join(more)}" if more else ""
+            again = [options.inventory, options.deploy, "--waves", options.waves]
+            again += ["--after", last] if last else []
+            again += ["--", *more] if more else []
             print(
                 f"Wave {number} failed, see above. {names if left else 'It was the last one'}.\n"
-                f"When it is put right, go on with: python -m deploys.roll {again}",
+                f"When it is put right, go on with: python -m deploys.roll {shlex.join(again)}",
                 file=sys.stderr,
             )
             return code

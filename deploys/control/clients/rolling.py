@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from deploys.control.clients import services
 from deploys.control.clients.services import ListedHost
@@ -15,6 +16,8 @@ from deploys.planning.inputs.refusal import Refusal
 # Machines at the same time; a run of more would not be over sooner.
 _AT_ONCE = 32
 _OURS = ("--limit", "--serial", "--parallel")
+# Who gives them may give hosts another profile.
+_DATA = ("--data", "--group-data")
 
 
 def planned(inventory: str, upto: str, after: str | None, more: Sequence[str]) -> list[list[str]]:
@@ -28,7 +31,8 @@ def planned(inventory: str, upto: str, after: str | None, more: Sequence[str]) -
             f"{', '.join(_OURS)} are what the waves are made with",
             "Leave them out, and say with --waves how many machines are done after each",
         )
-    found = waves([*map(_host, services.listed(inventory))], upto, after)
+    hosts = services.listed(inventory, *_about_hosts(more))
+    found = waves([*map(_host, hosts)], upto, after)
     if not found:
         raise Refusal(f"Nothing comes after {after}", "Leave --after out to begin anew")
     return found
@@ -43,6 +47,16 @@ def run(inventory: str, deploy: str, wave: Sequence[str], more: Sequence[str]) -
         return subprocess.run(command, check=False).returncode
     except KeyboardInterrupt:
         return 130
+
+
+def _about_hosts(more: Sequence[str]) -> Iterator[str]:
+    """Yield those options of pyinfra that say what hosts are."""
+    words = iter(more)
+    for word in words:
+        if word.partition("=")[0] in _DATA:
+            yield word
+            if "=" not in word:
+                yield from islice(words, 1)
 
 
 def _host(listed: ListedHost) -> RolledHost:
