@@ -191,7 +191,7 @@ def _plan(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Hos
     for service in plan.services:
         for node in service.group.beside if service.group else ():
             other = state.inventory.get_host(node.name)
-            theirs, its_site = groups.profile_of(other, this, profile), other.data.get("site")
+            theirs, its_site = groups.profile_of(other, this, profile), groups.site_of(other, site)
             there = _machine(other, its_site)
             if there is not None:
                 known = {refusal.reason for refusal in plan.refusals}

@@ -32,13 +32,22 @@ def members(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf)
 
     + machine_of: reads the facts of a host in this run
     """
-    if grouped(profile) is None:
+    shared = grouped(profile)
+    if shared is None:
         return NOBODY
+    hosts = of_class(this, profile)
+    own = hosts.index(this) // shared.machines if this in hosts else 0
     return HostsOfClass(
         me=this.name,
         hosts=tuple(
-            _member(each, profile_of(each, this, profile), site, machine_of)
-            for each in of_class(this, profile)
+            # Machines of other groups are asked nothing: nobody looks at them here.
+            _member(
+                each,
+                profile_of(each, this, profile),
+                site,
+                machine_of if at // shared.machines == own else None,
+            )
+            for at, each in enumerate(hosts)
         ),
         # pyinfra tells a deploy nothing of it.
         serial="--serial" in sys.argv[1:],
@@ -66,6 +75,12 @@ def profile_of(other: Host, this: Host, profile: HostProfile) -> HostProfile:
     """
     theirs: HostProfile = other.data.get("profile")
     return profile if theirs == this.data.get("profile") else theirs
+
+
+def site_of(other: Host, site: Site) -> Site:
+    """Return the site of another host, which is that of this one where it has none."""
+    theirs = other.data.get("site")
+    return theirs if isinstance(theirs, Site) else site
 
 
 def also_refused(
@@ -132,15 +147,16 @@ def _read(path: Path) -> bytes:
     return key
 
 
-def _member(of: Host, profile: HostProfile, site: Site, machine_of: MachineOf) -> HostOfClass:
+def _member(
+    of: Host, profile: HostProfile, site: Site, machine_of: MachineOf | None
+) -> HostOfClass:
     given = of.data.get("fabric_address")
     asked = state.limit_hosts is None or of in state.limit_hosts
-    theirs = of.data.get("site")
     known = of in state.activated_hosts
     return HostOfClass(
         name=of.name,
         profile=profile,
-        machine=machine_of(of, theirs if isinstance(theirs, Site) else site) if known else None,
+        machine=machine_of(of, site_of(of, site)) if machine_of and known else None,
         asked=asked,
         address=None if given is None else str(given),
     )

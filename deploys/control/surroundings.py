@@ -43,7 +43,10 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
             OtherMachine(
                 name=host.name,
                 address=_address(host, site, machine_of) if concerned else None,
-                offers=tuple(_offers(theirs, site)) if _answers(host, theirs) else (),
+                # Only a gateway asks for it, and to find the head of a group takes the whole class.
+                offers=tuple(_offers(theirs, site))
+                if profile.gateway and _answers(host, theirs)
+                else (),
                 asks=asks,
             )
         )
