@@ -15,7 +15,7 @@ help:
 	@echo 'make demo                 a bare machine answers a question: the whole way, on this computer'
 	@echo 'make demo-down            take that machine away again'
 	@echo 'make test                 lint, types, layers, units, plans, lab, end to end'
-	@echo 'make torture              kill a deploy after each of its operations, and run it again'
+	@echo 'make torture              kill a deploy after each of its operations, and each process of vLLM'
 	@echo 'make plan CLASS=h800      what a machine of that class would become; MODEL=modelscope:OWNER/NAME: with it'
 	@echo 'make image CLASS=h800     what units of that class boot; GOLDEN=unit.json KEY=key OUTPUT=folder'
 	@echo 'make bench                against Ansible and Mitogen, same content, same machines'
