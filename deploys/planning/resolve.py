@@ -19,7 +19,7 @@ from deploys.planning.gateway.firewall import firewall_of
 from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.group import fabric
 from deploys.planning.group import share as group_share
-from deploys.planning.group.choice import Describe, HostGroup, group_of, grouped, unequal
+from deploys.planning.group.choice import HostGroup, group_of, grouped, unequal
 from deploys.planning.group.members import NOBODY, HostsOfClass
 from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware import cards, gpus, hardware_health, numa, software_stacks
@@ -215,13 +215,11 @@ def _group(
         return None
     service, gpu = group.service, inputs.gpu
 
-    def driver_of(machine: Machine) -> str:
-        planned = _driver(replace(inputs, machine=machine), Refusals())
-        return planned.version if planned else ""
+    there = [replace(inputs, machine=machine) for machine in group.machines]
+    drivers = [_driver(each, Refusals()) for each in there]
 
-    def engine_of(machine: Machine) -> str:
-        there = replace(inputs, machine=machine)
-        found, _ = installation.software_of([service], there, _driver(there, Refusals()))
+    def engine_of(inputs: Inputs, driver: DriverPlan | None) -> str:
+        found, _ = installation.software_of([service], inputs, driver)
         engine = next((each for each in found if each.name == service.engine), None)
         python = f" on Python {engine.python}" if isinstance(engine, Environment) else ""
         return f"{engine.name} {engine.version}-{engine.digest}{python}" if engine else ""
@@ -229,7 +227,11 @@ def _group(
     def links_of(machine: Machine) -> str:
         return f"{len(fabric.rdma(machine, gpu))} x {fabric.links(machine, gpu)}"
 
-    same: dict[str, Describe] = {"drivers": driver_of, "engines": engine_of, "links": links_of}
+    same = {
+        "drivers": [each.version if each else "" for each in drivers],
+        "engines": [*map(engine_of, there, drivers)],
+        "links": [*map(links_of, group.machines)],
+    }
     against.all_of(unequal(group, gpu, same), service.name)
     return against.of(service.name).attempt(
         None, fabric.plan_of, group, inputs.site, placement, gpu, driver, checks.unit_of(service)

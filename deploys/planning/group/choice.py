@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 
@@ -16,21 +16,15 @@ from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 
-# Returns something of a machine that must be the same on all, as people say it.
-Describe = Callable[[Machine], str]
-
 
 @dataclass(frozen=True, kw_only=True)
 class HostGroup:
-    """The hosts that serve a model together, by rank."""
+    """The hosts that serve a model together, by rank, and their machines as they are now."""
 
     service: Service
     members: tuple[HostOfClass, ...]
+    machines: tuple[Machine, ...]
     rank: int
-
-    @property
-    def machines(self) -> tuple[Machine, ...]:
-        return tuple(member.machine for member in self.members if member.machine is not None)
 
 
 def grouped(profile: HostProfile) -> Service | None:
@@ -88,28 +82,29 @@ def group_of(service: Service, profile: HostProfile, members: HostsOfClass) -> H
             " it out",
             f"Run it with {limits}, or without --limit",
         )
+    machines = tuple(each.machine for each in mine if each.machine is not None)
     if unknown := [each.name for each in mine if each.machine is None]:
         raise Refusal(
             f"{said}: {', '.join(unknown)} serves it together with {members.me}, and could not be"
             " looked at",
             "Do first what this run says of that machine",
         )
-    for member in mine:
-        if member.machine and not (member.machine.systemd and member.machine.booted):
+    for member, machine in zip(mine, machines, strict=True):
+        if not (machine.systemd and machine.booted):
             raise Refusal(
                 f"{said}: {member.name} serves it together with others, and has no systemd to"
                 " start it again when one of them goes",
                 "Use machines or virtual machines that boot",
             )
-    return HostGroup(service=service, members=mine, rank=at - first)
+    return HostGroup(service=service, members=mine, machines=machines, rank=at - first)
 
 
 def unequal(
-    group: HostGroup, gpu: Accelerator | None, same: dict[str, Describe]
+    group: HostGroup, gpu: Accelerator | None, same: Mapping[str, Sequence[str]]
 ) -> Iterator[Refusal]:
     """Yield what differs between the machines of a group that must not.
 
-    + same: what is compared beside the cards, by its name in a sentence
+    + same: what each has that is compared beside the cards, by its name in a sentence
     """
     service = group.service
     for field in fields(service):
@@ -130,10 +125,12 @@ def unequal(
         counts = Counter(_name(card.pci_id, gpu) for card in own)
         return " and ".join(f"{number} x {name}" for name, number in counts.items()) or "no cards"
 
-    for what, describe in {"cards": of_cards, **same}.items():
-        found = [(member.name, describe(machine)) for member, machine in _known(group)]
-        if len({each for _, each in found}) > 1:
-            shown = ", ".join(f"{each or 'none'} on {name}" for name, each in found)
+    for what, found in {"cards": [*map(of_cards, group.machines)], **same}.items():
+        if len({*found}) > 1:
+            shown = ", ".join(
+                f"{each or 'none'} on {member.name}"
+                for member, each in zip(group.members, found, strict=True)
+            )
             yield Refusal(
                 f"Service {service.name}: the machines that serve it together have other {what}:"
                 f" {shown}",
@@ -147,12 +144,6 @@ _SAME = {
     "engines": "Install the same system on them, as their engine depends on it",
     "links": "Look for a link that is down with: rdma link; or leave RDMA out on all of them",
 }
-
-
-def _known(group: HostGroup) -> Iterator[tuple[HostOfClass, Machine]]:
-    for member in group.members:
-        if member.machine is not None:
-            yield member, member.machine
 
 
 def _name(pci_id: str, gpu: Accelerator | None) -> str:

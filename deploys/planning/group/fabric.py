@@ -45,7 +45,10 @@ def plan_of(
     + unit: of systemd, which may hold the ports already
     """
     service = group.service
-    addresses = [_address(service.name, member, site) for member in group.members]
+    addresses = [
+        _address(service.name, member, machine, site)
+        for member, machine in zip(group.members, group.machines, strict=True)
+    ]
     if again := repeated(addresses):
         names = [
             member.name
@@ -61,16 +64,15 @@ def plan_of(
     counting, gate = service.port + _COUNTS, service.port + _GATE
     for refusal in _ports(group, site, (counting, gate, *taken), unit):
         raise refusal
-    me = group.members[group.rank]
-    assert me.machine is not None
-    found = me.machine.fabric.interface_of(addresses[group.rank])
+    me, machine = group.members[group.rank], group.machines[group.rank]
+    found = machine.fabric.interface_of(addresses[group.rank])
     if found is None:
         raise Refusal(
             f"Service {service.name}: no network interface of {me.name} has the address"
             f" {addresses[group.rank]}",
             "Give it that address, or write another fabric_address beside it in the inventory",
         )
-    hcas = rdma(me.machine, gpu)
+    hcas = rdma(machine, gpu)
     held = [holds(placement, rank) for rank in range(service.machines)]
     return GroupPlan(
         rank=group.rank,
@@ -87,10 +89,10 @@ def plan_of(
         engine_ports=tuple(port for port in taken if port != meeting),
         interface=found.name,
         mtu=found.mtu,
-        links=links(me.machine, gpu),
+        links=links(machine, gpu),
         hcas=tuple(hca.name for hca in hcas),
         gigabits=hcas[0].gigabits if hcas else None,
-        peer_memory=_peer_memory(me.machine, driver) if hcas else "",
+        peer_memory=_peer_memory(machine, driver) if hcas else "",
     )
 
 
@@ -123,10 +125,8 @@ def warnings(service: str, plan: GroupPlan, gpu: Accelerator | None) -> Iterator
         )
 
 
-def _address(service: str, member: HostOfClass, site: Site) -> str:
-    network = site.fabric or site.peers
-    assert member.machine is not None
-    own = member.machine.addresses
+def _address(service: str, member: HostOfClass, machine: Machine, site: Site) -> str:
+    network, own = site.fabric or site.peers, machine.addresses
     if member.address is not None:
         try:
             inside = network is None or ip_address(member.address) in ip_network(network)
@@ -163,8 +163,7 @@ def _address(service: str, member: HostOfClass, site: Site) -> str:
 
 
 def _ports(group: HostGroup, site: Site, wanted: tuple[int, ...], unit: str) -> Iterator[Refusal]:
-    service, head = group.service, group.members[0]
-    assert head.machine is not None
+    service, head, machine = group.service, group.members[0], group.machines[0]
     beyond = max(wanted) - 65535
     if beyond > 0:
         yield Refusal(
@@ -173,7 +172,7 @@ def _ports(group: HostGroup, site: Site, wanted: tuple[int, ...], unit: str) -> 
             f"Give it port {service.port - beyond} or a smaller one",
         )
     for port in wanted:
-        owner = head.machine.ports.get(port)
+        owner = machine.ports.get(port)
         if port == site.peer_port and site.peers:
             owner = "peer_port of the site"
         if owner is not None and owner != unit:

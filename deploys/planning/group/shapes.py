@@ -14,8 +14,8 @@ from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.placement import attention
 from deploys.planning.placement.attention import Way
 from deploys.planning.placement.choice import Request, count
-from deploys.planning.placement.division import divides
-from deploys.planning.placement.memory import Card, Layout
+from deploys.planning.placement.division import may_be_cut
+from deploys.planning.placement.memory import Card, Layout, freest
 
 
 def shapes(request: Request, takes: FillsCards, together: int) -> Iterator[tuple[int, int]]:
@@ -31,12 +31,7 @@ def shapes(request: Request, takes: FillsCards, together: int) -> Iterator[tuple
             pipeline, rest = divmod(cards * machines, tensor)
             if rest or not (cards % tensor == 0 or _may_cross(request, takes, tensor, pipeline)):
                 continue
-            if (
-                (divides(model, tensor) or tensor == service.tensor_parallel)
-                and pipeline <= model.network.layers
-                and service.tensor_parallel in (None, tensor)
-                and service.pipeline_parallel in (None, pipeline)
-            ):
+            if may_be_cut(service, model, tensor, pipeline):
                 found.append((tensor, pipeline))
         best = max(2, together)
         found.sort(key=lambda shape: (shape[0] <= cards, shape[0] > best, abs(best - shape[0])))
@@ -77,14 +72,13 @@ def ways(request: Request, cut: tuple[int, int], found: Sequence[Way]) -> tuple[
     return tuple(inside) or (attention.WHOLE,)
 
 
-def freest(request: Request, cards: int) -> list[Card]:
+def freest_of_each(request: Request, cards: int) -> list[Card]:
     """Return as many cards of each machine, of `cards` in all, those with the most memory left."""
     of_one = len(request.cards) // request.machines
     chosen: list[Card] = []
     for first in range(0, len(request.cards), of_one):
         own = request.cards[first : first + of_one]
-        own_freest = sorted(own, key=lambda card: (card.used - card.visible, card.index))
-        chosen += own_freest[: cards // request.machines]
+        chosen += freest(own)[: cards // request.machines]
     return sorted(chosen, key=lambda card: card.index)
 
 

@@ -52,7 +52,7 @@ class Fabric:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fabric:
-        """Return what `remote/facts/fabric.py` reports."""
+        """Return what `remote/facts/network.py` reports."""
         interfaces = [
             Interface(**{**each, "addresses": tuple(each["addresses"])})
             for each in data.get("interfaces", ())

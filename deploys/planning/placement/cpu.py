@@ -131,9 +131,9 @@ def _placement(request: Request, takes: FillsCards, context: int, full: int) -> 
     of_one = -(-(context + fixed_cost_tokens(model, layout)) // _BLOCK) * _BLOCK
     tokens = of_one * full
     # Of the machine that has most of it; where there is one, it has all.
-    split, stages = parts(model, request.size), stages_of(model.network, pipeline)
     weights, a_token = request.size, cache_bytes(model)
     if request.machines > 1:
+        split, stages = parts(model, request.size), stages_of(model.network, pipeline)
         weights = max(card_weights(model, split, stage, layout) for stage in stages)
         a_token = max(token_bytes(model, layout, stage) for stage in stages)
     parallel = service.parallel or min(_MOST_REQUESTS, full * _SHORTER)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from deploys.planning.engines.base import FillsCards
 from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.inputs.profile import Service
 from deploys.planning.models.model import Model
 from deploys.planning.models.shapes import Network
 
@@ -49,6 +50,16 @@ def divides(model: Model, tensor: int) -> bool:
     if any(width % (tensor * group) for width in _inputs(network)):
         return False
     return not blocks or all(width % group == 0 for width in _columns(network, tensor))
+
+
+def may_be_cut(service: Service, model: Model, tensor: int, pipeline: int) -> bool:
+    """Return whether a model has such a cut, and its operator wants none but this."""
+    return (
+        (divides(model, tensor) or tensor == service.tensor_parallel)
+        and pipeline <= model.network.layers
+        and service.tensor_parallel in (None, tensor)
+        and service.pipeline_parallel in (None, pipeline)
+    )
 
 
 def divides_for(engine: FillsCards, model: Model, tensor: int, gpu: Accelerator | None) -> bool:

@@ -25,7 +25,7 @@ from deploys.planning.placement.choice import (
     size_hint,
     smaller_variants,
 )
-from deploys.planning.placement.memory import Card, Ledger
+from deploys.planning.placement.memory import Card, Ledger, freest
 from deploys.planning.placement.offload import STEP, Split, all_gpu_layers, server
 from deploys.planning.quantity import human
 
@@ -100,8 +100,8 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
     network = model.network
     sizes, slots = list(_sizes(request)), slots_of(service)
     experts_at_home = takes.experts_in_host and network.experts > 0
-    freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
-    counts = range(1, (1 if experts_at_home else len(freest)) + 1)
+    by_room = freest(request.cards)
+    counts = range(1, (1 if experts_at_home else len(by_room)) + 1)
     if service.pipeline_parallel is not None and request.cards:
         counts = range(service.pipeline_parallel, service.pipeline_parallel + 1)
 
@@ -127,9 +127,9 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
         for size in sizes:
             for most in counts:
                 for step in takes.steps if experts else (STEP,):
-                    yield split(size, layers, experts, step), _by_index(freest[:most])
+                    yield split(size, layers, experts, step), _by_index(by_room[:most])
     modest = next((size for size in reversed(sizes) if size[0] >= _MODEST), sizes[-1])
-    cards = _by_index(freest[: counts[-1]])
+    cards = _by_index(by_room[: counts[-1]])
     if service.cpu_experts is None and network.experts:
         for step in takes.steps:
             for experts in range(network.dense_layers + 1, network.layers + 1):

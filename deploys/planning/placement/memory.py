@@ -6,7 +6,7 @@ cards of llama.cpp in offload.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deploys.planning.adapters.slots import Slots
@@ -48,6 +48,11 @@ class Card:
     def visible(self) -> int:
         """Bytes that programs can use on an empty card."""
         return self.total - driver_reserve(self.total)
+
+
+def freest(cards: Iterable[Card]) -> list[Card]:
+    """Return the cards, those with the most memory left first."""
+    return sorted(cards, key=lambda card: (card.used - card.visible, card.index))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from deploys.planning.models.model import Model
 from deploys.planning.models.network import parts
 from deploys.planning.placement import attention, floors
 from deploys.planning.placement.choice import Placement, Request, refused, smaller_variants
-from deploys.planning.placement.division import divides
+from deploys.planning.placement.division import may_be_cut
 from deploys.planning.placement.interconnect import assign_cards, islands
 from deploys.planning.placement.layouts import (
     FULL_REQUESTS,
@@ -123,11 +123,7 @@ def _shapes(request: Request, takes: FillsCards) -> Iterator[tuple[int, int]]:
         shapes = [
             (tensor, size // tensor)
             for tensor in range(1, size + 1)
-            if size % tensor == 0
-            and (divides(model, tensor) or tensor == service.tensor_parallel)
-            and size // tensor <= model.network.layers
-            and service.tensor_parallel in (None, tensor)
-            and service.pipeline_parallel in (None, size // tensor)
+            if size % tensor == 0 and may_be_cut(service, model, tensor, size // tensor)
         ]
         best = max(2, together)
         yield from sorted(shapes, key=lambda shape: (shape[0] > best, abs(best - shape[0])))
@@ -147,17 +143,13 @@ def _attempt(
     most = len(request.cards) // (tensor * pipeline)
     # Machines that serve a model together have one copy of it, and more are refused.
     wanted = 1 if request.machines > 1 else request.service.replicas or request.copies
-    freest = sorted(request.cards, key=lambda card: (card.used - card.visible, card.index))
     together = islands(request.cards, request.links, request.gpu)
     for copies in [wanted] if wanted else range(most, 0, -1):
-        chosen = sorted(freest[: copies * tensor * pipeline], key=lambda card: card.index)
-        if request.machines > 1:
-            chosen = over_machines.freest(request, tensor * pipeline)
+        chosen = over_machines.freest_of_each(request, copies * tensor * pipeline)
         groups = assign_cards(chosen, together, tensor=tensor, pipeline=pipeline, copies=copies)
         attempts = []
         ways = attention.ways(request, takes, tensor, pipeline, copies)
-        if request.machines > 1:
-            ways = over_machines.ways(request, (tensor, pipeline), ways)
+        ways = over_machines.ways(request, (tensor, pipeline), ways)
         for way in ways:
             layout = layout_of(request, takes, (tensor, pipeline, copies), way, share, chosen)
             made = _loaded(request, layout, groups)
