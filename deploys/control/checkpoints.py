@@ -13,7 +13,7 @@ from deploys.connection import transport
 from deploys.control import hub, locks, tokens
 from deploys.control.hub import Ask, Tokens
 from deploys.control.hub_clients import ListingAnswer
-from deploys.planning.adapters.adapter import Adapter
+from deploys.planning.adapters.fits import adapters_of
 from deploys.planning.checkpoint import files, parsed, read
 from deploys.planning.checkpoint import understood as understanding
 from deploys.planning.checkpoint.published import Published
@@ -73,9 +73,8 @@ def understood(profile: HostProfile, plan: HostPlan, found: Locks) -> list[str]:
         model = named[service.name].model
         if is_reference(service.model) and isinstance(model, Model):
             lines += _lines(reference(str(service.model)), model, found)
-        for name, adapter in (named[service.name].adapters or {}).items():
-            if isinstance(adapter, Adapter):
-                lines.append(understanding.of_adapter(str((service.adapters or {})[name]), adapter))
+        for name, adapter in adapters_of(named[service.name]).items():
+            lines.append(understanding.of_adapter(str((service.adapters or {})[name]), adapter))
     return list(dict.fromkeys(lines))
 
 

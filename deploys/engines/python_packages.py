@@ -33,8 +33,10 @@ def install(engine: str) -> None:
 def start(engine: str) -> None:
     """Configure and start every planned service, and wait until its model answers."""
     plan = current_plan()
-    units = [Unit.of(plan, planned) for planned in plan.services_of(engine)]
-    shared = [planned for planned in plan.services_of(engine) if planned.group]
+    services = plan.services_of(engine)
+    units = [Unit.of(plan, planned) for planned in services]
+    shared = [planned for planned in services if planned.group]
+    software, deployed = plan.software_of(engine), plan.deployed_of(engine)
 
     if shared:
         files.put(
@@ -51,8 +53,8 @@ def start(engine: str) -> None:
     service.running(
         name="Configure and start the services, and wait until they answer",
         units=units,
-        software=plan.software_of(engine),
-        deployed=plan.deployed_of(engine),
+        software=software,
+        deployed=deployed,
         systemd=plan.systemd,
         foreground=plan.foreground,
     )
@@ -60,6 +62,6 @@ def start(engine: str) -> None:
         group.answering(
             name="Wait until what several machines serve together answers",
             units=units,
-            software=plan.software_of(engine),
-            deployed=plan.deployed_of(engine),
+            software=software,
+            deployed=deployed,
         )

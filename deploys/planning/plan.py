@@ -83,6 +83,16 @@ class ServicePlan:
     group: GroupPlan | None = None
 
     @property
+    def fetched(self) -> tuple[Weights, ...]:
+        """All weights that it loads: those of its model and of its adapters."""
+        return (self.weights, *(adapter.weights for adapter in self.adapters))
+
+    @property
+    def adapter_names(self) -> tuple[str, ...]:
+        """What requests name as their model to have an adapter, where they can."""
+        return tuple(adapter.asked for adapter in self.adapters if adapter.asked)
+
+    @property
     def answers(self) -> bool:
         """Whether it is this machine that answers, and not another of its group."""
         return self.group is None or self.group.is_head

@@ -25,13 +25,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             f"{OLLAMA.name}/{OLLAMA.template_unit}",
             f"/etc/systemd/system/{OLLAMA.template_unit}",
             data_root=plan.site.data_root,
-            folders=sorted(
-                {
-                    weights.directory
-                    for each in services
-                    for weights in (each.weights, *(one.weights for one in each.adapters))
-                }
-            ),
+            folders=sorted({weights.directory for each in services for weights in each.fetched}),
             nvidia=plan.stack.vendor == "nvidia",
         ),
         file(

@@ -109,12 +109,7 @@ def service(plan: HostPlan, service: ServicePlan) -> tuple[tuple[Rendered, ...],
     decides = [
         [file.content for file in files(plan, service, "")],
         plan.software_of(service.engine).directory,
-        [
-            file.sha256
-            for each in together
-            for weights in (each.weights, *(adapter.weights for adapter in each.adapters))
-            for file in weights.files
-        ],
+        [file.sha256 for each in together for weights in each.fetched for file in weights.files],
     ]
     digest = digest_of(decides)
     return files(plan, service, digest), digest

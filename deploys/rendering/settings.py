@@ -163,8 +163,7 @@ def group_files(
     # As the head has them: what differs by rank is no difference.
     of_head = config(replace(service, group=replace(group, rank=0)))
     engine = plan.software_of(service.engine)
-    fetched = (service.weights, *(adapter.weights for adapter in service.adapters))
-    weights = [file.sha256 for each in fetched for file in each.files]
+    weights = [file.sha256 for each in service.fetched for file in each.files]
     said = {
         "service": service.name,
         "rank": group.rank,

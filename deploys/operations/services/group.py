@@ -13,9 +13,8 @@ from deploys.connection.transport import HostCommand
 from deploys.facts import services as facts
 from deploys.operations import files
 from deploys.operations.services import health, versions
-from deploys.operations.services.service import as_wanted
+from deploys.operations.services.service import as_wanted, version_of
 from deploys.operations.services.unit import Unit
-from deploys.operations.services.versions import Version
 from deploys.planning.engines.software import Software
 
 
@@ -33,13 +32,7 @@ def answering(
 
     Nothing is restored where it does not answer: all machines have to go back, or none.
     """
-    described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
-    version = Version(
-        software=software,
-        files=described,
-        services=[unit.to_note() for unit in units],
-        deployed=deployed,
-    )
+    version = version_of(units, software, deployed)
     noted = not files.differing([version.note])
     found = host.get_fact(facts.Units, questions=health.status_request(units, ask=False))
     todo = [unit for unit in units if not as_wanted(unit, found.get(unit.name))]

@@ -21,6 +21,7 @@ from deploys.operations.services.unit import Unit
 from deploys.operations.services.versions import Version
 from deploys.planning import unit_names
 from deploys.planning.engines.software import Software
+from deploys.rendering.settings import secret_file
 
 _WANTS = unit_names.file("multi-user.target.wants")
 # What the settings of a model server are called, behind its name.
@@ -51,14 +52,8 @@ def running(
 
     What several machines serve together is started, and waited for by group.answering.
     """
-    described = tuple(dict.fromkeys(file for unit in units for file in unit.files))
-    notes = [unit.to_note() for unit in units]
-    version = None
-    if software:
-        version = Version(
-            software=software, files=described, services=notes, deployed=deployed or {}
-        )
-    missing = files.differing([*version.entries, version.note] if version else described)
+    version = version_of(units, software, deployed or {}) if software else None
+    missing = files.differing([*version.entries, version.note] if version else _files(units))
     unproven = version if version and version.note in missing else None
     switched = version if version and version.link in missing else None
     missing = [entry for entry in missing if not version or entry != version.note]
@@ -149,7 +144,7 @@ def retired(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraComm
     measured = [f"/var/lib/modelrack/services/{name}.json" for name in names]
     additions = [f"{unit_names.file(unit)}.d" for unit, name in named if name]
     if names:
-        secrets = [f"/etc/modelrack/secrets/{name}.group" for name in names]
+        secrets = [secret_file(name) for name in names]
         everything = (*settings, *measured, *additions, *secrets)
         yield StringCommand("rm", "-rf", "--", *map(QuoteString, everything))
     now = ["--now"] if systemd else []
@@ -189,6 +184,16 @@ def _configure(missing: list[files.Entry]) -> Generator[PyinfraCommand, None, No
 
 def _is_unit_file(path: str) -> bool:
     return path.startswith(f"{unit_names.FOLDER}/")
+
+
+def version_of(units: Sequence[Unit], software: Software, deployed: dict[str, Any]) -> Version:
+    """Return the version of an engine that these units are of, with the settings that they have."""
+    notes = [unit.to_note() for unit in units]
+    return Version(software=software, files=_files(units), services=notes, deployed=deployed)
+
+
+def _files(units: Sequence[Unit]) -> tuple[files.File, ...]:
+    return tuple(dict.fromkeys(file for unit in units for file in unit.files))
 
 
 def as_wanted(unit: Unit, state: facts.UnitHealth | None) -> bool:

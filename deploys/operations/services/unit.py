@@ -77,7 +77,7 @@ class Unit:
             patience=planned.patience,
             task=planned.task,
             vector=network.hidden if planned.task == "embed" else None,
-            adapters=tuple(each.asked for each in planned.adapters if each.asked),
+            adapters=planned.adapter_names,
             context=planned.context,
             sampling=dict(plan.wanted_of(planned).sampling or {}),
             measured=planned.measured if planned.answers else None,

@@ -53,8 +53,8 @@ def refusals(service: Service, model: Model) -> Iterator[Refusal]:
     engine = ENGINES[service.engine]
     if engine.adapters is None or not service.adapters:
         return  # The field is refused as a whole.
-    count, most = len(service.adapters), engine.adapters.most
-    if most is not None and count > most:
+    count = len(service.adapters)
+    if engine.adapters.model_id is None and count > 1:
         yield Refusal(
             f"Service {service.name}: adapters names {count}, and a request to {engine.title}"
             " cannot choose among them",

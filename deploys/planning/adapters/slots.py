@@ -18,6 +18,8 @@ from deploys.planning.engines.registry import ENGINES
 from deploys.planning.inputs.profile import Service
 
 _BYTES = 2
+# Adapters that cards hold together; the others are brought in from host memory.
+_AT_ONCE = 8
 # Matrices that engines keep as one.
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 # Those that are split over cards by their inputs; others are by their outputs.
@@ -60,7 +62,7 @@ def slots_of(service: Service) -> Slots | None:
     if record is None or not adapters:
         return None
     return Slots(
-        count=min(record.at_once, len(adapters)) + record.without,
+        count=min(_AT_ONCE, len(adapters)) + record.without,
         rank=_rank(record, adapters),
         matrices=tuple(_matrices(adapters)),
         size=sum(adapter.size for adapter in adapters),

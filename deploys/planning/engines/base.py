@@ -103,18 +103,14 @@ class Adapters:
     + format: of their files
     + model_id: what a request names as its model to have one, with the service's name and its own
       filled in; None where every answer of the service has it
-    + most: that a service may have; None for any number
     + ranks: that room is made for, the smallest first; () for any
-    + at_once: of those that cards hold together; the others are brought in from host memory
     + without: requests that name none count as one of them
     + patterns: what an adapter adapts may be named by a pattern
     """
 
     format: Format
     model_id: str | None
-    most: int | None = None
     ranks: tuple[int, ...] = ()
-    at_once: int = 8
     without: bool = False
     patterns: bool = True
 
@@ -174,7 +170,7 @@ NO_RERANKING = Setting(
     hint="Serve it with llama.cpp or vLLM, or set another task",
 )
 # Every answer has it, as a request has no name for it there.
-ONE_ADAPTER_IN_GGUF = Adapters(format="gguf", model_id=None, most=1)
+ONE_ADAPTER_IN_GGUF = Adapters(format="gguf", model_id=None)
 NOTHING_TO_COPY = ignored("it reads the weights as they lie")
 ONE_MACHINE = ignored(
     "it serves a model on one machine",

@@ -173,7 +173,7 @@ def _backends(
             model=service.model,
             served=service.served,
             task=service.task,
-            adapters=tuple(each.asked for each in service.adapters if each.asked),
+            adapters=service.adapter_names,
         )
         server = BackendServer(
             name=around.name,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from deploys.planning.adapters.adapter import Adapter
+from deploys.planning.adapters.fits import adapters_of
 from deploys.planning.checkpoint.reference import is_reference, reference
 from deploys.planning.inputs.locks import Locks, WeightsLock
 from deploys.planning.inputs.machine import Machine
@@ -67,8 +68,7 @@ def weights_of(
             )
         sharing = [each for each in services if model_of(each).key == model.key]
         lock = locks.weights.get(model.key)
-        located = _located(model, site, lock)
-        _check_lock(model, site, lock, locked=locked)
+        located = _located(model, site, lock, locked=locked)
         opened = _opened(model, lock, site)
         plans[model.key] = replace(
             located,
@@ -77,11 +77,9 @@ def weights_of(
             merge=_merged_name(sharing, opened),
             quantization=model.quantization if model.format == "safetensors" else None,
         )
-        for adapter in (service.adapters or {}).values():
-            if isinstance(adapter, Adapter):
-                lock = locks.weights.get(adapter.key)
-                plans[adapter.key] = _located(adapter, site, lock)
-                _check_lock(adapter, site, lock, locked=locked)
+        for adapter in adapters_of(service).values():
+            lock = locks.weights.get(adapter.key)
+            plans[adapter.key] = _located(adapter, site, lock, locked=locked)
     return tuple(plans.values())
 
 
@@ -102,13 +100,16 @@ def _check_lock(
         )
 
 
-def _located(model: Model | Adapter, site: Site, lock: WeightsLock | None) -> Weights:
-    """Return where the files come from and go to."""
-    mirror = None if site.disk else site.mirrors.weights
+def _located(
+    model: Model | Adapter, site: Site, lock: WeightsLock | None, *, locked: bool
+) -> Weights:
+    """Return where the files come from and go to; raise Refusal where they cannot be had."""
+    mirror, sources = None if site.disk else site.mirrors.weights, _sources(model, site, lock)
+    _check_lock(model, site, lock, locked=locked)
     return Weights(
         model=model.key,
         directory=f"{site.data_root}/models/{model.key}",
-        sources=_sources(model, site, lock),
+        sources=sources,
         files=lock.files if lock else (),
         size=lock.size if lock else model.size,
         merge=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import socket
 import time
@@ -180,6 +179,4 @@ class HeadNode(Participant):
         log.say_at_times(f"refused {link.peer}: {why}", about=link.peer)
 
     def _rank_of(self, link: NodeLink) -> int | None:
-        with contextlib.suppress(StopIteration):
-            return next(rank for rank, each in self._links.items() if each is link)
-        return None
+        return next((rank for rank, each in self._links.items() if each is link), None)
