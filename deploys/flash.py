@@ -42,19 +42,13 @@ def _flash(options: argparse.Namespace) -> int:
         return 1
     for target in targets:
         print(f"{target.serial}: {target.disk}")
-    if not options.yes and not _agreed():
+    if not options.yes and not flash.is_agreed():
         raise Refusal("Nobody has agreed, so nothing is written", "Say yes, or add --yes")
     failed = 0
     for target, problem in flash.flash(targets, reports, print):
         failed += problem is not None
         print(f"{target.serial}: {problem or 'written, read back and the same'}")
     return 1 if failed else 0
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        return False
-    return input("All that is on these disks will be lost. Write? [y/N] ").lower() in ("y", "yes")
 
 
 def _parser() -> argparse.ArgumentParser:

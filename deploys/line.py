@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploys.control.line import batches
+from deploys.control.line import batches, flash
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.line.batch import batch
 
@@ -25,8 +25,10 @@ def main() -> int:
         table = batch(_text(options.table), options.table.absolute())
         line = batches.Line(table, print)
         if not options.show:
-            if not options.yes and line.to_write and not _agreed(line.to_write):
-                raise Refusal("Nobody has agreed, so nothing is done", "Say yes, or add --yes")
+            if not options.yes and line.to_write:
+                print(*line.to_write, sep="\n")
+                if not flash.is_agreed():
+                    raise Refusal("Nobody has agreed, so nothing is done", "Say yes, or add --yes")
             line.go_on()
         for row in line.table():
             print(row)
@@ -41,13 +43,6 @@ def _text(path: Path) -> str:
         return path.read_text()
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} cannot be read: {error}", "Name the table of a batch") from error
-
-
-def _agreed(disks: list[str]) -> bool:
-    print(*disks, sep="\n")
-    if not sys.stdin.isatty():
-        return False
-    return input("All that is on these disks will be lost. Write? [y/N] ").lower() in ("y", "yes")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ import pytest
 from deploys.control.bundle.signature import foreign
 from deploys.control.line import disks
 from deploys.planning.line.disk import refusals
-from tests.e2e.rack import PROJECT, Run, environment
+from tests.e2e.rack import PROJECT, Run, environment, run
 from tests.lab import disk_image, missing
 from tests.lab.disk_image import MIB, content
 
@@ -48,8 +48,7 @@ class Bench:
         return [*words, "--reports", str(self.folder / "reports")]
 
     def flash(self, *units: str) -> Run:
-        done = subprocess.run(self.command(*units), cwd=PROJECT, text=True, capture_output=True)
-        return Run(done.returncode, done.stdout, done.stderr)
+        return run(self.command(*units))
 
     def report(self, serial: str) -> Path:
         return self.folder / "reports" / f"{serial}.json"

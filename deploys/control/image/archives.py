@@ -31,6 +31,7 @@ def apt_settings() -> list[str]:
     """Return how apt reaches archives from this computer, as its configuration has it."""
     told = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     lines = [line.rstrip(";") for line in told.stdout.splitlines()]
+    # "Auto-Detect" names a program, which a tree does not have.
     return [
         line
         for line in lines

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class TreeDeploy:
     module_key: Path | None = None
     module_certificate: Path | None = None
 
+    @cached_property
     def data(self) -> dict[str, Any]:
         """Return what the inventory says of its first host."""
         found = services.listed(str(self.inventory))
@@ -66,7 +68,7 @@ def deploy(
 
     Raise Refusal if a run fails.
     """
-    builds = Path(wanted.data()["site"]["builds"])
+    builds = Path(wanted.data["site"]["builds"])
     for _ in range(2):
         before = {*builds.glob("*.tar.gz")}
         make()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,14 @@ def measured(file: Path) -> dict[str, Any]:
     return {"sha256": sha256(file), "size": file.stat().st_size}
 
 
-def sign_all(output: Path, files: Sequence[Path], key: Path) -> None:
-    """Write the sums of an image's files, as sha256sum has them, and sign these."""
-    sums = output / SUMS
-    sums.write_text("".join(f"{sha256(file)}  {file.name}\n" for file in sorted(files)))
+def sign_all(
+    output: Path, files: Sequence[Path], key: Path, known: Mapping[str, str] | None = None
+) -> None:
+    """Write the sums of an image's files, as sha256sum has them, and sign these.
+
+    + known: sums by name of files that have been read already
+    """
+    known, sums = known or {}, output / SUMS
+    lines = (f"{known.get(file.name) or sha256(file)}  {file.name}\n" for file in sorted(files))
+    sums.write_text("".join(lines))
     sign(sums, key)

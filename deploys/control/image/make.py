@@ -35,8 +35,7 @@ def make(
     for file in (key, wanted.golden):
         if not file.is_file():
             raise Refusal(f"There is no {file}", "Name a file that is there")
-    data = wanted.data()
-    site = data["site"]
+    site = wanted.data["site"]
     output.mkdir(parents=True, exist_ok=True)
     archives.tools()  # A refusal is due before the work.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=output) as folder:
@@ -84,9 +83,9 @@ def finish(
     sealed.clamp(tree, recipe.epoch)
     tools = archives.tools()
     stub = rendering.stub(recipe)
-    disk, parts, second = assembled.assemble(recipe, tree, tools, work, models, stub)
+    first, parts, second = assembled.assemble(recipe, tree, tools, work, models, stub)
     files, disks = [], {}
-    for raw, called in ((disk, name), (second, f"{name}-weights")):
+    for raw, called in ((first, name), (second, f"{name}-weights")):
         if raw:
             of_raw = described.measured(raw)
             files.append(work / f"{called}.raw.zst")
@@ -101,7 +100,8 @@ def finish(
         _text(work / f"{name}.cdx.json", described.bill(recipe, tree, plan)),
         _text(work / f"{name}.manifest.json", told),
     ]
-    described.sign_all(work, files, key)
+    packed = {f"{called}.raw.zst": disk["zst"]["sha256"] for called, disk in disks.items()}
+    described.sign_all(work, files, key, packed)
     return [*files, work / described.SUMS, work / f"{described.SUMS}.sig"]
 
 

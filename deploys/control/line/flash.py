@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,13 @@ class FlashTarget:
     disk: LineDisk
     image: Image
     model: str | None = None
+
+
+def is_agreed() -> bool:
+    """Ask whoever sits there whether disks may be written; return False where nobody does."""
+    if not sys.stdin.isatty():
+        return False
+    return input("All that is on these disks will be lost. Write? [y/N] ").lower() in ("y", "yes")
 
 
 def targets(
@@ -58,13 +66,13 @@ def flash(
 ) -> Iterator[tuple[FlashTarget, Refusal | None]]:
     """Write and compare all of them side by side; yield each as it ends, with what went wrong."""
     with ThreadPoolExecutor(max(len(wanted), 1)) as pool:
-        running = [(target, pool.submit(_flash, target, kept, say)) for target in wanted]
-        for target, future in running:
+        running = {pool.submit(_flash, target, kept, say): target for target in wanted}
+        for future in as_completed(running):
             try:
                 future.result()
-                yield target, None
+                yield running[future], None
             except Refusal as refusal:
-                yield target, refusal
+                yield running[future], refusal
 
 
 def _flash(target: FlashTarget, kept: reports.Reports, say: Callable[[str], None]) -> None:

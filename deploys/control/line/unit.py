@@ -24,7 +24,7 @@ _ANSWERS = 5
 # What only a unit that was booted has, beside what a tree may have.
 _OF_A_BOOT = (
     *("var/lib/modelrack/unit", "etc/issue.d/modelrack.issue", "var/lib/modelrack/services/*"),
-    *("var/lib/systemd/timers/*", "var/lib/systemd/coredump/*", "var/lib/systemd/linger/*"),
+    *("var/lib/systemd/timers/*", "var/lib/systemd/linger/*"),
 )
 # Prints the addresses of a unit's network cards, the serial numbers of its disks, and its own, as
 # its firmware has it. In a container no card is a device.

@@ -87,7 +87,7 @@ def needed(sizes: Iterable[int]) -> int:
     What a disk says it uses differs between file systems; this does not.
     """
     content = sum(-(-size // _BLOCK) * _BLOCK + _INODE for size in sizes)
-    # A twentieth for the tables and what root alone may fill.
+    # A twelfth for the tables and what root alone may fill.
     wanted = content + content // 12 + _SPARE
     return -(-wanted // _STEP) * _STEP
 

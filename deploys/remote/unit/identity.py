@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ..gateway.certificate import openssl
+from ..gateway.certificate import accept, request
 from ..lib import durable
 from . import settings
 
@@ -85,18 +85,13 @@ def _gateway(told: dict[str, Any], name: str, serial: str | None, key: str) -> N
         durable.replace(folder / file, f"{line}\n".encode(), mode=0o640, group=group)
     if certificate.exists():
         return
-    private = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
-    pending = certificate.with_name(f".{certificate.name}.key")
-    durable.replace(pending, private.encode(), mode=0o600)
     subject = f"/CN={_plain(name)}" + (f"/serialNumber={_plain(serial)}" if serial else "")
     names = dict.fromkeys((told["host"], name, f"{name}.local", "localhost"))
     alternatives = [_alternative(each) for each in names] + ["IP:127.0.0.1", "IP:::1"]
-    signed = openssl(
-        *("req", "-x509", "-new", "-key", str(pending), "-days", _DAYS, "-subj", subject),
-        *("-addext", f"subjectAltName={','.join(alternatives)}"),
-    )
-    durable.replace(certificate, (signed + private).encode(), mode=0o640, group=group)
-    pending.unlink()
+    named = ("-addext", f"subjectAltName={','.join(alternatives)}")
+    # Signed by its own key.
+    signed = request(certificate, subject, "-x509", "-days", _DAYS, *named)
+    accept(certificate, told["group"], signed)
 
 
 def _team(told: dict[str, Any]) -> str:
