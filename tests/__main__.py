@@ -1,8 +1,8 @@
 """The tiers of the tests, and a line about each at the end: `python -m tests [TIER...]`.
 
 Those with machines wait most of the time, so the others run beside them; what these print comes
-when all is over. A tier that cannot run here is reported as not run, by name and reason; under CI
-that is a failure.
+when all is over. With --asked: those that otherwise only run by name. A tier that cannot run here
+is reported as not run, by name and reason; under CI that is a failure.
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ class Runs:
 
 def main() -> int:
     temporary.end_in_order()
-    wanted = sys.argv[1:] or [tier.name for tier in TIERS if not tier.asked]
+    asked = sys.argv[1:] == ["--asked"]
+    wanted = sys.argv[1:]
+    if asked or not wanted:
+        wanted = [tier.name for tier in TIERS if tier.asked == asked]
     unknown = set(wanted) - {tier.name for tier in TIERS}
     if unknown:
         print(f"no tier {', '.join(unknown)}; there are {', '.join(tier.name for tier in TIERS)}")

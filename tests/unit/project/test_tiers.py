@@ -43,6 +43,19 @@ def run(
     )
 
 
+def test_those_that_only_run_when_they_are_named_run_together() -> None:
+    code = (
+        "from tests import __main__ as tiers; import sys; tiers.missing = lambda: [];"
+        "tiers.TIERS = (tiers.Tier('unit', ('python', '-c', 'print(1)')),"
+        " tiers.Tier('vm', ('python', '-c', 'print(2)'), asked=True));"
+        "sys.argv[1:] = ['--asked']; raise SystemExit(tiers.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "vm       passed" in done.stdout
+    assert "unit" not in done.stdout
+
+
 def program(form: str, name: str) -> dict[str, str]:
     return {name: form.format(name)}
 
