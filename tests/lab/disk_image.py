@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploys.control.image import described
 from tests.lab.process import run
 
 MIB = 1 << 20
@@ -23,7 +24,7 @@ def publish(folder: Path, key: Path, host_class: str = "sandbox", size: int = 24
     pieces = (hashlib.sha256(str(number).encode()).digest() * 2048 for number in range(size >> 16))
     raw.write_bytes(b"".join(pieces))
     run(["zstd", "--quiet", "--force", str(raw), "-o", str(file)])
-    disk = {"raw": _measured(raw), "zst": _measured(file)}
+    disk = {"raw": described.measured(raw), "zst": described.measured(file)}
     told = {
         "schema": 1,
         "name": "tiny",
@@ -41,11 +42,8 @@ def publish(folder: Path, key: Path, host_class: str = "sandbox", size: int = 24
 
 def sign(folder: Path, key: Path) -> None:
     """Write SHA256SUMS of what is there, and sign it."""
-    sums = folder / "SHA256SUMS"
-    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(sums.name)]
-    sums.write_text("".join(f"{_measured(path)['sha256']}  {path.name}\n" for path in files))
-    (folder / "SHA256SUMS.sig").unlink(missing_ok=True)
-    run(["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "modelrack-bundle", str(sums)])
+    files = [path for path in folder.iterdir() if not path.name.startswith(described.SUMS)]
+    described.sign_all(folder, files, key)
 
 
 def make_key(folder: Path, name: str) -> Path:
@@ -82,8 +80,3 @@ def content(device: str, size: int | None = None) -> str:
     finally:
         os.close(fd)
     return digest.hexdigest()
-
-
-def _measured(file: Path) -> dict[str, object]:
-    content = file.read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}

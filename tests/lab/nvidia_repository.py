@@ -17,12 +17,11 @@ from pathlib import Path
 
 import yaml
 
-from tests import temporary
 from tests.lab import archive_packages, nvidia_packages
 from tests.lab.debian_package import Key, Package, build, index, throw_away_key
 from tests.lab.http_server import Reply, StandIn, json_reply
 from tests.lab.machine import Machine
-from tests.lab.tree import cache_root, locked
+from tests.lab.tree import cached
 
 SYSTEMS = ("ubuntu2204", "ubuntu2404", "debian12", "debian13")
 KEYRING = "cuda-keyring_1.1-1_all.deb"
@@ -88,28 +87,21 @@ def repositories() -> Path:
     digest = hashlib.sha256(os.uname().release.encode())
     for path in sorted(_SOURCES):
         digest.update(path.read_bytes())
-    root = cache_root() / f"nvidia-{digest.hexdigest()[:12]}"
-    if not root.is_dir():
-        with locked(cache_root() / "nvidia.lock"):
-            if not root.is_dir():
-                _build(root)
-    return root
+    return cached("nvidia", f"nvidia-{digest.hexdigest()[:12]}", _build)
 
 
-def _build(root: Path) -> None:
-    with temporary.folder(".nvidia-", root.parent) as made:
-        made.chmod(0o755)
-        with throw_away_key("cudatools (lab) <cudatools@localhost>") as key:
-            sums = {f"cuda-keyring-{system}": _nvidia(made, system, key) for system in SYSTEMS}
-            (made / "keyrings.json").write_text(json.dumps(sums, indent=2) + "\n")
-        with throw_away_key("archive (lab) <archive@localhost>") as key:
-            (made / "archive.gpg").write_bytes(key.public)
-            for system in archive_packages.KERNELS:
-                packages = list(archive_packages.archive(system))
-                folder = made / "archive" / system
-                build(packages, folder, made / "packages")
-                index(packages, folder, system.title(), key)
-        made.rename(root)
+def _build(made: Path) -> Path:
+    with throw_away_key("cudatools (lab) <cudatools@localhost>") as key:
+        sums = {f"cuda-keyring-{system}": _nvidia(made, system, key) for system in SYSTEMS}
+        (made / "keyrings.json").write_text(json.dumps(sums, indent=2) + "\n")
+    with throw_away_key("archive (lab) <archive@localhost>") as key:
+        (made / "archive.gpg").write_bytes(key.public)
+        for system in archive_packages.KERNELS:
+            packages = list(archive_packages.archive(system))
+            folder = made / "archive" / system
+            build(packages, folder, made / "packages")
+            index(packages, folder, system.title(), key)
+    return made
 
 
 def _nvidia(root: Path, system: str, key: Key) -> str:

@@ -12,17 +12,11 @@ import netrc as netrc_files
 import sys
 from pathlib import Path
 
-from tests.lab.process import run
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-_APT = (
-    *("::Proxy", "::Check-Valid-Until", "::Check-Date", "::Verify-Peer", "::Verify-Host"),
-    *("::CaInfo", "::CaPath", "::SslCert", "::SslKey"),
-)
 _PIP = (
     *("index-url", "extra-index-url", "no-index", "find-links", "proxy", "trusted-host"),
     *("cert", "client-cert", "timeout"),
@@ -31,19 +25,6 @@ _UV = (
     *("index", "index-url", "extra-index-url", "no-index", "find-links", "index-strategy"),
     *("allow-insecure-host", "native-tls", "system-certs", "keyring-provider"),
 )
-
-
-def apt_options() -> list[str]:
-    """As `apt-config dump` writes them, without the semicolon; whatever file they come from."""
-    lines = [line.rstrip(";") for line in run(["apt-config", "dump"], check=False).splitlines()]
-    # That names a program, which only the host has.
-    return [
-        line
-        for line in lines
-        if line.startswith("Acquire::")
-        and any(part in line for part in _APT)
-        and "Auto-Detect" not in line
-    ]
 
 
 def pip(path: Path) -> str:

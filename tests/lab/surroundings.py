@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+from deploys.control.image import archives
 from tests.lab import registry_files
 
 VARIABLES = (
@@ -85,7 +86,7 @@ def copy_into(tree: Path, host: Path = Path("/"), *, closed: bool = False) -> No
 
     + closed: the machine has no way out; all it learns is which dates to believe
     """
-    options, shared, texts = registry_files.apt_options(), variables(), []
+    options, shared, texts = archives.apt_settings(), variables(), []
     if closed:
         options, shared = [option for option in options if "::Check-" in option], {}
     else:

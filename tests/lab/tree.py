@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploys.control.image import archives
 from tests import temporary
-from tests.lab import registry_files
 from tests.lab.process import LabError, run
 
 # What a freshly installed server has: SSH and Python, nothing that a deploy should bring itself.
@@ -68,6 +68,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def cached(kind: str, name: str, build: Callable[[Path], Path]) -> Path:
+    """The folder of this name in the cache; built when there is none, by one process at a time.
+
+    + kind: of which one is built at a time
+    + build: is given a folder to work in, and returns what is kept of it
+    """
+    made = cache_root() / name
+    if not made.is_dir():
+        with locked(cache_root() / f"{kind}.lock"):
+            if not made.is_dir():
+                with temporary.folder(f".{kind}-", made.parent) as beside:
+                    beside.chmod(0o755)
+                    build(beside).rename(made)
+    return made
+
+
 def base(
     suite: str = "bookworm",
     say: Callable[[str], None] = lambda text: None,
@@ -80,13 +96,13 @@ def base(
     packages = (*PACKAGES, *more)
     parts = (suite, *packages, SSHD, "package lists")
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    tree = cache_root() / f"{suite}-{digest}"
-    if not tree.is_dir():
-        with locked(cache_root() / "base.lock"):
-            if not tree.is_dir():
-                say(f"building the {suite} base tree (once, a minute or three)")
-                _build(suite, tree, packages)
-    return Layer((tree,))
+
+    def build(beside: Path) -> Path:
+        say(f"building the {suite} base tree (once, a minute or three)")
+        make(suite, beside / "tree", packages, lists=True)
+        return beside / "tree"
+
+    return Layer((cached("base", f"{suite}-{digest}", build),))
 
 
 def mount(directory: Path, layer: Layer) -> Path:
@@ -132,13 +148,6 @@ def freeze(directory: Path, below: Layer, to: Path) -> Layer:
     return Layer((to, *below.trees))
 
 
-def _build(suite: str, tree: Path, packages: Sequence[str]) -> None:
-    with temporary.folder(f".{suite}-", tree.parent) as folder:
-        folder.chmod(0o755)
-        make(suite, folder / "tree", packages, lists=True)
-        (folder / "tree").rename(tree)
-
-
 def make(
     suite: str,
     tree: Path,
@@ -156,7 +165,7 @@ def make(
     run(
         [
             *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
-            *(f"--aptopt={option}" for option in registry_files.apt_options()),
+            *(f"--aptopt={option}" for option in archives.apt_settings()),
             *(f"--dpkgopt=path-exclude={glob}" for glob in without),
             *(["--skip=cleanup/apt/lists"] if lists else []),
             *(suite, str(tree)),

@@ -10,12 +10,13 @@ import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests import temporary
 from tests.lab import surroundings, tree
 from tests.lab.process import run
-from tests.lab.tree import cache_root, locked
+from tests.lab.tree import cached
 from tests.vm import tools
 
 # What a lab machine has, and what one needs that has no host's kernel below it. The agent is the
@@ -61,19 +62,17 @@ class Disk:
         return self.image.parent.name
 
 
-def debian(suite: str = "bookworm", more: tuple[str, ...] = (), *, closed: bool = False) -> Disk:
+def debian(suite: str = "bookworm", *, closed: bool = False) -> Disk:
     """The disk of a Debian suite; the cache has it, or it takes a minute of a processor.
 
-    + more: packages beside those of every machine
     + closed: without the ways to the registries that this host has
     """
-    packages = (*PACKAGES, *more)
 
     def fill(root: Path) -> None:
-        tree.make(suite, root, packages, WITHOUT, lists=True)
+        tree.make(suite, root, PACKAGES, WITHOUT, lists=True)
         prepare(root)
 
-    return kept(suite, packages, fill, closed=closed)
+    return kept(suite, PACKAGES, fill, closed=closed)
 
 
 def kept(
@@ -91,11 +90,8 @@ def kept(
         parts = [suite, *decides, *WITHOUT, Path(__file__).read_text()]
         parts += [f"{path.relative_to(written)}\n{path.read_text()}" for path in _files(written)]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-        made = cache_root() / f"vm-{suite}-{digest}"
-        if not made.is_dir():
-            with locked(cache_root() / "vm-disk.lock"):
-                if not made.is_dir():
-                    _build(fill, written, made)
+        build = partial(_build, fill, written)
+        made = cached("vm-disk", f"vm-{suite}-{digest}", build)
     return Disk(made / "disk.raw", made / "kernel", made / "initrd")
 
 
@@ -103,19 +99,17 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _build(fill: Callable[[Path], None], written: Path, to: Path) -> None:
-    with temporary.folder(".vm-disk-", to.parent) as beside:
-        beside.chmod(0o755)
-        root, made = beside / "root", beside / "made"
-        fill(root)
-        shutil.copytree(written, root, dirs_exist_ok=True)
-        made.mkdir()
-        (initrd,) = root.glob("boot/initrd.img-*")
-        release = initrd.name.removeprefix("initrd.img-")
-        shutil.copy(initrd, made / "initrd")
-        shutil.copy(root / f"boot/vmlinuz-{release}", made / "kernel")
-        assemble(root, made / "disk.raw")
-        made.rename(to)
+def _build(fill: Callable[[Path], None], written: Path, beside: Path) -> Path:
+    root, made = beside / "root", beside / "made"
+    fill(root)
+    shutil.copytree(written, root, dirs_exist_ok=True)
+    made.mkdir()
+    (initrd,) = root.glob("boot/initrd.img-*")
+    release = initrd.name.removeprefix("initrd.img-")
+    shutil.copy(initrd, made / "initrd")
+    shutil.copy(root / f"boot/vmlinuz-{release}", made / "kernel")
+    assemble(root, made / "disk.raw")
+    return made
 
 
 def prepare(root: Path) -> None:

@@ -74,7 +74,6 @@ class Qemu:
     initrd: Path | None = None
     append: str = ""
     memory: int = 1024
-    processors: int = 1
     credentials: Mapping[str, str] = field(default_factory=dict)
     more: tuple[str, ...] = ()
     prefix: tuple[str, ...] = DIES_WITH_US
@@ -155,13 +154,6 @@ class Qemu:
             process.wait()
         return True
 
-    @property
-    def processor_seconds(self) -> float:
-        """What the running process has used of processors."""
-        parts = Path(f"/proc/{self._processes[-1].pid}/stat").read_text().rpartition(")")[2]
-        used = parts.split()[11:13]
-        return sum(int(ticks) for ticks in used) / os.sysconf("SC_CLK_TCK")
-
     # -- sockets ------------------------------------------------------------------------------
 
     def monitor(self, command: str, timeout: float = 60, **arguments: Any) -> Any:
@@ -227,7 +219,7 @@ class Qemu:
             *("-machine", "q35,smm=on", "-nodefaults", "-no-user-config", "-display", "none"),
             *("-accel", "kvm" if kvm else "tcg,thread=multi,tb-size=256"),
             *("-cpu", "host" if kvm else "max"),
-            *("-smp", str(self.processors), "-m", str(self.memory)),
+            *("-smp", "1", "-m", str(self.memory)),
             *("-device", "virtio-rng-pci"),
             *("-blockdev", served, "-blockdev", "driver=qcow2,node-name=disk,file=served"),
             *("-device", "virtio-blk-pci,drive=disk,bootindex=1"),

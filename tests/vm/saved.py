@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from tests import temporary
 from tests.lab.process import LabError
-from tests.lab.tree import cache_root, locked
+from tests.lab.tree import cached
 from tests.temporary import DIES_WITH_US
 from tests.vm.disk import Disk
 from tests.vm.qemu import Qemu, accelerator
@@ -16,13 +16,10 @@ from tests.vm.qemu import Qemu, accelerator
 
 @dataclass(frozen=True)
 class Saved:
-    """A machine at one moment. Nobody writes to its files.
-
-    + memory: None if it was off
-    """
+    """A machine at one moment, which ran. Nobody writes to its files."""
 
     disk: Path
-    memory: Path | None
+    memory: Path
 
 
 def keep(qemu: Qemu, place: Path) -> Saved:
@@ -48,26 +45,21 @@ def booted(like: Qemu, disk: Disk) -> Saved:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         parts += sorted({line for line in lines if line.startswith(("model name", "flags"))})
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    made = cache_root() / f"vm-booted-{digest}"
-    if not made.is_dir():
-        with locked(cache_root() / "vm-booted.lock"):
-            if not made.is_dir():
-                _boot(bare, disk, made)
+    made = cached("vm-booted", f"vm-booted-{digest}", partial(_boot, bare, disk))
     return Saved(made / "disk.qcow2", made / "memory")
 
 
-def _boot(bare: Qemu, disk: Disk, to: Path) -> None:
-    with temporary.folder(".vm-booted-", to.parent) as beside:
-        (beside / "made").mkdir()
-        qemu = replace(bare, directory=beside)
-        qemu.lay_over(disk.image)
-        qemu.start()
-        try:
-            qemu.wait_agent()
-            qemu.agent.run("systemctl is-system-running --wait || true; sync", timeout=600)
-            keep(qemu, beside / "made")
-        except (LabError, OSError) as error:
-            raise LabError(f"{error}\n{qemu.said()}") from error
-        finally:
-            qemu.kill()
-        (beside / "made").rename(to)
+def _boot(bare: Qemu, disk: Disk, beside: Path) -> Path:
+    (beside / "made").mkdir()
+    qemu = replace(bare, directory=beside)
+    qemu.lay_over(disk.image)
+    qemu.start()
+    try:
+        qemu.wait_agent()
+        qemu.agent.run("systemctl is-system-running --wait || true; sync", timeout=600)
+        keep(qemu, beside / "made")
+    except (LabError, OSError) as error:
+        raise LabError(f"{error}\n{qemu.said()}") from error
+    finally:
+        qemu.kill()
+    return beside / "made"

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tests import temporary
 from tests.lab import tree
-from tests.lab.tree import cache_root, locked
 
 SUITE = "trixie"
 PACKAGES = (
@@ -33,15 +31,12 @@ _LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/systemd")
 def folder() -> Path:
     """The tree; it is made on first use, which takes a minute of a processor."""
     digest = hashlib.sha256("\n".join((SUITE, *PACKAGES, *WITHOUT)).encode()).hexdigest()[:12]
-    made = cache_root() / f"vm-tools-{digest}"
-    if not made.is_dir():
-        with locked(cache_root() / "vm-tools.lock"):
-            if not made.is_dir():
-                with temporary.folder(".vm-tools-", made.parent) as beside:
-                    beside.chmod(0o755)
-                    tree.make(SUITE, beside / "tree", PACKAGES, WITHOUT)
-                    (beside / "tree").rename(made)
-    return made
+
+    def build(beside: Path) -> Path:
+        tree.make(SUITE, beside / "tree", PACKAGES, WITHOUT)
+        return beside / "tree"
+
+    return tree.cached("vm-tools", f"vm-tools-{digest}", build)
 
 
 def file(name: str) -> str:

@@ -39,7 +39,7 @@ def compiled(
     """``compiled(machine, suite)``: llama.cpp for its processor is in the cache of builds."""
     done = set()
 
-    def have(machine: VirtualMachine, suite: str = "bookworm") -> None:
+    def have(machine: VirtualMachine, suite: str) -> None:
         cpuinfo = machine.ssh("cat /proc/cpuinfo").stdout
         if suite not in done:
             folder = tmp_path_factory.mktemp("compiles")
