@@ -6,13 +6,12 @@ python -m deploys.roll inventories/h800.py deploys/full.py --after gpu-07   what
 python -m deploys.roll inventories/h800.py deploys/full.py -- --dry         with options of pyinfra
 
 Each wave is a run of pyinfra of its own, with --limit for its machines. Those that serve a model
-together are in one wave.
+together are in one wave. Gateways that have other copies to ask do not ask its machines meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 
 from deploys.control.clients import rolling
@@ -31,22 +30,26 @@ def main() -> int:
         return 1
     last = options.after
     for number, wave in enumerate(waves, 1):
-        print(f"Wave {number} of {len(waves)}: {', '.join(wave)}", flush=True)
-        code = rolling.run(options.inventory, options.deploy, wave, more)
+        print(f"Wave {number} of {len(waves)}: {', '.join(wave.machines)}", flush=True)
+        left = [name for later in waves[number:] for name in later.machines]
+        if code := rolling.drain(options.inventory, wave, more):
+            said, left = f"{', '.join(wave.gateways)} could not be told", wave.machines + left
+        elif code := rolling.run(options.inventory, options.deploy, wave, more):
+            said = f"Wave {number} failed"
+        elif code := rolling.put_back(options.inventory, wave, more):
+            said = f"Wave {number} is done, and {', '.join(wave.gateways)} could not be told"
         if code:
-            left = [name for later in waves[number:] for name in later]
-            names = f"{len(left)} machines were not touched: {', '.join(left)}"
-            again = [options.inventory, options.deploy, "--waves", options.waves]
-            again += ["--after", last] if last else []
-            again += ["--", *more] if more else []
+            untouched = f"{len(left)} machines were not touched: {', '.join(left)}"
             print(
-                f"Wave {number} failed, see above. {names if left else 'It was the last one'}.\n"
-                f"When it is put right, go on with: python -m deploys.roll {shlex.join(again)}",
+                f"{said}, see above. {untouched if left else 'It was the last one'}.",
                 file=sys.stderr,
             )
+            words = [options.inventory, options.deploy, "--waves", options.waves]
+            words += ["--after", last] if last else []
+            print(rolling.next_step(words, wave, more), file=sys.stderr)
             return code
-        last = wave[-1]
-    print(f"All {sum(map(len, waves))} machines are done")
+        last = wave.machines[-1]
+    print(f"All {sum(len(wave.machines) for wave in waves)} machines are done")
     return 0
 
 

@@ -46,6 +46,39 @@ class GatewayProcesses(FactBase[Running]):
         return Running(found["running"], (*found["maps"],), found["reload"])
 
 
+@dataclass(frozen=True)
+class Drained:
+    """What draining machines, or putting them back, would change.
+
+    + due: there is something to do, or to wait for
+    + alone: services that no other copy answers
+    """
+
+    due: bool = False
+    alone: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, object]:
+        return dict(vars(self))
+
+
+class DrainedMachines(FactBase[Drained]):
+    """
+    Return what it would change to have the gateway ask some machines no longer, or again.
+
+    + wanted: JSON for remote/gateway/drain.py
+    """
+
+    default = Drained
+
+    def command(self, wanted: str) -> StringCommand:
+        program = programs.inline("gateway.drain", "--look")
+        return StringCommand("printf", "%s", QuoteString(wanted), "|", program)
+
+    def process(self, output: list[str]) -> Drained:
+        found = json.loads(output[-1])
+        return Drained(found["due"], (*found["alone"],))
+
+
 class CertificateDue(FactBase[bool]):
     """
     Return whether the gateway's certificate is to be asked for by ACME now.

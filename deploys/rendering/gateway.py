@@ -198,7 +198,7 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         machine_certificate=gateway.MACHINE_CERTIFICATE,
         site_ca=gateway.SITE_CA,
         at=_at,
-        server_name=_server_name,
+        server_name=server_name,
     )
 
 
@@ -215,7 +215,7 @@ def _at(server: BackendServer) -> str:
     return f"{in_url(server.address)}:{server.port}"
 
 
-def _server_name(machine: str) -> str:
+def server_name(machine: str) -> str:
     """Return a machine's name in the letters that HAProxy takes."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", machine)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -18,7 +20,7 @@ from deploys.planning.gateway.plan import ACME_MAP, FOLDER
 from deploys.rendering import gateway
 from tests.e2e import alive
 from tests.e2e.gateway_site import METRICS, Site, chat
-from tests.e2e.rack import Rack, Run
+from tests.e2e.rack import Rack, Run, run
 from tests.lab import Lab
 from tests.lab.hub import Hub
 from tests.lab.pebble import Pebble
@@ -38,6 +40,7 @@ profile = replace(
 """
 
 
+DRAIN = "deploys/drain.py"
 # A timer that does not wait for the hour.
 OFTEN = f"""\
 mkdir -p /run/systemd/system/{unit_names.ACME_TIMER}.d
@@ -61,6 +64,7 @@ def site(
     made = Site(rack, first, second, client)
     for user in ("alice", "bob", "leaver"):
         made.new_key(user)
+    made.new_key("many", "--rate", "60000")
     made.new_key("slow", "--at-once", "2")
     made.new_key("quick", "--rate", "5")
     made.new_key("poor", "--tokens-a-day", "20")
@@ -70,6 +74,11 @@ def site(
     assert run.code == 0, run.output
     yield made
     lab.down()
+
+
+def roll(site: Site, *options: str) -> Run:
+    restart = "tests/e2e/deploys/restart.py"
+    return run([sys.executable, "-m", "deploys.roll", site.rack.inventory, restart, *options])
 
 
 def test_a_second_run_changes_nothing(site: Site) -> None:
@@ -392,6 +401,83 @@ def test_with_no_engine_left_a_client_reads_why(site: Site) -> None:
     assert error.value.response.json()["error"]["type"] == "server_error"
     assert len([*site.openai("alice").models.list()]) == 2
     site.stand_in(site.first, site.second)
+
+
+def test_machines_are_changed_in_waves_and_no_request_fails(site: Site) -> None:
+    """Each is drained first, and asked again once it answers."""
+    site.engine(site.first, gap=0.02)
+    before = site.served()
+    failed: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        client = site.openai("many")
+        while not over.is_set():
+            try:
+                *_, last = client.chat.completions.create(**chat(stream=True, max_tokens=20))
+                assert last.usage and last.usage.completion_tokens == 20
+            except Exception as error:
+                failed.append(repr(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    site.wait(lambda: site.served() > before + 4, "nobody is answered")
+    rolled = roll(site, "--waves", "1,100%")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert rolled.code == 0, rolled.output
+    assert "All 2 machines are done" in rolled.stdout
+    assert failed == []
+    # Both were started anew, and both were asked since.
+    assert min(site.engine(each)["served"] for each in (site.first, site.second)) > 0
+    assert site.engine(site.first)["gap"] == 0
+
+
+def test_what_is_drained_stays_so_until_it_is_put_back(site: Site) -> None:
+    name = site.second.name
+    away, back = (["--json", "--data", f"{way}={name}"] for way in ("away", "back"))
+    assert site.rack.deploy(*away, deploy=DRAIN).code == 0
+    assert site.rack.deploy(*away, deploy=DRAIN).changed == []
+    before = site.engine(site.second)["served"]
+    with site.http("alice") as client:
+        for _ in range(4):
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+        # A copy that nothing else would answer for is used all the while.
+        alone = site.rack.deploy("--json", "--data", f"away={site.first.name}", deploy=DRAIN)
+        assert alone.code == 0 and "No other copy of tiny answers" in alone.output, alone.output
+        assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+    assert site.engine(site.second)["served"] == before
+    assert site.rack.deploy(*back, deploy=DRAIN).code == 0
+    assert site.rack.deploy(*back, deploy=DRAIN).changed == []
+
+
+def test_a_wave_is_not_begun_while_its_machine_has_requests(site: Site) -> None:
+    for each in (site.first, site.second):
+        site.engine(each, gap=0.2)
+    body = chat(stream=True, max_tokens=100_000)
+    with ExitStack() as both:
+        client = both.enter_context(site.http("alice"))
+        answers = []
+        # One at each of them.
+        for _ in range(2):
+            answer = both.enter_context(client.stream("POST", "/v1/chat/completions", json=body))
+            # What is read no longer is closed.
+            answers.append(answer.iter_raw())
+            next(answers[-1])
+        stopped = roll(site, "--", "--data", "patience=1")
+    assert stopped.code == 1, stopped.output
+    assert f"tiny of {site.first.name} still has requests" in stopped.output
+    said = f"2 machines were not touched: {site.first.name}, {site.second.name}"
+    assert said in stopped.stderr and "--after" not in stopped.stderr
+    # It is asked as before.
+    site.engine(site.second, gap=0)
+    before = site.engine(site.first, gap=0)["served"]
+    with site.http("alice") as client:
+        for _ in range(4):
+            assert client.post("/v1/chat/completions", json=chat()).status_code == 200
+    assert site.engine(site.first)["served"] > before
 
 
 def test_a_key_is_revoked_on_open_connections_and_no_stream_is_lost(site: Site) -> None:

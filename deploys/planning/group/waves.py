@@ -15,11 +15,13 @@ class RolledHost:
 
     + of_class: the same for hosts whose groups are made of each other
     + machines: how many of them serve a model together
+    + asks: whom its gateway asks, itself too; none if it has no gateway
     """
 
     name: str
     of_class: str
     machines: int
+    asks: frozenset[str] = frozenset()
 
 
 def waves(hosts: Sequence[RolledHost], upto: str, after: str | None = None) -> list[list[str]]:
@@ -48,6 +50,12 @@ def waves(hosts: Sequence[RolledHost], upto: str, after: str | None = None) -> l
             found.append(wave)
             done = names.index(wave[-1]) + 1
     return found
+
+
+def gateways(hosts: Sequence[RolledHost], wave: Sequence[str]) -> list[str]:
+    """Return those whose gateways have others to ask while these machines are changed."""
+    changed = {*wave}
+    return [host.name for host in hosts if host.asks & changed and host.asks - changed]
 
 
 def _parts(hosts: Sequence[RolledHost]) -> list[list[str]]:

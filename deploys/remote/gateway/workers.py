@@ -11,6 +11,8 @@ from dataclasses import dataclass
 _PATIENCE = 10.0
 # Characters of a command that are surely taken at once.
 _AT_ONCE = 16_000
+# HAProxy's bit for a server that somebody has set to "drain".
+_DRAINED = 0x08
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,22 @@ class Worker:
 
     pid: str
     old: bool
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy of a service as a process sees it.
+
+    + drained: it gets no new requests until it is put back
+    + up: the last check was answered
+    + requests: those that it has now
+    """
+
+    backend: str
+    server: str
+    drained: bool
+    up: bool
+    requests: int
 
 
 class Unanswered(Exception):
@@ -93,6 +111,37 @@ class Master:
                 raise Unanswered(said.strip())
         if said := self._ask(f"{before} commit map @{number} {path}").strip():
             raise Unanswered(said)
+
+    def copies(self, worker: Worker) -> list[Copy]:
+        """Return the copies that a process may ask."""
+        administered = {
+            (row["be_name"], row["srv_name"]): int(row["srv_admin_state"])
+            for row in self._rows(f"@!{worker.pid} show servers state", " ", skipped=1)
+        }
+        return [
+            Copy(
+                backend=row["pxname"],
+                server=row["svname"],
+                drained=bool(administered[place] & _DRAINED),
+                up=row["status"].startswith(("UP", "DRAIN", "NOLB")),
+                requests=int(row["scur"]) + int(row["qcur"]),
+            )
+            for row in self._rows(f"@!{worker.pid} show stat", ",")
+            if (place := (row["pxname"], row["svname"])) in administered
+        ]
+
+    def put(self, worker: Worker, copy: Copy, state: str) -> None:
+        """Have a process use a copy ("ready"), or no longer ("drain")."""
+        said = self._ask(f"@!{worker.pid} set server {copy.backend}/{copy.server} state {state}")
+        if said.strip():
+            raise Unanswered(said.strip())
+
+    def _rows(self, command: str, between: str, skipped: int = 0) -> list[dict[str, str]]:
+        lines = self._ask(command).splitlines()[skipped:]
+        if not lines or not lines[0].startswith("# "):
+            raise Unanswered("\n".join(lines))
+        names = lines[0].removeprefix("# ").split(between)
+        return [dict(zip(names, line.split(between), strict=False)) for line in lines[1:] if line]
 
     def _ask(self, command: str) -> str:
         answer = b""

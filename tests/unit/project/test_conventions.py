@@ -144,7 +144,8 @@ def test_every_folder_is_a_layer_or_travels() -> None:
 
 
 def test_no_folder_has_too_many_modules() -> None:
-    modules = [path for path in SOURCES if not path.stem.startswith("__")]
+    # Entry scripts are found by the table of docs/operating.md, each in a row.
+    modules = [path for path in SOURCES if path not in SCRIPTS and path.stem[:2] != "__"]
     count = Counter(str(path.parent.relative_to(ROOT)) for path in modules)
     assert {name: n for name, n in count.items() if n > MODULES_OF_A_FOLDER} == {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.group.waves import RolledHost, waves
+from deploys.planning.group.waves import RolledHost, gateways, waves
 from deploys.planning.inputs.refusal import Refusal
 
 
@@ -69,3 +69,17 @@ def test_what_is_none_is_refused(upto: str, after: str | None, said: str) -> Non
     with pytest.raises(Refusal) as refused:
         waves(hosts(10), upto, after)
     assert said in str(refused.value)
+
+
+def test_gateways_that_have_others_to_ask_are_told() -> None:
+    def host(name: str, *asks: str) -> RolledHost:
+        return RolledHost(name=name, of_class="a", machines=1, asks=frozenset(asks))
+
+    there = [host("a", "a", "b"), host("b"), host("c", "c"), host("d", "d", "b", "c")]
+    assert gateways(there, ["b"]) == ["a", "d"]
+    # Its own is told as well.
+    assert gateways(there, ["a"]) == ["a"]
+    # Who has nobody else cannot do without.
+    assert gateways(there, ["a", "b"]) == ["d"]
+    assert gateways(there, ["c"]) == ["d"]
+    assert gateways(there, ["a", "b", "c", "d"]) == []
