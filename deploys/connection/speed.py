@@ -5,7 +5,8 @@ What pyinfra 3.10 does with a hundred hosts, by cProfile of `full.py --dry`:
 - more than half of all time goes into inspect.stack(), which looks up the source of each caller to
   learn its file and line
 - it evaluates the annotations of the global arguments again for each operation and each fact
-- it asks the data of each host for each of these arguments, and merges that of its groups each time
+- it asks each layer of the data of each host for each of these arguments, and merges that of its
+  groups each time
 - it looks for installed connectors again for each host
 
 What it prints and the order of operations stay the same, which tests/unit/connection/test_speed.py
@@ -61,11 +62,21 @@ def _location(frame: FrameType) -> _Location:
 
 def _datum(data: host.HostData, key: str) -> Any:
     """Return a copy of the first value that a layer of a host's data has for `key`."""
-    for layer in data.datas:
-        values = layer() if callable(layer) else layer
+    own, *_, of_deploy = data.datas
+    if "settled" not in data.__dict__:
+        data.__dict__["settled"] = _settled(data)
+    for values in (own, data.__dict__["settled"], of_deploy()):
         if key in values:
             return copy(values[key])
     raise AttributeError(f"Host `{data.host}` has no data `{key}`")
+
+
+def _settled(data: host.HostData) -> dict[str, Any]:
+    """Return the layers between what a run sets and what a deploy does, which stay as they are."""
+    found: dict[str, Any] = {}
+    for layer in reversed(data.datas[1:-1]):
+        found.update(layer())
+    return found
 
 
 def _merged_once(

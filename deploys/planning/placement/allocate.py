@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache
 
 from deploys.planning.engines import compatibility
 from deploys.planning.engines.base import DealsLayers, FillsCards
@@ -14,6 +14,7 @@ from deploys.planning.hardware.numa import host_memory
 from deploys.planning.hardware.software_stacks import stack_of
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.profile import Service
+from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
 from deploys.planning.placement.choice import Placement, Request
 from deploys.planning.placement.cpu import place_on_cpu
@@ -69,8 +70,13 @@ def place_all(
     host -= reserved
     stack = stack_of(gpu)
 
-    def permits(service: Service, model: Model) -> bool:
-        return not compatibility.refusals(service, model, gpu, stack, machine)
+    def variants(service: Service, model: Model) -> tuple[Model, ...]:
+        return tuple(
+            other
+            for other in CATALOGUE.values()
+            if (other.network.name, other.format) == (model.network.name, model.format)
+            and not compatibility.refusals(service, other, gpu, stack, machine)
+        )
 
     requests = [
         Request(
@@ -83,7 +89,7 @@ def place_all(
             host=host,
             copies=service.replicas or 1,
             comfort=_COMFORT if model.network.causal else 0.0,
-            permits=partial(permits, service),
+            variants=variants(service, model),
         )
         for service, model, size in services
     ]
@@ -214,6 +220,8 @@ def _keeps_prompts(placement: Placement) -> bool:
     return isinstance(takes, DealsLayers) and takes.prompt_cache
 
 
+# Machines of one kind are asked about in the same words, a hundred of them in one run.
+@lru_cache(maxsize=1024)
 def _place(request: Request) -> Placement:
     takes = request.takes
     if isinstance(takes, DealsLayers):

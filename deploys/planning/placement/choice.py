@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from deploys.planning.inputs.machine import GpuLink
 from deploys.planning.inputs.profile import KvCache, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.models.cache import cache_bytes, count_caching_layers
-from deploys.planning.models.catalogue import CATALOGUE
 from deploys.planning.models.model import Model
 from deploys.planning.models.shapes import Task
 from deploys.planning.placement.memory import Card, Ledger, ledger_of
@@ -118,7 +117,7 @@ class Request:
     + copies: replicas; None for as many as fit
     + comfort: desired share of the cache in weights and cache together
     + cut: tensor and pipeline parallel sizes already chosen
-    + permits: whether the engine serves a model on this machine
+    + variants: other models of the same network and format that the engine serves here
     """
 
     service: Service
@@ -132,7 +131,7 @@ class Request:
     comfort: float
     mapped: int = 0
     cut: tuple[int, int] | None = None
-    permits: Callable[[Model], bool] = lambda model: True
+    variants: tuple[Model, ...] = ()
 
     @property
     def name(self) -> str:
@@ -276,13 +275,7 @@ def estimate_warnings(request: Request) -> Iterator[str]:
 
 def smaller_variants(request: Request) -> list[Request]:
     """Return the request with each smaller variant that the engine serves here, largest first."""
-    model = request.model
-    same = [other for other in CATALOGUE.values() if other.network.name == model.network.name]
-    variants = [
-        other
-        for other in same
-        if other.format == model.format and other.size < request.size and request.permits(other)
-    ]
+    variants = [other for other in request.variants if other.size < request.size]
     variants.sort(key=lambda other: -other.size)
     return [replace(request, model=other, size=other.size) for other in variants]
 

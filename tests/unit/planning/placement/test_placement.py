@@ -22,6 +22,7 @@ from deploys.planning.inputs.profile import Service
 from deploys.planning.models.catalogue import CATALOGUE, model
 from deploys.planning.models.model import Model
 from deploys.planning.models.network import parts
+from deploys.planning.placement import sharded
 from deploys.planning.placement.allocate import place, place_all
 from deploys.planning.placement.choice import Placement
 from deploys.planning.placement.interconnect import cards_of, islands
@@ -150,6 +151,25 @@ def test_two_services_share_a_machine() -> None:
     assert not set(small.cards) & set(large.cards)
     assert (large.tensor_parallel, large.replicas) == (2, 2)
     assert (small.tensor_parallel, small.replicas) == (1, 4)
+
+
+def test_machines_of_one_kind_are_thought_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, key = named("H800"), "deepseek-r1-awq"
+    wanted = [
+        (Service(name="r1", engine="vllm", model=key, port=8000), model(key), model(key).size)
+    ]
+
+    def place(memory: int) -> Placement:
+        cards = [Card(index=index, total=memory) for index in range(8)]
+        return place_all(wanted, gpu, cards, machine())[0]
+
+    first = place(gpu.memory)
+    # The same again would ask this.
+    monkeypatch.setattr(sharded, "copy_of", None)
+    assert place(gpu.memory) == first
+    monkeypatch.undo()
+    other = place(gpu.memory - GIB)
+    assert other.ledger.cards[0].total == first.ledger.cards[0].total - GIB
 
 
 def test_a_service_makes_do_with_less_where_another_would_have_nothing() -> None:
