@@ -18,8 +18,8 @@ from deploys.planning.driver.install import (
 )
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.vendors import vendor_plan
+from deploys.planning.driver.wanted import check_driver
 from deploys.planning.hardware import cards
-from deploys.planning.hardware.software_stacks import check_driver
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.quantity import human

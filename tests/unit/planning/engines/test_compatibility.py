@@ -9,17 +9,12 @@ from typing import Any, get_args
 
 import pytest
 
+from deploys.planning.driver.wanted import check_driver
 from deploys.planning.engines import compatibility
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.rules import EVERY
 from deploys.planning.hardware.gpus import ACCELERATORS, Generation, named
-from deploys.planning.hardware.software_stacks import (
-    STACKS,
-    SoftwareStack,
-    check_driver,
-    parsed,
-    stack_of,
-)
+from deploys.planning.hardware.software_stacks import STACKS, SoftwareStack, parsed, stack_of
 from deploys.planning.inputs.machine import Gpu, Machine
 from deploys.planning.inputs.profile import Service
 from deploys.planning.inputs.refusal import Refusal
