@@ -59,6 +59,7 @@ class ServicePlan:
     + min_tokens_per_second: tokens per second that a single request must reach; None if unknown
     + users: how many of them get so many tokens per second each, by that; None if unknown
     + placement: the GPUs it gets, how the model is split over them, and the memory that takes
+    + cards: PCI addresses of its cards on this machine, in the order of their numbers
     + group: the machines that serve it together; None where this one does alone
     + adapters: sorted by name
     """
@@ -79,6 +80,7 @@ class ServicePlan:
     users: Mapping[int, int] | None
     placement: Placement
     weights: Weights
+    cards: tuple[str, ...] = ()
     adapters: tuple[AdapterPlan, ...] = ()
     group: GroupPlan | None = None
 

@@ -67,7 +67,7 @@ def resolve(
     profile, unknown = read.named(profile, locks, site.locks)
     against.all_of(unknown)
     gpu = against.attempt(None, gpus.named, profile.gpu) if profile.gpu else None
-    stack = software_stacks.stack_of(gpu)
+    stack = software_stacks.stack_of(gpu, {service.engine for service in profile.services})
     inputs = Inputs(profile=profile, site=site, machine=machine, locks=locks, gpu=gpu, stack=stack)
     against.attempt(None, check_system, machine)
     own = cards.ours(machine, gpu, profile.gpus)
@@ -246,6 +246,7 @@ def _service(
     group: GroupPlan | None,
 ) -> ServicePlan:
     model, machine = model_of(service), inputs.machine
+    own = cards.ours(machine, inputs.gpu, inputs.profile.gpus)
     fetched = next(plan for plan in weights if plan.model == model.key)
     writes = task_of(service) == "generate"
     return ServicePlan(
@@ -266,6 +267,7 @@ def _service(
         users=users(model, fetched.size, placement, inputs.gpu) if writes else None,
         placement=placement,
         weights=fetched,
+        cards=cards.addresses(placement.cards, own, machine),
         group=group,
         adapters=tuple(
             AdapterPlan(

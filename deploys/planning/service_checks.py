@@ -8,7 +8,7 @@ from deploys.planning.adapters import fits
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import compatibility
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import PROGRAMS, FromSource
+from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.gateway import chat
 from deploys.planning.hardware import hardware_health
 from deploys.planning.inputs.inputs import Inputs
@@ -50,19 +50,6 @@ def refusals(service: Service, inputs: Inputs, retired: Sequence[str]) -> Iterat
             f"Service {service.name}: this version serves models on Debian and Ubuntu, and"
             f" installs only the driver on {machine.os}",
             "Run deploys.stages.nvidia.install there, or install one of these",
-        )
-    software = ENGINES[service.engine].software
-    if (
-        isinstance(software, FromSource)
-        and gpu is not None
-        and gpu.vendor not in software.vendors
-        and service.engine in stack.engines
-    ):
-        vendors = " and ".join(vendor.upper() for vendor in software.vendors)
-        yield Refusal(
-            f"Service {service.name}: this version builds {service.engine} for CPUs and"
-            f" {vendors} GPUs, and the {gpu.name} would sit idle",
-            "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
         )
 
 

@@ -29,7 +29,8 @@ _CACHE_TYPES = {"auto": "f16"}
 
 def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, ...]:
     """Return the template unit, and the settings of this service."""
-    nvidia = plan.stack.vendor == "nvidia"
+    backend = plan.stack.backend
+    devices = "llama.cpp/devices.conf" if backend == "Vulkan" else None
     placement, chat = service.placement, settings.chat_template(plan, service)
     network = model_of(plan.wanted_of(service)).network
     return (
@@ -37,7 +38,8 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             f"{LLAMA_CPP.name}/{LLAMA_CPP.template_unit}",
             f"/etc/systemd/system/{LLAMA_CPP.template_unit}",
             data_root=plan.site.data_root,
-            nvidia=nvidia,
+            nvidia=backend == "CUDA",
+            vulkan=backend == "Vulkan",
         ),
         file(
             "llama.cpp/service.env",
@@ -46,7 +48,7 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             placement=placement,
             weights=service.weights,
             chat_template=[each.path for each in chat],
-            nvidia=nvidia,
+            backend=backend,
             cache_type=_CACHE_TYPES.get(placement.kv_cache, placement.kv_cache),
             chunk=chunked_prefill.chunk(service),
             whole=None if network.causal else service.context,
@@ -67,6 +69,11 @@ def files(plan: HostPlan, service: ServicePlan, digest: str) -> tuple[Rendered, 
             f"/etc/systemd/system/{service.unit}.d/memory.conf",
             memory=placement.host_memory,
             programs=PROGRAMS,
+        ),
+        *(
+            [file(devices, f"/etc/systemd/system/{service.unit}.d/devices.conf", service=service)]
+            if devices
+            else []
         ),
         *chat,
     )

@@ -79,6 +79,8 @@ def _loaded(machine: Machine) -> str:
     if machine.nouveau:
         return "nouveau is loaded"
     if driver.loaded is None:
+        if any(gpu.driver == "amdgpu" for gpu in machine.gpus):
+            return "the kernel's own amdgpu is loaded"
         return f"{driver.userspace} is installed, not loaded" if driver.userspace else "none"
     other = driver.userspace not in (None, driver.loaded)
     return (

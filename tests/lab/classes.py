@@ -12,6 +12,7 @@ from tests.plans.simulated import CLASSES
 _PCI_CLASSES = {"10de": "0x030200", "1002": "0x120000", "19e5": "0x120000"}
 # Boards without ECC, or with ECC off as they come: RTX 3090; RTX 4090, 5090, 6000 Ada.
 _ECC = {"10de:2204": None, "10de:2684": False, "10de:2b85": False, "10de:26b1": False}
+_DISPLAYS = ("NVIDIA GeForce", "Radeon")
 _VGA, _BRIDGE = "0x030000", "0x068000"
 # The third generation, of Hopper's boards.
 _NVSWITCH = "10de:22a3"
@@ -31,6 +32,7 @@ def _hardware(of: HostClass) -> Hardware:
         ),
         system=system,
         link=of.nvlink,
+        amdgpu=any(gpu.get("driver") == "amdgpu" for gpu in machine["gpus"]),
     )
 
 
@@ -40,7 +42,7 @@ def _board(gpu: dict[str, Any], product: str, numa: int) -> Board:
     return Board(
         address=gpu["address"],
         pci_id=gpu["pci_id"],
-        pci_class=_VGA if "GeForce" in product else _PCI_CLASSES[gpu["pci_id"][:4]],
+        pci_class=_VGA if product.startswith(_DISPLAYS) else _PCI_CLASSES[gpu["pci_id"][:4]],
         numa=numa,
         name=product,
         memory=known.memory >> 20,

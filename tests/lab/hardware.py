@@ -72,6 +72,7 @@ class Hardware:
     + link: what `nvidia-smi topo -m` shows between two GPUs; "" for PCIe, by NUMA node
     + fallen: addresses that the driver has lost, though the bus still shows them
     + nouveau: the kernel has it, and it takes the GPUs unless it is blacklisted everywhere
+    + amdgpu: the kernel has it, and it takes AMD's cards where no other module of it is installed
     + secure_boot: None for a machine without UEFI
     + headers: of the running kernel; "broken" ones let a module build fail
     + kernels: further installed kernels, with their headers
@@ -87,6 +88,7 @@ class Hardware:
     link: str = ""
     fallen: tuple[str, ...] = ()
     nouveau: bool = False
+    amdgpu: bool = False
     secure_boot: bool | None = None
     headers: Headers = "present"
     kernels: Mapping[str, Headers] = field(default_factory=dict)

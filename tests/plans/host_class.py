@@ -52,6 +52,7 @@ def host_class(
     nvswitches: int = 0,
     driver: str = "",
     flavour: str = "proprietary",
+    kernel_driver: str = "",
     card: tuple[int, str] = (0, ""),
     isa: str = "x86-64-v4",
     architecture: str = "x86_64",
@@ -61,6 +62,7 @@ def host_class(
     """The class; `slots` are PCI buses, `root` and `data` sizes of ext4 and XFS.
 
     + driver, flavour: version of the loaded NVIDIA driver and kind of its module, "" for none
+    + kernel_driver: what the kernel itself has bound to the cards, "" for nothing
     + card: MiB and compute capability that the driver reports
     + machines: how many serve a model together; these have eight RoCE devices of 400 Gb/s
     """
@@ -69,6 +71,8 @@ def host_class(
         _gpu(gpu, slot, index, len(slots.split()), numa_nodes)
         for index, slot in enumerate(slots.split())
     ]
+    for each in gpus if kernel_driver else ():
+        each["driver"] = kernel_driver
     if driver:
         for index, each in enumerate(gpus):
             mebibytes, compute = card

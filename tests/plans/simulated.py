@@ -19,6 +19,7 @@ _TIB = 1 << 40
 
 
 _NOBLE = ("ubuntu", "24.04", "6.8.0-87-generic", "3.12.3")
+_TRIXIE = ("debian", "13", "6.12.57+deb13-amd64", "3.13.5")
 _BOOKWORM = ("debian", "12", "6.1.0-41-amd64", "3.11.2")
 
 _ALL = (
@@ -201,6 +202,20 @@ _ALL = (
         data=28 * _TIB,
         gpu="1002:74a1",
         slots="05 26 46 65 85 a6 c6 e5",
+    ),
+    host_class(
+        "w7900",
+        product="Radeon PRO W7900",
+        cpu="AMD Ryzen Threadripper PRO 7965WX 24-Cores",
+        cores=24,
+        numa_nodes=1,
+        memory=251 * _GIB,
+        root=1843 * _GIB,
+        data=0,
+        gpu="1002:7448",
+        slots="03 23",
+        kernel_driver="amdgpu",
+        system=_TRIXIE,
     ),
     host_class(
         "ascend910b",

@@ -41,6 +41,7 @@ def status_request(units: Sequence[Unit], *, ask: bool) -> str:
                 "context": unit.context,
                 **({"sampling": dict(unit.sampling)} if unit.sampling else {}),
                 **({"adapters": unit.adapters} if unit.adapters else {}),
+                **({"cards": unit.cards, "layers": unit.layers} if unit.cards else {}),
                 "files": [*(file.path for file in unit.files), *unit.weights],
                 "measured": unit.measured,
                 "ask": unit.task if ask else None,

@@ -12,6 +12,9 @@ from deploys.planning.plan import HostPlan, ServicePlan
 from deploys.planning.weights.weights import model_of
 from deploys.rendering import render
 
+# Fields that are lists in a note.
+_TUPLES = ("weights", "adapters", "group", "cards")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
@@ -32,6 +35,8 @@ class Unit:
     + adapters: further names of models that must answer, its LoRA adapters
     + context: tokens that one request must be able to use
     + sampling: how it draws answers where a request does not say it, as far as somebody said so
+    + cards: PCI addresses of what it must compute on, as its log says when it starts; () where
+      nothing but these can be meant; layers: how many must be there
     + measured: file on the machine that keeps how fast it is
     + min_tokens_per_second: tokens per second that one request alone must get, or have read where
       nothing is written; None for no opinion
@@ -54,6 +59,8 @@ class Unit:
     adapters: tuple[str, ...] = ()
     context: int | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
+    cards: tuple[str, ...] = ()
+    layers: int | None = None
     measured: str | None = None
     min_tokens_per_second: float | None = None
     journal: str | None = None
@@ -80,6 +87,9 @@ class Unit:
             adapters=planned.adapter_names,
             context=planned.context,
             sampling=dict(plan.wanted_of(planned).sampling or {}),
+            # Vulkan's loader has devices of its own, among them one that is the processor.
+            cards=planned.cards if plan.stack.backend == "Vulkan" else (),
+            layers=planned.placement.gpu_layers,
             measured=planned.measured if planned.answers else None,
             min_tokens_per_second=planned.min_tokens_per_second,
             group=tuple(node.name for node in planned.group.beside) if planned.group else (),
@@ -90,7 +100,7 @@ class Unit:
         """Return the unit recorded on a machine; its files already exist there."""
         known = {field.name for field in fields(cls)} & {*note}
         values = {name: note[name] for name in known}
-        values |= {name: (*note.get(name, ()),) for name in ("weights", "adapters", "group")}
+        values |= {name: (*note.get(name, ()),) for name in _TUPLES}
         return cls(files=(), **values)
 
     def to_note(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from deploys.planning.driver.install import (
 )
 from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.driver.vendors import vendor_plan
+from deploys.planning.driver.vulkan import vulkan_plan
 from deploys.planning.driver.wanted import check_driver
 from deploys.planning.hardware import cards
 from deploys.planning.inputs.inputs import Inputs
@@ -43,6 +44,8 @@ def driver_plan(
     if case.profile.driver is not None:
         check_driver(case.profile.driver, stack)
     state.check_gpus(case.machine, case.profile, case.gpu)
+    if stack.backend == "Vulkan":
+        return vulkan_plan(case)
     if stack.driver is None or stack.vendor not in ("nvidia", "amd"):
         return vendor_plan(case)
     if case.machine.container or case.machine.driver.is_grid:

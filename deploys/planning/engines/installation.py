@@ -8,6 +8,7 @@ from deploys.planning.driver.plan import DriverPlan
 from deploys.planning.engines import environments
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import (
+    Build,
     Environment,
     FromLock,
     FromRelease,
@@ -56,6 +57,7 @@ def packages(services: Sequence[Service], installed: Sequence[Software]) -> tupl
     software = [ENGINES[engine].software for engine in engines]
     needed = [each.packages for each in software if not isinstance(each, FromLock)]
     needed += [each.packages for each in installed if isinstance(each, Environment)]
+    needed += [each.needs for each in installed if isinstance(each, Build)]
     return tuple(dict.fromkeys(package for each in needed for package in each))
 
 
@@ -74,6 +76,6 @@ def _from_archive(
     if isinstance(software, FromRelease):
         return software.release(machine, archive, gpu)
     cuda = driver.cuda if driver else None
-    if gpu is not None and cuda is None:
+    if gpu is not None and cuda is None and inputs.stack.backend != "Vulkan":
         return None
     return software.build(machine, archive, gpu, cuda)

@@ -45,6 +45,9 @@ _ISA_OPTIONS: dict[Isa, tuple[str, ...]] = {
     "x86-64-v4": ("GGML_AVX512=ON",),
     "aarch64": (),
 }
+# Systems whose Vulkan it compiles with, and whose Mesa knows the cards of the table. Seen on Debian
+# 13: headers 1.4.309, Mesa 25.0.7.
+_VULKAN = (("debian", "13"),)
 # What Arm's processors may have, as the kernel and as compilers call it; without, llama.cpp builds
 # for the first of them. Source: ggml/src/ggml-cpu/CMakeLists.txt, GGML_CPU_ARM_ARCH.
 _ARM_FEATURES = {"asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16", "sve": "sve"}
@@ -58,7 +61,8 @@ def _build(
 ) -> Build:
     """Return the build of llama.cpp for the CPU of `machine`; it downloads nothing while building.
 
-    + gpu, cuda: NVIDIA cards to support as well, and the CUDA release; None for a CPU build
+    + gpu, cuda: cards to support as well, and the CUDA release that does it; with no release it
+      is Vulkan, and without a card a CPU build
     """
     if machine.isa not in _ISA_OPTIONS:
         raise Refusal(
@@ -87,8 +91,10 @@ def _build(
         toolchain=toolchain,
         packages=("cmake", "g++", "ninja-build"),
     )
-    if gpu is None or cuda is None:
+    if gpu is None:
         return built
+    if cuda is None:
+        return _with_vulkan(built, machine)
     return replace(
         built,
         options=(*built.options, *_cuda_options(gpu, cuda)),
@@ -96,6 +102,24 @@ def _build(
         targets=("llama-server", "llama-bench"),
         toolchain=f"{toolchain}-cuda-{cuda}",
         packages=(*built.packages, *names.compiler(cuda)),
+    )
+
+
+def _with_vulkan(built: Build, machine: Machine) -> Build:
+    """Return a build that reaches cards through Vulkan, whoever made them, by Mesa's drivers."""
+    if (machine.os, machine.os_version) not in _VULKAN:
+        known = " or ".join(f"{name.title()} {version}" for name, version in _VULKAN)
+        raise Refusal(
+            f"llama.cpp reaches these cards through Vulkan, and {machine.os} {machine.os_version}"
+            " has no Mesa and no headers of it that are new enough",
+            f"Install {known} on this machine, or use a profile without a GPU",
+        )
+    return replace(
+        built,
+        options=(*built.options, "GGML_VULKAN=ON"),
+        targets=("llama-server", "llama-bench"),
+        packages=(*built.packages, "glslc", "libvulkan-dev", "spirv-headers"),
+        needs=("libvulkan1", "mesa-vulkan-drivers"),
     )
 
 
@@ -191,7 +215,7 @@ LLAMA_CPP = Engine(
     shared=(),
     model_id="{}",
     # A bare system has the C++ library already, apt needs it.
-    software=FromSource(build=_build, vendors=("nvidia",), packages=("libgomp1",)),
+    software=FromSource(build=_build, packages=("libgomp1",)),
     glibc=None,
     reads=Reads(
         formats=("gguf",),
@@ -225,6 +249,14 @@ LLAMA_CPP = Engine(
     rules=rules.GGML,
     failures=(
         *GGUF,
+        known(
+            "GPU",
+            r"invalid device: (?P<device>\w+)",
+            "{device} is a card of the plan that its programs do not reach: see which they do with"
+            " llama-server --list-devices, and look for the driver with dmesg and ls"
+            " /dev/dri/by-path",
+            "llama.cpp, common/arg.cpp, parse_device_list",
+        ),
         known(
             "settings",
             r"Pooling type 'none' is not OAI compatible",

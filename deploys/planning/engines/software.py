@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from deploys.planning.hardware.gpus import Accelerator, Vendor
+from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
 
@@ -27,6 +27,7 @@ class Build:
     + toolchain: distribution release and architecture, which determine compiler and C library, and
       the CUDA release
     + packages: needed for compiling; installed only on the machine that compiles
+    + needs: packages that its programs load at run time, beside those of every build of it
     """
 
     name: str
@@ -36,13 +37,14 @@ class Build:
     targets: tuple[str, ...]
     toolchain: str
     packages: tuple[str, ...]
+    needs: tuple[str, ...] = ()
     how: ClassVar[str] = "compiled"
 
     @property
     def digest(self) -> str:
         """Digest of everything that determines the result, 12 hex digits."""
         decides = asdict(self)
-        del decides["packages"]
+        del decides["packages"], decides["needs"]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -161,13 +163,11 @@ class FromSource:
     """An engine that is compiled on the machine, from one pinned archive.
 
     + build: what is compiled, for a machine, from an archive, for GPUs and a CUDA release; None and
-      None for a CPU build
-    + vendors: whose GPUs it is built for
+      None for a CPU build, and GPUs alone for one that reaches them through Vulkan
     + packages: of the distribution, that its programs need at run time
     """
 
     build: Callable[[Machine, ArtifactLock, Accelerator | None, str | None], Build]
-    vendors: tuple[Vendor, ...]
     packages: tuple[str, ...]
 
 

@@ -65,6 +65,12 @@ def numbered(cards: Sequence[Gpu], machine: Machine) -> list[tuple[int, Gpu]]:
     return [(places[card.address] if card.index is None else card.index, card) for card in cards]
 
 
+def addresses(numbers: Sequence[int], own: Sequence[Gpu], machine: Machine) -> tuple[str, ...]:
+    """Return the PCI addresses of those of our `own` cards that have these numbers."""
+    places = {number: card.address for number, card in numbered(own, machine)}
+    return tuple(places[number] for number in numbers if number in places)
+
+
 def _will_be_counted(card: Gpu, beside: Sequence[Gpu]) -> bool:
     """Return whether the driver that is installed for the cards `beside` will number this one."""
     vendor, device = card.pci_id.split(":")

@@ -11,6 +11,8 @@ from deploys.planning.hardware.nvidia_boards import BOARDS, Board
 from deploys.planning.inputs.refusal import Refusal
 
 Vendor = Literal["nvidia", "amd", "huawei", "hygon"]
+# What programs that are compiled here reach cards through.
+Backend = Literal["CUDA", "Vulkan"]
 # fmt: off
 Generation = Literal[
     "volta", "turing", "ampere", "ada", "hopper", "blackwell",

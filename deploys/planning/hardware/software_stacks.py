@@ -8,10 +8,10 @@ environment of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from deploys.planning.hardware.gpus import Accelerator, Generation, Vendor
+from deploys.planning.hardware.gpus import Accelerator, Backend, Generation, Vendor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class SoftwareStack:
     + minimum: oldest driver that may stay, in the numbering of its module; None if not known
     + last_branch: newest branch that still supports these cards
     + platform: what engines are compiled against: version of CUDA, ROCm, CANN, DTK
+    + backend: what engines that are compiled here reach the cards through; None where none are
     + torch: version for each engine that uses it
     + engines: engines that this stack has, with the version we install
     + locks: for engines that are Python packages, the name of their lock in deploys/locks/engines.
@@ -45,6 +46,7 @@ class SoftwareStack:
     minimum: str | None = None
     last_branch: int | None = None
     platform: str
+    backend: Backend | None = None
     torch: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str]
     locks: Mapping[str, str] = field(default_factory=dict)
@@ -56,11 +58,16 @@ class SoftwareStack:
     date: str
 
 
-def stack_of(gpu: Accelerator | None) -> SoftwareStack:
-    """Return the software stack for an accelerator, or the one for CPUs if there is none."""
+def stack_of(gpu: Accelerator | None, engines: Collection[str] = ()) -> SoftwareStack:
+    """Return the software stack for an accelerator, or the one for CPUs if there is none.
+
+    + engines: what is served with; of several stacks, the first that has them all, else the first
+    """
     if gpu is None:
         return _CPU
-    return next(stack for stack in STACKS if gpu.generation in stack.generations)
+    known = [stack for stack in STACKS if gpu.generation in stack.generations]
+    fitting = [stack for stack in known if engines and {*engines} <= {*stack.engines}]
+    return (fitting or known)[0]
 
 
 def parsed(version: str) -> tuple[int, ...]:
@@ -97,6 +104,7 @@ STACKS: tuple[SoftwareStack, ...] = (
         flavour="open",
         minimum="580.65.06",
         platform="CUDA 13.0",
+        backend="CUDA",
         torch={"vllm": "2.13.0", "sglang": "2.14.1", "ktransformers": "2.9.1"},
         engines={
             "vllm": "0.32.0",
@@ -129,6 +137,7 @@ STACKS: tuple[SoftwareStack, ...] = (
         flavour="open",
         minimum="580.65.06",
         platform="CUDA 13.0",
+        backend="CUDA",
         torch={"vllm": "2.13.0"},
         engines={"vllm": "0.32.0", "llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
         locks={"vllm": "vllm-cuda13"},
@@ -153,6 +162,7 @@ STACKS: tuple[SoftwareStack, ...] = (
         minimum="550.54.14",
         last_branch=580,
         platform="CUDA 12.9",
+        backend="CUDA",
         engines={"llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
         missing="what has no known holes of it is built for CUDA 13, which has no code for Volta"
         " (compute capability 7.0)",
@@ -173,14 +183,10 @@ STACKS: tuple[SoftwareStack, ...] = (
         module="6.16.13",
         minimum="6.14.14",
         platform="ROCm 7.2.3",
-        engines={
-            "vllm": "0.32.0",
-            "sglang": "0.5.23",
-            "llama.cpp": _LLAMA_CPP,
-            "ollama": _OLLAMA,
-        },
-        missing="its kernels are written for NVIDIA",
-        instead="Serve the model with vLLM or SGLang",
+        engines={"vllm": "0.32.0", "sglang": "0.5.23", "ollama": _OLLAMA},
+        missing="its kernels are written for NVIDIA, or it is not built for ROCm here",
+        instead="Serve the model with vLLM or SGLang, or a GGUF variant with llama.cpp and no other"
+        " engine beside it, which Vulkan runs",
         dtype="bfloat16",
         confirmed=False,
         source="driver and ROCm: compatibility matrix of ROCm/amdgpu-docs; module: version of the"
@@ -198,14 +204,31 @@ STACKS: tuple[SoftwareStack, ...] = (
         module="6.16.13",
         minimum="6.14.14",
         platform="ROCm 7.2.3",
-        engines={"vllm": "0.32.0", "llama.cpp": _LLAMA_CPP, "ollama": _OLLAMA},
-        missing="its kernels are written for other cards",
-        instead="Serve the model with vLLM",
+        engines={"vllm": "0.32.0", "ollama": _OLLAMA},
+        missing="its kernels are written for other cards, or it is not built for ROCm here",
+        instead="Serve the model with vLLM, or a GGUF variant with llama.cpp and no other engine"
+        " beside it, which Vulkan runs",
         dtype="bfloat16",
         confirmed=False,
         source="driver, ROCm: as for Instinct, whose compatibility matrix lists these, too; vLLM:"
         " its installation page for ROCm, gfx1100 to gfx1201",
         date="2026-11-30",
+    ),
+    # The kernel's own driver does, so nothing of AMD's is installed.
+    SoftwareStack(
+        name="vulkan",
+        vendor="amd",
+        generations=("cdna3", "rdna3", "rdna4"),
+        platform="Mesa's Vulkan",
+        backend="Vulkan",
+        engines={"llama.cpp": _LLAMA_CPP},
+        missing="Vulkan runs llama.cpp alone",
+        instead="Serve a GGUF variant with llama.cpp",
+        dtype="bfloat16",
+        confirmed=False,
+        source="llama.cpp, docs/build.md and ggml-vulkan; Debian 13: run on Mesa's device without"
+        " a card; Mesa: RADV's families",
+        date="2026-12-01",
     ),
     SoftwareStack(
         name="ryzen-ai-max",

@@ -68,7 +68,7 @@ def place_all(
         # What its cards have is taken already, and of the rest the system has its part.
         host = int(machine.memory * _SYSTEM)
     host -= reserved
-    stack = stack_of(gpu)
+    stack = stack_of(gpu, {service.engine for service, _, _ in services})
 
     def variants(service: Service, model: Model) -> tuple[Model, ...]:
         return tuple(
@@ -89,6 +89,7 @@ def place_all(
             host=host,
             copies=service.replicas or 1,
             comfort=_COMFORT if model.network.causal else 0.0,
+            backend=stack.backend,
             variants=variants(service, model),
         )
         for service, model, size in services

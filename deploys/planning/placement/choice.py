@@ -8,7 +8,7 @@ from typing import Any
 
 from deploys.planning.engines.base import DealsLayers, FillsCards, ServiceSettings
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.hardware.gpus import Accelerator
+from deploys.planning.hardware.gpus import Accelerator, Backend
 from deploys.planning.hardware.numa import MAPPED, HostMemory
 from deploys.planning.inputs.machine import GpuLink
 from deploys.planning.inputs.profile import KvCache, Service
@@ -114,9 +114,8 @@ class Request:
     + size: bytes of the model's files
     + cards, host: cards and bytes of host memory not given to another service
     + mapped: bytes of the files that another server of the same model already maps into that memory
-    + copies: replicas; None for as many as fit
-    + comfort: desired share of the cache in weights and cache together
-    + cut: tensor and pipeline parallel sizes already chosen
+    + copies: replicas, None for as many as fit; comfort: share of the cache in weights and cache
+    + cut: tensor and pipeline parallel sizes already chosen; backend: of a compiled engine
     + variants: other models of the same network and format that the engine serves here
     """
 
@@ -131,6 +130,7 @@ class Request:
     comfort: float
     mapped: int = 0
     cut: tuple[int, int] | None = None
+    backend: Backend | None = None
     variants: tuple[Model, ...] = ()
 
     @property

@@ -116,6 +116,7 @@ def _splits(request: Request, takes: DealsLayers) -> Iterator[tuple[Split, Seque
             # An encoder reads a text in one step.
             step=step if network.causal else size[0],
             adapters=slots.size if slots else 0,
+            vulkan=request.backend == "Vulkan",
         )
 
     if not request.cards:

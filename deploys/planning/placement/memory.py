@@ -61,8 +61,8 @@ class CardLedger:
 
     + index, total: of the card
     + lines: "driver", "other processes", "weights", "adapters", "KV cache", "activations", "CUDA
-      graphs", "communication", "CUDA context", "compute buffer", "margin"; what is nothing is left
-      out
+      graphs", "communication", "CUDA context" or "Vulkan context", "compute buffer", "margin"; what
+      is nothing is left out
     + loading: what is taken at most while the weights are made ready, before there is a cache
     """
 

@@ -33,6 +33,8 @@ MARGIN = 1024 * MIB
 # A CUDA context and its libraries, per process and card; and cuBLAS, which multiplies matrices in
 # 16 bits and those of MLA. Seen on an H200 and on H100: 610 to 630 MiB without, 718 to 736 with.
 _CONTEXT, _CUBLAS = 625 * MIB, 105 * MIB
+# Of a Vulkan process: its pipelines and command buffers.
+_PIPELINES = 256 * MIB
 # The process itself; its pages of a mapped file are counted as weights.
 _PROCESS = 256 * MIB
 # A context is made a multiple of this (llama-context.cpp, n_ctx_seq).
@@ -49,6 +51,7 @@ class Split:
     + embedding_on_card: it is looked up there, as Python engines do it, and not on the host
     + step: tokens that are read at once
     + adapters: bytes of LoRA adapters, of which each layer's part is where the layer is
+    + vulkan: the cards are reached through Vulkan, and not through CUDA
     """
 
     context: int
@@ -59,6 +62,7 @@ class Split:
     embedding_on_card: bool = False
     step: int = STEP
     adapters: int = 0
+    vulkan: bool = False
 
     @property
     def cells(self) -> int:
@@ -114,8 +118,7 @@ def server(
         "compute buffer": host_buffer(model, split, cards=len(cards)),
         "processes": _PROCESS,
     }
-    plain = network.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
-    context = _CONTEXT if plain else _CONTEXT + _CUBLAS
+    context = _context(model, split, max(cache))
     buffers = [compute_buffer(model, split, cards=len(cards))] * len(cards)
     if cards:
         buffers[0] = max(buffers[0], _copied_experts(model, pieces, split))
@@ -127,7 +130,7 @@ def server(
                 "adapters": beside[position],
                 "KV cache": caches[position],
                 "compute buffer": buffers[position],
-                "CUDA context": context,
+                "Vulkan context" if split.vulkan else "CUDA context": context,
                 "margin": MARGIN,
             },
         )
@@ -196,6 +199,22 @@ def host_buffer(model: Model, split: Split, *, cards: int) -> int:
 def _copies(network: Network, split: Split, cards: int) -> int:
     """Return the steps in flight: 4 if several cards hold all layers (GGML_SCHED_MAX_COPIES)."""
     return 4 if cards > 1 and split.gpu_layers > network.layers and not split.cpu_experts else 1
+
+
+def _context(model: Model, split: Split, cache: int) -> int:
+    """Return what a process keeps on a card beside what its ledger names.
+
+    + cache: bytes of one layer's
+
+    Vulkan's pipelines convert what they multiply: a step's widest activations, and a layer's cache
+    in 8 bits to 16 (ggml-vulkan.cpp, prealloc_y and prealloc_x). That was read and not measured.
+    """
+    network = model.network
+    if split.vulkan:
+        widest = max(network.intermediate or 4 * network.hidden, network.hidden)
+        return _PIPELINES + 4 * split.step * widest + (2 * cache if split.kv_cache != "auto" else 0)
+    plain = network.kv_lora_rank is None and model.quantization not in ("F16", "BF16")
+    return _CONTEXT if plain else _CONTEXT + _CUBLAS
 
 
 def _mask(split: Split) -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 from ..lib.probe import read
 
 ETC, SETTINGS = Path("/etc/systemd/system"), Path("/etc/modelrack")
+# The settings that name cards: CUDA's own, and ours where devices are let in by a unit.
+_CARDS = ("CUDA_VISIBLE_DEVICES", "MODELRACK_CARDS")
 # A folder for each unit that has processes: of all hierarchies in one, or of systemd's own.
 GROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"))
 # The first words of what we render. What is called like this (planning/unit_names.py) serves no
@@ -32,7 +34,7 @@ def cards(units: list[str], settings: Path = SETTINGS) -> list[int]:
         file = settings / (f"services/{instance}.env" if instance else f"{name}.env")
         for line in read(file).splitlines():
             key, _, value = line.partition("=")
-            if key == "CUDA_VISIBLE_DEVICES":
+            if key in _CARDS:
                 found.update(int(index) for index in value.split(",") if index.strip().isdigit())
     return sorted(found)
 

@@ -12,7 +12,8 @@ is asked, or null if only the models are to be listed; "vector" says how many nu
 if that is asked for. If "model" is null, any HTTP response that is not an error will do, and if
 "url" is null, that the unit is active. With "sampling", values by their names, it must draw answers
 with these, if it says how it does. Each of "adapters", further names of models, is asked a
-question, too.
+question, too. With "cards", PCI addresses, and "layers", so many must be on these, which is looked
+for where a question is asked.
 `measured` is the content of the files of that name, by name.
 """
 
@@ -143,6 +144,10 @@ def _wrong(entry: dict[str, Any]) -> str | None:
             if wrong:
                 return wrong
         if entry["ask"]:
+            if entry.get("cards"):
+                wrong = start_log.other_cards(entry["unit"], entry["cards"], entry["layers"])
+                if wrong:
+                    return wrong
             wrong = questions.wrong(server, entry["ask"], entry["model"], entry["vector"])
             return wrong or _wrong_adapter(server, entry)
     finally:

@@ -82,7 +82,10 @@ def boot() -> None:
             initramfs.write(image)
     vendors = {board["pci_id"][:4] for board in hardware["boards"]}
     if "1002" in vendors:
-        load("amdgpu")
+        if hardware["amdgpu"] and _module(os.uname().release, "amdgpu") is None:
+            _bind_driver("amdgpu")
+        else:
+            load("amdgpu")
     if "10de" not in vendors:
         return
     if hardware["nouveau"] and not _nouveau_is_off():

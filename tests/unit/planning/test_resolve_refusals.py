@@ -91,10 +91,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         "Service tiny: there is no performance 'fast'",
         "balanced, latency, throughput",
     ),
-    "llama.cpp beside a gpu": (
+    "vulkan on a system with an old one": (
         lambda: attempt(profile(gpu="MI300X", gpus=8)),
-        "for CPUs and NVIDIA GPUs, and the MI300X would sit idle",
-        "Serve safetensors with vLLM or SGLang, or use a profile without a GPU",
+        "Vulkan, and debian 12 has no Mesa and no headers of it that are new enough",
+        "Install Debian 13 on this machine, or use a profile without a GPU",
     ),
     "safetensors on llama.cpp": (
         lambda: attempt(profile(service(model=model(format="safetensors")))),

@@ -71,6 +71,14 @@ PLANS = {
         machine=V100,
         pins=WITH_KEYS,
     ),
+    "through Vulkan": plan(
+        profile(
+            service(model="deepseek-r1-distill-llama-70b-q4_k_m", pipeline_parallel=1),
+            service(name="b", port=8081, model="deepseek-r1-distill-qwen-7b-q4_k_m"),
+            **{"gpu": "Radeon PRO W7900", "gpus": 2},
+        ),
+        machine=Machine.from_json(MACHINES["w7900"]),
+    ),
 }
 # Other engines from an archive, as it is pinned.
 PINNED = replace(locks(), artifacts=lock_files.read(Site().locks).artifacts)

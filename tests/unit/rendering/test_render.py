@@ -133,6 +133,8 @@ def test_the_unit_starts_what_is_proven_as_a_user_without_rights(made: HostPlan)
         assert run[key] == [value]
     on_cpu = {"PrivateDevices": ["yes"], "MemoryDenyWriteExecute": ["yes"]}
     on_cards = {"DevicePolicy": ["closed"], "DeviceAllow": ["char-nvidia* rw"]}
+    if made.stack.backend == "Vulkan":
+        on_cards = {"DevicePolicy": ["closed"]}
     wanted, unwanted = (on_cpu, on_cards) if made.profile.gpu is None else (on_cards, on_cpu)
     assert wanted.items() <= run.items() and not unwanted.keys() & run.keys()
     assert run["ReadOnlyPaths"] == [made.site.data_root]
@@ -291,6 +293,17 @@ ON_CARDS = {
             "LLAMA_ARG_NUMA": "distribute",
         },
     ),
+    "a card that Vulkan reaches": (
+        *("through Vulkan", 1),
+        {
+            "CUDA_VISIBLE_DEVICES": None,
+            "MODELRACK_CARDS": "1",
+            # The only one that its unit lets in, so the first.
+            "LLAMA_ARG_DEVICE": "Vulkan0",
+            "LLAMA_ARG_LOG_VERBOSITY": "4",
+            "LLAMA_ARG_N_GPU_LAYERS": "29",
+        },
+    ),
     "experts in host memory": (
         *("experts beside cards", 0),
         {
@@ -316,6 +329,20 @@ def test_the_cards_are_those_of_the_plan(
     assert {key: said.get(key) for key in wanted} == wanted
     assert said["LLAMA_ARG_N_CPU_MOE"] == str(planned.placement.cpu_experts)
     assert (said["LLAMA_ARG_N_CPU_MOE"] != "0") == (name == "experts beside cards")
+
+
+def test_vulkan_is_let_to_the_cards_of_its_instance_and_to_no_others() -> None:
+    there = files(PLANS["through Vulkan"])
+    run = unit(there["/etc/systemd/system/llama-server@.service"].content)["Service"]
+    assert run["DevicePolicy"] == ["closed"]
+    # A driver of graphics may make code, and not every card's node is for every instance.
+    assert not {"DeviceAllow", "PrivateDevices", "MemoryDenyWriteExecute"} & {*run}
+    for name, address in (("tiny", "0000:03:00.0"), ("b", "0000:23:00.0")):
+        own = there[f"/etc/systemd/system/llama-server@{name}.service.d/devices.conf"].content
+        (allowed,) = unit(own)["Service"]["DeviceAllow"]
+        assert allowed == f"/dev/dri/by-path/pci-{address}-render rw"
+    cpu = files(PLANS["cpu"])
+    assert not [path for path in cpu if path.endswith("devices.conf")]
 
 
 def _digest(made: HostPlan) -> str:

@@ -222,12 +222,32 @@ def test_every_model_of_the_catalogue_runs_somewhere() -> None:
         assert not any("nothing is known" in each for each in asked(*ran[0], of)[1])
 
 
-def test_every_generation_has_one_lane() -> None:
+def test_every_generation_has_a_lane() -> None:
     covered = [generation for stack in STACKS for generation in stack.generations]
-    assert sorted(covered) == sorted(get_args(Generation))
+    assert {*covered} == {*get_args(Generation)}
     for gpu in ACCELERATORS.values():
         assert stack_of(gpu).vendor == gpu.vendor
     assert stack_of(None).vendor is None
+
+
+@pytest.mark.parametrize(
+    ("gpu", "engines", "lane"),
+    [
+        ("Radeon PRO W7900", {"llama.cpp"}, "vulkan"),
+        ("Radeon AI PRO R9700", {"llama.cpp"}, "vulkan"),
+        ("Radeon PRO W7900", {"vllm"}, "rocm-radeon"),
+        ("Radeon PRO W7900", {"vllm", "llama.cpp"}, "rocm-radeon"),
+        ("MI300X", {"llama.cpp"}, "vulkan"),
+        ("MI300X", {"sglang"}, "rocm"),
+        ("MI300X", set(), "rocm"),
+        ("H200", {"llama.cpp"}, "cuda13"),
+        ("Ryzen AI MAX", {"llama.cpp"}, "ryzen-ai-max"),
+    ],
+)
+def test_of_several_lanes_the_one_that_has_the_engines(
+    gpu: str, engines: set[str], lane: str
+) -> None:
+    assert stack_of(named(gpu), engines).name == lane
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=lambda stack: stack.name)

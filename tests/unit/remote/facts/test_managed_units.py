@@ -59,6 +59,8 @@ def test_the_cards_that_units_were_given(tmp_path: Path) -> None:
     units = ["vllm@r1.service", "llama-server@small.service", "llama-server@cpu.service"]
     assert managed_units.cards(units, tmp_path) == [4, 5, 7]
     assert managed_units.cards(["ollama.service", "vllm@gone.service"], tmp_path) == []
+    (tmp_path / "services/radeon.env").write_text("MODELRACK_CARDS=0,3\n")
+    assert managed_units.cards(["llama-server@radeon.service"], tmp_path) == [0, 3]
     (tmp_path / "ollama.env").write_text("CUDA_VISIBLE_DEVICES=2\n")
     assert managed_units.cards(["ollama.service"], tmp_path) == [2]
 
