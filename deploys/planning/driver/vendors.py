@@ -38,6 +38,12 @@ def vendor_plan(case: DriverInputs) -> DriverPlan:
             " loaded",
             _by_hand(case),
         )
+    if stack.vendor == "huawei" and machine.driver.toolkit != _cann(case)[0]:
+        raise Refusal(
+            f"{stack.platform} is wanted, exactly, and the toolkit of CANN that is installed is"
+            f" {machine.driver.toolkit or 'none'}",
+            _by_hand(case),
+        )
     return DriverPlan(
         vendor=stack.vendor or "huawei",
         action="none",
@@ -54,7 +60,7 @@ def _by_hand(case: DriverInputs) -> str:
     if stack.vendor != "huawei":
         return f"Install {stack.platform} and its driver by the vendor's guide, then run this again"
     # In the order of the installation pages of SGLang (HDK) and vllm-ascend, read 2026-11-25.
-    cann, nnal = re.findall(r"[\d.]+", stack.platform)
+    cann, nnal = _cann(case)
     chip = case.gpu.name.removeprefix("Ascend ").lower()
     machine = case.machine.architecture
     return (
@@ -62,3 +68,8 @@ def _by_hand(case: DriverInputs) -> str:
         f" {chip} on {machine} (driver, then the firmware of the same HDK), reboot, CANN toolkit"
         f" {cann}, CANN {chip} ops {cann}, NNAL {nnal}; then run this again"
     )
+
+
+def _cann(case: DriverInputs) -> list[str]:
+    """Return the versions of CANN and of NNAL that go together."""
+    return re.findall(r"[\d.]+", case.stack.platform)

@@ -6,7 +6,8 @@ model, with the distribution's compiler and the headers of their Python.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import Environment, FromLock
@@ -16,6 +17,12 @@ from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
+
+# Packages that run on NVIDIA's cards alone. Resolved for others without an error, they come along
+# where a package does not say for whom it is: sglang[all_hip] 0.5.23 brings 207 with them.
+_FOR_CUDA = re.compile(r"nvidia-(?!ml-py$).+|cuda-.+|cupy-cuda.+|flashinfer-.+|.+-cu1[2-9]\d?")
+# A build of PyTorch that is not for CUDA says for what it is, or is made of two.
+_TORCH = {"amd": "+rocm", None: "+cpu"}
 
 
 def nvitop(machine: Machine, locks: Locks) -> Environment:
@@ -68,6 +75,14 @@ def environment(
             "Serve a GGUF model with llama.cpp, which is compiled for it",
         )
     recipe, lock = recipes[name], locks.environments[name]
+    if foreign := foreign_packages(lock.versions, stack):
+        some = ", ".join(foreign[:3])
+        raise Refusal(
+            f"The lock {name} is for {stack.platform}, and has {len(foreign)} packages for"
+            f" NVIDIA's cards in it: {some}",
+            f"Restore deploys/locks/engines/{name}.txt from git, or write it anew with the vendor's"
+            " index alone for what is on both",
+        )
     python = _python(recipe.pythons, machine, site)
     headers = ("python3-dev",) if python == _own_python(machine) else ()
     return Environment(
@@ -81,6 +96,17 @@ def environment(
         wheels=site.url("pytorch", "/") if recipe.wheels else None,
         cuda=recipe.cuda_compiler == "in the lock",
     )
+
+
+def foreign_packages(versions: Mapping[str, str], stack: SoftwareStack) -> list[str]:
+    """Return the packages of a lock that run on NVIDIA's cards alone, on a stack without any."""
+    if stack.vendor == "nvidia":
+        return []
+    found = [f"{name} {version}" for name, version in versions.items() if _FOR_CUDA.fullmatch(name)]
+    torch, wanted = versions.get("torch"), _TORCH.get(stack.vendor)
+    if torch is not None and wanted is not None and wanted not in torch:
+        found.append(f"torch {torch}")
+    return sorted(found)
 
 
 def _python(known: Sequence[str], machine: Machine, site: Site) -> str:

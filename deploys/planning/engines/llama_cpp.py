@@ -198,6 +198,8 @@ _PLANS = {
         (
             *("host", "flash-attn", "cache-ram", "threads", "numa", "fit", "device", "split-mode"),
             *("metrics", "slots", "ui", "offline", "api-prefix"),
+            # A start through Vulkan is proven by what it says.
+            "verbosity",
             *("mmproj", "mmproj-auto", "mmproj-url"),
             # Our own questions are asked without.
             *("api-key-file", "ssl-key-file", "ssl-cert-file"),

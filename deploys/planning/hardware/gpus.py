@@ -12,7 +12,7 @@ from deploys.planning.inputs.refusal import Refusal
 
 Vendor = Literal["nvidia", "amd", "huawei", "hygon"]
 # What programs that are compiled here reach cards through.
-Backend = Literal["CUDA", "Vulkan"]
+GpuApi = Literal["CUDA", "Vulkan"]
 # fmt: off
 Generation = Literal[
     "volta", "turing", "ampere", "ada", "hopper", "blackwell",

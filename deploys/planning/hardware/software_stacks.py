@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from deploys.planning.hardware.gpus import Accelerator, Backend, Generation, Vendor
+from deploys.planning.hardware.gpus import Accelerator, Generation, GpuApi, Vendor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class SoftwareStack:
     minimum: str | None = None
     last_branch: int | None = None
     platform: str
-    backend: Backend | None = None
+    backend: GpuApi | None = None
     torch: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str]
     locks: Mapping[str, str] = field(default_factory=dict)
@@ -252,13 +252,13 @@ STACKS: tuple[SoftwareStack, ...] = (
         driver="25.5.2",
         branch="25.5",
         platform="CANN 9.0.0 with NNAL 9.0.0",
-        torch={"vllm": "2.10.0 with torch-npu 2.10.0"},
-        engines={"vllm": "0.20.2"},
+        torch={"vllm": "2.10.0 with torch-npu 2.10.0.post4 and triton-ascend 3.2.2"},
+        engines={"vllm": "0.23.0"},
         missing="it is installed from source there, with kernels that nothing here pins",
         instead="Serve the original weights with vLLM, whose plugin vllm-ascend runs them",
         dtype="bfloat16",
         confirmed=False,
-        source="installation page of vllm-ascend, which wants exactly these versions together; HDK:"
+        source="vllm-ascend 0.23.0: its wheel's metadata; CANN, NNAL: its installation page; HDK:"
         " SGLang's installation page for Ascend",
         date="2026-11-25",
     ),

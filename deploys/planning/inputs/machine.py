@@ -125,6 +125,7 @@ class Driver:
     + packages: installed packages of the driver, the toolkit and related tools, with versions
     + held: those of them that the package manager must not change: dpkg's hold, dnf's versionlock
     + kfd: AMD's compute device /dev/kfd exists; None if there is no such card
+    + toolkit: version of CANN's toolkit; None for none, or if there is no Ascend card
     + error: what the driver's own tool printed when it failed or about a faulty card; "" if all is
       well, and also if there is no such tool
     """
@@ -137,6 +138,7 @@ class Driver:
     packages: dict[str, str] = field(default_factory=dict)
     held: tuple[str, ...] = ()
     kfd: bool | None = None
+    toolkit: str | None = None
     error: str = ""
 
     @property

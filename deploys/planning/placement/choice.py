@@ -8,7 +8,7 @@ from typing import Any
 
 from deploys.planning.engines.base import DealsLayers, FillsCards, ServiceSettings
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.hardware.gpus import Accelerator, Backend
+from deploys.planning.hardware.gpus import Accelerator, GpuApi
 from deploys.planning.hardware.numa import MAPPED, HostMemory
 from deploys.planning.inputs.machine import GpuLink
 from deploys.planning.inputs.profile import KvCache, Service
@@ -130,7 +130,7 @@ class Request:
     comfort: float
     mapped: int = 0
     cut: tuple[int, int] | None = None
-    backend: Backend | None = None
+    backend: GpuApi | None = None
     variants: tuple[Model, ...] = ()
 
     @property

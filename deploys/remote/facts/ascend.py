@@ -5,12 +5,16 @@ Written from published output of npu-smi 24.1 to 26.0 and not tested on hardware
 
 from __future__ import annotations
 
+import platform
 import re
+from pathlib import Path
 from typing import Any
 
-from ..lib.probe import run
+from ..lib.probe import read, run
 from .topology import links
 
+# Where CANN is, newer releases first. Source: installation guide of CANN 8.5, and of those before.
+HOMES = (Path("/usr/local/Ascend/cann"), Path("/usr/local/Ascend/ascend-toolkit/latest"))
 # | npu-smi 24.1.0                   Version: 24.1.0                          |
 _VERSION = re.compile(r"npu-smi\s+\S+\s+Version:\s*(\S+)")
 # | 0     910B3               | OK            | 101.8       43          0    / 0    |
@@ -29,6 +33,16 @@ def add_driver_details(gpus: list[dict[str, Any]]) -> tuple[str | None, list[dic
     version = _VERSION.search(text)
     table, table_why = run("npu-smi", "info", "-t", "topo") if len(rows) > 1 else ("", "")
     return version[1] if version else None, links(table), complaint or why or table_why
+
+
+def toolkit(homes: tuple[Path, ...] = HOMES) -> str | None:
+    """Return the version of CANN's toolkit, as its installer has noted it."""
+    for home in homes:
+        note = read(home / f"{platform.machine()}-linux/ascend_toolkit_install.info")
+        found = re.search(r"^version=(\S+)", note, re.MULTILINE)
+        if found:
+            return found[1]
+    return None
 
 
 def cards(text: str) -> tuple[dict[str, dict[str, Any]], str]:

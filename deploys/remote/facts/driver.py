@@ -84,7 +84,7 @@ def _driver(
 
     A machine has the cards of one vendor, and at times a display adapter of another.
     """
-    version, flavour, library, kfd = None, None, None, None
+    version, flavour, library, kfd, toolkit = None, None, None, None, None
     links: list[dict[str, Any]] = []
     errors = []
     if "10de" in vendors:
@@ -99,11 +99,13 @@ def _driver(
     if "19e5" in vendors:
         huawei, more, error = ascend.add_driver_details(_of("19e5", gpus))
         version, links, errors = version or huawei, links or more, [*errors, error]
+        toolkit = ascend.toolkit()
     return {
         "loaded": version,
         "flavour": flavour,
         "userspace": library,
         "kfd": kfd,
+        "toolkit": toolkit,
         "error": "; ".join(filter(None, errors)),
     }, links
 

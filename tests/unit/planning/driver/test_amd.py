@@ -49,6 +49,7 @@ def driven(
     disk: str | None = MODULE,
     packages: dict[str, str] | None = None,
     kfd: bool = True,
+    toolkit: str | None = "9.0.0",
     seen: bool = True,
     **fields: Any,
 ) -> Machine:
@@ -61,7 +62,9 @@ def driven(
         for index, gpu in enumerate(there.gpus)
     )
     kernels = (Kernel(release=there.kernel, headers=True, module=disk),)
-    driver = Driver(loaded=loaded, packages=installed, held=tuple(installed), kfd=kfd)
+    driver = Driver(
+        loaded=loaded, packages=installed, held=tuple(installed), kfd=kfd, toolkit=toolkit
+    )
     return replace(there, **{"gpus": gpus, "kernels": kernels, "driver": driver, **fields})
 
 
@@ -279,6 +282,17 @@ REFUSED: dict[str, tuple[Callable[[], object], str, str]] = {
         lambda: plan(driven("ascend910b", "26.0.0")),
         "works with driver 25.5.2 and no other, and 26.0.0 is loaded",
         "Ascend HDK 25.5.2",
+    ),
+    "Ascend without CANN": (
+        lambda: plan(driven("ascend910b", "25.5.2", toolkit=None)),
+        "CANN 9.0.0 with NNAL 9.0.0 is wanted, exactly, and the toolkit of CANN that is installed"
+        " is none",
+        "CANN toolkit 9.0.0, CANN 910b ops 9.0.0, NNAL 9.0.0",
+    ),
+    "Ascend with another CANN": (
+        lambda: plan(driven("ascend910b", "25.5.2", toolkit="8.5.0")),
+        "CANN that is installed is 8.5.0",
+        "CANN toolkit 9.0.0",
     ),
     "Hygon without a driver": (
         lambda: plan(hygon(""), gpu="K100-AI"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploys.control import locks as lock_files
-from deploys.planning.engines.environments import environment
+from deploys.planning.engines.environments import environment, foreign_packages
 from deploys.planning.hardware.gpus import named
 from deploys.planning.hardware.software_stacks import STACKS, SoftwareStack, stack_of
 from deploys.planning.inputs.machine import Machine
@@ -67,6 +67,31 @@ def test_without_cards_pytorch_comes_from_a_page_of_its_own() -> None:
         environment("vllm", CPU, debian, Site(mirrors=replace(CN, pytorch=None)), PINS)
     folder = Site(mirrors=replace(CN, pytorch="/srv/wheels"))
     assert environment("vllm", CPU, debian, folder, PINS).wheels == "/srv/wheels/"
+
+
+@pytest.mark.parametrize(
+    ("stack", "lock", "found"),
+    [
+        (AMD, "vllm-cuda13", "cuda-bindings 13"),
+        (stack_of(named("Ascend 910B")), "vllm-cuda13", "cuda-bindings 13"),
+        (replace(CPU, torch={}), "vllm-cuda13", "cuda-bindings 13"),
+        # Without a word of CUDA, and for a processor all the same.
+        (AMD, "vllm-cpu", r"1 packages for NVIDIA's cards in it: torch 2.13.0\+cpu"),
+    ],
+)
+def test_a_lock_with_packages_for_other_cards_is_refused(
+    stack: SoftwareStack, lock: str, found: str
+) -> None:
+    wrong = replace(stack, locks={"vllm": lock})
+    with pytest.raises(Refusal, match=f"The lock {lock} is for .*{found}") as refusal:
+        environment("vllm", wrong, UBUNTU_24, Site(), PINS)
+    assert "vendor's index" in refusal.value.hint
+
+
+def test_no_lock_has_packages_for_other_cards() -> None:
+    for stack in (*STACKS, CPU):
+        for lock in stack.locks.values():
+            assert foreign_packages(PINS.environments[lock].versions, stack) == []
 
 
 @pytest.mark.parametrize(

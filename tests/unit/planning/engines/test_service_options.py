@@ -159,7 +159,7 @@ def test_each_of_them_is_refused_for_itself_and_none_is_said_twice() -> None:
 
 def test_of_a_version_that_was_not_recorded_nothing_is_taken() -> None:
     service = Service(name="it", engine="vllm", model="qwen3-32b", port=8000, options={"seed": 1})
-    (refusal,) = check.refusals(service, "0.20.2")
+    (refusal,) = check.refusals(service, "0.23.0")
     assert "was not recorded. Leave options out" in str(refusal)
 
 

@@ -510,6 +510,19 @@ def test_npu_smi() -> None:
     assert (rows["0000:01:00.0"]["index"], rows["0000:01:00.0"]["used"]) == (1, 33126 << 20)
 
 
+def test_the_toolkit_of_cann_is_the_newer_of_two(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    homes = (tmp_path / "cann", tmp_path / "ascend-toolkit/latest")
+    assert ascend.toolkit(homes) is None
+    for home, version in ((homes[1], "8.3.RC1"), (homes[0], "9.0.0")):
+        note = home / "aarch64-linux/ascend_toolkit_install.info"
+        note.parent.mkdir(parents=True)
+        note.write_text(f"package_name=Ascend-cann-toolkit\nversion={version}\narch=aarch64\n")
+        assert ascend.toolkit(homes) == version
+
+
 def test_ascend_cards_and_their_links(monkeypatch: pytest.MonkeyPatch) -> None:
     table = "\t  NPU0   NPU1   CPU Affinity\nNPU0   X   HCCS   144-167\nNPU1   HCCS   X   0-23\n"
     answers = {("info",): NPU, ("info", "-t", "topo"): table}
