@@ -114,7 +114,7 @@ lock-operator:
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --no-header --group dev pyproject.toml -o $(LOCK)
 
-lock-engines: $(patsubst %.in,%.txt,$(wildcard $(ENGINES)/*.in))
+lock-engines: $(patsubst %.in,%.txt,$(wildcard $(ENGINES)/*.in)) deploys/locks/evalscope.txt
 
 # CPython 3.12 is what every engine takes. A week's wait keeps out releases that are withdrawn at once.
 PYTHON_OF_LOCK := 3.12
@@ -126,6 +126,11 @@ $(ENGINES)/open-webui.txt: EXCLUDES := --excludes $(ENGINES)/open-webui.excludes
 $(ENGINES)/%.txt: $(ENGINES)/%.in FORCE
 	$(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --python-version $(PYTHON_OF_LOCK) \
 	  --python-platform x86_64-manylinux_2_35 --only-binary :all: $(EXCLUDES) \
+	  --exclude-newer '1 week' --generate-hashes --no-header $< -o $@
+
+# Of who accepts machines: whatever Python that computer has. jieba, which it imports, has no wheel.
+deploys/locks/evalscope.txt: deploys/locks/evalscope.in FORCE
+	$(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.10 \
 	  --exclude-newer '1 week' --generate-hashes --no-header $< -o $@
 
 # Needs a way to the database, which a machine with package registries alone has not: so in no tier.

@@ -47,6 +47,7 @@ TIERS = (
     Tier("gateway", ("pytest", "tests/gateway"), lab=True, asked=True),
     Tier("group", ("pytest", "-s", "tests/group"), lab=True, asked=True),
     Tier("vendor", ("pytest", "tests/vendor"), lab=True, asked=True),
+    Tier("acceptance", ("pytest", "tests/acceptance"), lab=True, asked=True),
     Tier("vm", ("pytest", "tests/vm/tests"), lab=True, asked=True),
     Tier("browser", ("pytest", "tests/browser"), lab=True, asked=True),
 )

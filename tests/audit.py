@@ -62,7 +62,7 @@ def audit(lock: Path, arguments: Sequence[str] = (), uv: Path = UV) -> bool:
 def main(*arguments: str) -> int:
     """Arguments are those of `uv audit`."""
     folder = Site().locks
-    locks = [folder / "operator.txt", *sorted((folder / "engines").glob("*.txt"))]
+    locks = sorted(folder.rglob("*.txt"))
     return 0 if all([audit(lock, arguments) for lock in locks]) else 1
 
 

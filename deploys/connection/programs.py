@@ -61,6 +61,11 @@ def inline(program: str, *words: object) -> StringCommand:
     )
 
 
+def source(program: str) -> str:
+    """Return the text of a program that an interpreter of an engine is given as its input."""
+    return _file(program).read_text()
+
+
 # What a program imports of its package is made and run before it, and itself runs as __main__.
 _UNPACK = """\
 import base64, json, sys, types, zlib

@@ -158,22 +158,33 @@ def rebooted(
 
 
 def _reboot(state: State, host: Host, arguments: Any, version: str, limit: int) -> bool:
-    refusal = _why_not(host, arguments, version)
-    if refusal is None:
-        boot = transport.try_command(host, arguments, _WHICH_BOOT, limit=_ANSWER)
-        logger.info(f"{host.print_prefix}rebooting to load driver {version}, {limit} s at most")
-        transport.run(host, arguments, StringCommand(_REBOOT))
-        refusal = _wait(host, arguments, boot, limit) or host_lock.reacquire()
+    needed = f"driver {version} is installed and needs a reboot"
+    refusal = reboot(host, arguments, f"to load driver {version}", needed, limit)
     if refusal is not None:
         logger.error(f"{host.print_prefix}{refusal}")
     return refusal is None
 
 
-def _why_not(host: Host, arguments: Any, version: str) -> str | None:
+def reboot(host: Host, arguments: Any, why: str, needed: str, limit: int) -> str | None:
+    """Reboot a machine and wait until it is back; return why it is not, or was not rebooted.
+
+    + why: "to load a driver"; needed: the same as a sentence
+    + limit: seconds it may take
+    """
+    refusal = _why_not(host, arguments, needed)
+    if refusal is not None:
+        return refusal
+    boot = transport.try_command(host, arguments, _WHICH_BOOT, limit=_ANSWER)
+    logger.info(f"{host.print_prefix}rebooting {why}, {limit} s at most")
+    transport.run(host, arguments, StringCommand(_REBOOT))
+    return _wait(host, arguments, boot, limit) or host_lock.reacquire()
+
+
+def _why_not(host: Host, arguments: Any, needed: str) -> str | None:
     if transport.is_local(host):
         return (
-            f"driver {version} is installed and needs a reboot, and this is the computer that it"
-            " would be watched from. Reboot it, then run this again."
+            f"{needed}, and this is the computer that it would be watched from. Reboot it, then run"
+            " this again."
         )
     jobs = transport.try_command(host, arguments, _JOBS, limit=_ANSWER)
     if jobs:

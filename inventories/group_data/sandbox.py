@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from deploys.planning.acceptance.limits import Limits
 from deploys.planning.inputs.gateway import Chat, Gateway
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import GLOBAL, Site
@@ -72,3 +73,6 @@ profile = HostProfile(
         ),
     ),
 )
+
+# What a disk of the lab does is up to whatever else its computer is at.
+acceptance = Limits(disk_read=0.015, disk_write=0.005, source="a disk of the lab")

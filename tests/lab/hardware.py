@@ -46,6 +46,8 @@ class Board:
     + memory, used: MiB, as nvidia-smi prints them
     + compute: compute capability; "" where there is none
     + ecc: None where the board has none
+    + clock: of its multiprocessors now, MHz; slowed_by: the reasons of that, as nvidia-smi calls
+      them: hw_thermal_slowdown
     """
 
     address: str
@@ -61,6 +63,9 @@ class Board:
     ecc: bool | None = None
     uncorrected: int = 0
     remap_pending: bool = False
+    clock: int = 1410
+    temperature: int = 38
+    slowed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

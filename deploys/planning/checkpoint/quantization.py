@@ -21,6 +21,7 @@ __all__ = [
     "NAMES",
     "PLAIN",
     "Quantization",
+    "as_served",
     "canonical",
     "declared",
     "quantization",
@@ -74,6 +75,19 @@ _IN_NAMES = re.compile(
     r"(?<![A-Z0-9])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|NL|S|M)|Q[1-8]_K(?:_(?:XXL|XL|L|M|S))?"
     r"|Q[1-8]_[01](?:_[48]_[48])?|TQ[12]_0|MXFP4|NVFP4|BF16|F16|F32))(?![A-Z0-9])"
 )
+
+
+def as_served(kind: Any, said: str | None) -> str | None:
+    """Return how weights on a machine are quantized; None where they do not say it.
+
+    + kind: general.file_type of a GGUF, or the type that config.json has
+    + said: what the documents of a folder say
+    """
+    if said:
+        return canonical(said)
+    if type(kind) is int:
+        return _FILE_TYPES.get(kind)
+    return _TYPES.get(str(kind).removeprefix("torch."))
 
 
 def _of_gguf(path: str, header: Mapping[str, Any]) -> Quantization:

@@ -89,13 +89,20 @@ class Master:
         found = re.search(r"SHA1 FingerPrint: (\w+)", said)
         return found.group(1).lower() if found else ""
 
+    def map(self, worker: Worker, path: str) -> dict[str, str]:
+        """Return a map as a process has it; empty if it has no such map."""
+        lines = self._map_lines(worker, path) or ()
+        return dict(line.partition(" ")[::2] for line in lines)
+
     def map_digest(self, worker: Worker, path: str) -> str:
         """Return the digest of a map as a process has it; "" if it has no such map."""
+        lines = self._map_lines(worker, path)
+        return "" if lines is None else lines_digest(lines)
+
+    def _map_lines(self, worker: Worker, path: str) -> list[str] | None:
         said = self._ask(f"@!{worker.pid} show map {path}")
         lines = [line.partition(" ")[2] for line in said.splitlines() if line.startswith("0x")]
-        if not lines and "Unknown map" in said:
-            return ""
-        return lines_digest(lines)
+        return None if not lines and "Unknown map" in said else lines
 
     def replace_map(self, worker: Worker, path: str, lines: list[str]) -> None:
         """Give a process another map, all of it in one moment."""

@@ -93,6 +93,15 @@ class ModelServer:
         reply = self._read(self._ask("POST", _CHAT, _question(model, question, tokens)))
         return _said(reply["choices"][0]["message"])
 
+    def answer(self, model: str, question: str, tokens: int) -> str:
+        """Return the answer to a question, without its reasoning where the server parts the two."""
+        reply = self._read(self._ask("POST", _CHAT, _question(model, question, tokens)))
+        return str(reply["choices"][0]["message"].get("content") or "")
+
+    def template(self) -> str:
+        """Return the chat template by which llama-server writes prompts."""
+        return str(self._read(self._ask("GET", "/props")).get("chat_template") or "")
+
     def embed(self, model: str, texts: list[str]) -> tuple[list[list[float]], int]:
         """Return the vectors of texts, in their order, and the tokens that were read for them."""
         reply = self._read(self._ask("POST", _EMBEDDINGS, {"model": model, "input": texts}))

@@ -111,6 +111,36 @@ def _values(index: int, board: dict[str, Any], version: str) -> dict[str, str]:
         if counted
         else "[N/A]",
         "driver_version": version,
+        **_working(board),
+    }
+
+
+def _working(board: dict[str, Any]) -> dict[str, str]:
+    """What changes while a card works, and what it is called by its maker."""
+    reasons = (
+        *("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"),
+        "sw_thermal_slowdown",
+    )
+    return {
+        "serial": str(1320000000000 + int(re.sub(r"\W", "", board["address"]), 16)),
+        "vbios_version": "92.00.45.00.03",
+        "temperature.gpu": str(board["temperature"]),
+        "temperature.memory": str(board["temperature"] + 6),
+        "clocks.sm": str(board["clock"]),
+        "clocks.max.sm": "1410",
+        "pcie.link.gen.current": "4",
+        "pcie.link.gen.max": "4",
+        "power.draw": "71.52",
+        "power.limit": "300.00",
+        "utilization.gpu": "0",
+        "ecc.errors.corrected.volatile.total": "0" if board["ecc"] else "[N/A]",
+        "remapped_rows.uncorrectable": "0" if board["ecc"] else "[N/A]",
+        **{
+            f"clocks_event_reasons.{reason}": "Active"
+            if reason in board["slowed_by"]
+            else "Not Active"
+            for reason in reasons
+        },
     }
 
 

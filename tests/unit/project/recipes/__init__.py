@@ -19,7 +19,12 @@ OPERATING = {
     page: (ROOT / page).read_text() for page in ("docs/operating.md", "docs/zh-CN/operating.md")
 }
 # By file name, without its ending.
-E2E = {path.stem: path.read_text() for path in (ROOT / "tests" / "e2e").rglob("*.py")}
+# Beside it what costs more than a machine may, and runs when it is named.
+E2E = {
+    str(path): path.read_text()
+    for folder in ("e2e", "acceptance")
+    for path in (ROOT / "tests" / folder).rglob("*.py")
+}
 
 Found = Iterable[str]
 # Recipe, words of the step, and what finds that for which the step was left out.

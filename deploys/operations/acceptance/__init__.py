@@ -1,0 +1,1 @@
+"""The phases of an acceptance as operations, each of which lets the next one run."""

@@ -1,0 +1,1 @@
+"""What an acceptance measures on the machine itself."""
