@@ -38,7 +38,9 @@ def page(document: Mapping[str, Any], checks: Sequence[AcceptanceCheck], first: 
 def _kind(document: Mapping[str, Any]) -> str:
     if document["tested"] != list(PHASES):
         return "part"
-    return "look" if document["quick"] else "certificate"
+    if document["quick"]:
+        return "look"
+    return "certificate" if document["accepted"] else "report"
 
 
 def _in(

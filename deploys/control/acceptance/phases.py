@@ -120,10 +120,12 @@ def _api(host: Host, arguments: Any, session: AcceptanceSession) -> PhaseChecks:
         told = session.measured.get("services", {}).get(service.name)
         if told is not None:
             yield from api.of_service(service, told)
-    address = _address(host)
+    is_local = transport.is_local(host)
+    address = "127.0.0.1" if is_local else _address(host)
     listening = {int(port): owner for port, owner in seen["listening"].items()}
-    reached = [port for port in listening if _is_open(address, port)] if plan.firewall else []
-    yield from api.ports(plan.firewall, listening, reached)
+    tried = listening if plan.firewall and not is_local else {}
+    reached = [port for port in tried if _is_open(address, port)]
+    yield from api.ports(plan.firewall, listening, None if is_local else reached)
     if not plan.refusals:
         yield from api.keys(plan.gateway, seen["gateway"], session.limits)
         status, error = _door(address) if plan.gateway else (None, "")

@@ -52,7 +52,7 @@ def of_soak(samples: Mapping[str, Any], words: Mapping[str, str]) -> list[str]:
     made = []
     for name in ("clock", "temperature"):
         plot = pygal.XY(**_settings(words[name], words["seconds"]), show_dots=False)
-        plot.width, plot.legend_at_bottom, plot.legend_at_bottom_columns = 490, True, 4
+        plot.width, plot.truncate_legend = 490, -1
         plot.show_legend = len(samples["cards"]) > 1
         for address, seen in samples["cards"].items():
             pairs = zip(samples["at"], seen[name], strict=True)

@@ -7,6 +7,7 @@ from deploys.planning.acceptance.sentences import Language
 
 _WORDS: dict[str, tuple[str, str]] = {
     "certificate": ("Certificate of acceptance", "验收证书"),
+    "report": ("Report of an acceptance", "验收报告"),
     "look": ("Quick look, no certificate", "快速检查, 不是验收证书"),
     "part": ("Part of an acceptance, no certificate", "部分验收, 不是验收证书"),
     "accepted": ("ACCEPTED", "验收通过"),

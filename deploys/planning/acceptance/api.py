@@ -43,19 +43,25 @@ def of_service(plan: ServicePlan, seen: Mapping[str, Any]) -> Iterator[Acceptanc
 
 
 def ports(
-    firewall: FirewallPlan | None, listening: Mapping[int, str], reached: Sequence[int]
+    firewall: FirewallPlan | None, listening: Mapping[int, str], reached: Sequence[int] | None
 ) -> Iterator[AcceptanceCheck]:
     """Yield the ports that answer other machines and should not.
 
     + listening: ports that the machine listens on for others, and who does
-    + reached: those of them that accepted a connection from here
+    + reached: those of them that accepted a connection from here; None where this is the machine
     """
     if firewall is None:
         yield not_run("api", "ports", "port not closed", required=False)
         return
+    if reached is None:
+        yield not_run("api", "ports", "from itself", required=False)
+        return
     for_all = {port for opening in firewall.openings for port in opening.ports}
     planned = ", ".join(map(str, sorted(for_all)))
     other = [port for port in reached if port not in for_all]
+    if not other and not for_all & {*reached}:
+        yield not_run("api", "ports", "none reached", required=True)
+        return
     for port in other:
         told = {"port": port, "owner": listening[port] or "?", "planned": planned}
         yield failed("api", "ports", "port open", str(port), **told)

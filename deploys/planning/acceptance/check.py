@@ -84,6 +84,8 @@ def failed(
         subject=subject,
         sentence=sentence,
         values=tuple(values.items()),
+        measured=values.get("measured"),
+        wanted=values.get("wanted"),
     )
 
 

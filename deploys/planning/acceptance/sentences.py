@@ -171,6 +171,15 @@ SENTENCES: dict[str, Words] = {
         "the plan limits no ports: without a gateway there is no firewall",
         "规划不限制端口: 没有网关就没有防火墙",
     ),
+    "from itself": _both(
+        "this computer is the machine, and what others reach is seen from another one",
+        "本机就是被测机器, 其他机器能访问什么须从别处查看",
+    ),
+    "none reached": _both(
+        "none of its open ports is reached from here, so nobody knows what others reach",
+        "从这里访问不到任何开放端口, 因此无从得知其他机器能访问什么",
+    ),
+    "not counted": _both("nothing counts them here", "这里没有计数"),
     "no gateway": _both("the profile has no gateway", "该类型没有网关"),
     "gateway silent": _both("the gateway does not answer: {text}", "网关没有应答: {text}"),
     "no limit": _both(

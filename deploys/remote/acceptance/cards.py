@@ -39,8 +39,7 @@ _TEXTS = {
 _BUS = "pci.bus_id"
 _UNKNOWN = re.compile(r'Field "([\w.]+)" is not a valid field')
 _EMPTY: dict[str, Any] = {
-    **dict.fromkeys((*_NUMBERS, *_TEXTS)),
-    **dict.fromkeys(_REASONS, False),
+    **dict.fromkeys((*_NUMBERS, *_TEXTS, *_REASONS)),
 }
 
 
@@ -86,7 +85,8 @@ def rows(text: str, wanted: list[str]) -> dict[str, dict[str, Any]]:
         }
         card.update({name: _text(values.get(field, "")) for name, field in _TEXTS.items()})
         for reason in _REASONS:
-            card[reason] = values.get(f"clocks_event_reasons.{reason}") == "Active"
+            said = values.get(f"clocks_event_reasons.{reason}", "")
+            card[reason] = {"Active": True, "Not Active": False}.get(said)
         found[address] = card
     return found
 

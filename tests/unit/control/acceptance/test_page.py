@@ -106,5 +106,6 @@ def test_a_failure_is_told_in_both_languages() -> None:
     wrong = failed("cards", "count", "card missing", measured=1, wanted=2, missing="0000:c1:00.0")
     made = page({**DOCUMENT, "accepted": False}, [*CHECKS, wrong], "en")
     assert "NOT ACCEPTED" in made and "验收未通过" in made
+    assert "Certificate of acceptance" not in made and "验收证书" not in made
     assert "1 of 2 cards answer; missing: 0000:c1:00.0" in made
     assert "2 张卡中只有 1 张应答" in made

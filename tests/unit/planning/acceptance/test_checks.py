@@ -80,6 +80,7 @@ def test_a_plan_that_is_refused_is_a_failure_in_its_own_words() -> None:
             {"hw_thermal_slowdown": True, "clock": 405, "temperature": 93},
             ["GPU 1 (0000:c1:00.0) is throttled (hw thermal slowdown): 405 of 1410 MHz at 93 °C"],
         ),
+        ({"uncorrected": None}, []),
         ({"uncorrected": 2}, ["GPU 1 (0000:c1:00.0) has 2 uncorrected memory errors"]),
     ],
 )
@@ -88,6 +89,14 @@ def test_the_cards(changes: dict[str, Any], said: list[str]) -> None:
     found = why(cards.checks(["0000:c1:00.0"], 1, "nvidia", seen))
     assert len(found) == len(said)
     assert all(one.startswith(begin) for one, begin in zip(found, said, strict=True))
+
+
+def test_what_nothing_counts_has_not_passed() -> None:
+    silent = {**CARD, "uncorrected": None, **dict.fromkeys(cards.REASONS)}
+    found = list(cards.checks([], 1, "nvidia", {**LOOK, "cards": [silent]}))
+    assert {check.name for check in found if check.result == "not run"} == {"clock", "ecc"}
+    found = list(host.checks((), {"a": 1}, {**LOOK, "host_uncorrected": None}, LIMITS))
+    assert [check.name for check in found if check.result == "not run"] == ["memory errors"]
 
 
 def test_a_vendor_whose_cards_are_not_read_is_not_accepted_unseen() -> None:
@@ -196,6 +205,9 @@ GATEWAY = GatewayPlan(name="m", host="ai.lab", keys=(Key(user="a", team="t", sha
 
 def test_ports_and_keys() -> None:
     assert why(api.ports(WALL, {22: "ssh", 443: "g"}, [22, 443])) == []
+    (blind,) = why(api.ports(WALL, {22: "ssh"}, []))
+    assert blind.startswith("none of its open ports is reached from here")
+    assert why(api.ports(WALL, {22: "ssh"}, None)) == []
     assert why(api.ports(WALL, {9999: "python3"}, [9999])) == [
         "port 9999 (python3) answers other machines, and the plan opens 22, 443"
     ]

@@ -21,7 +21,7 @@ OPERATING = {
 # By file name, without its ending.
 # Beside it what costs more than a machine may, and runs when it is named.
 E2E = {
-    str(path): path.read_text()
+    path.stem if folder == "e2e" else f"{folder}.{path.stem}": path.read_text()
     for folder in ("e2e", "acceptance")
     for path in (ROOT / "tests" / folder).rglob("*.py")
 }
