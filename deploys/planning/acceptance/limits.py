@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from deploys.planning.hardware.gpus import Accelerator
 
@@ -34,6 +35,10 @@ class Limits:
     requests_at_once: int = 512
     right_answers: tuple[tuple[float, float], ...] = ((7e9, 0.9), (3e9, 0.75))
     same_answers: float = 0.75
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `debug-inventory` prints."""
+        return asdict(self)
 
 
 SHARES = "a share of the data sheet's figure (deploys/planning/acceptance/limits.py)"
