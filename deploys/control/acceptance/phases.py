@@ -209,6 +209,17 @@ def _soak(host: Host, arguments: Any, session: AcceptanceSession) -> PhaseChecks
     if session.plan.refusals:
         yield not_run("soak", "run", "plan refused", required=True)
         return
+    if any(service.task == "generate" for service in session.services):
+        yield from _busy(host, arguments, session)
+    else:
+        yield not_run("soak", "soak", "nothing to ask", required=False)
+    for service in session.services:
+        machine.restart(host, arguments, service)
+        yield survived(host, arguments, service, "restart")
+
+
+def _busy(host: Host, arguments: Any, session: AcceptanceSession) -> PhaseChecks:
+    """Keep the services busy for as long as is asked for, and compare before and after."""
     before = machine.look(host, arguments, session)
     load: dict[str, Any] = {"asked": 0, "failed": 0, "tokens": 0, "error": ""}
     samples: list[dict[str, Any]] = []
@@ -224,9 +235,6 @@ def _soak(host: Host, arguments: Any, session: AcceptanceSession) -> PhaseChecks
     after = machine.look(host, arguments, session)
     session.measured["soak"] = {**load, "seconds": total, "samples": samples}
     yield from soak.checks(session.plan.cards, before, after, samples, load)
-    for service in session.services:
-        machine.restart(host, arguments, service)
-        yield survived(host, arguments, service, "restart")
 
 
 def survived(host: Host, arguments: Any, service: ServicePlan, what: str) -> AcceptanceCheck:

@@ -215,6 +215,7 @@ SENTENCES: dict[str, Words] = {
         "{failed} of {asked} requests failed during the soak: {text}",
         "持续负载期间 {asked} 个请求中 {failed} 个失败: {text}",
     ),
+    "nothing to ask": _both("no service here writes answers", "这里没有生成回答的服务"),
     "soak silent": _both("no request was answered during the soak", "持续负载期间没有任何回答"),
     "soak xid": _both(
         "the driver told of an error during the soak: {text}",
