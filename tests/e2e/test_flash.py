@@ -19,7 +19,7 @@ from deploys.control.bundle.signature import foreign
 from deploys.control.line import disks
 from deploys.planning.line.disk import refusals
 from tests.e2e.rack import PROJECT, Run, environment, run
-from tests.lab import disk_image, missing
+from tests.lab import disk_image, missing, ssh_key
 from tests.lab.disk_image import MIB, content
 
 # A source that stops half way, for who is to be interrupted there.
@@ -31,7 +31,7 @@ class Bench:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self._stack = folder, stack
-        self.key = disk_image.make_key(folder, "vendor")
+        self.key = ssh_key.signer(folder, "vendor")
         self.signers = folder / "signers"
         self.image = disk_image.publish(folder / "image", self.key)
         told = json.loads((folder / "image/tiny.manifest.json").read_text())
@@ -104,7 +104,7 @@ def edited_with_its_sums(bench: Bench) -> str:
 def by_a_stranger(bench: Bench) -> str:
     folder = bench.folder / "stranger"
     folder.mkdir()
-    disk_image.sign(bench.image.parent, disk_image.make_key(folder, "stranger"))
+    disk_image.sign(bench.image.parent, ssh_key.signer(folder, "stranger"))
     return "its key is none of theirs"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.rack import Rack, Run, run
-from tests.lab import Lab, Machine, disk_image
+from tests.lab import Lab, Machine, ssh_key
 from tests.lab.archive import Archive
 from tests.lab.http_server import Reply, StandIn
 from tests.lab.hub import Hub
@@ -139,7 +139,7 @@ def line(
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o755)
     lab = lab_factory(["web", "appliance"], name="bundle", air_gapped=True, binds=[str(disk)])
-    key = disk_image.make_key(folder, "vendor")
+    key = ssh_key.signer(folder, "vendor")
     signers, bundle = folder / "signers", folder / "bundle"
     rack = Rack(lab, lab_hub.listen(lab.host), lab_github.listen(lab.host), folder / "site")
     web, appliance = lab.machines

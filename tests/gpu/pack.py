@@ -18,7 +18,7 @@ import uv
 from deploys.planning.driver import packages as names
 from tests import temporary
 from tests.gpu.deploy import REPOSITORY
-from tests.lab import llama_cpp_source, nvidia_repository, tree
+from tests.lab import llama_cpp_source, nvidia_repository, ssh_key, tree
 from tests.lab.debian_package import Package, build
 from tests.lab.process import PROJECT, run
 
@@ -76,8 +76,7 @@ def _system(root: Path, folder: Path) -> None:
     (root / "etc/ld.so.conf.d/cuda.conf").write_text("/usr/local/cuda/lib64\n")
     ssh = root / "root/.ssh"
     ssh.mkdir(mode=0o700, exist_ok=True)
-    key = ssh / "id_ed25519"
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root", "-f", str(key)])
+    key = ssh_key.make(ssh / "id_ed25519", "root")
     shutil.copy(key.with_suffix(".pub"), ssh / "authorized_keys")
     run(["chroot", str(root), "ssh-keygen", "-A"])
     host = (root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()

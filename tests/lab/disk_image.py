@@ -46,14 +46,6 @@ def sign(folder: Path, key: Path) -> None:
     described.sign_all(folder, files, key)
 
 
-def make_key(folder: Path, name: str) -> Path:
-    """Make a key, and FOLDER/signers in which it is the only one."""
-    key = folder / name
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-    (folder / "signers").write_text(f"{name} {key.with_suffix('.pub').read_text()}")
-    return key
-
-
 @contextmanager
 def disk(file: Path, size: int = 32 * MIB) -> Iterator[str]:
     """A disk of this size, with something on it; the path of its device."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.lab.process import run
+from tests.lab import ssh_key
 
 
 def write(tree: Path, name: str, address: str, key: Path, known_hosts: Path) -> None:
@@ -20,8 +20,7 @@ def write(tree: Path, name: str, address: str, key: Path, known_hosts: Path) -> 
     (login / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
     for old in (tree / "etc/ssh").glob("ssh_host_*"):
         old.unlink()
-    host_key = tree / "etc/ssh/ssh_host_ed25519_key"
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(host_key)])
+    host_key = ssh_key.make(tree / "etc/ssh/ssh_host_ed25519_key", name)
     kind, public = host_key.with_suffix(".pub").read_text().split()[:2]
     with known_hosts.open("a") as known:
         known.write(f"{address} {kind} {public}\n")

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.lab import guard, network, removal, tree
+from tests.lab import guard, network, removal, ssh_key, tree
 from tests.lab.machine import Machine
 from tests.lab.network import Network
 from tests.lab.process import PROJECT, LabError, run
@@ -270,5 +270,4 @@ class Lab:
         (self.directory / "lab.json").write_text(json.dumps(state))
 
     def _make_login_key(self) -> None:
-        key = str(self.directory / "key")
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.id, "-f", key])
+        ssh_key.make(self.directory / "key", self.id)

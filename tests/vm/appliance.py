@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.rack import PROJECT, Run, run
+from tests.lab import ssh_key
 from tests.lab.process import LabError
 from tests.vm import tools
 from tests.vm.qemu import PATIENCE, Qemu
@@ -72,8 +73,7 @@ class Vendor:
         (told / "lab.json").write_text(json.dumps(about))
         (told / "nobody.toml").write_text("# Each unit makes a key of its own.\n")
         (self.folder / "unit.json").write_text(json.dumps(GOLDEN))
-        key = ["-q", "-t", "ed25519", "-N", "", "-C", "vendor", "-f", str(self.key)]
-        subprocess.run(["ssh-keygen", *key], check=True)
+        ssh_key.signer(self.folder, "vendor")
 
     @property
     def key(self) -> Path:
@@ -109,9 +109,7 @@ class Unit:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        self.key = self.folder / "key"
-        made = ["-q", "-t", "ed25519", "-N", "", "-C", "line", "-f", str(self.key)]
-        subprocess.run(["ssh-keygen", *made], check=True)
+        self.key = ssh_key.make(self.folder / "key", "line")
         self.ports = {inside: _free_port() for inside in (22, 443)}
         forwarded = "".join(
             f",hostfwd=tcp:127.0.0.1:{here}-:{inside}" for inside, here in self.ports.items()

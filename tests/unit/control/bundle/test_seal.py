@@ -11,22 +11,14 @@ import pytest
 
 from deploys.control.bundle import disks, seal
 from deploys.planning.inputs.refusal import Refusal
+from tests.lab import ssh_key
 
 FILES = {"debian/pool/a.deb": b"a" * 100, "weights/m/x.gguf": b"w" * 300, "BUNDLE.json": b"{}"}
 
 
-def key(folder: Path, name: str) -> Path:
-    made = folder / name
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made)], check=True)
-    return made
-
-
 @pytest.fixture
 def signers(tmp_path: Path) -> Path:
-    vendor = key(tmp_path, "vendor")
-    path = tmp_path / "signers"
-    path.write_text(f"vendor {vendor.with_suffix('.pub').read_text()}")
-    return path
+    return ssh_key.signer(tmp_path, "vendor").with_name("signers")
 
 
 @pytest.fixture
@@ -65,7 +57,7 @@ def edited(bundle: Path) -> None:
 
 
 def signed_by_another(bundle: Path) -> None:
-    seal.seal(bundle, key(bundle.parent, "stranger"))
+    seal.seal(bundle, ssh_key.make(bundle.parent / "stranger"))
 
 
 def unsigned(bundle: Path) -> None:

@@ -13,6 +13,7 @@ from cyclonedx.model.bom import Bom
 from deploys.control.image import described
 from deploys.planning.image import partitions
 from deploys.planning.image.recipe import recipe
+from tests.lab import ssh_key
 
 STATUS = """\
 Package: bash
@@ -85,10 +86,7 @@ def test_the_manifest_says_what_to_write_and_what_it_is() -> None:
 
 
 def test_sums_are_signed_so_that_coreutils_and_openssh_check_them(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    signers = tmp_path / "signers"
-    signers.write_text(f"vendor {key.with_suffix('.pub').read_text()}")
+    key, signers = ssh_key.signer(tmp_path, "vendor"), tmp_path / "signers"
     file = tmp_path / "rack.raw.zst"
     file.write_bytes(b"an image")
     described.sign_all(tmp_path, [file], key)

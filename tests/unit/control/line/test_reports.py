@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploys.control.line.reports import Reports, due
+from tests.lab import ssh_key
 
 IMAGE = "a" * 64
 FLASHED = {"sha256": IMAGE, "ended": "2030-01-01T00:00:00+00:00"}
@@ -17,9 +17,7 @@ PASSED = {"passed": True, "by": "tests/machine", "checks": []}
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Reports:
-    key = tmp_path / "line"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    return Reports(tmp_path / "reports", key)
+    return Reports(tmp_path / "reports", ssh_key.make(tmp_path / "line"))
 
 
 def test_one_step_comes_after_the_other_and_a_new_image_begins_again(kept: Reports) -> None:
