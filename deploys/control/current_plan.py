@@ -19,6 +19,7 @@ from deploys.control.surroundings import around
 from deploys.facts.machine import Hardware, WithoutPython
 from deploys.planning import trial
 from deploys.planning.bundle.contents import contents
+from deploys.planning.bundle.record import BundleRecord
 from deploys.planning.first_python import FirstPython, first_python
 from deploys.planning.inputs import golden_unit as golden_units
 from deploys.planning.inputs.machine import Machine
@@ -30,6 +31,7 @@ from deploys.planning.resolve import resolve
 
 _seen: WeakKeyDictionary[Host, tuple[Machine, HostPlan]] = WeakKeyDictionary()
 _machines: WeakKeyDictionary[Host, Machine | None] = WeakKeyDictionary()
+_bundles: WeakKeyDictionary[Host, BundleRecord | None] = WeakKeyDictionary()
 _warned: WeakSet[Host] = WeakSet()
 
 
@@ -52,7 +54,7 @@ def without_python(*, to_change: bool = True) -> FirstPython | None:
         if bare is None:
             transport.stop(this)
         first = first_python(site, bare)
-        record.of_site(this, site)  # It comes from there, too.
+        _bundle(this, site)  # It comes from there, too.
         if to_change:
             _check_root(bare.user)
         return first
@@ -210,11 +212,18 @@ def _alone(this: Host, profile: HostProfile, site: Site, machine: Machine) -> Ho
         # The tree of an image is called by where it lies on the builder.
         beside = replace(beside, name="this")
     plan = resolve(profile, site, machine, found, others, beside, fellows)
-    bundle = record.of_site(this, site)
+    bundle = _bundle(this, site)
     if bundle is None or plan.refusals or plan.unlocked:
         return plan
     lacking = bundle.lacks(contents(plan, machine))
     return replace(plan, refusals=tuple(lacking))
+
+
+def _bundle(of: Host, site: Site) -> BundleRecord | None:
+    """Return the record of a host's bundle, read once a run; a refusal is none."""
+    if of not in _bundles:
+        _bundles[of] = record.of_site(of, site)
+    return _bundles[of]
 
 
 def _machine(of: Host, site: Site) -> Machine | None:

@@ -10,6 +10,8 @@ by that deploy. `current` leads to the project that was deployed last without a 
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -41,18 +43,23 @@ def run(name: str, bundle: Path, signers: Path) -> int:
     source = bundle / "appliance" / name
     if not (source / "modelrack.tar").is_file():
         raise Failure(f"{bundle} has nothing for {name}: mount the bundle that was made for it")
-    _check(bundle, f"appliance/{name}/", signers)
     try:
         with held(FOLDER / "lock"):
-            return _deploy(name, bundle, _project(source, bundle))
+            taken = FOLDER / ".taken"
+            shutil.rmtree(taken, ignore_errors=True)
+            _take(bundle, f"appliance/{name}/", signers, taken)
+            folder = _project(name, taken, bundle)
+            shutil.rmtree(taken)
+            return _deploy(name, bundle, folder)
     except Taken:
         raise Failure("this machine is being updated already: wait for that to end") from None
 
 
-def _check(bundle: Path, part: str, signers: Path) -> None:
-    """Raise Failure unless a part of the bundle is as somebody whom we know has signed it.
+def _take(bundle: Path, part: str, signers: Path, to: Path) -> None:
+    """Copy a part of the bundle; raise Failure unless it is as somebody whom we know has signed it.
 
-    Packages, weights and all else are compared with what is pinned in that part as they are used.
+    The copy is what was checked: a disk may give something else when it is read again. Packages,
+    weights and all else are compared with what is pinned in that part as they are used.
     """
     manifest, signature = bundle / "MANIFEST", bundle / "MANIFEST.sig"
     for needed in (manifest, signature, signers):
@@ -61,21 +68,25 @@ def _check(bundle: Path, part: str, signers: Path) -> None:
     found = _keygen("find-principals", "-s", str(signature), "-f", str(signers))
     who = found.stdout.partition("\n")[0]
     verify = ("verify", "-f", str(signers), "-I", who, "-n", _NAMESPACE, "-s", str(signature))
-    if found.returncode or not who or _keygen(*verify, content=manifest.read_text()).returncode:
+    text = manifest.read_text()
+    if found.returncode or not who or _keygen(*verify, content=text).returncode:
         raise Failure(f"{bundle} was signed by nobody in {signers}: have it sent again")
-    lines = (line.partition("  ./") for line in manifest.read_text().splitlines())
+    lines = (line.partition("  ./") for line in text.splitlines())
     sealed = {path: digest for digest, _, path in lines if path.startswith(part)}
     there = {f"{part}{path.name}" for path in (bundle / part).iterdir()}
     for path in sorted({*sealed} | there):
-        file = bundle / path
-        if path not in sealed or not file.is_file() or sha256_of(file) != sealed[path]:
+        file, copy = bundle / path, to / path.removeprefix(part)
+        if path in sealed and file.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        if path not in sealed or not copy.is_file() or sha256_of(copy) != sealed[path]:
             raise Failure(f"{path} is not what was signed: copy the bundle again")
 
 
-def _project(source: Path, bundle: Path) -> Path:
+def _project(name: str, source: Path, bundle: Path) -> Path:
     """Return the folder of the project, with its environment; it is whole or it is not there."""
     digest = sha256_of(source / "modelrack.tar")[:12]
-    folder = FOLDER / f"{source.name}-{digest}"
+    folder = FOLDER / f"{name}-{digest}"
     if not folder.exists():
         arriving = FOLDER / f".{folder.name}.arriving"
         shutil.rmtree(arriving, ignore_errors=True)
@@ -94,14 +105,7 @@ def _environment(folder: Path, lock: Path, wheels: Path) -> None:
     if stamp.exists():
         return
     uv = folder / "uv"
-    pinned = next((line for line in lock.read_text().splitlines() if line.startswith("uv==")), "")
-    version = pinned.partition("==")[2].split(" ")[0]
-    wheel = next(iter(wheels.glob(f"uv-{version}-*x86_64*.whl")), None)
-    if not version or wheel is None:
-        raise Failure(f"{wheels} has no uv, which installs the rest: have the bundle made again")
-    with zipfile.ZipFile(wheel) as archive:
-        uv.write_bytes(archive.read(f"uv-{version}.data/scripts/uv"))
-    uv.chmod(0o755)
+    _unpack_uv(lock.read_text(), wheels, uv)
     home = folder / ".venv"
     python = home / "bin/python"
     for words in (
@@ -117,6 +121,22 @@ def _environment(folder: Path, lock: Path, wheels: Path) -> None:
     # Else a power cut could leave the stamp, and not the packages.
     sync_file_system(folder)
     stamp.touch()
+
+
+def _unpack_uv(lock: str, wheels: Path, to: Path) -> None:
+    """Write uv, as the lock has it pinned; what it installs it compares with the lock itself."""
+    lines = lock.replace("\\\n", "").splitlines()
+    pinned = next((line for line in lines if line.startswith("uv==")), "")
+    version = pinned.partition("==")[2].split(" ")[0]
+    wheel = next(iter(wheels.glob(f"uv-{version}-*x86_64*.whl")), None)
+    if not version or wheel is None:
+        raise Failure(f"{wheels} has no uv, which installs the rest: have the bundle made again")
+    content = wheel.read_bytes()
+    if f"sha256:{hashlib.sha256(content).hexdigest()}" not in pinned.replace("--hash=", "").split():
+        raise Failure(f"{wheel} is not what was pinned: copy the bundle again")
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        to.write_bytes(packed.read(f"uv-{version}.data/scripts/uv"))
+    to.chmod(0o755)
 
 
 def _deploy(name: str, bundle: Path, folder: Path) -> int:

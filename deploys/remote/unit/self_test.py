@@ -19,12 +19,14 @@ from typing import Any
 
 from ..lib import durable
 from ..services import questions
-from ..services.model_server import ModelServer, RequestFailed
+from ..services.model_server import ModelServer, RequestFailed, RequestRejected
 from . import card, identity, settings
 
 _LOOK_EVERY = 2.0
 # Restarts after which a service is not waited for any more.
 _ENOUGH = 2
+# Of what a client did wrong this passes by itself: it took too long, or too many asked.
+_PASSES = (408, 429)
 # Seconds that a service may take to load a model, and the gateway to begin.
 _PATIENCE, _DOOR = 3600.0, 300.0
 
@@ -68,6 +70,8 @@ def _wait(service: dict[str, Any]) -> str | None:
             try:
                 problem = questions.wrong(server, service["task"], service["served"], None)
                 return f"{service['unit']}: {problem}" if problem else None
+            except RequestRejected as error:
+                return f"{service['unit']}: it refuses a question: {error}"
             except (RequestFailed, KeyError, IndexError, TypeError):
                 pass  # It is loading; if it ends, systemd says so.
             finally:
@@ -95,6 +99,8 @@ def _through_the_door(door: dict[str, Any], services: list[dict[str, Any]]) -> s
             if status == 200:
                 return None
             problem = f"it answers with {status}"
+            if 400 <= status < 500 and status not in _PASSES:
+                break
         except (OSError, http.client.HTTPException) as error:
             problem = str(error) or type(error).__name__
         finally:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from deploys.control.bundle import seal
 from deploys.remote.install import update
+from deploys.remote.lib.content import sha256_of
 from deploys.remote.lib.failure import Failure
+from tests.lab import ssh_key
 
 FILES = {
     "appliance/box/modelrack.tar": b"tar",
@@ -26,17 +29,46 @@ def bundle(tmp_path: Path) -> Path:
         path = tmp_path / "bundle" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    for who in ("vendor", "stranger"):
-        key = tmp_path / who
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    (tmp_path / "signers").write_text(f"vendor {(tmp_path / 'vendor.pub').read_text()}")
-    seal.seal(tmp_path / "bundle", tmp_path / "vendor")
+    ssh_key.make(tmp_path / "stranger")
+    seal.seal(tmp_path / "bundle", ssh_key.signer(tmp_path, "vendor"))
     return tmp_path / "bundle"
 
 
 def test_what_was_signed_is_taken_and_the_rest_is_read_when_it_is_used(bundle: Path) -> None:
     (bundle / "debian/pool/a.deb").write_bytes(b"other")
-    update._check(bundle, "appliance/box/", bundle.parent / "signers")
+    taken = bundle.parent / "taken"
+    update._take(bundle, "appliance/box/", bundle.parent / "signers", taken)
+    assert (taken / "modelrack.tar").read_bytes() == b"tar"
+
+
+def test_what_is_used_is_what_was_checked(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that gives something else when it is read again."""
+    part, taken = bundle / "appliance/box", bundle.parent / "taken"
+
+    def read_once(path: Path) -> str:
+        found = sha256_of(path)
+        (part / "modelrack.tar").write_bytes(b"another")
+        return found
+
+    monkeypatch.setattr(update, "sha256_of", read_once)
+    update._take(bundle, "appliance/box/", bundle.parent / "signers", taken)
+    assert (taken / "modelrack.tar").read_bytes() == b"tar"
+
+
+def test_another_uv_than_was_pinned_is_not_run(tmp_path: Path) -> None:
+    wheel = tmp_path / "uv-1.2-py3-none-manylinux_2_17_x86_64.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.writestr("uv-1.2.data/scripts/uv", "program")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock = (
+        f"tzdata==1 \\\n    --hash=sha256:{'0' * 64}\nuv==1.2 \\\n    --hash=sha256:{'1' * 64} \\\n"
+    )
+    update._unpack_uv(f"{lock}    --hash=sha256:{digest}\n", tmp_path, tmp_path / "uv")
+    assert (tmp_path / "uv").read_text() == "program"
+    (tmp_path / "uv").unlink()
+    with pytest.raises(Failure, match="is not what was pinned"):
+        update._unpack_uv(f"{lock}    --hash=sha256:{'2' * 64}\n", tmp_path, tmp_path / "uv")
+    assert not (tmp_path / "uv").exists()
 
 
 def changed(bundle: Path) -> str:
@@ -74,7 +106,7 @@ def unsigned(bundle: Path) -> str:
 def test_anything_else_is_refused(bundle: Path, harm: Callable[[Path], str]) -> None:
     said = harm(bundle)
     with pytest.raises(Failure, match=said):
-        update._check(bundle, "appliance/box/", bundle.parent / "signers")
+        update._take(bundle, "appliance/box/", bundle.parent / "signers", bundle.parent / "taken")
 
 
 def test_a_service_that_does_not_answer_is_not_said_to(
