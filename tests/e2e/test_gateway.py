@@ -201,6 +201,16 @@ def test_what_serves_can_do_little_else(site: Site) -> None:
     assert "root" not in site.first.ssh("ps -o user= -C haproxy").stdout
 
 
+def test_an_appliances_card_is_read_by_anybody_and_lets_nobody_in(site: Site) -> None:
+    card = "/etc/modelrack/gateway/card.html"
+    asked = f"curl -sk -w ' %{{http_code}}' https://{site.first.address}/"
+    assert site.client.ssh(asked).stdout.endswith(" 404")
+    site.first.ssh(f"cat > {card} && chgrp modelrack-gateway {card}", stdin="<h1>MR-1: ready</h1>")
+    assert site.client.ssh(asked).stdout == "<h1>MR-1: ready</h1> 200"
+    assert site.client.ssh(f"{asked}v1/models").stdout.endswith(" 401")
+    site.first.ssh(f"rm {card}")
+
+
 # From here on engines that count have taken their place.
 
 

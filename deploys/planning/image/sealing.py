@@ -14,6 +14,7 @@ IDENTITY = (
     *("var/lib/systemd/credential.secret", "var/lib/systemd/timesync", "var/lib/private/systemd/*"),
     *("var/lib/dhcp/*", "var/lib/NetworkManager/*", "etc/udev/rules.d/70-persistent*"),
     *("etc/netplan/50-cloud-init.yaml", "var/lib/cloud/*"),
+    "etc/modelrack/gateway/card.html",
     *("etc/ssl/certs/ssl-cert-snakeoil.pem", "etc/ssl/private/ssl-cert-snakeoil.key"),
 )
 # The builder's, or of whoever tried the tree. DKMS leaves the key there that it signs modules with.

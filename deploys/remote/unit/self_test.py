@@ -55,6 +55,8 @@ def run() -> int:
     if not problems and not settings.CERTIFICATE.exists():
         durable.replace(settings.CERTIFICATE, written, mode=0o600)
     card.show(card.lines(told, found), keep=True)
+    if door:
+        card.publish(door, card.page(found))
     return 1 if problems else 0
 
 

@@ -56,6 +56,16 @@ def test_the_card_of_a_unit_that_is_ready_says_how_to_reach_it(key: str) -> None
     assert "models: r1" in text and key in text and "ab" * 32 in text
 
 
+def test_the_page_says_it_too_to_anybody_and_so_without_the_key(key: str) -> None:
+    text = card.page({**FOUND, "services": {"r1<b>": "answers"}})
+    assert "rack-mr-0001, serial number MR-0001: ready" in text
+    assert "https://10.0.0.7/v1" in text and "ab" * 32 in text and "r1&lt;b&gt;" in text
+    assert key not in text and "is on its console" in text
+    failed = card.page({**FOUND, "problems": ["/data/models/r1 is damaged"]})
+    assert "NOT READY" in failed and "is on its console" in failed
+    assert "/data" not in failed and key not in failed
+
+
 def test_the_card_of_a_unit_that_fails_says_what_is_wrong_and_no_key(key: str) -> None:
     problem = "llama-server@r1.service does not start: model.gguf is damaged"
     text = "\n".join(card.lines({"gateway": DOOR}, {**FOUND, "problems": [problem]}))
