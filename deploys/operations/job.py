@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from pyinfra import host, logger
-from pyinfra.api import Host, QuoteString, State, operation
+from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from deploys.connection import programs, transport
@@ -28,6 +28,8 @@ ROOT = "/var/lib/modelrack/jobs"
 # Seconds between two looks at a job, and between two lines about it.
 _LOOK_EVERY = 1.0
 _SAY_EVERY = 10.0
+# Seconds that a job may take where no unit outlives the command: weights are as large as a disk.
+_FOREGROUND = 7 * 86400
 # Looks without an answer, one after the other, before a job is given up on.
 _SILENCE = 10
 # Looks, one after the other, at which neither a job nor its unit is there, before it is gone.
@@ -81,7 +83,7 @@ def running(
         yield HostCommand(_start, job, directory, work)
         yield HostCommand(_watch, job, directory)
     else:
-        yield work
+        yield StringCommand(*work.bits, _timeout=_FOREGROUND)
 
 
 def _start(state: State, host: Host, arguments: Any, job: str, directory: str, work: Any) -> bool:

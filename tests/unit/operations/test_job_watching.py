@@ -232,3 +232,9 @@ def _commands(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | None) ->
 
     monkeypatch.setattr(transport, "run", run)
     return commands
+
+
+def test_a_job_that_no_unit_outlives_may_take_longer_than_other_commands() -> None:
+    """In the tree of an image it is the command itself: weights of a disk's size, a compiler."""
+    *_, work = job.running("fetch", ["true"], systemd=False)
+    assert work.connector_arguments["_timeout"] > 24 * 3600 > transport.COMMAND_TIMEOUT
