@@ -8,11 +8,12 @@ sign it with deploys/seal.py, and have any web server serve it:
 Site(mirrors=BUNDLE("http://10.0.0.5"), bundle=Path("/srv/bundle")). Or mount its disk on the
 machines: Site(mirrors=BUNDLE("/mnt/bundle")).
 
-With --data appliance=NAME machines can also update themselves from it (docs/offline.md).
+With --data image=yes images can be made of it (docs/factory.md), and with --data appliance=NAME
+machines can update themselves from it (docs/offline.md).
 """
 
 from pyinfra import host
 
 from deploys.control.bundle.make import make
 
-make(host.data.get("output"), host.data.get("appliance"))
+make(host.data.get("output"), host.data.get("appliance"), host.data.get("image"))

@@ -12,11 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import uv
-import yaml
 
-from deploys.control.bundle import programs, record, wheels
+from deploys.control.bundle import package_lock, programs, record, wheels
 from deploys.control.bundle.archive import ArchivePackage, ArchiveSource, Solver
-from deploys.control.replaced import replace
 from deploys.planning.bundle.contents import Contents
 from deploys.planning.bundle.record import place_of, system_of
 from deploys.planning.inputs.locks import ArtifactLock
@@ -28,7 +26,6 @@ from deploys.rendering import render
 _KEYRINGS = "/usr/share/keyrings/{}-archive-keyring.gpg"
 # NVIDIA's packages need Debian's contrib.
 _COMPONENTS = {"debian": ("main", "contrib"), "ubuntu": ("main", "universe")}
-_HEADER = "# Written by deploys/bundle.py; keep it in git.\n"
 
 Say = Callable[[str], None]
 
@@ -56,16 +53,17 @@ def fill(wanted: Contents, site: Site, bundle: Path, work: Path, say: Say) -> No
     for weights in wanted.weights:
         _weights(weights, site, bundle, work)
         say(f"the weights of {weights.model}")
-    record.write(bundle, record.read(bundle).with_contents(wanted))
+    names = {each.name for each in packages}
+    record.write(bundle, record.read(bundle).with_contents(wanted, names))
 
 
 def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[ArchivePackage]:
     sources = list(_sources(wanted, site, work))
-    pinned = system_of(wanted) in _pinned(site)
+    pinned = package_lock.is_pinned(site.locks, system_of(wanted))
     apt = Solver(work / "apt", sources, wanted.architecture, pinned=pinned)
     apt.update()
     found = apt.closure(wanted.packages)
-    _lock(found, site, system_of(wanted))
+    package_lock.pin(found, site.locks, system_of(wanted))
     apt.fetch(wanted.packages, found, bundle)
     apt.indexes(bundle)
     return found
@@ -132,32 +130,6 @@ def _vendor_key(lock: ArtifactLock, inside: str, site: Site, work: Path, key: Pa
     unpacked = work / "vendor"
     subprocess.run(["dpkg-deb", "--extract", str(fetched), str(unpacked)], check=True)
     key.write_bytes((unpacked / inside.lstrip("/")).read_bytes())
-
-
-def _lock(found: list[ArchivePackage], site: Site, system: str) -> None:
-    """Pin a closure the first time, and refuse another one from then on."""
-    path, pinned = site.locks / "packages.yaml", _pinned(site)
-    before = pinned.get(system, {})
-    now = {each.name: {"version": each.version, "sha256": each.sha256} for each in found}
-    apart = [name for name in now if name in before and before[name] != now[name]]
-    if apart:
-        first = apart[0]
-        raise Refusal(
-            f"{len(apart)} packages for {system} are others than packages.yaml has, such as"
-            f" {first} {now[first]['version']} instead of {before[first]['version']}",
-            f"Name a snapshot of the archive in the site, or remove {system} from {path} to take"
-            " the new ones",
-        )
-    if now.keys() <= before.keys():
-        return
-    site.locks.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({**pinned, system: {**before, **now}}, sort_keys=True)
-    replace(path, _HEADER + text)
-
-
-def _pinned(site: Site) -> dict[str, Any]:
-    path = site.locks / "packages.yaml"
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def _archive(archive: ArtifactLock, site: Site, bundle: Path, work: Path) -> None:

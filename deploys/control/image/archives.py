@@ -27,24 +27,29 @@ _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*")
 _KEPT = "/usr/share/doc/*/copyright"
 
 
-def apt_settings() -> list[str]:
-    """Return how apt reaches archives from this computer, as its configuration has it."""
+def apt_settings(*, pinned: bool = False) -> list[str]:
+    """Return how apt reaches archives from this computer, as its configuration has it.
+
+    + pinned: it is known which packages come of them, so archives of another day will do
+    """
     told = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     lines = [line.rstrip(";") for line in told.stdout.splitlines()]
     # "Auto-Detect" names a program, which a tree does not have.
-    return [
+    found = [
         line
         for line in lines
         if line.startswith("Acquire::")
         and any(part in line for part in _WAY)
         and "Auto-Detect" not in line
     ]
+    return [*found, 'Acquire::Check-Valid-Until "false"'] if pinned else found
 
 
-def base(recipe: ImageRecipe, tree: Path, mirrors: Sequence[str]) -> None:
+def base(recipe: ImageRecipe, tree: Path, mirrors: Sequence[str], *, pinned: bool) -> None:
     """Make the base tree of an image at `tree`, which is not there yet.
 
     + mirrors: of the distribution and of its security updates; none: its own
+    + pinned: it is known which packages come of them, so archives of another day will do
     """
     sources = []
     keyring = _KEYRING.format(recipe.distribution)
@@ -65,7 +70,8 @@ def base(recipe: ImageRecipe, tree: Path, mirrors: Sequence[str]) -> None:
             f"apt-get install {recipe.distribution}-archive-keyring",
         )
     words = [f"--components={' '.join(recipe.components)}", f"--keyring={keyring}"]
-    make(recipe.suite, tree, recipe.all_packages, recipe.epoch, [*words], sources)
+    packages = recipe.base_packages
+    make(recipe.suite, tree, packages, recipe.epoch, [*words], sources, pinned=pinned)
 
 
 def make(
@@ -75,11 +81,13 @@ def make(
     epoch: int,
     options: Sequence[str] = (),
     sources: Sequence[str] = (),
+    *,
+    pinned: bool = False,
 ) -> None:
     """Make a tree with these packages; raise Refusal if the archive does not have them."""
     command = [
         *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
-        *(f"--aptopt={setting}" for setting in apt_settings()),
+        *(f"--aptopt={setting}" for setting in apt_settings(pinned=pinned)),
         *(f"--dpkgopt=path-exclude={glob}" for glob in _LEFT_OUT),
         # Nothing of it is worth a power cut; sealing takes this setting back.
         *(f"--dpkgopt=path-include={_KEPT}", "--dpkgopt=force-unsafe-io"),
@@ -94,9 +102,11 @@ def make(
         check=False,
     )
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+        lines = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+        # The last one only says that there were others.
+        said = [line for line in lines if "mmdebstrap failed" not in line] or ["mmdebstrap failed"]
         raise Refusal(
-            f"The base tree of {suite} cannot be made: {(said or ['mmdebstrap failed'])[-1]}",
+            f"The base tree of {suite} cannot be made: {said[-1]}",
             "Check the mirrors of the site and that this is root with mmdebstrap, then run this"
             " again",
         )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from deploys.control.bundle import package_lock
 from deploys.control.clients import services
-from deploys.control.image import archives
+from deploys.control.image import archives, installed
 from deploys.control.image.entered import run_beside
 from deploys.planning.image.recipe import ImageRecipe
 from deploys.planning.inputs.refusal import Refusal
@@ -25,6 +28,10 @@ _SIGNING = ("var/lib/dkms/mok.key", "var/lib/dkms/mok.pub")
 # What programs of this computer trust, by the variables that say so.
 _TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 # Kernels are what a driver was compiled for: they stay.
+_INSTALL = (
+    "export DEBIAN_FRONTEND=noninteractive; apt-get -q update &&"
+    " apt-get -qy install --no-install-recommends {}"
+)
 _HOLD = (
     "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' |"
     " sed -n 's/^installed \\(linux-\\(image\\|headers\\)-.*\\)/\\1/p' | xargs apt-mark hold"
@@ -66,51 +73,106 @@ def deploy(
     followed by another one in a new tree, which takes what was compiled: no image has a compiler
     because it was the first.
 
-    Raise Refusal if a run fails.
+    Raise Refusal if a run fails, or if a package is another than is pinned.
     """
     builds = Path(wanted.data["site"]["builds"])
-    for _ in range(2):
-        before = {*builds.glob("*.tar.gz")}
-        make()
-        _run(wanted, recipe, tree)
-        compiled = {*builds.glob("*.tar.gz")} - before
-        if not compiled:
-            break
-        names = ", ".join(sorted(path.name for path in compiled))
-        say(f"compiled {names}; the tree is made again, without the compiler")
-    else:
-        raise Refusal("A second run compiled something again", "Run this again")
-    code, output = run_beside(tree, ["chroot", str(tree), "sh", "-c", _HOLD], _PROJECT)
+    locks = Path(wanted.data["site"]["locks"])
+    with _lent(wanted, recipe) as lent:
+
+        def run(command: list[str]) -> tuple[int, str]:
+            within = ["chroot", str(tree), *command]
+            return run_beside(tree, within, _PROJECT, lent.files, lent.environment)
+
+        for _ in range(2):
+            before = {*builds.glob("*.tar.gz")}
+            make()
+            _install(recipe.packages, run)
+            installed.pin(tree, run, locks, recipe.system)
+            _run(wanted, lent, tree)
+            compiled = {*builds.glob("*.tar.gz")} - before
+            if not compiled:
+                break
+            names = ", ".join(sorted(path.name for path in compiled))
+            say(f"compiled {names}; the tree is made again, without the compiler")
+        else:
+            raise Refusal("A second run compiled something again", "Run this again")
+        installed.pin(tree, run, locks, recipe.system)
+        code, output = run(["sh", "-c", _HOLD])
     if code:
         raise Refusal(f"The tree's kernel cannot be held: {output.strip()}", "Run this again")
 
 
-def _run(wanted: TreeDeploy, recipe: ImageRecipe, tree: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="modelrack-image-") as folder:
-        # A group is called as its file is, and its data are found by that name.
-        inventory = Path(folder, wanted.inventory.name)
-        apt = Path(folder, "apt.conf")
-        lines = [*archives.apt_settings(), 'Acquire::Languages "none"']
+@dataclass(frozen=True, kw_only=True)
+class _Lent:
+    """What a tree sees of this computer while it is deployed to.
+
+    + folder: an empty one
+    + files: of this computer, by their path in the tree
+    + environment: variables of programs that change the tree
+    + data: what pyinfra is told of the host
+    """
+
+    folder: Path
+    files: Mapping[str, Path]
+    environment: Mapping[str, str]
+    data: Mapping[str, Any]
+
+
+@contextmanager
+def _lent(wanted: TreeDeploy, recipe: ImageRecipe) -> Iterator[_Lent]:
+    with tempfile.TemporaryDirectory(prefix="modelrack-image-") as made:
+        folder = Path(made)
+        apt = folder / "apt.conf"
+        pinned = is_pinned(wanted.data["site"], recipe)
+        lines = [*archives.apt_settings(pinned=pinned), 'Acquire::Languages "none"']
         apt.write_text("".join(f"{line};\n" for line in lines))
-        lent = {"etc/apt/apt.conf.d/00builder": apt, **_signing(wanted)}
+        files = {"etc/apt/apt.conf.d/00builder": apt, **_signing(wanted)}
         data: dict[str, Any] = {}
         trusted = next((os.environ[name] for name in _TRUST if os.environ.get(name)), None)
+        if trusted and Path(trusted).is_file():
+            files["run/builder-ca.crt"] = Path(trusted)
+            # pyinfra itself runs outside of the tree, and reads it where it is.
+            data["_env"] = dict.fromkeys(_TRUST, "/run/builder-ca.crt")
         environment = {
             "SOURCE_DATE_EPOCH": str(recipe.epoch),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYC_INVALIDATION_MODE": "checked-hash",
         }
-        if trusted and Path(trusted).is_file():
-            lent["run/builder-ca.crt"] = Path(trusted)
-            # pyinfra itself runs outside of the tree, and reads it where it is.
-            data["_env"] = dict.fromkeys(_TRUST, "/run/builder-ca.crt")
-        inventory.write_text(f"hosts = [({f'@chroot/{tree}'!r}, {data!r})]\n")
-        command = [
-            *(sys.executable, "-m", "pyinfra", str(inventory), "deploys/full.py", "-y"),
-            *("--group-data", str(wanted.inventory.resolve().parent / "group_data")),
-            *("--data", f"golden_unit={wanted.golden.resolve()}"),
-        ]
-        code, output = run_beside(tree, command, _PROJECT, lent, environment)
+        yield _Lent(folder=folder, files=files, environment=environment, data=data)
+
+
+def is_pinned(site: Mapping[str, Any], recipe: ImageRecipe) -> bool:
+    """Whether it is known which packages come of the site's archives, whatever their day.
+
+    + site: as the inventory has it
+    """
+    of_bundle = "disk" in site["mirrors"]
+    return of_bundle or package_lock.is_pinned(Path(site["locks"]), recipe.system)
+
+
+def _install(packages: Sequence[str], run: installed.RunInTree) -> None:
+    """Install further packages, whose modules DKMS signs as it does those of a driver."""
+    if not packages:
+        return
+    words = " ".join(map(shlex.quote, packages))
+    code, output = run(["sh", "-c", _INSTALL.format(words)])
+    if code:
+        raise Refusal(
+            f"The tree cannot have {' '.join(packages)}:\n{_told(output)}",
+            "Name packages that the archive has, then run this again",
+        )
+
+
+def _run(wanted: TreeDeploy, lent: _Lent, tree: Path) -> None:
+    # A group is called as its file is, and its data are found by that name.
+    inventory = lent.folder / wanted.inventory.name
+    inventory.write_text(f"hosts = [({f'@chroot/{tree}'!r}, {dict(lent.data)!r})]\n")
+    command = [
+        *(sys.executable, "-m", "pyinfra", str(inventory), "deploys/full.py", "-y"),
+        *("--group-data", str(wanted.inventory.resolve().parent / "group_data")),
+        *("--data", f"golden_unit={wanted.golden.resolve()}"),
+    ]
+    code, output = run_beside(tree, command, _PROJECT, lent.files, lent.environment)
     if code:
         raise Refusal(
             f"full.py does not end in this tree:\n{_told(output)}",
@@ -130,10 +192,9 @@ def _signing(wanted: TreeDeploy) -> Mapping[str, Path]:
 
 
 def _told(output: str) -> str:
-    """Return what says why: refusals and errors, or the end of what was printed."""
+    """Return what says why: refusals, or the end of what was printed."""
     lines = [line for line in output.splitlines() if line.strip()]
-    why = [line for line in lines if "refused:" in line or "error" in line.lower()]
-    return "\n".join((why or lines)[-15:])
+    return "\n".join([line for line in lines if "refused:" in line] or lines[-25:])
 
 
 def record(tree: Path) -> dict[str, Any]:

@@ -8,13 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deploys.control import keys
+from deploys.control.bundle import record
 from deploys.control.image import archives, assembled, deployed, described, sealed
 from deploys.control.image.deployed import TreeDeploy
-from deploys.planning.image.recipe import ImageRecipe
+from deploys.planning.image.recipe import ALWAYS, ImageRecipe
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import GLOBAL
 from deploys.rendering.appliance import image as rendering
 
+_ADD = (
+    "Add it with deploys/bundle.py and --data image=yes where there is a way out; instead of yes"
+    " name --kernel and each --package that you give, with commas between them"
+)
 # Of the site's addresses those that anybody knows.
 _PUBLIC = {value for value in vars(GLOBAL).values() if value}
 
@@ -36,6 +42,8 @@ def make(
         if not file.is_file():
             raise Refusal(f"There is no {file}", "Name a file that is there")
     site = wanted.data["site"]
+    _check_gateway(wanted.data["profile"]["gateway"])
+    _check_bundle(site, recipe)
     output.mkdir(parents=True, exist_ok=True)
     archives.tools()  # A refusal is due before the work.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=output) as folder:
@@ -48,7 +56,7 @@ def make(
         def base() -> None:
             if tree.exists():
                 shutil.rmtree(tree)
-            archives.base(recipe, tree, mirrors)
+            archives.base(recipe, tree, mirrors, pinned=deployed.is_pinned(site, recipe))
 
         deployed.deploy(wanted, recipe, tree, base, say)
         say("deployed; sealing and assembling it")
@@ -73,7 +81,6 @@ def finish(
     + inner: addresses that this site alone has
     """
     name, plan = recipe.name, deployed.record(tree)
-    _check_gateway(plan["gateway"])
     models = f"{plan['site']['data_root']}/models"
     kernels = assembled.kernels(tree)
     there = tree / models.lstrip("/")
@@ -130,18 +137,44 @@ def _inner(mirrors: dict[str, str | None]) -> list[str]:
     return [url for url in mirrors.values() if url and url not in _PUBLIC]
 
 
-def _check_gateway(planned: dict[str, Any] | None) -> None:
-    if planned and planned["chat"]:
+def _check_gateway(wanted: dict[str, Any] | None) -> None:
+    """Refuse a gateway that each unit cannot make its own.
+
+    + wanted: that of the profile
+    """
+    if not wanted:
+        return
+    if wanted["chat"]:
         raise Refusal(
             "The chat page has accounts and a key that each unit would have to make for itself,"
             " and no image does that yet",
             "Take chat out of the gateway of this class",
         )
-    if planned and planned["certificate"] != "the site's":
+    if wanted["certificate"]:
         raise Refusal(
-            f"The gateway's certificate is {planned['certificate']}, and each unit makes its own",
+            "The gateway of this class has a certificate of its own or asks for one by ACME, and"
+            " each unit of an image makes one that vouches for itself",
             "Take certificate out of the gateway of this class",
         )
+    if keys.read(Path(wanted["keys"])):
+        raise Refusal(
+            "The gateway of this class lets users in, and each unit would have the same keys",
+            "Name a keys file without keys in its profile: each unit makes a key of its own",
+        )
+
+
+def _check_bundle(site: dict[str, Any], recipe: ImageRecipe) -> None:
+    """Refuse a bundle that the image cannot be made of."""
+    if disk := site["mirrors"].get("disk"):
+        raise Refusal(
+            f"This site takes all from {disk} of each machine, which the tree of an image is not",
+            f"Serve it while the image is made, as with: python3 -m http.server -d {disk}; and"
+            ' name that in the site: BUNDLE("http://127.0.0.1:8000")',
+        )
+    if site["bundle"]:
+        there = record.read(Path(site["bundle"]))
+        for refusal in there.lacks_packages((*ALWAYS, *recipe.all_packages), recipe.system):
+            raise Refusal(refusal.reason, _ADD)
 
 
 def _text(path: Path, content: str) -> Path:

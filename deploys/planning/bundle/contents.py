@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from deploys.planning.driver.plan import Repository
@@ -44,8 +44,10 @@ class Contents:
     weights: tuple[Weights, ...]
 
 
-def contents(plan: HostPlan, machine: Machine) -> Contents:
+def contents(plan: HostPlan, machine: Machine, image: Sequence[str] = ()) -> Contents:
     """Return what the plan of a machine takes from elsewhere; raise Refusal if that has no bundle.
+
+    + image: what the base tree of an image of this system is made of; () if none is made
 
     The plan has no refusals, and its models are pinned.
     """
@@ -64,7 +66,7 @@ def contents(plan: HostPlan, machine: Machine) -> Contents:
         system=f"{machine.os} {machine.os_version}",
         suite=suite,
         architecture={"x86_64": "amd64", "aarch64": "arm64"}.get(machine.architecture, ""),
-        packages=tuple(dict.fromkeys(_packages(plan))),
+        packages=tuple(dict.fromkeys((*image, *_packages(plan)))),
         repositories=_repositories(plan),
         archives=tuple(dict.fromkeys(_archives(plan))),
         environments=tuple(each for each in plan.software if isinstance(each, Environment)),

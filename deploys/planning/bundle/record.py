@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,8 +17,8 @@ NAME = "BUNDLE.json"
 class BundleRecord:
     """What was put into a bundle.
 
-    + packages: by system, such as "debian 12 amd64", those that machines ask for, with all that
-      belongs to them
+    + packages: by system, such as "debian 12 amd64", those that machines ask for, as they are asked
+      for, and the names of all that belong to them
     + archives: sources, releases and keys, by their place in the bundle
     + environments: by name of the lock, its digest and the Pythons that there are wheels for
     + weights: by key of the model, its revision
@@ -41,10 +41,13 @@ class BundleRecord:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def with_contents(self, added: Contents) -> BundleRecord:
-        """Return the record of a bundle that holds these as well."""
+    def with_contents(self, added: Contents, closure: Iterable[str] = ()) -> BundleRecord:
+        """Return the record of a bundle that holds these as well.
+
+        + closure: names of all packages that belong to those that were asked for
+        """
         system = system_of(added)
-        packages = sorted({*self.packages.get(system, ()), *added.packages})
+        packages = sorted({*self.packages.get(system, ()), *added.packages, *closure})
         environments = {name: set(each) for name, each in self.environments.items()}
         for each in added.environments:
             environments.setdefault(each.lock, set()).add(_of_environment(each))
@@ -60,11 +63,7 @@ class BundleRecord:
 
     def lacks(self, wanted: Contents) -> Iterator[Refusal]:
         """Yield a refusal for each kind of what is wanted and not there."""
-        system = system_of(wanted)
-        if system not in self.packages:
-            yield Refusal(f"The bundle has no packages for {system}", _MAKE)
-        elif packages := sorted({*wanted.packages} - {*self.packages[system]}):
-            yield Refusal(f"The bundle lacks {', '.join(packages)} for {system}", _MAKE)
+        yield from self.lacks_packages(wanted.packages, system_of(wanted))
         for archive in wanted.archives:
             if place_of(archive) not in self.archives:
                 yield Refusal(f"The bundle lacks {place_of(archive)}", _MAKE)
@@ -78,6 +77,13 @@ class BundleRecord:
         for weights in wanted.weights:
             if self.weights.get(weights.model) != revision_of(weights):
                 yield Refusal(f"The bundle lacks {weights.model} as it is pinned", _MAKE)
+
+    def lacks_packages(self, wanted: Iterable[str], system: str) -> Iterator[Refusal]:
+        """Yield a refusal if packages are not there for a system."""
+        if system not in self.packages:
+            yield Refusal(f"The bundle has no packages for {system}", _MAKE)
+        elif packages := sorted({*wanted} - {*self.packages[system]}):
+            yield Refusal(f"The bundle lacks {', '.join(packages)} for {system}", _MAKE)
 
 
 _MAKE = "Add it with deploys/bundle.py where there is a way out, and copy the bundle again"

@@ -30,6 +30,8 @@ _OF_SUITE: dict[str, tuple[str, ...]] = {
 _WITHOUT = {"jammy": {"systemd-resolved"}}
 _COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,40}")
+# How apt is asked for what mmdebstrap takes of a distribution in any case.
+ALWAYS = ("?essential", "?priority(required)", "apt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +62,32 @@ class ImageRecipe:
             )
 
     @property
+    def system(self) -> str:
+        """The system whose packages it has, as locks and bundles call it: "debian 12 amd64"."""
+        (release,) = (each[1] for each, suite in SUITES.items() if suite == self.suite)
+        return f"{self.distribution} {release} amd64"
+
+    @property
     def components(self) -> tuple[str, ...]:
         """The parts of the archive that packages are taken from."""
         return _COMPONENTS[self.distribution]
 
     @property
-    def all_packages(self) -> tuple[str, ...]:
-        """Everything that the base tree is asked to have."""
-        usual, *more = _OF_SUITE[self.suite]
+    def base_packages(self) -> tuple[str, ...]:
+        """What every image is asked to have, with its kernel."""
+        more = _OF_SUITE[self.suite][1:]
         common = [each for each in _COMMON if each not in _WITHOUT.get(self.suite, ())]
-        return tuple(dict.fromkeys((*common, self.kernel or usual, *more, *self.packages)))
+        return tuple(dict.fromkeys((*common, self.kernel_package, *more)))
+
+    @property
+    def all_packages(self) -> tuple[str, ...]:
+        """Everything that the tree is asked to have before a deploy."""
+        return tuple(dict.fromkeys((*self.base_packages, *self.packages)))
+
+    @property
+    def kernel_package(self) -> str:
+        """The kernel that units boot."""
+        return self.kernel or _OF_SUITE[self.suite][0]
 
     def identifier(self, of: str) -> uuid.UUID:
         """Return what a part of the image is called by; the same in every build of this name."""
@@ -84,3 +102,17 @@ def recipe(name: str, system: str, epoch: int, **more: object) -> ImageRecipe:
         known = ", ".join(sorted(" ".join(each) for each in SUITES))
         raise Refusal(f"No image is made of {system}", f"Give --system, one of: {known}")
     return ImageRecipe(name=name, distribution=distribution, suite=suite, epoch=epoch, **more)  # type: ignore[arg-type]
+
+
+def of_bundle(system: str, told: str, *, driver: bool) -> tuple[str, ...]:
+    """Return what a bundle has to have of packages, so that images of a system are made of it.
+
+    + told: "yes", or further packages with commas between them, such as another kernel
+    + driver: a module is compiled for their kernel
+    """
+    named = () if told == "yes" else tuple(each for each in told.split(",") if each)
+    kernel = next((each for each in named if each.startswith("linux-image-")), None)
+    more = tuple(each for each in named if each != kernel)
+    made = recipe("image", system, 0, kernel=kernel, packages=more)
+    headers = made.kernel_package.replace("linux-image", "linux-headers")
+    return (*ALWAYS, *made.all_packages, *((headers,) if driver else ()))

@@ -102,6 +102,13 @@ def test_a_bundle_that_was_made_of_it_lacks_nothing(wanted: Contents) -> None:
     assert list(BundleRecord.from_json(made.to_json()).lacks(wanted)) == []
 
 
+def test_what_belongs_to_what_was_asked_for_is_there_as_well(wanted: Contents) -> None:
+    headers = replace(wanted, packages=(*wanted.packages, "linux-headers-6.1.0-99-amd64"))
+    assert list(BundleRecord().with_contents(wanted).lacks(headers))
+    made = BundleRecord().with_contents(wanted, {"linux-headers-6.1.0-99-amd64"})
+    assert list(made.lacks(headers)) == []
+
+
 def test_each_thing_that_is_not_there_is_named(wanted: Contents) -> None:
     made = BundleRecord().with_contents(wanted)
     more = replace(wanted, packages=(*wanted.packages, "tree"))

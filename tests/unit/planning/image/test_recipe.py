@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploys.planning.image.recipe import ImageRecipe, recipe
+from deploys.planning.image.recipe import ALWAYS, ImageRecipe, of_bundle, recipe
 from deploys.planning.inputs.refusal import Refusal
 
 
@@ -50,3 +50,13 @@ def test_parts_are_called_the_same_in_every_build_and_differ_between_images() ->
     assert one("a").identifier("root") == one("a").identifier("root")
     names = {one(name).identifier(part) for name in "ab" for part in ("root", "esp")}
     assert len(names) == 4
+
+
+def test_a_bundle_has_what_an_image_is_made_of() -> None:
+    usual = {*of_bundle("debian 13", "yes", driver=False)}
+    assert {*ALWAYS, *recipe("rack", "debian 13", 0).all_packages} <= usual
+    assert "linux-headers-amd64" not in usual
+    cloud = of_bundle("debian 12", "linux-image-cloud-amd64,nvme-cli", driver=True)
+    assert {"linux-image-cloud-amd64", "linux-headers-cloud-amd64", "nvme-cli"} <= {*cloud}
+    assert not {"linux-image-amd64", "yes"} & {*cloud}
+    assert recipe("rack", "ubuntu 24.04", 0).system == "ubuntu 24.04 amd64"
