@@ -110,6 +110,20 @@ class Solver:
         """Read the archives' indexes and check their signatures."""
         self._run("update")
 
+    def follow(self, packages: Sequence[str]) -> None:
+        """Have apt be told what it is on a machine that has these packages: their preferences.
+
+        A machine installs them before what they are about.
+        """
+        for number, name in enumerate(packages):
+            folder = self._root / "followed" / str(number)
+            folder.mkdir(parents=True)
+            self._run("download", name, folder=folder)
+            (package,) = folder.glob("*.deb")
+            subprocess.run(["dpkg-deb", "--extract", str(package), str(folder)], check=True)
+            for told in folder.glob("etc/apt/preferences.d/*"):
+                shutil.copy(told, self._root / "etc/apt/preferences.d")
+
     def closure(self, packages: Sequence[str]) -> list[ArchivePackage]:
         """Return what a bare machine would be sent to have these packages."""
         listed = self._run("install", "--yes", "--print-uris", *packages)
@@ -205,13 +219,14 @@ class Solver:
             )
         return found
 
-    def _run(self, *words: str) -> str:
+    def _run(self, *words: str, folder: Path | None = None) -> str:
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
         done = subprocess.run(
             ["apt-get", *self._options, *words],
             capture_output=True,
             text=True,
             env=environment,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             check=False,
         )

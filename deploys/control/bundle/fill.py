@@ -62,6 +62,7 @@ def _packages(wanted: Contents, site: Site, bundle: Path, work: Path) -> list[Ar
     pinned = package_lock.is_pinned(site.locks, system_of(wanted))
     apt = Solver(work / "apt", sources, wanted.architecture, pinned=pinned)
     apt.update()
+    apt.follow(wanted.pinning)
     found = apt.closure(wanted.packages)
     package_lock.pin(found, site.locks, system_of(wanted))
     apt.fetch(wanted.packages, found, bundle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from deploys.planning.driver.plan import Repository
+from deploys.planning.driver.plan import GroupName, Repository
 from deploys.planning.engines.software import Build, Environment, Release
 from deploys.planning.inputs.locks import ArtifactLock
 from deploys.planning.inputs.machine import Machine
@@ -26,6 +26,7 @@ class Contents:
     + system, suite: distribution and release, and what its archive calls that
     + architecture: as the distribution calls it
     + packages: of distribution and repository, some with versions as apt has them (NAME=VERSION-*)
+    + pinning: those of the packages that tell apt which versions of others belong together
     + repositories: the driver vendor's own; none without a driver from there
     + archives: engines' sources and releases, and the keys of the repositories
     + environments: Python packages, each from its lock for one Python
@@ -42,6 +43,7 @@ class Contents:
     environments: tuple[Environment, ...]
     own_python: str
     weights: tuple[Weights, ...]
+    pinning: tuple[str, ...] = ()
 
 
 def contents(plan: HostPlan, machine: Machine, image: Sequence[str] = ()) -> Contents:
@@ -72,14 +74,14 @@ def contents(plan: HostPlan, machine: Machine, image: Sequence[str] = ()) -> Con
         environments=tuple(each for each in plan.software if isinstance(each, Environment)),
         own_python=".".join(machine.python.split(".")[:2]),
         weights=plan.weights,
+        pinning=tuple(_of_groups(plan, "pinning")),
     )
 
 
 def _packages(plan: HostPlan) -> Iterator[str]:
     yield from _EVERY
     yield from plan.packages
-    for group in plan.driver.groups if plan.driver else ():
-        yield from group.packages
+    yield from _of_groups(plan)
     for each in plan.software:
         if isinstance(each, Build):
             yield from each.packages
@@ -91,6 +93,13 @@ def _packages(plan: HostPlan) -> Iterator[str]:
         yield _FIREWALL
     if plan.peer:
         yield _PEERS
+
+
+def _of_groups(plan: HostPlan, *names: GroupName) -> Iterator[str]:
+    """Yield the packages of a driver, all of them or those of some groups."""
+    for group in plan.driver.groups if plan.driver else ():
+        if not names or group.name in names:
+            yield from group.packages
 
 
 def _archives(plan: HostPlan) -> Iterator[ArtifactLock]:
