@@ -148,15 +148,17 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
 
 def _authority(plan: HostPlan) -> Authority | None:
     # A machine of which only the plan is made needs no CA on this computer; nor does the tree of an
-    # image, each unit of which vouches for itself.
-    alone = transport.is_simulated(host) or plan.is_tree
+    # image, each unit of which vouches for itself, nor such a unit.
+    wanted = plan.gateway
+    unit = wanted is not None and wanted.vouches and not wanted.between_machines
+    alone = transport.is_simulated(host) or plan.is_tree or unit
     return None if alone else authority(plan.site.secrets)
 
 
 def _certificates(wanted: GatewayPlan) -> list[Signed]:
     """Return those that the site's CA signs."""
     found = []
-    if wanted.host and not wanted.own:
+    if wanted.host and not wanted.own and not wanted.vouches:
         found.append(
             Signed(
                 path=gateway.CERTIFICATE,

@@ -666,6 +666,30 @@ def test_the_machine_has_its_certificate_renewed_by_acme(site: Site, tmp_path: P
     assert start().changed == []
 
 
+OF_UNIT = """
+cd /etc/modelrack/gateway && openssl req -x509 -newkey rsa:2048 -nodes -days 9 \\
+  -subj /CN=unit -keyout key -out certificate 2>&1 && cat certificate key > gateway.pem && rm key
+"""
+
+
+def test_a_unit_of_an_appliance_keeps_its_own_key_and_certificate(site: Site) -> None:
+    """Who deploys to it, as its own update does, is not who has made them."""
+    site.rack.add("profile = replace(profile, gateway=replace(profile.gateway, certificate=None))")
+    key, secret = f"mr-{'u' * 43}", "/etc/modelrack/secrets/unit-key"
+    site.first.ssh(f"cat > {secret}", stdin=key)
+    site.first.ssh(OF_UNIT)
+    own = "sha256sum /etc/modelrack/gateway/gateway.pem"
+    before = site.first.ssh(own).stdout
+    done = site.start()
+    assert done.code == 0, done.output
+    assert site.first.ssh(own).stdout == before
+    asked = f"curl -sk -o /dev/null -w '%{{http_code}}' -H 'authorization: Bearer {key}'"
+    url = f"https://{site.first.address}/v1/models"
+    assert site.client.ssh(f"{asked} {url}").stdout == "200"
+    assert site.start().changed == []
+    site.first.ssh(f"rm {secret}")
+
+
 def test_without_a_gateway_nothing_is_left(site: Site) -> None:
     site.rack.add("profile = replace(profile, gateway=None)")
     gone = site.start()

@@ -28,6 +28,7 @@ _LOCK = _PROJECT / "deploys/locks/operator.txt"
 _PARTS = ("config.py", "pyproject.toml", "LICENSE", "deploys", "templates")
 # What is different on the machine: where things come from and where its own are kept.
 _OWN = {"mirrors", "bundle", "locks", "builds", "signers", "secrets", "tokens"}
+_KEYS = "keys.toml"
 _HOSTS = '"""This machine itself."""\n\nhosts = ["@local"]\n'
 _DATA = '''"""What deploys/bundle.py was told of {name}."""
 
@@ -125,6 +126,8 @@ def _files(name: str, plan: HostPlan) -> Iterator[tuple[str, bytes]]:
             packed = plan.site.builds / build.packed
             if packed.exists():
                 yield f"builds/{packed.name}", packed.read_bytes()
+    if gateway := plan.profile.gateway:
+        yield _KEYS, gateway.keys.read_bytes()
     if who := signers.of(plan.site):
         yield "signers", who.encode()
     yield f"inventories/{name}.py", _HOSTS.encode()
@@ -146,7 +149,15 @@ def _data(name: str, plan: HostPlan) -> str:
         if each.name not in _OWN and getattr(plan.site, each.name) != getattr(default, each.name)
     }
     lines = "".join(f"    {key}={_text(value)},\n" for key, value in differs.items())
-    return _DATA.format(name=name, profile=_text(plan.profile), site=lines)
+    profile = _text(plan.profile)
+    if gateway := plan.profile.gateway:
+        if gateway.certificate:
+            raise Refusal(
+                "An appliance makes its certificate by itself, and its gateway names another",
+                "Take certificate out of the gateway of this class",
+            )
+        profile = profile.replace(_text(gateway.keys), f"_folder / {_KEYS!r}")
+    return _DATA.format(name=name, profile=profile, site=lines)
 
 
 def _text(value: Any) -> str:

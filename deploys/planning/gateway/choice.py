@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deploys.planning import unit_names
-from deploys.planning.gateway.key import Key
+from deploys.planning.gateway.key import OWNER, OWNERS_TEAM, Key
 from deploys.planning.gateway.plan import (
     HTTPS,
     MACHINES,
@@ -109,10 +109,11 @@ def gateway_of(
             "host": wanted.host,
             "names": tuple(dict.fromkeys((wanted.host, "localhost", "127.0.0.1", "::1"))),
             "certificate": _certificate(wanted, site),
-            "keys": _keys(wanted, backends, around),
+            "keys": (*_keys(wanted, backends, around), *_own(machine)),
             "rate": wanted.rate,
             "at_once": wanted.at_once,
             "chat": wanted.chat,
+            "vouches": machine.own_key is not None and wanted.certificate is None,
         }
     )
 
@@ -266,3 +267,9 @@ def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) ->
                 f"Write names of services: {', '.join(sorted(known)) or 'there are none'}",
             )
     return around.keys
+
+
+def _own(machine: Machine) -> Iterator[Key]:
+    """Yield the key that a unit of an appliance has on its console."""
+    if machine.own_key:
+        yield Key(user=OWNER, team=OWNERS_TEAM, sha256=machine.own_key)

@@ -10,6 +10,8 @@ PREFIX = "mr-"
 NEW = ".venv/bin/python -m deploys.keys new USER TEAM"
 # The user of the chat page's key, which is made on the machine.
 RESERVED = "open-webui"
+# Whose the key is that a unit of an appliance makes for itself.
+OWNER, OWNERS_TEAM = "owner", "appliance"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,7 @@ class GatewayPlan:
     + backends: what is served, sorted by name
     + peers: machines that ask here
     + ipv6: the machine is reached over IPv6, too
+    + vouches: this is a unit of an appliance, which has made its certificate for clients by itself
     """
 
     name: str
@@ -115,6 +116,7 @@ class GatewayPlan:
     peers: tuple[MachinePeer, ...] = ()
     chat: Chat | None = None
     ipv6: bool = False
+    vouches: bool = False
 
     @property
     def own(self) -> Certificate | None:
@@ -136,7 +138,8 @@ class GatewayPlan:
         """Return the plan without who may ask, and without the operator's own files."""
         plan = asdict(self)
         del plan["keys"]
+        others = "the unit's" if self.vouches else "the site's"
         plan["certificate"] = (
-            self.acme.directory if self.acme else "the operator's" if self.own else "the site's"
+            self.acme.directory if self.acme else "the operator's" if self.own else others
         )
         return plan

@@ -214,6 +214,7 @@ class Machine:
     + booted: not a tree that is being made into an image
     + container: what made it (docker, lxc), where the kernel is another machine's; "" for a machine
     + user: whom commands run as there; only root may change anything
+    + own_key: SHA-256 of the key that a unit of an appliance has made for itself
     """
 
     hostname: str
@@ -256,6 +257,7 @@ class Machine:
     user: str = "root"
     booted: bool = True
     container: str = ""
+    own_key: str | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:

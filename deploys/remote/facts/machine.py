@@ -10,6 +10,7 @@ runs as the text of `python3 -c`, together with the modules that it imports.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from typing import Any
 
 from ..lib.probe import number, read
 from ..lib.processes import ports_and_holders
+from ..unit import settings
 from . import container, driver, managed_units, network, pci, ssh
 
 # psABI levels: https://gitlab.com/x86-psABIs/x86-64-ABI. lahf_lm and abm are the kernel's names for
@@ -92,11 +94,17 @@ def main() -> int:
         "container": container.kind(),
         "python": platform.python_version(),
         "stored": _stored(Path(data_root, "models")),
+        "own_key": _own_key(),
         "user": "root" if os.geteuid() == 0 else _name(os.geteuid()),
     }
     of_driver = driver.report(gpus) if booted else driver.of_tree()
     print(json.dumps({**machine, **ssh.report(), **of_driver}))
     return 0
+
+
+def _own_key() -> str | None:
+    key = settings.text_of(settings.KEY)
+    return hashlib.sha256(key.encode()).hexdigest() if key else None
 
 
 def _os_release() -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.engines.software import PROGRAMS
 from deploys.planning.gateway import plan as gateway
+from deploys.planning.gateway.key import OWNER, OWNERS_TEAM
 from deploys.planning.image import partitions
 from deploys.planning.image.recipe import ImageRecipe
 from deploys.planning.unit_names import FOLDER, IDENTITY, SELF_TEST
@@ -18,8 +19,6 @@ from deploys.rendering.templates import Rendered, file, text
 # remote/unit/settings.py
 _SETTINGS = "/etc/modelrack/unit.json"
 _IDENTITY = "/var/lib/modelrack/unit/identity.json"
-# Whose the unit's own key is, in limits and in the log of the gateway.
-_USER, _TEAM = "owner", "appliance"
 # What a unit's systemd grows its root by: it is the last partition.
 _GROWN = "[Partition]\nType=root\n"
 _BROUGHT = "/lib/systemd/system"
@@ -86,6 +85,6 @@ def _gateway(planned: dict[str, Any] | None) -> dict[str, Any] | None:
         "certificate": gateway.CERTIFICATE,
         "group": gateway.USER,
         "host": planned["host"],
-        "user": _USER,
-        "team": _TEAM,
+        "user": OWNER,
+        "team": OWNERS_TEAM,
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploys.control.bundle import appliance
-from deploys.planning.inputs.gateway import Gateway
+from deploys.planning.inputs.gateway import Acme, Gateway
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import BUNDLE, Site
@@ -34,6 +34,8 @@ def test_its_packages_are_those_of_the_lock_that_a_deploy_needs(python: str, num
 def test_its_inventory_is_that_of_who_made_the_bundle(tmp_path: Path) -> None:
     signers = tmp_path / "who"
     signers.write_text("vendor ssh-ed25519 AAAA\n")
+    keys = tmp_path / "nobody.toml"
+    keys.write_text("# Each makes its own.\n")
     model = "deepseek-r1-distill-qwen-7b-q4_k_m"
     profile = HostProfile(
         services=(
@@ -41,7 +43,7 @@ def test_its_inventory_is_that_of_who_made_the_bundle(tmp_path: Path) -> None:
                 name="small", engine="llama.cpp", model=model, port=8080, options={"mlock": True}
             ),
         ),
-        gateway=Gateway(host="box.lab", keys=Path("/etc/keys.toml")),
+        gateway=Gateway(host="box.lab", keys=keys),
     )
     site = Site(signers=signers, data_root="/srv", tokens={"modelscope": Path("/home/token")})
     made = replace(plan(), profile=profile, site=site, software=())
@@ -50,14 +52,17 @@ def test_its_inventory_is_that_of_who_made_the_bundle(tmp_path: Path) -> None:
     assert b"@local" in files["inventories/box.py"]
     assert {"config.py", "deploys/full.py", "templates/base/apt.sources.j2"} <= {*files}
     assert not any("__pycache__" in name for name in files)
-    for name in ("signers", "inventories/group_data/box.py"):
+    for name in ("signers", "keys.toml", "inventories/group_data/box.py"):
         path = tmp_path / "there" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[name])
     there = tmp_path / "there"
     (there / "place").write_text("/mnt/bundle\n")
     data = runpy.run_path(str(there / "inventories/group_data/box.py"))
-    assert data["profile"] == profile
+    assert data["profile"] == replace(
+        profile, gateway=Gateway(host="box.lab", keys=there / "keys.toml")
+    )
+    assert (there / "keys.toml").read_text() == keys.read_text()
     assert data["site"] == Site(
         mirrors=BUNDLE("/mnt/bundle"),
         data_root="/srv",
@@ -70,3 +75,12 @@ def test_its_inventory_is_that_of_who_made_the_bundle(tmp_path: Path) -> None:
 def test_what_is_no_data_is_refused() -> None:
     with pytest.raises(Refusal, match="cannot be told"):
         appliance._text(object())
+
+
+def test_a_certificate_with_a_key_goes_to_no_appliance(tmp_path: Path) -> None:
+    keys = tmp_path / "nobody.toml"
+    keys.touch()
+    gateway = Gateway(host="box.lab", keys=keys, certificate=Acme())
+    made = replace(plan(), profile=HostProfile(gateway=gateway), software=())
+    with pytest.raises(Refusal, match="makes its certificate by itself"):
+        appliance._data("box", made)

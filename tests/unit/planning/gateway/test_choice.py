@@ -227,3 +227,14 @@ def test_a_site_without_a_way_to_an_authority_is_told_so() -> None:
 
 def test_addresses_are_names_of_a_gateway_too() -> None:
     assert [Gateway(host=host).host for host in ("10.8.0.5", "fd00::5")] == ["10.8.0.5", "fd00::5"]
+
+
+def test_a_unit_of_an_appliance_keeps_its_own_key_and_certificate() -> None:
+    """Whoever deploys to it later: they are on its console, and what its owner trusts."""
+    unit = replace(MACHINE, own_key="ab" * 32)
+    made = planned(machine=unit).gateway
+    assert made and made.vouches
+    assert [(key.user, key.sha256) for key in made.keys][-1] == ("owner", "ab" * 32)
+    assert made.to_json()["certificate"] == "the unit's"
+    other = planned().gateway
+    assert other and not other.vouches and [key.user for key in other.keys] == ["alice"]

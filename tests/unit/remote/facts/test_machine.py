@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import os
@@ -32,6 +33,15 @@ def device(bus: Path, address: str, pci_id: str, pci_class: str, **more: str) ->
         (bus / address / name).write_text(f"{text}\n")
     if driver:
         (bus / address / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+
+
+def test_the_key_that_a_unit_has_made_is_told_by_its_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.settings, "KEY", tmp_path / "unit-key")
+    assert machine._own_key() is None
+    (tmp_path / "unit-key").write_text("mr-secret\n")
+    assert machine._own_key() == hashlib.sha256(b"mr-secret").hexdigest()
 
 
 def test_threads_are_for_the_fast_cores_alone(tmp_path: Path) -> None:
