@@ -89,7 +89,7 @@ def installing(
         return
     yield HostCommand(_wait_for_lock, manager.lock_wait)
     if isinstance(manager, Apt):
-        yield HostCommand(finish_what_was_interrupted)
+        yield HostCommand(finish_what_was_interrupted, manager)
     held = host.get_fact(Held, manager=_kind(manager)) if exchange else set()
     if in_the_way := sorted(name for name in held if name.startswith(tuple(exchange))):
         yield _command([*_RELEASE[_kind(manager)], *in_the_way])
@@ -209,28 +209,34 @@ def _wait_for_lock(state: State, host: Host, arguments: Any, limit: int) -> bool
     return True
 
 
-def finish_what_was_interrupted(state: State, host: Host, arguments: Any) -> bool:
-    """Finish what a killed package manager left half done: apt refuses to go on until then."""
+def finish_what_was_interrupted(state: State, host: Host, arguments: Any, apt: Apt) -> bool:
+    """Finish what a killed package manager left half done: apt refuses to go on until then.
+
+    What was unpacked is configured. A package that was not, as the power failed, is fetched again.
+    """
     audit = ("ls", "/var/lib/dpkg/updates", ";", "dpkg", "--audit")
     _, found = transport.run(host, arguments, *audit)
     if not found.stdout:
         return True
     logger.info(f"{host.print_prefix}the package manager was interrupted here, finishing its work")
+    configure = ("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold")
     ok, output = transport.run(
-        host,
-        arguments,
-        *("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "--configure", "-a"),
-        _timeout=_REPAIR_LIMIT,
+        host, arguments, *configure, "--configure", "-a", _timeout=_REPAIR_LIMIT
     )
+    half, _ = transport.run(host, arguments, "grep", "-q", "reinstreq", "/var/lib/dpkg/status")
+    if half:
+        update, mend = apt_get(apt, "update"), apt_get(apt, "--fix-broken", "install")
+        again = (*map(QuoteString, update), "&&", *map(QuoteString, [*mend, "--no-remove"]))
+        ok, output = transport.run(host, arguments, *again, _timeout=_REPAIR_LIMIT)
     if ok:
         _, found = transport.run(host, arguments, *audit)
     if found.stdout:
         for line in [*found.stdout_lines, *output.stderr_lines[-10:]]:
             logger.error(f"{host.print_prefix}  {line}")
         logger.error(
-            f"{host.print_prefix}packages are half installed, and dpkg could not finish them. See"
-            " the lines above, put it right with: dpkg --configure -a; apt-get --fix-broken"
-            " install; then run this again."
+            f"{host.print_prefix}packages are half installed, and could not be finished. See the"
+            " lines above, put it right with: dpkg --configure -a; apt-get --fix-broken install;"
+            " then run this again."
         )
         return False
     return True

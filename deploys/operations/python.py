@@ -41,7 +41,6 @@ def installed(first: FirstPython) -> Generator[PyinfraCommand, None, None]:
         host.noop(f"{first.package} is installed")
         return
     if isinstance(first.manager, Apt):
-        yield HostCommand(packages.finish_what_was_interrupted)
         if first.manager.mirror:
             sources = render.apt_sources(first.manager, first.system)
             yield StringCommand(
@@ -49,6 +48,7 @@ def installed(first: FirstPython) -> Generator[PyinfraCommand, None, None]:
                 *("printf", "%s", QuoteString(sources.content)),
                 *(">", QuoteString(sources.path)),
             )
+        yield HostCommand(packages.finish_what_was_interrupted, first.manager)
         yield _command(packages.apt_get(first.manager, "update"))
         words = ("install", "--no-install-recommends", first.package)
         yield _command(packages.apt_get(first.manager, *words))

@@ -16,6 +16,17 @@ from tests.lab.github import GitHub
 
 BUILD = "tests/e2e/deploys/build.py"
 TOOLCHAIN = "cmake gcc libc6-dev ninja-build"
+# Leaves a package as a power cut does while it is unpacked: dpkg dies once it has noted that.
+HALF_UNPACKED = """
+set -eu
+cd /run
+printf '%s\\n' '#!/bin/sh' '[ "$1" = --fsys-tarfile ] && kill -9 $PPID' \\
+  'exec /usr/bin/dpkg-deb "$@"' > dpkg-deb
+chmod 755 dpkg-deb
+apt-get download -q libgomp1
+dpkg --purge libgomp1
+PATH=/run:$PATH dpkg --install libgomp1*.deb || dpkg-query --show -f '${Status}' libgomp1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +77,10 @@ def test_one_of_three_dies_during_an_upload(make_rack: Callable[..., Rack]) -> N
         assert f"[{machine.name}] llama-server@tiny.service answers" in printed
     dying.restore_link()
     dying.start()
+    assert "reinstreq half-installed" in dying.ssh(HALF_UNPACKED).stdout
     again = rack.deploy("--json")
     assert again.code == 0, again.output
+    assert dying.ssh("dpkg --audit").stdout == ""
     upload = next(entry for entry in again.operations if "Install uv" in entry["name"])
     assert upload["success"] == [dying.name]
     assert sorted(upload["no_change"]) == sorted(m.name for m in rack.machines if m is not dying)

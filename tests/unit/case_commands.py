@@ -124,4 +124,4 @@ def _argument(value: Any) -> Any:
         return "<now>"
     if callable(value):
         return value.__name__
-    return value.name if is_dataclass(value) else value
+    return getattr(value, "name", type(value).__name__.lower()) if is_dataclass(value) else value
