@@ -7,7 +7,8 @@
      "stamp": {...}, "pack": path of the .tar.gz}
 
 The result is installed under a temporary name and renamed, so `directory` is complete or does not
-exist. The compiler's files are kept until then: a build that was killed resumes where it stopped.
+exist. The compiler's files are kept until then: a build that was killed resumes where it stopped,
+unless the machine went down with it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import sys
 import tarfile
 from pathlib import Path
 from typing import Any
+
+from ..lib import unproven
 
 
 def main(argv: list[str]) -> int:
@@ -38,10 +41,14 @@ def main(argv: list[str]) -> int:
         print(f"the build stopped: {error}", file=sys.stderr)
         return 1
     shutil.rmtree(spec["work"], ignore_errors=True)
+    _note(spec).unlink(missing_ok=True)
     return 0
 
 
 def _compile(spec: dict[str, Any]) -> None:
+    if unproven.cut_off(_note(spec)):
+        shutil.rmtree(spec["work"], ignore_errors=True)
+    unproven.begin(_note(spec))
     definitions = [f"-D{option}" for option in spec["options"]]
     subprocess.run(
         ["cmake", "-G", "Ninja", "-S", spec["source"], "-B", spec["work"], *definitions],
@@ -50,6 +57,11 @@ def _compile(spec: dict[str, Any]) -> None:
     )
     targets = [word for target in spec["targets"] for word in ("--target", target)]
     subprocess.run(["cmake", "--build", spec["work"], *targets], check=True)
+
+
+def _note(spec: dict[str, Any]) -> Path:
+    work = Path(spec["work"])
+    return work.with_name(f"{work.name}.unproven")
 
 
 def _install(spec: dict[str, Any], directory: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..lib.durable import replace
 from ..lib.lock import HELD, Taken, held, is_held
+from ..lib.unproven import boot_id
 
 STOPPED = 128 + signal.SIGTERM
 NOT_FOUND = 127
@@ -81,7 +82,7 @@ def _run(directory: Path, command: Sequence[str]) -> int:
     if log.exists():
         log.replace(directory / "log.1")
     clock = time.clock_gettime(time.CLOCK_BOOTTIME)
-    started = {"epoch": int(time.time()), "boot": _boot_id(), "clock": clock}
+    started = {"epoch": int(time.time()), "boot": boot_id(), "clock": clock}
     replace(directory / "started", json.dumps(started).encode(), mode=0o600)
     with log.open("ab", buffering=0) as output:
         try:
@@ -155,7 +156,7 @@ def _elapsed(directory: Path, started: dict[str, Any] | None, running: bool) -> 
         return None
     if not running:
         return _number(directory / "elapsed")
-    if started["boot"] == _boot_id():
+    if started["boot"] == boot_id():
         # Counts through suspend and does not jump when the wall clock is set.
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) - started["clock"])
     return None
@@ -191,10 +192,3 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

@@ -8,7 +8,8 @@
      "stamp": {...}}
 
 An environment without a stamp is not repaired but created anew. A Python that the machine does not
-have is downloaded by uv, which knows the hash of each build.
+have is downloaded by uv, which knows the hash of each build. After a power cut nothing is used of
+what uv has kept, and no Python that came meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..lib import unproven
 from . import cuda_home
 
 # Below /opt, as services may not look into anybody's home.
@@ -31,6 +33,9 @@ _SETTINGS = {
     "UV_CACHE_DIR": "/var/cache/modelrack/uv",
     "UV_PYTHON_INSTALL_DIR": "/opt/modelrack/python",
 }
+
+# While uv writes there.
+_NOTE = Path("/var/cache/modelrack/uv.unproven")
 
 
 def main(argv: list[str]) -> int:
@@ -46,6 +51,7 @@ def main(argv: list[str]) -> int:
         if value:
             environment[setting] = value
     shutil.rmtree(directory, ignore_errors=True)
+    _begin()
     steps = [
         [spec["uv"], "venv", "--python", spec["python"], str(directory)],
         [
@@ -67,4 +73,17 @@ def main(argv: list[str]) -> int:
     arriving.write_text(json.dumps(spec["stamp"], indent=2, sort_keys=True) + "\n")
     os.sync()
     arriving.rename(stamp)
+    _NOTE.unlink(missing_ok=True)
     return 0
+
+
+def _begin() -> None:
+    pythons = Path(_SETTINGS["UV_PYTHON_INSTALL_DIR"])
+    now = [path.name for path in pythons.glob("*")]
+    there = unproven.there_before(_NOTE)
+    if there is not None and unproven.cut_off(_NOTE):
+        shutil.rmtree(_SETTINGS["UV_CACHE_DIR"], ignore_errors=True)
+        for path in [pythons / name for name in now if name not in there]:
+            path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+    _NOTE.parent.mkdir(parents=True, exist_ok=True)
+    unproven.begin(_NOTE, now if there is None else there)
