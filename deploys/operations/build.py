@@ -123,7 +123,7 @@ def _unpack(build: Build, packed: Path) -> Generator[PyinfraCommand, None, None]
         *("rm", "-rf", QuoteString(arriving), "&&"),
         *("mkdir", "-m", "755", QuoteString(arriving), "&&"),
         *("tar", "-xzf", QuoteString(archive), "-C", QuoteString(arriving), "&&"),
-        *("sync", "-f", QuoteString(arriving), "&&"),
+        *("rm", QuoteString(archive), "&&", "sync", "-f", QuoteString(arriving), "&&"),
         *("mv", "-T", QuoteString(arriving), QuoteString(build.directory), "&&"),
-        *("rm", QuoteString(archive)),
+        *("sync", QuoteString(str(Path(build.directory).parent))),
     )

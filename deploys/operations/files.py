@@ -156,7 +156,8 @@ def uploading(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraComma
     yield StringCommand(
         *("printf", "%s", QuoteString(check), "|", "sha256sum", "--check", "--quiet", "&&"),
         *("sync", QuoteString(arriving), "&&"),
-        *("mv", "-f", QuoteString(arriving), QuoteString(dest)),
+        *("mv", "-f", QuoteString(arriving), QuoteString(dest), "&&"),
+        *("sync", QuoteString(str(Path(dest).parent))),
     )
 
 
