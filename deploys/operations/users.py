@@ -53,8 +53,10 @@ def present(users: Sequence[User]) -> Generator[PyinfraCommand, None, None]:
             append = ["--append"] if user.groups else []
             yield StringCommand("usermod", *append, *settings, QuoteString(user.name))
         else:
+            # The group first: useradd writes it after the account, and the power may fail between.
+            yield StringCommand("groupadd", "--force", "--system", QuoteString(user.name))
             yield StringCommand(
-                *("useradd", "--system", "--user-group", "--no-create-home"),
+                *("useradd", "--system", "--gid", QuoteString(user.name), "--no-create-home"),
                 *settings,
                 QuoteString(user.name),
             )
