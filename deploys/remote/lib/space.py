@@ -47,7 +47,12 @@ def require(path: Path, size: int, inodes: int) -> None:
 
 
 def explain(error: OSError, path: Path) -> Failure | None:
-    """Return a Failure that explains an error about space at `path`; None for another error."""
+    """Return a Failure that explains an error of the disk at `path`; None for another error."""
+    if error.errno == errno.EIO:
+        return Failure(
+            f"the disk of {path} fails: {error.strerror}: look at journalctl -k."
+            " What was proven is kept: replace or mend the disk and run again"
+        )
     if error.errno not in ROOM_ERRORS:
         return None
     place = nearest(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -115,6 +116,12 @@ def test_out_of_inodes_midway(tmp_path: Path, mount: Mount, unprepared: None) ->
         mount("size=16m,nr_inodes=100")
         fetch(wanted(disk / "m", [source(hub)]))
     assert_there(disk / "m")
+
+
+def test_a_disk_that_fails_is_named_without_looking_at_it() -> None:
+    said = space.explain(OSError(errno.EIO, os.strerror(errno.EIO)), Path("/data/models/m"))
+    assert "the disk of /data/models/m fails: Input/output error" in str(said)
+    assert "journalctl -k" in str(said)
 
 
 def test_filled_by_somebody_else_in_the_middle(tmp_path: Path, mount: Mount) -> None:
