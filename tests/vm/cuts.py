@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.e2e.digest import digest
 from tests.e2e.rack import Rack
+from tests.lab import Machine
 from tests.lab.process import LabError
 from tests.vm.machine import VirtualMachine
 
@@ -17,30 +20,67 @@ from tests.vm.machine import VirtualMachine
 OWN = "/etc/systemd/network/10-lab.network"
 
 
-def state(machine: VirtualMachine) -> dict[str, object]:
+def state(machine: Machine) -> dict[str, object]:
     """What the machine has become, for a comparison with another one's."""
     found = digest(machine)
     files = found["files"]
     assert isinstance(files, dict)
-    files.pop(OWN)
+    files.pop(OWN, None)
     return found
 
 
-def cut_when(rack: Rack, machine: VirtualMachine, due: Callable[[], bool], deploy: str) -> None:
-    """Deploy, and cut the power once something is so."""
+def cut_when(rack: Rack, machine: Machine, due: Callable[[], bool], deploy: str) -> str:
+    """Deploy, and cut the power once something is so; return what the operator read."""
     process = rack.start(deploy=deploy)
     while not due():
         if process.poll() is not None:
             raise LabError(f"the moment never came:\n{process.communicate()[0]}")
         time.sleep(0.05)
     machine.kill()
-    _end(process)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """An operator who sees a machine die stops waiting for it."""
+    # An operator who sees a machine die stops waiting for it.
     process.terminate()
-    process.communicate()
+    return process.communicate()[0]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When the power fails in an operation.
+
+    + operation: what it is called
+    + due: holds from then on, as a shell on the machine has it
+    + flushed: a file that happens to be on the disk by then, and with it the names of all others
+    """
+
+    operation: str
+    due: str
+    flushed: str = ""
+
+
+def cut_in(rack: Rack, machine: Machine, moment: Moment, deploy: str) -> dict[str, str]:
+    """Deploy, and cut the power at this moment; return what the operator was told, as `told`."""
+    wait = f"until {moment.due}; do sleep 0.05; done >/dev/null 2>&1"
+    flush = f"touch {moment.flushed} && sync {moment.flushed}" if moment.flushed else "true"
+    watch = [*machine.ssh_command("-oBatchMode=yes"), f"{wait}; {flush}"]
+    with subprocess.Popen(watch, stdin=subprocess.DEVNULL) as watching:
+        try:
+            said = cut_when(rack, machine, lambda: watching.poll() is not None, deploy)
+        finally:
+            watching.kill()
+    found = told(said)
+    if not any(name.endswith(moment.operation) for name in found):
+        raise LabError(f"{moment.operation} was not begun:\n{said}")
+    return found
+
+
+def told(output: str) -> dict[str, str]:
+    """What a run said of each operation: `Success`, `No changes`, or "" if it did not end."""
+    found: dict[str, str] = {}
+    for line in output.splitlines():
+        if begun := re.search(r"Starting operation: (.+?)\s*$", line):
+            found[begun[1]] = ""
+        elif found and (ended := re.search(r"\] (Success|No changes)$", line.rstrip())):
+            found[[*found][-1]] = ended[1]
+    return found
 
 
 def safe(machine: VirtualMachine, folder: str) -> dict[str, list[list[int]]]:

@@ -54,7 +54,8 @@ class Fetching:
         """A run ends well, and nothing tells that there was another one before."""
         done = self.rack.deploy("--json", deploy=DEPLOY)
         assert done.code == 0, done.output
-        assert difference(self.state, cuts.state(machine)) == {}
+        found = difference(self.state, cuts.state(machine))
+        assert not found, found
 
 
 @contextmanager
