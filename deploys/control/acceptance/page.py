@@ -40,7 +40,7 @@ def _kind(document: Mapping[str, Any]) -> str:
         return "part"
     if document["quick"]:
         return "look"
-    return "certificate" if document["accepted"] else "report"
+    return "certificate" if document["certificate"] else "report"
 
 
 def _in(

@@ -11,6 +11,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "look": ("Quick look, no certificate", "快速检查, 不是验收证书"),
     "part": ("Part of an acceptance, no certificate", "部分验收, 不是验收证书"),
     "accepted": ("ACCEPTED", "验收通过"),
+    "well": ("ALL PASSED", "全部通过"),
     "refused": ("NOT ACCEPTED", "验收未通过"),
     "other": ("中文", "English"),
     "machine": ("Machine", "机器"),

@@ -32,13 +32,15 @@ def document(
     + tested: phases that were asked for
     + times: when it began and ended, in seconds since 1970
     """
+    accepted = is_accepted(checks)
     look = measured.get("look", {})
     services = measured.get("services", {})
     soaked = measured.get("soak", {})
     return {
         "schema": SCHEMA,
         "name": name,
-        "accepted": is_accepted(checks),
+        "accepted": accepted,
+        "certificate": accepted and not quick and tuple(tested) == PHASES,
         "quick": quick,
         "tested": list(tested),
         "begun": _time(times[0]),
