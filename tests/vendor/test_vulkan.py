@@ -1,7 +1,8 @@
 """llama.cpp through Vulkan on Debian 13: compiled there, all layers on Mesa's device, and no other.
 
 The bus and the kernel's amdgpu are scripted, Vulkan and its device are Mesa's: a layer shows that,
-the processor, as the card. Compiling the shaders takes half an hour of a slow processor.
+the processor, as the card. Compiling takes half an hour of two quiet cores, and each start minutes,
+as Mesa compiles the shaders for the processor.
 """
 
 from __future__ import annotations

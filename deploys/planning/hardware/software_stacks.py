@@ -226,8 +226,8 @@ STACKS: tuple[SoftwareStack, ...] = (
         instead="Serve a GGUF variant with llama.cpp",
         dtype="bfloat16",
         confirmed=False,
-        source="llama.cpp, docs/build.md and ggml-vulkan; Debian 13: run on Mesa's device without"
-        " a card; Mesa: RADV's families",
+        source="llama.cpp, docs/build.md and ggml-vulkan; Debian 13: its service on Mesa's device,"
+        " without a card, by programs that others compiled (b10434); Mesa: RADV's families",
         date="2026-12-01",
     ),
     SoftwareStack(
