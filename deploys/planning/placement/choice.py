@@ -133,6 +133,10 @@ class Request:
     backend: GpuApi | None = None
     variants: tuple[Model, ...] = ()
 
+    def __hash__(self) -> int:
+        # A service has dictionaries, which have no hash; those that are alike in this are compared.
+        return hash((self.service.name, self.model.key, self.size, self.cards, self.host))
+
     @property
     def name(self) -> str:
         return f"Service {self.service.name}"
