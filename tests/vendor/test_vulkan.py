@@ -32,7 +32,7 @@ profile = replace(
 BY_HAND = """\
 . /etc/modelrack/services/tiny.env
 systemd-run --quiet --unit=by-hand /opt/modelrack/engines/llama.cpp/current/bin/llama-server \
-  --model $LLAMA_ARG_MODEL --port 8099 --ctx-size 512 --device none --gpu-layers 0
+  --model $LLAMA_ARG_MODEL --port 8099 --ctx-size 512 --device none --gpu-layers 0 --verbosity 4
 until curl -fs http://127.0.0.1:8099/health; do sleep 0.2; done
 """
 
