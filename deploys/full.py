@@ -12,6 +12,7 @@ from deploys.engines import ktransformers, llama_cpp, ollama, sglang, vllm
 from deploys.operations import host_lock, python
 from deploys.stages import (
     amd,
+    backup,
     base,
     chat,
     firewall,
@@ -55,6 +56,7 @@ if plan.uses("ollama"):
 # Who reaches the models, and how.
 gateway.install()
 chat.install()
+backup.restore()
 
 # The weights, before anything that would load them; machines of one site take them from each other.
 peers.share()

@@ -14,6 +14,7 @@ from deploys.connection import report, transport
 from deploys.control import checkpoints, golden_unit, groups, pins, tokens
 from deploys.control.bundle import record, signers
 from deploys.control.hub import Ask
+from deploys.control.lifecycle import backups
 from deploys.control.neighbours import neighbours
 from deploys.control.surroundings import around
 from deploys.facts.machine import Hardware, WithoutPython
@@ -160,6 +161,7 @@ def _resolved(model: str | None) -> tuple[Machine, HostPlan]:
     tokens.of(site)
     signers.of(site)
     this = state.inventory.get_host(host.name)
+    backups.of(site, this.name)
     machine = _machine(this, site)
     if this in state.failed_hosts:
         transport.stop(this)

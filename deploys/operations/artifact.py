@@ -10,7 +10,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import programs
+from deploys.connection import looking, programs
 from deploys.facts.files import Entries
 from deploys.operations import files, job
 from deploys.operations.files import Directory
@@ -46,9 +46,11 @@ def installed(
     + release: which archive; the directory then holds its bin/ and lib/
     + site: mirrors that archives are downloaded from
     """
+    looking.knows([release.directory])
     if release.directory in host.get_fact(Entries, paths=(release.directory,)):
         host.noop(f"{release.name} {release.version} is installed")
         return
+    looking.differs([f"{release.directory} is missing"])
     yield files.write([Directory(path=str(Path(release.directory).parent))])
     yield from unpacking(release.archive, release.directory, site, systemd=systemd, strip=0)
 
@@ -85,9 +87,11 @@ def fetched(artifact: ArtifactLock, path: str, site: Site) -> Generator[PyinfraC
     + site: mirrors that files are downloaded from
     """
     found = host.get_fact(Entries, paths=(path,), hashed=True).get(path)
+    looking.knows([path])
     if found is not None and found.sha256 == artifact.sha256:
         host.noop(f"{path} is there")
         return
+    looking.differs([f"{path} {'has other content' if found else 'is missing'}"])
     url = site.url(artifact.origin, artifact.path)
     spec = {"url": url, "sha256": artifact.sha256, "file": path}
     fetch = programs.command("artifact", "-")

@@ -12,7 +12,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import transport
+from deploys.connection import looking, transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
 from deploys.operations import artifact, files, job, packages
@@ -37,9 +37,11 @@ def installed(
     copied to every other machine with the same digest, in this run and in later ones.
     """
     stamp = f"{build.directory}/build.json"
+    looking.knows([build.directory])
     if stamp in host.get_fact(Entries, paths=(stamp,)):
         host.noop(f"{build.name} {build.version} is installed")
         return
+    looking.differs([f"{stamp} is missing"])
     parent = str(Path(build.directory).parent)
     yield files.write([Directory(path=parent), Directory(path="/var/lib/modelrack/build")])
     packed = site.builds / build.packed

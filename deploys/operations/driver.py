@@ -10,7 +10,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import transport
+from deploys.connection import looking, transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.machine import Hardware
 from deploys.facts.services import EnabledUnits, UnitStates
@@ -52,6 +52,9 @@ def built(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None,
     if not missing:
         host.noop("every kernel has the module")
         return
+    looking.differs(
+        f"kernel {kernel} has no module of driver {driver.version}" for kernel in missing
+    )
     yield HostCommand(_build, missing, driver.version, data_root)
 
 
@@ -97,6 +100,7 @@ def blacklisted(
     if not missing and machine is not None and not machine.nouveau_in_initramfs:
         host.noop("other modules are kept off the GPUs")
         return
+    looking.differs([] if missing else ["the initramfs has nouveau"])
     if missing:
         yield files.write(missing)
     if manager == "apt":
@@ -122,6 +126,7 @@ def enabled(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraComm
     if not missing:
         host.noop("all of them start at boot")
         return
+    looking.differs(f"{unit} is {enabled.get(unit, 'disabled')}" for unit in missing)
     yield StringCommand("systemctl", "unmask", "--quiet", *map(QuoteString, missing))
     yield StringCommand("systemctl", "enable", "--quiet", *map(QuoteString, missing))
 
@@ -255,6 +260,8 @@ def loaded(driver: DriverPlan, data_root: str) -> Generator[PyinfraCommand, None
     if is_loaded and not stopped:
         host.noop("the driver is loaded, and its services run")
         return
+    looking.differs([] if is_loaded else ["no driver is loaded"])
+    looking.differs(f"{unit} does not run" for unit in stopped)
     if not is_loaded:
         yield StringCommand("modprobe", "--all", *map(QuoteString, driver.modules))
     if stopped:
@@ -278,6 +285,7 @@ def verified(
     if machine is not None and not wrong:
         host.noop(f"driver {machine.driver.loaded} passes every check")
         return
+    looking.differs(map(str, wrong))
     yield HostCommand(_say, [str(refusal) for refusal in wrong])
 
 

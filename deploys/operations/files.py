@@ -6,16 +6,17 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import programs
-from deploys.facts.files import Entries, Found
+from deploys.connection import looking, programs
+from deploys.facts.files import Entries, Found, Kind
 from deploys.rendering.templates import Rendered
 
 
@@ -28,8 +29,8 @@ class Directory:
     user: str = "root"
     group: str = "root"
 
-    def is_there(self, found: Found | None) -> bool:
-        return found is not None and found.kind == "directory" and _owned(self, found)
+    def differs(self, found: Found | None) -> str:
+        return _kind(self.path, "directory", found) or _owned(self, found)
 
     def to_json(self) -> dict[str, str]:
         return {"kind": "directory", **vars(self)}
@@ -57,8 +58,11 @@ class File:
     def __repr__(self) -> str:
         return f"File({self.path})"
 
-    def is_there(self, found: Found | None) -> bool:
-        return found is not None and found.sha256 == self.sha256 and _owned(self, found)
+    def differs(self, found: Found | None) -> str:
+        other = _kind(self.path, "file", found)
+        if not other and found and found.sha256 != self.sha256:
+            other = f"{self.path} has other content"
+        return other or _owned(self, found)
 
     def to_json(self) -> dict[str, str]:
         content = base64.b64encode(self.content.encode()).decode()
@@ -72,8 +76,11 @@ class Link:
     path: str
     target: str
 
-    def is_there(self, found: Found | None) -> bool:
-        return found is not None and found.kind == "link" and found.target == self.target
+    def differs(self, found: Found | None) -> str:
+        other = _kind(self.path, "link", found)
+        if not other and found and found.target != self.target:
+            other = f"{self.path} leads to {found.target} instead of {self.target}"
+        return other
 
     def to_json(self) -> dict[str, str]:
         return {"kind": "link", **vars(self)}
@@ -98,6 +105,7 @@ def put(
     found = _found(entries, gone)
     missing = _differing(entries, found)
     unwanted = [path for path in gone if path in found]
+    looking.differs(f"{path} is there" for path in unwanted)
     if not missing and not unwanted:
         host.noop("everything is in place")
         return
@@ -113,7 +121,10 @@ def differing(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _differing(entries: Sequence[Entry], found: dict[str, Found]) -> list[Entry]:
-    return [entry for entry in entries if not entry.is_there(found.get(entry.path))]
+    others = {entry: entry.differs(found.get(entry.path)) for entry in entries}
+    looking.knows(entry.path for entry in entries)
+    looking.differs(filter(None, others.values()))
+    return [entry for entry, other in others.items() if other]
 
 
 def _found(entries: Sequence[Entry], gone: Sequence[str] = ()) -> dict[str, Found]:
@@ -139,11 +150,15 @@ def upload(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraCommand,
     + mode: octal digits
     """
     found = host.get_fact(Entries, paths=(dest,)).get(dest)
+    looking.knows(hashes={dest: partial(sha256, src)})
     # It came to this name by a rename after its content was proven, and the name names the content.
     size = len(src) if isinstance(src, bytes) else src.stat().st_size
     if found is not None and (found.size, found.mode) == (size, mode):
         host.noop(f"{dest} is in place")
         return
+    wanted = {"mode": mode, "size": size}
+    there = {"mode": found.mode, "size": found.size} if found else {}
+    looking.differs([_instead(dest, there, wanted)])
     yield from uploading(src, dest, mode)
 
 
@@ -161,8 +176,28 @@ def uploading(src: Path | bytes, dest: str, mode: str) -> Generator[PyinfraComma
     )
 
 
-def _owned(wanted: Directory | File, found: Found) -> bool:
-    return (found.mode, found.user, found.group) == (wanted.mode, wanted.user, wanted.group)
+def _kind(path: str, wanted: Kind, found: Found | None) -> str:
+    """Return why this is not there, or not as what it should be; "" if it is."""
+    if found is None:
+        return f"{path} is missing"
+    return "" if found.kind == wanted else f"{path} is a {found.kind} instead of a {wanted}"
+
+
+def _owned(wanted: Directory | File, found: Found | None) -> str:
+    there = {"mode": found.mode, "user": found.user, "group": found.group} if found else {}
+    due = {"mode": wanted.mode, "user": wanted.user, "group": wanted.group}
+    return "" if there == due else _instead(wanted.path, there, due)
+
+
+def _instead(path: str, found: Mapping[str, object], wanted: Mapping[str, object]) -> str:
+    if not found:
+        return f"{path} is missing"
+    other = [
+        f"{what} {found[what]} instead of {wanted[what]}"
+        for what in wanted
+        if found[what] != wanted[what]
+    ]
+    return f"{path} has {', '.join(other)}"
 
 
 _hashes: dict[tuple[str, int, int], str] = {}

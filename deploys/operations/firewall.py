@@ -10,7 +10,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import transport
+from deploys.connection import looking, transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
 from deploys.facts.firewall import Ruleset
@@ -74,6 +74,8 @@ def loaded(
     if table.as_wanted and runs and not missing and not on_trial:
         host.noop("the rules are loaded, and are at every boot")
         return
+    looking.differs([] if table.as_wanted else ["the kernel has other rules"])
+    looking.differs([] if runs else [f"{unit_names.FIREWALL} does not run or is not enabled"])
     if on_trial:
         # Of a run that was killed: nobody knows whether they let anybody in.
         yield StringCommand(f"{_STOP}; {_BACK}")

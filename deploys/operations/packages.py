@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import transport
+from deploys.connection import looking, transport
 from deploys.connection.transport import HostCommand, pause
 from deploys.facts.packages import Held, Installed, InstalledRpms, LockHolder
 from deploys.operations import job as jobs
 from deploys.planning.package_manager import Apt, Dnf, PackageManager
 from deploys.rendering.render import APT_SOURCES, APT_SOURCES_FOLDER
 
+# What we have asked the package manager for; uninstalling reads it.
+ASKED = "/var/lib/modelrack/packages"
 # Seconds between two lines that say who is being waited for.
 _SAY_EVERY = 15
 # Seconds that finishing somebody's interrupted installation may take: a module may be compiled.
@@ -85,11 +87,13 @@ def installing(
 ) -> Generator[PyinfraCommand, None, None]:
     """Yield the commands that install the missing packages; none if nothing is missing."""
     wanted = list(missing(packages, manager))
+    looking.differs(f"package {package} is not installed" for package in wanted)
     if not wanted:
         return
     yield HostCommand(_wait_for_lock, manager.lock_wait)
     if isinstance(manager, Apt):
         yield HostCommand(finish_what_was_interrupted, manager)
+    yield _noted(package.partition("=")[0] for package in wanted)
     held = host.get_fact(Held, manager=_kind(manager)) if exchange else set()
     if in_the_way := sorted(name for name in held if name.startswith(tuple(exchange))):
         yield _command([*_RELEASE[_kind(manager)], *in_the_way])
@@ -124,6 +128,7 @@ def held(packages: Sequence[str], manager: PackageManager) -> Generator[PyinfraC
     if not missing:
         host.noop("all of them are held")
         return
+    looking.differs(f"package {package} is not held" for package in missing)
     yield _command([*_HOLD[_kind(manager)], *missing])
 
 
@@ -140,7 +145,16 @@ def configured(packages: Sequence[str]) -> Generator[PyinfraCommand, None, None]
     if not packages:
         host.noop("no kernel is half configured")
         return
+    looking.differs(f"package {package} is half configured" for package in packages)
     yield StringCommand("sh", "-c", QuoteString(_CONFIGURE))
+
+
+def _noted(names: Iterable[str]) -> StringCommand:
+    """Return the command by which the machine knows which packages it has of us."""
+    return StringCommand(
+        *("mkdir", "-p", "-m", "755", "/var/lib/modelrack", "&&"),
+        *("printf", r"'%s\n'", *map(QuoteString, names), ">>", ASKED),
+    )
 
 
 def _kind(manager: PackageManager) -> str:

@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import looking
 from deploys.facts.files import Entries
 from deploys.facts.packages import Components, Modules, Repositories, SourcesWithUrl
 from deploys.operations import files
@@ -26,9 +27,11 @@ def key_present(package: str, key: str, keyring: str) -> Generator[PyinfraComman
     + key: path inside it
     + keyring: target; its name changes with the package's digest
     """
+    looking.knows([keyring])
     if keyring in host.get_fact(Entries, paths=(keyring,)):
         host.noop(f"{keyring} is there")
         return
+    looking.differs([f"{keyring} is missing"])
     arriving = f"{keyring}.arriving"
     yield StringCommand(
         *("umask", "022;", "mkdir", "-p", "/etc/apt/keyrings", "&&"),
@@ -59,6 +62,7 @@ def present(entries: Sequence[File], url: str) -> Generator[PyinfraCommand, None
     if not missing and not others:
         host.noop("the repository is named by our file alone")
         return
+    looking.differs(f"{path} names {url}, too" for path in others)
     for path in others:
         yield StringCommand("mv", "-f", QuoteString(path), QuoteString(f"{path}.disabled"))
     if missing:

@@ -9,6 +9,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import looking
 from deploys.facts.users import Account, Accounts
 
 
@@ -24,12 +25,14 @@ class User:
     groups: tuple[str, ...] = ()
     shell: str = "/usr/sbin/nologin"
 
-    def is_there(self, found: Account | None) -> bool:
-        return (
-            found is not None
-            and (found.home, found.shell) == (self.home, self.shell)
-            and set(self.groups) <= found.groups
-        )
+    def differs(self, found: Account | None) -> str:
+        if found is None:
+            return f"user {self.name} is missing"
+        if (found.home, found.shell) != (self.home, self.shell):
+            instead = f"{self.home} and {self.shell}"
+            return f"user {self.name} has {found.home} and {found.shell} instead of {instead}"
+        lacking = ", ".join(sorted({*self.groups} - found.groups))
+        return f"user {self.name} is not in {lacking}" if lacking else ""
 
 
 @operation()
@@ -40,7 +43,10 @@ def present(users: Sequence[User]) -> Generator[PyinfraCommand, None, None]:
     + users: the accounts; other supplementary groups that an account has are kept
     """
     found = host.get_fact(Accounts, names=tuple(user.name for user in users))
-    missing = [user for user in users if not user.is_there(found.get(user.name))]
+    others = {user: user.differs(found.get(user.name)) for user in users}
+    looking.knows(users=[user.name for user in users])
+    looking.differs(filter(None, others.values()))
+    missing = [user for user, other in others.items() if other]
     if not missing:
         host.noop("all accounts exist")
         return

@@ -13,6 +13,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import looking
 from deploys.control import locks
 from deploys.facts.files import Entries
 from deploys.operations import files, job
@@ -38,9 +39,11 @@ def installed(
     """
     directory = environment.directory
     stamp = f"{directory}/.modelrack.json"
+    looking.knows([directory, f"{directory}.txt"])
     if stamp in host.get_fact(Entries, paths=(stamp,)):
         host.noop(f"{environment.name} {environment.version} is installed")
         return
+    looking.differs([f"{stamp} is missing"])
     requirements = File(
         path=f"{directory}.txt", content=locks.requirements(environment.lock), mode="644"
     )

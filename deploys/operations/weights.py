@@ -12,6 +12,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from deploys.connection import looking
 from deploys.facts.weights import Manifests
 from deploys.operations import job
 from deploys.planning.weights.plan import HubSource, PeerServer, Weights
@@ -34,6 +35,8 @@ def present(
     specs = {model.directory: _spec(model, peer) for model in models}
     proven = host.get_fact(Manifests, specs=json.dumps(list(specs.values()))) if specs else set()
     missing = [spec for directory, spec in specs.items() if directory not in proven]
+    looking.knows(specs)
+    looking.differs(f"{each['directory']} is not what was proven there" for each in missing)
     if not missing:
         host.noop("all models are there and proven")
         return

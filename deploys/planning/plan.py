@@ -23,6 +23,9 @@ from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
 from deploys.planning.weights.plan import PeerServer, Weights
 
+# Fields of a site that are the operator's own files and folders.
+_OF_OPERATOR = ("locks", "builds", "tokens", "bundle", "signers", "secrets", "restore")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterPlan:
@@ -193,7 +196,7 @@ class HostPlan:
     def to_json(self) -> dict[str, Any]:
         plan = asdict(replace(self, services=(), gateway=None, refusals=()))
         # The operator's own folders are not part of what a machine becomes.
-        for folder in ("locks", "builds", "tokens", "bundle", "signers", "secrets"):
+        for folder in _OF_OPERATOR:
             del plan["site"][folder]
         if plan["profile"]["gateway"]:
             del plan["profile"]["gateway"]["keys"], plan["profile"]["gateway"]["certificate"]

@@ -32,8 +32,6 @@ _INSTEAD = {
 RUN = f"/run/{gateway.USER}"
 MASTER = f"{RUN}/master.sock"
 CONFIGURATION = f"{gateway.FOLDER}/haproxy.cfg"
-# The chat page's key, which only the machine knows.
-CHAT_MAP = f"{gateway.FOLDER}/chat.map"
 UNIT_FILES = (
     unit_names.file(unit_names.GATEWAY),
     f"/etc/systemd/journald@{unit_names.GATEWAY_JOURNAL}.conf",

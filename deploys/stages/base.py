@@ -13,6 +13,7 @@ from deploys.control.bundle import signers
 from deploys.control.current_plan import current_plan, without_python
 from deploys.operations import files, packages, python, sysctl, users
 from deploys.operations.files import Directory, File, Link
+from deploys.operations.lifecycle import before
 from deploys.operations.users import User
 from deploys.operations.venv import UV
 from deploys.planning.engines.software import PROGRAMS
@@ -43,6 +44,7 @@ def install() -> None:
     who_signs = signers.of(plan.site)
     has_mirror = isinstance(plan.package_manager, Apt) and plan.package_manager.mirror is not None
 
+    before.noted(name="Note what was there before", data_root=data_root, keys=tuple(render.SYSCTL))
     files.put(
         name="Create directories and write base configuration",
         entries=[

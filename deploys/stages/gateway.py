@@ -98,7 +98,7 @@ def _start(plan: HostPlan, wanted: GatewayPlan) -> None:
         configuration.chat_key_made(
             name="Make the chat page's own key",
             key=gateway.CHAT_KEY,
-            map_file=rendering.CHAT_MAP,
+            map_file=gateway.CHAT_MAP,
             user=gateway.CHAT_USER,
             group=gateway.USER,
         )

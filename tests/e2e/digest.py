@@ -10,7 +10,12 @@ from tests.lab import Machine
 _PROGRAM = r"""
 import hashlib, json, os, subprocess, sys
 
-ROOTS = ("/etc", "/opt/modelrack", "/data", "/usr/lib/systemd/system")
+ROOTS = sys.argv[1:]
+# What every machine writes by itself, and what the package manager keeps beside its packages.
+PASSING = {
+    "/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/cache", "/var/tmp", "/var/lib/apt",
+    "/var/lib/dpkg", "/var/lib/systemd", "/var/lib/ucf",
+}
 OWN = {
     "/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf", "/etc/ld.so.cache",
     "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-",
@@ -42,7 +47,11 @@ found = {}
 for root in ROOTS:
     for folder, folders, files in os.walk(root):
         # Compiled modules have the time of their sources in them.
-        folders[:] = [name for name in folders if name not in (".fetch", "ssh", "__pycache__")]
+        folders[:] = [
+            name for name in folders
+            if name not in (".fetch", "ssh", "__pycache__")
+            and os.path.join(folder, name) not in PASSING
+        ]
         for name in folders + files:
             path = os.path.join(folder, name)
             if path not in OWN:
@@ -60,16 +69,28 @@ print(json.dumps({
     ),
     "enabled": lines("systemctl", "list-unit-files", "--state=enabled", "--no-legend"),
     "users": [line for line in open("/etc/passwd") if line.startswith("modelrack")],
+    "settings": [open(f"/proc/sys/{path}").read() for path in (
+        "kernel/numa_balancing", "net/core/somaxconn", "vm/max_map_count", "vm/swappiness",
+    ) if os.path.exists(f"/proc/sys/{path}")],
     "failed": lines("systemctl", "--failed", "--plain", "--no-legend"),
 }))
 """
 
 
-def digest(machine: Machine) -> dict[str, object]:
+# Where a deploy is known to write.
+OURS = ("/etc", "/opt/modelrack", "/data", "/usr/lib/systemd/system")
+
+
+def digest(machine: Machine, roots: tuple[str, ...] = OURS) -> dict[str, object]:
     """Files with modes and content, packages, units and users of `machine`."""
-    answer = machine.ssh(["python3", "-c", _PROGRAM]).stdout
+    answer = machine.ssh(["python3", "-c", _PROGRAM, *roots]).stdout
     state: dict[str, object] = json.loads(answer)
     return state
+
+
+def whole(machine: Machine) -> dict[str, object]:
+    """The same of all that is on its disk."""
+    return digest(machine, ("/",))
 
 
 def difference(one: dict[str, object], other: dict[str, object]) -> dict[str, object]:

@@ -8,8 +8,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import alive
-from tests.e2e.chat_page import ADMIN, DATA, HOST, PASSWORD, UNIT, ChatPage, ask, prepared
+from tests.e2e.chat_page import (
+    ADMIN,
+    DATA,
+    HOST,
+    PASSWORD,
+    UNIT,
+    ChatPage,
+    ask,
+    keep,
+    prepared,
+    titles,
+)
 from tests.e2e.rack import Rack, Run, run
+from tests.e2e.whole_life import audit
 from tests.lab.tiny_model import ANSWER
 from tests.lab.tree import cache_root
 
@@ -20,6 +32,7 @@ _vectors = replace(_tiny, name="vectors", port=8081, task="embed", options={"poo
 profile = replace(profile, services=(_tiny, _vectors))
 del _tiny, _vectors
 """
+KEY = "/etc/modelrack/secrets/webui-key.env"
 ROOMS = [f"The rack in room {number} holds nine machines." for number in range(1, 5)]
 MAKE = "Chat page | Make the password of the first administrator"
 START = "Chat page | Start the chat page, and wait until it answers"
@@ -135,6 +148,32 @@ def test_killed_it_comes_back_as_it_was_deployed(page: ChatPage) -> None:
     assert set(page.rack.deploy("--json").changed) <= {START}
     assert page.rack.deploy("--json").changed == []
     assert page.main_pid() == came_back
+
+
+LOST = f"/var/lib/modelrack-webui {PASSWORD} {KEY} /etc/modelrack/gateway/chat.map"
+
+
+def test_a_backup_brings_back_what_people_keep(page: ChatPage) -> None:
+    """Taken while the page runs, and onto a machine that has nothing of it."""
+    password, key = page.password, page.machine.ssh(f"sha256sum {KEY}").stdout
+    with page.administrator() as client:
+        keep(client, "before the fire")
+        kept = titles(client)
+    folder = page.rack.folder / ".lab/sandbox/backups"
+    taken = page.rack.deploy("--data", f"output={folder}", deploy="deploys/backup.py")
+    assert taken.code == 0, taken.output
+    page.machine.ssh(f"systemctl stop {UNIT}; rm -r {LOST}")
+    page.rack.add('site = replace(site, restore=_folder / "backups")')
+    done = page.rack.deploy("--json")
+    assert done.code == 0, done.output
+    assert "Backup | Put back keys, certificates and data" in done.changed
+    assert MAKE not in done.changed
+    assert (page.password, page.machine.ssh(f"sha256sum {KEY}").stdout) == (password, key)
+    page.wait()
+    with page.administrator() as client:
+        assert titles(client) == kept
+    assert page.rack.deploy("--json").changed == []
+    assert audit(page.rack) == []
 
 
 def test_passwords_are_not_guessed(page: ChatPage) -> None:

@@ -20,6 +20,7 @@ import pytest
 from tests.e2e import package_lock
 from tests.e2e.digest import difference, digest
 from tests.e2e.rack import PROJECT, Rack, Run, run
+from tests.e2e.whole_life import UNINSTALL, audit
 from tests.lab import Lab, Machine, chroot
 from tests.lab.classes import HARDWARE
 from tests.lab.hardware import Hardware, change, fit, occupy
@@ -214,10 +215,33 @@ def test_another_version_takes_the_place_of_the_one_we_held(bench: Bench, done: 
 
 def test_volta_gets_the_proprietary_module_and_needs_no_reboot(bench: Bench) -> None:
     machine = bench.machine("v100", HARDWARE["v100"])
-    run = bench.deploy(machine, f"gpu='V100', gpus={len(HARDWARE['v100'].boards)}")
+    before = _packages(machine)
+    rack = bench.rack(machine, f"gpu='V100', gpus={len(HARDWARE['v100'].boards)}", "")
+    run = rack.deploy()
     assert run.code == 0, run.output
     assert machine.boots() == 2
     assert f"NVIDIA UNIX x86_64 Kernel Module  {DRIVER}  " in machine.ssh(LOADED).stdout
+    assert audit(rack) == []
+    machine.ssh("apt-mark unhold nvidia-dkms-580; rm /etc/modules-load.d/modelrack-gpu.conf")
+    assert audit(rack) == [
+        "/etc/modules-load.d/modelrack-gpu.conf is missing",
+        "package nvidia-dkms-580 is not held",
+    ]
+    # Without a word about it the driver stays, with all that brings its next version.
+    kept = rack.deploy(deploy=UNINSTALL)
+    assert "the GPU driver stays, with its repository: --data driver=true" in kept.output
+    assert _packages(machine) - before
+    assert machine.ssh("ls /etc/apt/sources.list.d/cuda-*.list /etc/apt/keyrings/*").stdout
+    gone = rack.deploy("--data", "driver=true", deploy=UNINSTALL)
+    assert gone.code == 0, gone.output
+    assert _packages(machine) <= before
+    left = "ls -d /etc/apt/*/cuda* /etc/mod*/*modelrack* /etc/modelrack /var/lib/modelrack"
+    assert machine.ssh(left, check=False).stdout == ""
+    assert machine.ssh("apt-mark showhold").stdout == ""
+
+
+def _packages(machine: Machine) -> set[str]:
+    return {*machine.ssh("dpkg-query -W -f '${db:Status-Status}:${Package}\n'").stdout.split()}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from tests.e2e import alive
+from tests.e2e.digest import whole
 from tests.e2e.rack import Rack, run
+from tests.e2e.whole_life import ends_as_it_began
 from tests.lab import tiny_model
 from tests.lab.github import GitHub
 from tests.lab.hub import Hub
@@ -26,6 +28,8 @@ OTHER = "Another model answers now, with other words in its head."
 WEIGHTS = "/data/models/tiny-qwen2/tiny-qwen2-F16.gguf"
 BESIDE = "modelrack-lab/tiny-llama-whole-gguf/mmproj-F16.gguf"
 PORT = 11434
+# What the machine was before anything was deployed to it.
+BEFORE: dict[str, object] = {}
 # The machine of the sandbox, with Ollama beside its llama.cpp.
 SITE = """
 site = replace(site, mirrors=replace(
@@ -87,6 +91,7 @@ def place(lab_factory, lab_hub: Hub, tmp_path_factory: pytest.TempPathFactory) -
         def rack_with(extra: str) -> Rack:
             return Rack(lab, hub, url, tmp_path_factory.mktemp("ollama"), extra)
 
+        BEFORE.update(whole(lab.machines[0]))
         first = rack_with("").deploy("--json")
         assert first.code == 0, first.output
         yield Place(lab.machines[0], rack_with, github)
@@ -214,3 +219,7 @@ def test_a_version_whose_folder_is_not_known_needs_a_word(place: Place) -> None:
     assert known.code == 0, known.output
     assert _said(machine, "small") == ANSWER
     assert machine.ssh(f"stat -c %h {WEIGHTS}").stdout == "2\n"
+
+
+def test_the_machine_ends_as_it_began(place: Place) -> None:
+    ends_as_it_began(place.rack(ONE), BEFORE)

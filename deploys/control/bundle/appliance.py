@@ -27,7 +27,7 @@ _LOCK = _PROJECT / "deploys/locks/operator.txt"
 # What runs a deploy; the rest of the project makes and tests it.
 _PARTS = ("config.py", "pyproject.toml", "LICENSE", "deploys", "templates")
 # What is different on the machine: where things come from and where its own are kept.
-_OWN = {"mirrors", "bundle", "locks", "builds", "signers", "secrets", "tokens"}
+_OWN = {"mirrors", "bundle", "locks", "builds", "signers", "secrets", "tokens", "restore"}
 _KEYS = "keys.toml"
 _HOSTS = '"""This machine itself."""\n\nhosts = ["@local"]\n'
 _DATA = '''"""What deploys/bundle.py was told of {name}."""

@@ -10,7 +10,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import programs, transport
+from deploys.connection import looking, programs, transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
 from deploys.facts.gateway import CertificateDue
@@ -33,10 +33,12 @@ def account_made(key: str, map_file: str, group: str) -> Generator[PyinfraComman
     + group: that of the gateway
     """
     found = host.get_fact(Entries, paths=(key, map_file))
+    looking.knows([key, map_file])
     modes = {path: each.mode for path, each in found.items()}
     if modes == {key: "600", map_file: "640"}:
         host.noop("the account has its key")
         return
+    looking.differs([f"{key} or {map_file} is missing, or not for its readers alone"])
     yield programs.inline("gateway.acme_account", key, map_file, group)
 
 
@@ -65,6 +67,8 @@ def renewed(
     if not missing and runs and not due:
         host.noop("the certificate is good, and is renewed in time")
         return
+    looking.differs([] if runs else [f"{timer} does not run or is not enabled"])
+    looking.differs(["the certificate is due"] if due else [])
     if missing:
         units = [each.path for each in missing if each.path.startswith(f"{unit_names.FOLDER}/")]
         yield files.write(missing, units)

@@ -11,7 +11,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import programs, transport
+from deploys.connection import looking, programs, transport
 from deploys.connection.transport import HostCommand
 from deploys.control import own_certificate
 from deploys.control.authority import Authority, authority
@@ -46,6 +46,7 @@ def signed(
     + folder: that folder; its group may read certificates and keys
     + secrets: folder of the CA that signs them, on the operator's computer
     """
+    looking.knows(each.path for each in wanted)
     found = host.get_fact(Certificates, paths=tuple(each.path for each in wanted))
     signing = authority(secrets) if found else None
     missing = [
@@ -56,6 +57,7 @@ def signed(
     if not missing:
         host.noop("all certificates are good")
         return
+    looking.differs(f"{each.path} is missing, too old, or not this site's" for each in missing)
     yield files.write([folder])
     for each in missing:
         yield HostCommand(_sign, each, folder.group, secrets)

@@ -9,7 +9,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import programs, transport
+from deploys.connection import looking, programs, transport
 from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
 
@@ -25,9 +25,11 @@ def administrator(
     + admin: who that administrator is
     + systemd: False while an image is built: its copies would all have the same password
     """
+    looking.knows([path])
     if not systemd or path in host.get_fact(Entries, paths=(path,)):
         host.noop("the password is there" if systemd else "an image has no password")
         return
+    looking.differs([f"{path} is missing"])
     yield HostCommand(_make, path, admin)
 
 

@@ -10,7 +10,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import programs
+from deploys.connection import looking, programs
 from deploys.facts.files import Entries
 from deploys.facts.gateway import GatewayProcesses
 from deploys.operations import files
@@ -57,6 +57,10 @@ def applied(
     if not missing and not due:
         host.noop("the gateway has its configuration")
         return
+    for path in running.maps if running else ():
+        looking.differs([f"the running gateway knows another {path}"])
+    if running and running.reload:
+        looking.differs(["the running gateway was started with other files"])
     if before := [entry for entry in missing if entry != configuration]:
         yield files.write(before)
     if configuration in missing:
@@ -85,8 +89,10 @@ def chat_key_made(
     + group: that of the gateway
     """
     found = host.get_fact(Entries, paths=(key, map_file))
+    looking.knows([key, map_file])
     modes = {path: each.mode for path, each in found.items()}
     if modes == {key: "600", map_file: "640"}:
         host.noop("the chat page has its key")
         return
+    looking.differs([f"{key} or {map_file} is missing, or not for its readers alone"])
     yield programs.inline("gateway.chat_key", key, map_file, user, group)

@@ -13,7 +13,7 @@ from deploys.connection.transport import HostCommand
 from deploys.facts import services as facts
 from deploys.operations import files
 from deploys.operations.services import health, versions
-from deploys.operations.services.service import as_wanted, version_of
+from deploys.operations.services.service import version_of
 from deploys.operations.services.unit import Unit
 from deploys.planning.engines.software import Software
 
@@ -35,7 +35,7 @@ def answering(
     version = version_of(units, software, deployed)
     noted = not files.differing([version.note])
     found = host.get_fact(facts.Units, questions=health.status_request(units, ask=False))
-    todo = [unit for unit in units if not as_wanted(unit, found.get(unit.name))]
+    todo = [unit for unit in units if health.differs(unit, found.get(unit.name))]
     if noted and not todo:
         host.noop("its group answers")
         return

@@ -52,6 +52,27 @@ def status_request(units: Sequence[Unit], *, ask: bool) -> str:
     )
 
 
+def differs(unit: Unit, state: facts.UnitHealth | None) -> str:
+    """Return what keeps a unit from running with all that it is to have; "" if nothing does."""
+    if state is None or state.active != "active":
+        return f"is {state.active if state else 'not there'}"
+    if state.enabled != "enabled":
+        return f"is {state.enabled or 'not enabled'}"
+    if state.reload != "no":
+        return "runs by files that systemd has not read again since they changed"
+    if needs_a_start(unit, state):
+        return "runs with other settings than it has now"
+    if state.answer != "ok":
+        return f"does not answer as it should: {state.answer}"
+    return "" if is_measured(unit, state) else "is not as fast as it should be, or unmeasured"
+
+
+def needs_a_start(unit: Unit, state: facts.UnitHealth) -> bool:
+    """Return whether its process is not there, or was started with something else."""
+    other = unit.digest is not None and state.digest != unit.digest
+    return state.active != "active" or other or state.stale
+
+
 def is_measured(unit: Unit, state: facts.UnitHealth) -> bool:
     """Return whether the unit was measured with its current settings and was fast enough.
 

@@ -11,7 +11,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from deploys.connection import transport
+from deploys.connection import looking, transport
 from deploys.connection.transport import HostCommand
 from deploys.facts import services as facts
 from deploys.facts.files import Entries
@@ -62,7 +62,9 @@ def running(
         return
     found = host.get_fact(facts.Units, questions=health.status_request(units, ask=False))
     changed = {unit.name for unit in units if switched or {*unit.files} & {*missing}}
-    wrong = {unit.name for unit in units if not as_wanted(unit, found.get(unit.name))}
+    others = [(unit, health.differs(unit, found.get(unit.name))) for unit in units]
+    looking.differs(f"{unit.name} {other}" for unit, other in others if other)
+    wrong = {unit.name for unit, other in others if other}
     todo = [unit for unit in units if unit.name in changed | wrong]
     alone = [unit for unit in todo if not unit.group]
     if any(unit.group for unit in units):
@@ -82,7 +84,7 @@ def running(
         state = found.get(unit.name)
         if state is None or state.enabled != "enabled":
             yield StringCommand("systemctl", "enable", "--quiet", QuoteString(unit.name))
-        if state is None or _needs_a_start(unit, state) or unit.name in changed:
+        if state is None or health.needs_a_start(unit, state) or unit.name in changed:
             restarted[unit.name] = time.monotonic()
             yield _restart(unit)
     for unit in alone:
@@ -108,6 +110,7 @@ def absent(
     + systemd: False while an image is built
     """
     found = host.get_fact(Entries, paths=(*paths, f"{_WANTS}/{unit}"))
+    looking.differs(f"{path} is there" for path in found)
     if not found:
         host.noop(f"there is no {unit}")
         return
@@ -137,6 +140,7 @@ def retired(units: Sequence[str], systemd: bool = True) -> Generator[PyinfraComm
     if not units:
         host.noop("nothing else serves models")
         return
+    looking.differs(f"{unit} is enabled or runs, and is not planned" for unit in units)
     # The settings first: as long as a unit is enabled, the next run knows that it is to go.
     named = [(unit, unit.partition("@")[2].removesuffix(".service")) for unit in units]
     names = [name for _, name in named if name]
@@ -194,24 +198,6 @@ def version_of(units: Sequence[Unit], software: Software, deployed: dict[str, An
 
 def _files(units: Sequence[Unit]) -> tuple[files.File, ...]:
     return tuple(dict.fromkeys(file for unit in units for file in unit.files))
-
-
-def as_wanted(unit: Unit, state: facts.UnitHealth | None) -> bool:
-    """Return whether a unit runs with all that it is to have, and answers."""
-    return (
-        state is not None
-        and state.active == "active"
-        and state.enabled == "enabled"
-        and state.reload == "no"
-        and not _needs_a_start(unit, state)
-        and state.answer == "ok"
-        and health.is_measured(unit, state)
-    )
-
-
-def _needs_a_start(unit: Unit, state: facts.UnitHealth) -> bool:
-    other = unit.digest is not None and state.digest != unit.digest
-    return state.active != "active" or other or state.stale
 
 
 _Check = Callable[[State, Host, Any, Unit, float | None], bool]
@@ -278,7 +264,7 @@ def restore(
     restarted: dict[str, float] = {}
     for unit in units:
         found = health.probe(host, arguments, unit)
-        if found is None or found.enabled != "enabled" or _needs_a_start(unit, found):
+        if found is None or found.enabled != "enabled" or health.needs_a_start(unit, found):
             name = QuoteString(unit.name)
             transport.run(host, arguments, "systemctl", "enable", "--quiet", name)
             restarted[unit.name] = time.monotonic()

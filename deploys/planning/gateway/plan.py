@@ -28,6 +28,8 @@ CERTIFICATE, MACHINE_CERTIFICATE = f"{FOLDER}/gateway.pem", f"{FOLDER}/machine.p
 ACME_KEY, ACME_MAP = "/etc/modelrack/secrets/acme.key", f"{FOLDER}/acme.map"
 # The chat page's own key, made on the machine: OPENAI_API_KEY=mr-..., 0600, of root.
 CHAT_KEY = "/etc/modelrack/secrets/webui-key.env"
+# What the gateway knows it by.
+CHAT_MAP = f"{FOLDER}/chat.map"
 # Whose requests those of the chat page are, in limits and in the log.
 CHAT_USER, CHAT_TEAM = RESERVED, "chat page"
 

@@ -161,6 +161,8 @@ class Site:
       update themselves from a bundle that one of them has signed (docs/offline.md)
     + secrets: directory on the operator's computer, for nobody else, with what signs this site's
       certificates
+    + restore: folder on the operator's computer with what deploys/backup.py has written: machines
+      are given back what they lack of it (docs/lifecycle.md)
     """
 
     mirrors: Mirrors = GLOBAL
@@ -179,6 +181,7 @@ class Site:
     bundle: Path | None = None
     signers: Path | None = None
     secrets: Path = field(default=Path.home() / ".config" / "modelrack")
+    restore: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.data_root.startswith("/") or self.data_root == "/":

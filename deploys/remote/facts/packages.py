@@ -69,6 +69,19 @@ def installed(folder: Path = DPKG) -> GpuPackages:
     )
 
 
+def names(folder: Path = DPKG) -> list[str]:
+    """Return the names of all packages that are installed, of dpkg or of rpm."""
+    found = {name for (name, _), (status, _) in _dpkg(folder).items() if _is_there(status)}
+    if not found:
+        text, _ = run("rpm", "--query", "--all", "--queryformat", r"%{NAME}\n")
+        found = {*text.split()}
+    return sorted(found)
+
+
+def _is_there(status: str) -> bool:
+    return status.split()[-1:] != [] and status.split()[-1] in _THERE
+
+
 def rpm_installed() -> GpuPackages:
     """Return what rpm has installed; what dnf has locked to its version is held."""
     text, _ = run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{VERSION}-%{RELEASE}\n")

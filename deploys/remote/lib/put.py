@@ -31,6 +31,10 @@ from pathlib import Path
 from typing import Any
 
 _UNITS = "/etc/systemd/system"
+# What others have at a place of ours is kept here when it is written to first, for uninstalling.
+_REPLACED = "/var/lib/modelrack/before"
+_OURS = ("/etc/modelrack/", "/opt/modelrack/", "/var/lib/modelrack", "/var/cache/modelrack")
+_MARK = b"Written by modelrack"
 
 
 def main() -> int:
@@ -96,6 +100,7 @@ def _directory(entry: dict[str, Any]) -> None:
 def _file(entry: dict[str, Any]) -> None:
     folder, name = os.path.split(entry["path"])
     os.makedirs(folder, exist_ok=True)
+    _keep(entry["path"])
     # Readable by nobody else until its owner and mode are set; in the same folder, so that the
     # rename is atomic.
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
@@ -110,6 +115,20 @@ def _file(entry: dict[str, Any]) -> None:
         os.unlink(temporary)
         raise
     _sync(folder)
+
+
+def _keep(path: str) -> None:
+    """Keep a file that somebody else has written, once."""
+    copy = f"{_REPLACED}{path}"
+    if path.startswith(_OURS) or not os.path.isfile(path) or os.path.exists(copy):
+        return
+    with open(path, "rb") as file:
+        if _MARK in file.read(200):
+            return
+    os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
+    shutil.copy2(path, copy)
+    status = os.stat(path)
+    os.chown(copy, status.st_uid, status.st_gid)
 
 
 def _link(entry: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def _plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}: {path.stem}")
 def test_an_answer_is_printed_whole(path: Path) -> None:
-    module, name = path.parent.name.split(".")
+    module, _, name = path.parent.name.rpartition(".")
     case = yaml.safe_load(path.read_text())
     fact = getattr(importlib.import_module(f"deploys.facts.{module}"), name)()
     printed, expected = _plain(fact.process(case["output"].splitlines())), _plain(case["fact"])

@@ -22,7 +22,9 @@ from deploys.facts import (
     versions,
     weights,
 )
+from deploys.facts.lifecycle import look, remains
 from deploys.planning.gateway.usage import GatewayLog
+from deploys.planning.lifecycle.seen import Seen
 from tests.unit import UNIT, case_commands
 
 CASES = UNIT / "cases" / "facts"
@@ -47,6 +49,8 @@ DEFAULTS = {
     packages.SourcesWithUrl: set(),
     packages.Repositories: set(),
     listings.Listings: [],
+    look.Look: Seen(),
+    remains.Remains: [],
     services.EnabledUnits: {},
     services.UnitStates: {},
     services.Units: {},
@@ -73,7 +77,8 @@ def test_a_command_without_output_means(fact: type) -> None:
 
 
 def test_every_fact_has_cases() -> None:
-    names = {f"{fact.__module__.rsplit('.', 1)[1]}.{fact.__name__}" for fact in DEFAULTS}
+    modules = {fact: fact.__module__.removeprefix("deploys.facts.") for fact in DEFAULTS}
+    names = {f"{module}.{fact.__name__}" for fact, module in modules.items()}
     assert {folder.name for folder in CASES.iterdir() if any(folder.iterdir())} == names
 
 

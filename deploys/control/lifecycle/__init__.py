@@ -1,0 +1,1 @@
+"""A machine as it is, beside what a plan knows of it."""

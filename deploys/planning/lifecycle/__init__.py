@@ -1,0 +1,1 @@
+"""What differs between a machine and its plan beyond what operations compare."""
