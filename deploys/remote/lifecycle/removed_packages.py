@@ -24,6 +24,12 @@ _GOES = re.compile(r"^(?:Remv|Purg) (\S+)", re.MULTILINE)
 _OPTIONS = ("-o", "DPkg::Lock::Timeout=600", "-o", "APT::Get::AutomaticRemove=false")
 
 
+def of_driver(before: dict[str, Any]) -> list[str]:
+    """Return what of the driver and its libraries we have had installed, and is there."""
+    there = {*packages.names()} - {*before.get("packages", ())}
+    return sorted(name for name in {*read(ASKED).split()} & there if _DRIVER.fullmatch(name))
+
+
 def remove(before: dict[str, Any], driver: bool, stays: list[str]) -> None:
     """Remove what was not there before the first deploy and nobody else needs; name what stays.
 
@@ -39,6 +45,8 @@ def remove(before: dict[str, Any], driver: bool, stays: list[str]) -> None:
             )
         return
     new = there - {*before["packages"]}
+    if not driver and (left := of_driver(before)):
+        stays.append(f"{', '.join(left)} stay with the GPU driver: --data driver=true")
     mine = {name for name in asked & new if driver or not _DRIVER.fullmatch(name)}
     if not shutil.which("apt-get"):
         if mine:

@@ -229,7 +229,8 @@ def _remove_folders(asked: Asked) -> None:
 
 def _has_kept(asked: Asked) -> bool:
     """Return whether something stays that may be asked for later."""
-    driver = any(path.startswith(_DRIVER) for path in ours.marked())
+    driver = not asked.driver and bool(removed_packages.of_driver(asked.before))
+    driver = driver or any(path.startswith(_DRIVER) for path in ours.marked())
     weights = _models(asked) and not asked.weights
     return asked.known and bool(driver or weights or (_CHAT.exists() and not asked.chat))
 

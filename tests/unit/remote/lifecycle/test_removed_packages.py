@@ -73,6 +73,7 @@ def test_what_others_need_stays_and_is_named_and_what_came_along_goes(machine: P
     # An orphan of before is none of ours; the driver needs dkms.
     assert there(machine) == ["apt", "cuda-drivers", "dkms", "nginx", "orphan", "theirs"]
     assert stays == [
+        "cuda-drivers stay with the GPU driver: --data driver=true",
         "package dkms stays: cuda-drivers needs it",
         "package nginx stays: theirs needs it",
     ]
