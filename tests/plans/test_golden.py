@@ -89,9 +89,10 @@ def test_the_cpu_class_alone_succeeds_and_would_change_the_machine() -> None:
     plan = json.loads(alone.stdout)["plan"]
     changing = [each["name"] for each in plan if each["hosts_with_change"] == ["@fake/cpu-01"]]
     # Taking the lock is no change, a @fake machine has no kernel settings and serves nothing yet,
-    # and its site has neither tokens nor peers.
+    # and its site has neither tokens nor peers nor a backup.
     unchanged = {
         "Lock this machine",
+        "Backup | Put back keys, certificates and data",
         "Base | Apply the kernel settings",
         "Chat page | Disable the chat page",
         "Firewall | Remove the firewall",

@@ -13,6 +13,11 @@ from deploys.planning.gateway.plan import HTTPS, MACHINES, REDIRECT
 from deploys.planning.inputs.machine import Machine
 from deploys.planning.plan import HostPlan
 
+# Where a driver has files, in folders of others.
+OF_DRIVER = (
+    *("/etc/modprobe.d/", "/etc/modules-load.d/", "/etc/apt/sources.list.d/"),
+    *("/etc/apt/preferences.d/", "/etc/yum.repos.d/", "/etc/apt/apt.conf.d/60modelrack-gpu"),
+)
 # Of an appliance: its image brings them, and no deploy of the machine compares them.
 _OF_IMAGE = {unit_names.file(unit_names.IDENTITY), unit_names.file(unit_names.SELF_TEST)}
 
@@ -62,6 +67,9 @@ def strangers(
     }
     expected |= {str(above) for path in expected for above in PurePosixPath(path).parents}
     ours = {*expected, *_OF_IMAGE}
+    if plan.driver:
+        # A driver that is right is left alone, and nothing says then what it was installed with.
+        ours |= {path for path in seen.files if path.startswith(OF_DRIVER)}
     for path in sorted({*seen.files, *seen.additions} - ours):
         what = "adds to a unit" if path in seen.additions else "is called, or says that it is, ours"
         yield f"{path} {what}, and no plan has it"

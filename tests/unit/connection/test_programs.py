@@ -164,6 +164,6 @@ def test_put_writes_what_an_operation_describes(tmp_path: Path) -> None:
     fact = files.Entries()
     paths = tuple(entry.path for entry in entries)
     found = fact.process(_shell(fact.command(paths, hashed=True)))
-    assert all(entry.is_there(found[entry.path]) for entry in entries)
+    assert not any(entry.differs(found[entry.path]) for entry in entries)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.conf", "current", "x"]
     assert json.loads(str(command.connector_arguments["_stdin"]))["units"] == []

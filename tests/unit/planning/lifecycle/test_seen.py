@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deploys.planning.lifecycle.seen import Seen, contents, strangers, trees
+from deploys.planning.plan import HostPlan
 from tests.unit.planning import plan_examples
 from tests.unit.rendering import render_examples
 
@@ -84,3 +85,12 @@ def test_a_build_has_to_be_what_was_packed() -> None:
         "/opt/x/bin/new was not built, and is there",
         "/opt/x/lib/c is missing",
     ]
+
+
+@pytest.mark.parametrize(("made", "count"), [(PLAN, 1), (render_examples.DRIVER, 0)])
+def test_a_driver_has_files_although_nothing_is_to_be_installed_of_it(
+    made: HostPlan, count: int
+) -> None:
+    seen = Seen(files=("/etc/modules-load.d/modelrack-gpu.conf",))
+    machine = plan_examples.machine()
+    assert len(list(strangers(made, machine, seen, (), ()))) == count
