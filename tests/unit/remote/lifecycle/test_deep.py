@@ -17,11 +17,15 @@ def environment(tmp_path: Path) -> Path:
     packages = tmp_path / "lib/python3.12/site-packages"
     (packages / "Some_Thing-1.2.dist-info").mkdir(parents=True)
     (packages / "some.py").write_text("print()\n")
+    (packages / "__pycache__").mkdir()
+    (packages / "__pycache__/some.cpython-312.pyc").write_bytes(b"compiled")
     record = packages / "Some_Thing-1.2.dist-info" / "RECORD"
     # PEP 376: sha256 in URL-safe base64 without padding. Of "print()\n".
     record.write_text(
         "some.py,sha256=2FlPoSaOyrxir3yeJEm4xG2w9CbNmq04TGfv5Z5YKz4,8\n"
         "Some_Thing-1.2.dist-info/RECORD,,\n"
+        # A wheel that brings what Python then compiles anew.
+        "__pycache__/some.cpython-312.pyc,sha256=AAAA,8\n"
     )
     (record.parent / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: Some_Thing\nVersion: 1.2\n\nName: of the description\n"
