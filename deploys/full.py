@@ -17,6 +17,7 @@ from deploys.stages import (
     chat,
     firewall,
     gateway,
+    monitoring,
     nvidia,
     peers,
     services,
@@ -56,6 +57,7 @@ if plan.uses("ollama"):
 # Who reaches the models, and how.
 gateway.install()
 chat.install()
+monitoring.install()
 backup.restore()
 
 # The weights, before anything that would load them; machines of one site take them from each other.
@@ -77,6 +79,7 @@ if plan.uses("ollama"):
 
 gateway.start()
 chat.start()
+monitoring.start()
 
 # Last: what is open by now is used.
 firewall.apply()

@@ -49,6 +49,7 @@ TIERS = (
     Tier("vendor", ("pytest", "tests/vendor"), lab=True, asked=True),
     Tier("acceptance", ("pytest", "tests/acceptance"), lab=True, asked=True),
     Tier("vm", ("pytest", "tests/vm/tests"), lab=True, asked=True),
+    Tier("monitoring", ("pytest", "tests/monitoring"), lab=True, asked=True),
     Tier("browser", ("pytest", "tests/browser"), lab=True, asked=True),
 )
 

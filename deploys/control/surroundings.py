@@ -8,7 +8,7 @@ from contextlib import suppress
 from pyinfra import state
 from pyinfra.api import Host
 
-from deploys.control import groups, keys, locks, own_certificate
+from deploys.control import groups, keys, locks, own_certificate, tokens
 from deploys.control.neighbours import MachineOf, addresses
 from deploys.planning.adapters.fits import names_of
 from deploys.planning.checkpoint import read
@@ -22,6 +22,8 @@ from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.models.shapes import Task
+from deploys.planning.monitoring.plan import Target
+from deploys.planning.monitoring.targets import targets_of
 from deploys.planning.weights.peers import address_in
 from deploys.planning.weights.weights import key_of, task_of
 
@@ -38,7 +40,9 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
         if host is this or not isinstance(theirs, HostProfile):
             continue
         asks = theirs.gateway is not None and this.name in theirs.gateway.also
-        concerned = asks or host.name in also
+        watches = _watches(theirs, host.name, profile)
+        targets = _targets(host, theirs) if _watches(profile, this.name, theirs) else ()
+        concerned = asks or watches or targets or host.name in also
         others.append(
             OtherMachine(
                 name=host.name,
@@ -48,6 +52,8 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
                 if profile.gateway and _answers(host, theirs)
                 else (),
                 asks=asks,
+                watches=watches,
+                targets=targets,
             )
         )
     found: tuple[Key, ...] = ()
@@ -64,7 +70,23 @@ def around(this: Host, profile: HostProfile, site: Site, machine_of: MachineOf) 
                 own_certificate.read(wanted.certificate, wanted.host)
         except Refusal as refusal:
             refusals.append(refusal)
+    if profile.monitoring:
+        try:
+            tokens.of_monitoring(profile.monitoring)
+        except Refusal as refusal:
+            refusals.append(refusal)
     return Surroundings(name=this.name, keys=found, refusals=tuple(refusals), others=tuple(others))
+
+
+def _watches(watching: HostProfile, name: str, watched: HostProfile) -> bool:
+    """Whether the machine `name`, which has monitoring, watches one of another profile."""
+    by = watched.monitoring.by if watched.monitoring else None
+    return watching.monitoring is not None and by == name
+
+
+def _targets(host: Host, profile: HostProfile) -> tuple[Target, ...]:
+    # What another machine watches has a gateway, through which it does.
+    return targets_of(profile.services if _answers(host, profile) else (), gateway=True)
 
 
 def _answers(host: Host, profile: HostProfile) -> bool:

@@ -19,6 +19,7 @@ from deploys.planning.inputs.profile import HostProfile, Performance, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.models.shapes import Task
+from deploys.planning.monitoring.plan import MonitoringPlan
 from deploys.planning.package_manager import PackageManager
 from deploys.planning.placement.choice import Placement
 from deploys.planning.weights.plan import PeerServer, Weights
@@ -139,6 +140,7 @@ class HostPlan:
     + retired: units that an earlier run has set up for services which are planned no more
     + peer: None where weights are not shared
     + gateway: None where nobody but the machine itself reaches its services
+    + monitoring: None where nothing watches it
     + firewall: what other machines may reach; None where that is not limited
     + refusals: why it is not carried out; those of a service do not hold up the machine's stages
     """
@@ -160,6 +162,7 @@ class HostPlan:
     retired: tuple[str, ...] = ()
     peer: PeerServer | None = None
     gateway: GatewayPlan | None = None
+    monitoring: MonitoringPlan | None = None
     firewall: FirewallPlan | None = None
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -194,13 +197,15 @@ class HostPlan:
         return tuple(weights.model for weights in self.weights if not weights.locked)
 
     def to_json(self) -> dict[str, Any]:
-        plan = asdict(replace(self, services=(), gateway=None, refusals=()))
+        plan = asdict(replace(self, services=(), gateway=None, monitoring=None, refusals=()))
         # The operator's own folders are not part of what a machine becomes.
         for folder in _OF_OPERATOR:
             del plan["site"][folder]
         if plan["profile"]["gateway"]:
             del plan["profile"]["gateway"]["keys"], plan["profile"]["gateway"]["certificate"]
+        del plan["profile"]["monitoring"]
         plan["gateway"] = self.gateway.to_json() if self.gateway else None
+        plan["monitoring"] = self.monitoring.to_json() if self.monitoring else None
         for wanted in plan["profile"]["services"]:
             if wanted["chat_template"]:
                 wanted["chat_template"] = wanted["chat_template"].name
@@ -224,7 +229,9 @@ class HostPlan:
         for weights in (*plan["weights"], *(each["weights"] for each in plan["services"])):
             del weights["peers"]
         if plan["gateway"]:
-            del plan["gateway"]["peers"]
+            del plan["gateway"]["peers"], plan["gateway"]["machines"]
+        if plan["monitoring"]:
+            del plan["monitoring"]["machines"], plan["monitoring"]["size"]
         for service in plan["services"]:
             chosen = service["placement"]
             del chosen["ledger"], chosen["reasons"], chosen["warnings"], chosen["refusals"]

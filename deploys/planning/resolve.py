@@ -25,9 +25,12 @@ from deploys.planning.group.plan import GroupPlan
 from deploys.planning.hardware import cards, gpus, hardware_health, numa, software_stacks
 from deploys.planning.inputs.inputs import Inputs
 from deploys.planning.inputs.locks import Locks
-from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.machine import Gpu, Machine
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.site import Site
+from deploys.planning.monitoring.choice import monitoring_of, reserved
+from deploys.planning.monitoring.plan import MonitoringPlan
+from deploys.planning.monitoring.targets import targets_of
 from deploys.planning.package_manager import Apt, check_system, package_manager_of
 from deploys.planning.placement import floors
 from deploys.planning.placement.allocate import place_all
@@ -94,7 +97,7 @@ def resolve(
         gpu,
         seen.cards,
         seen.machine,
-        chat.reserved(profile),
+        chat.reserved(profile) + reserved(profile),
     )
     if group and group.rank > 0:
         # The head alone answers, so its gateway is that of the group.
@@ -115,7 +118,7 @@ def resolve(
         _service(service, placement, weights, inputs, found)
         for service, placement in zip(services, placements, strict=True)
     )
-    gateway = _gateway(inputs, planned, around, against)
+    gateway, monitoring = _seen_from_beside(inputs, planned, own, around, against)
     return HostPlan(
         hostname=machine.hostname,
         system=f"{machine.os} {machine.os_version} {machine.architecture}",
@@ -136,6 +139,7 @@ def resolve(
         retired=retired,
         peer=peer,
         gateway=gateway,
+        monitoring=monitoring,
         firewall=against.attempt(None, firewall_of, site, machine, gateway, found),
         refusals=tuple(against.refusals),
         warnings=(
@@ -169,21 +173,37 @@ def _with_weights(
     return services, weights
 
 
-def _gateway(
-    inputs: Inputs, services: Sequence[ServicePlan], around: Surroundings, against: Refusals
-) -> GatewayPlan | None:
-    # Like those of a service, they do not hold up the machine's own stages.
+def _seen_from_beside(
+    inputs: Inputs,
+    services: Sequence[ServicePlan],
+    own: Sequence[Gpu],
+    around: Surroundings,
+    against: Refusals,
+) -> tuple[GatewayPlan | None, MonitoringPlan | None]:
+    """Return how others reach the machine, and what watches it."""
     against.all_of(around.refusals, "gateway")
-    wanted = inputs.profile.gateway
-    return against.of("gateway").attempt(
+    profile, answering = inputs.profile, [service for service in services if service.answers]
+    gateway = against.of("gateway").attempt(
         None,
         gateway_of,
-        wanted,
+        profile.gateway,
         inputs.site,
         inputs.machine,
-        [service for service in services if service.answers],
+        answering,
+        around,
+        profile.monitoring,
+        targets_of(answering, gateway=True),
+    )
+    monitoring = against.of("monitoring").attempt(
+        None,
+        monitoring_of,
+        inputs,
+        targets_of(answering, gateway=gateway is not None),
+        gateway,
+        [card.address for card in own],
         around,
     )
+    return gateway, monitoring
 
 
 def _driver(inputs: Inputs, against: Refusals) -> DriverPlan | None:

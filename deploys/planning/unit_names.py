@@ -23,6 +23,11 @@ FIREWALL = f"{PREFIX}firewall.service"
 FIREWALL_UNDO = f"{PREFIX}firewall-undo"
 # The chat page behind that door.
 CHAT = f"{PREFIX}webui.service"
+# How the machine is, and what a program of ours adds to that: cards, weights, certificates.
+NODE_EXPORTER, METRICS = f"{PREFIX}node-exporter.service", f"{PREFIX}metrics.service"
+# Where a machine watches: what asks all of them, what tells people, and in which form.
+PROMETHEUS, ALERTMANAGER = f"{PREFIX}prometheus.service", f"{PREFIX}alertmanager.service"
+NOTIFIER = f"{PREFIX}notifier.service"
 # Keeps the last words of a unit that has failed: OnFailure= of every engine's unit starts it.
 FAILED = f"{PREFIX}failed@.service"
 # Of an appliance: what no two units share is made, and its services are asked at each boot.

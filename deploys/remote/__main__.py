@@ -107,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     command = programs.add_parser("unit", help="what a unit of an appliance does by itself")
     command.add_argument("step", choices=("identity", "self-test"))
     command.set_defaults(program=_unit)
+    monitoring = programs.add_parser("monitoring").add_subparsers(required=True)
+    for name, program in (("write", _monitoring_write), ("notify", _monitoring_notify)):
+        command = monitoring.add_parser(name)
+        command.add_argument("settings", help="a JSON file")
+        command.set_defaults(program=program)
     programs.add_parser("lock", help="hold --owner JSON PATH, or show PATH")
     return parser
 
@@ -229,6 +234,20 @@ def _gateway_spent(options: Any) -> int:
 
     spent.write(options.journal, options.folder)
     return 0
+
+
+def _monitoring_write(options: Any) -> int:
+    from .lib import spec
+    from .monitoring import write
+
+    return write.run(spec.read_json(options.settings), stop_on_signal())
+
+
+def _monitoring_notify(options: Any) -> int:
+    from .lib import spec
+    from .monitoring import notify
+
+    return notify.run(spec.read_json(options.settings), stop_on_signal())
 
 
 if __name__ == "__main__":

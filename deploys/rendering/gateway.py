@@ -16,6 +16,7 @@ from deploys.planning.gateway import plan as gateway
 from deploys.planning.gateway.key import Key
 from deploys.planning.gateway.plan import Backend, BackendServer, GatewayPlan
 from deploys.planning.inputs.gateway import Acme
+from deploys.rendering.monitoring import door
 from deploys.rendering.templates import Rendered, digest_of, file, text
 
 # All that is known: a method and a path.
@@ -93,6 +94,7 @@ def files(plan: GatewayPlan, site_ca: str | None) -> GatewayFiles:
     fixed = [
         _file("usage.lua", text("gateway/usage.lua", folder=gateway.FOLDER, run=RUN)),
         _file("models.list", _lines(_models(plan))),
+        *door.files(plan),
     ]
     if site_ca:
         fixed.append(_file("site-ca.pem", site_ca))
@@ -190,11 +192,9 @@ def _configuration(plan: GatewayPlan, digest: str) -> str:
         chat_port=gateway.CHAT_PORT,
         rate=plan.rate,
         at_once=plan.at_once,
-        peers=plan.peers,
         backends=plan.backends,
+        **door.values(plan),
         certificate=gateway.CERTIFICATE,
-        machine_certificate=gateway.MACHINE_CERTIFICATE,
-        site_ca=gateway.SITE_CA,
         at=_at,
         server_name=server_name,
     )
@@ -261,6 +261,7 @@ def _maps(plan: GatewayPlan) -> dict[str, list[tuple[str, object]]]:
             ],
             "tasks": [(name, each.task) for each in plan.backends for name in each.names],
         }
+        found |= door.maps(plan)
     if plan.chat:
         # On the page only those are chosen from that write; it asks another for vectors by itself.
         writing = [name for each in plan.backends if each.task == "generate" for name in each.names]

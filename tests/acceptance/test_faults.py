@@ -105,7 +105,7 @@ def test_half_a_link(accepted: AcceptedMachine) -> None:
 
 
 def test_a_card_that_is_throttled(accepted: AcceptedMachine) -> None:
-    accepted.becomes(clock=405, temperature=93, slowed_by=("hw_thermal_slowdown",))
+    accepted.becomes(clock=405, temperature=93, throttled=("hw_thermal_slowdown",))
     found = accepted.failures(phases="cards")
     says(found, rf"{CARD} is throttled \(hw thermal slowdown\): 405 of 1410 MHz at 93 °C")
     accepted.is_well()

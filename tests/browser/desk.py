@@ -44,9 +44,12 @@ class Desk:
         machine.ssh("certutil -d sql:/root/.pki/nssdb -A -t C,, -n site -i /root/ca.pem")
         return cls(machine)
 
-    def visit(self, pictures: Path, **wanted: Any) -> dict[str, Any]:
-        """What visit.py saw; its pictures are there then, also of a visit that came to no end."""
-        program = ["env", "PYTHONPATH=/opt/playwright", "python3", "-c", _VISIT.read_text()]
+    def visit(self, pictures: Path, visit: Path = _VISIT, **wanted: Any) -> dict[str, Any]:
+        """What visit.py saw; its pictures are there then, also of a visit that came to no end.
+
+        + visit: another program that visits something else
+        """
+        program = ["env", "PYTHONPATH=/opt/playwright", "python3", "-c", visit.read_text()]
         asked = json.dumps({**wanted, "pictures": _PICTURES})
         done = self.machine.ssh(program, stdin=asked, timeout=600, check=False)
         pictures.mkdir(parents=True, exist_ok=True)

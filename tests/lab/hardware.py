@@ -46,8 +46,8 @@ class Board:
     + memory, used: MiB, as nvidia-smi prints them
     + compute: compute capability; "" where there is none
     + ecc: None where the board has none
-    + clock: of its multiprocessors now, MHz; slowed_by: the reasons of that, as nvidia-smi calls
-      them: hw_thermal_slowdown
+    + clock: of its multiprocessors now, MHz; throttled: why it is slowed down, as nvidia-smi's
+      clocks_event_reasons say it: hw_thermal_slowdown
     """
 
     address: str
@@ -65,7 +65,7 @@ class Board:
     remap_pending: bool = False
     clock: int = 1410
     temperature: int = 38
-    slowed_by: tuple[str, ...] = ()
+    throttled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

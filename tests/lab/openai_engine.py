@@ -4,7 +4,8 @@
 
 It speaks as much of the OpenAI API as the gateway passes on, and says its numbers at the end of an
 answer, as engines do that are told to. /ctl says what it has seen, and sets what it is to do:
-`gap` seconds between two chunks, `fail` requests to answer with 503, `stop` to end all answers.
+`gap` seconds between two chunks, `fail` requests to answer with 503, `stop` to end all answers,
+`cache` how full it says that its cache is.
 """
 
 from __future__ import annotations
@@ -27,7 +28,21 @@ STATE: dict[str, Any] = {
     "served": 0,
     "paths": [],
     "users": [],
+    "cache": 0.0,
 }
+# As vLLM writes them.
+METRICS = """\
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="%s"} %d
+# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_waiting{engine="0",model_name="%s"} 0
+# TYPE vllm:kv_cache_usage_perc gauge
+vllm:kv_cache_usage_perc{engine="0",model_name="%s"} %f
+# TYPE vllm:prompt_tokens_total counter
+vllm:prompt_tokens_total{engine="0",model_name="%s"} %d
+# TYPE vllm:generation_tokens_total counter
+vllm:generation_tokens_total{engine="0",model_name="%s"} %d
+"""
 
 
 class Engine(BaseHTTPRequestHandler):
@@ -45,6 +60,11 @@ class Engine(BaseHTTPRequestHandler):
             with LOCK:
                 STATE.update({key: json.loads(value) for key, value in parse_qsl(url.query)})
             self._json(200, STATE)
+        elif url.path == "/metrics":
+            self._seen()
+            numbers = (STATE["running"], STATE["cache"], 7 * STATE["served"], STATE["served"])
+            running, cache, read, written = numbers
+            self._text(METRICS % (MODEL, running, MODEL, MODEL, cache, MODEL, read, MODEL, written))
         elif url.path == "/v1/models" and "service=" in url.query:
             self._json(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
         else:
@@ -114,10 +134,15 @@ class Engine(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
         self.wfile.flush()
 
+    def _text(self, text: str) -> None:
+        self._whole(200, "text/plain; version=0.0.4", text.encode())
+
     def _json(self, status: int, content: object) -> None:
-        body = json.dumps(content).encode()
+        self._whole(status, "application/json", json.dumps(content).encode())
+
+    def _whole(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

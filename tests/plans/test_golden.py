@@ -97,6 +97,7 @@ def test_the_cpu_class_alone_succeeds_and_would_change_the_machine() -> None:
         "Chat page | Disable the chat page",
         "Firewall | Remove the firewall",
         "Gateway | Disable the gateway",
+        "Monitoring | Remove the monitoring",
         "Peers | Disable weight sharing",
         "Services | Stop retired services",
         "Weights | Write the access tokens of the hubs",

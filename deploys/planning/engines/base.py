@@ -210,6 +210,24 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What it says of a service at /metrics, as PromQL; None of what it does not say.
+
+    + running, waiting: requests that are answered, and that wait for it
+    + cache: share of the KV cache that is taken, 0 to 1
+    + read, written: counters of tokens
+    + source: where these names are from
+    """
+
+    running: str
+    waiting: str
+    cache: str | None
+    read: str
+    written: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
     """One engine.
 
@@ -231,6 +249,7 @@ class Engine:
     + meeting_ports: TCP ports that it takes where its machines meet, counted from the given one
     + adapters: how it serves LoRA adapters; None where it does not
     + tasks_by_file: what a model is asked is read from its file, whatever a service says
+    + metrics: what it says at /metrics; None where it says nothing
     + options_on_command_line: further options are words of its command, not lines of a file
     + rules: what does not work with it, or less well than expected
     + failures: what it prints when it cannot start; EVERY of failures/every.py is added to it
@@ -252,6 +271,7 @@ class Engine:
     meeting_ports: tuple[int, ...] = ()
     adapters: Adapters | None = None
     tasks_by_file: bool = False
+    metrics: Metrics | None = None
     options_on_command_line: bool = False
     rules: tuple[Rule, ...]
     failures: tuple[Known, ...]

@@ -14,6 +14,7 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
+    Metrics,
     Reads,
     ServiceSettings,
     Setting,
@@ -109,6 +110,14 @@ KTRANSFORMERS = Engine(
     settings_without_cards=_SETTINGS,
     parsers=parsers.ktransformers,
     plans=_PLANS,
+    metrics=Metrics(
+        running="sglang:num_running_reqs",
+        waiting="sglang:num_queue_reqs",
+        cache="sglang:token_usage",
+        read="sglang:prompt_tokens_total",
+        written="sglang:generation_tokens_total",
+        source="SGLang of KTransformers 0.7.2, srt/observability/metrics_collector.py",
+    ),
     rules=(
         Rule(
             formats=("safetensors",),

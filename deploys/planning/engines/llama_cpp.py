@@ -17,6 +17,7 @@ from deploys.planning.engines.base import (
     ONE_PERFORMANCE,
     DealsLayers,
     Engine,
+    Metrics,
     Reads,
     ServiceSettings,
     Setting,
@@ -247,6 +248,15 @@ LLAMA_CPP = Engine(
     parsers=None,
     plans=_PLANS,
     adapters=ONE_ADAPTER_IN_GGUF,
+    # Of its cache it says nothing any more.
+    metrics=Metrics(
+        running="llamacpp:requests_processing",
+        waiting="llamacpp:requests_deferred",
+        cache=None,
+        read="llamacpp:prompt_tokens_total",
+        written="llamacpp:tokens_predicted_total",
+        source="llama.cpp, tools/server/server-task.cpp",
+    ),
     options_on_command_line=True,
     rules=rules.GGML,
     failures=(

@@ -14,6 +14,7 @@ from deploys.planning.engines.base import (
     Adapters,
     Engine,
     FillsCards,
+    Metrics,
     Reads,
     ServiceSettings,
     SplitGguf,
@@ -147,6 +148,14 @@ SGLANG = Engine(
     plans=_PLANS,
     # Source: SGLang 0.5.23, server_args.py: init_new, DP_ATTENTION_HANDSHAKE_PORT_DELTA.
     meeting_ports=(*range(7), 13),
+    metrics=Metrics(
+        running="sglang:num_running_reqs",
+        waiting="sglang:num_queue_reqs",
+        cache="sglang:token_usage",
+        read="sglang:prompt_tokens_total",
+        written="sglang:generation_tokens_total",
+        source="SGLang 0.5.23, srt/observability/metrics_collector.py",
+    ),
     rules=(
         Rule(
             quantizations=("FP8", "W4AFP8"),

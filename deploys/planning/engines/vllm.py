@@ -14,6 +14,7 @@ from deploys.planning.engines.base import (
     Adapters,
     Engine,
     FillsCards,
+    Metrics,
     Reads,
     ServiceSettings,
     Setting,
@@ -189,6 +190,14 @@ VLLM = Engine(
     # Source: vLLM 0.32, config/lora.py, MaxLoRARanks.
     adapters=Adapters(
         format="safetensors", model_id="{adapter}", ranks=(1, 8, 16, 32, 64, 128, 256, 320, 512)
+    ),
+    metrics=Metrics(
+        running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
+        cache="vllm:kv_cache_usage_perc",
+        read="vllm:prompt_tokens_total",
+        written="vllm:generation_tokens_total",
+        source="vLLM 0.32, v1/metrics/loggers.py",
     ),
     rules=(
         Rule(

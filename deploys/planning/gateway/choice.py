@@ -19,9 +19,11 @@ from deploys.planning.gateway.plan import (
 )
 from deploys.planning.inputs.gateway import Acme, Certificate, Gateway
 from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.monitoring import Monitoring
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.models.shapes import Task
+from deploys.planning.monitoring.plan import Target, WatchedMachine
 from deploys.planning.plan import ServicePlan
 
 # Whose HAProxy counts tokens: 2.5 or newer is needed, and 2.6 is the oldest that it was run on.
@@ -48,12 +50,16 @@ class OtherMachine:
 
     + address: where this machine reaches it; None if that is not known
     + asks: its gateway answers with services of this machine, too
+    + watches: it watches this machine, or could
+    + targets: what this machine watches of it
     """
 
     name: str
     address: str | None
     offers: tuple[ServedElsewhere, ...] = ()
     asks: bool = False
+    watches: bool = False
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +88,21 @@ def gateway_of(
     machine: Machine,
     services: Sequence[ServicePlan],
     around: Surroundings,
+    monitoring: Monitoring | None = None,
+    targets: Sequence[Target] = (),
 ) -> GatewayPlan | None:
-    """Return the gateway; None where nobody asks for one. Raise Refusal for what cannot work."""
+    """Return the gateway; None where nobody asks for one. Raise Refusal for what cannot work.
+
+    + monitoring: what the profile says of it
+    + targets: where the metrics of the machine are
+    """
     peers = tuple(
-        MachinePeer(name=other.name, address=other.address)
+        MachinePeer(name=other.name, address=other.address, asks=other.asks, watches=other.watches)
         for other in sorted(around.others, key=lambda other: other.name)
-        if other.asks
+        if other.asks or other.watches
     )
-    if wanted is None and not peers:
+    machines = tuple(_watched(around)) if monitoring else ()
+    if wanted is None and not peers and not machines:
         return None
     _check_machine(machine)
     _check_ports(wanted, machine, peers)
@@ -99,6 +112,8 @@ def gateway_of(
         host=None,
         backends=backends,
         peers=peers,
+        targets=tuple(targets) if any(peer.watches for peer in peers) else (),
+        machines=machines,
         ipv6=any(":" in address for address in machine.addresses),
     )
     if wanted is None:
@@ -114,8 +129,20 @@ def gateway_of(
             "at_once": wanted.at_once,
             "chat": wanted.chat,
             "vouches": machine.own_key is not None and wanted.certificate is None,
+            "monitoring": _shown(monitoring, around),
         }
     )
+
+
+def _watched(around: Surroundings) -> Iterator[WatchedMachine]:
+    for other in around.others:
+        if other.targets:
+            address = _address(other, "Monitoring", "which this machine watches")
+            yield WatchedMachine(name=other.name, address=address, targets=other.targets)
+
+
+def _shown(monitoring: Monitoring | None, around: Surroundings) -> Monitoring | None:
+    return monitoring if monitoring and monitoring.by in (None, around.name) else None
 
 
 def _certificate(wanted: Gateway, site: Site) -> Certificate | Acme | None:
@@ -241,18 +268,22 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _elsewhere(other: OtherMachine, *, drained: bool) -> BackendServer:
-    if other.address is None:
-        raise Refusal(
-            f"Gateway: the address of {other.name}, which also names, is not known",
-            "Write peer_address beside it in the inventory",
-        )
     return BackendServer(
         name=other.name,
-        address=other.address,
+        address=_address(other, "Gateway", "which also names"),
         port=MACHINES,
         machine=other.name,
         drained=drained,
     )
+
+
+def _address(other: OtherMachine, what: str, which: str) -> str:
+    if other.address is None:
+        raise Refusal(
+            f"{what}: the address of {other.name}, {which}, is not known",
+            "Write peer_address beside it in the inventory",
+        )
+    return other.address
 
 
 def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) -> tuple[Key, ...]:

@@ -8,7 +8,9 @@ from typing import Any
 from deploys.planning import unit_names
 from deploys.planning.gateway.key import RESERVED, Key
 from deploys.planning.inputs.gateway import Acme, Certificate, Chat
+from deploys.planning.inputs.monitoring import Monitoring
 from deploys.planning.models.shapes import Task
+from deploys.planning.monitoring.plan import Target, WatchedMachine
 
 # Ports of every gateway: for people, for other machines of the site, and for the operator.
 REDIRECT, HTTPS, MACHINES, METRICS = 80, 443, 8443, 8405
@@ -85,10 +87,16 @@ class Backend:
 
 @dataclass(frozen=True, kw_only=True)
 class MachinePeer:
-    """Another machine whose gateway asks this one; its address is None where it is not known."""
+    """Another machine whose gateway asks this one; its address is None where it is not known.
+
+    + asks: for answers of models
+    + watches: for metrics
+    """
 
     name: str
     address: str | None
+    asks: bool = True
+    watches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +111,9 @@ class GatewayPlan:
     + rate, at_once: limits of those whose key says nothing else
     + backends: what is served, sorted by name
     + peers: machines that ask here
+    + targets: what those of them that watch are given
+    + machines: those that this one watches
+    + monitoring: what its page shows, and to whom; None: there is no page here
     + ipv6: the machine is reached over IPv6, too
     + vouches: this is a unit of an appliance, which has made its certificate for clients by itself
     """
@@ -116,6 +127,9 @@ class GatewayPlan:
     at_once: int = 8
     backends: tuple[Backend, ...] = ()
     peers: tuple[MachinePeer, ...] = ()
+    targets: tuple[Target, ...] = ()
+    machines: tuple[WatchedMachine, ...] = ()
+    monitoring: Monitoring | None = None
     chat: Chat | None = None
     ipv6: bool = False
     vouches: bool = False
@@ -134,13 +148,14 @@ class GatewayPlan:
     def between_machines(self) -> bool:
         """Whether it needs a certificate for other machines: they ask it, or it asks them."""
         asked = [server for backend in self.backends for server in backend.servers]
-        return bool(self.peers) or any(server.machine for server in asked)
+        return bool(self.peers or self.machines) or any(server.machine for server in asked)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan without who may ask, and without the operator's own files."""
         plan = asdict(self)
         del plan["keys"]
         others = "the unit's" if self.vouches else "the site's"
+        del plan["keys"], plan["monitoring"]
         plan["certificate"] = (
             self.acme.directory if self.acme else "the operator's" if self.own else others
         )

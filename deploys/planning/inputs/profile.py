@@ -14,6 +14,7 @@ from deploys.planning.engines.base import Engine
 from deploys.planning.engines.registry import ENGINES
 from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.inputs.gateway import Gateway
+from deploys.planning.inputs.monitoring import Monitoring
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.renamed import renamed
 from deploys.planning.models.model import Model
@@ -184,6 +185,7 @@ class HostProfile:
     + gpus: how many of them each machine has
     + services: what the machine serves
     + gateway: how a team reaches that; None: from the machine itself alone
+    + monitoring: what watches it, and whom that tells; None: nothing does
     + driver: version of the GPU driver to install, such as "580.178.04"; None leaves it to the plan
     + reboot: the machine may be rebooted if a driver has to be replaced
     + allow_busy_gpus: continue even if processes that are not ours use the GPUs
@@ -194,6 +196,7 @@ class HostProfile:
     gpus: int = 0
     services: tuple[Service, ...] = ()
     gateway: Gateway | None = None
+    monitoring: Monitoring | None = None
     driver: str | None = None
     reboot: bool = True
     allow_busy_gpus: bool = False

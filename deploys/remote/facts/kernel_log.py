@@ -38,6 +38,11 @@ def errors(log: Path = LOG) -> tuple[list[str], list[str]]:
     return error_lines(text)
 
 
+def records(log: Path = LOG) -> str:
+    """Return what the kernel holds of its log, as it writes it; "" if it may not be read."""
+    return _buffer(log) or ""
+
+
 def error_lines(text: str) -> tuple[list[str], list[str]]:
     """Return the lines of a log's text that report errors, as `errors` does."""
     lines = (_PREFIX.sub("", line).strip() for line in text.splitlines())

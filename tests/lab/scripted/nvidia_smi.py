@@ -94,6 +94,14 @@ def _query(boards: list[dict[str, Any]], version: str, fields: list[str], form: 
 def _values(index: int, board: dict[str, Any], version: str) -> dict[str, str]:
     ecc = {None: "[N/A]", True: "Enabled", False: "Disabled"}[board["ecc"]]
     counted = ecc == "Enabled"
+    rows = {"correctable": "0", "uncorrectable": "0", "failure": "No"}
+    reasons = (
+        "hw_slowdown",
+        "hw_thermal_slowdown",
+        "hw_power_brake_slowdown",
+        "sw_thermal_slowdown",
+        "sw_power_cap",
+    )
     can_split = board["compute"] in ("8.0", "9.0", "10.0")
     return {
         "index": str(index),
@@ -110,22 +118,24 @@ def _values(index: int, board: dict[str, Any], version: str) -> dict[str, str]:
         "remapped_rows.pending": ("Yes" if board["remap_pending"] else "No")
         if counted
         else "[N/A]",
+        "ecc.errors.corrected.volatile.total": "0" if counted else "[N/A]",
+        **{f"remapped_rows.{name}": text if counted else "[N/A]" for name, text in rows.items()},
+        **{
+            f"clocks_event_reasons.{name}": "Active" if name in board["throttled"] else "Not Active"
+            for name in reasons
+        },
         "driver_version": version,
-        **_working(board),
+        **_working(board, counted),
     }
 
 
-def _working(board: dict[str, Any]) -> dict[str, str]:
+def _working(board: dict[str, Any], counted: bool) -> dict[str, str]:
     """What changes while a card works, and what it is called by its maker."""
-    reasons = (
-        *("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"),
-        "sw_thermal_slowdown",
-    )
     return {
         "serial": str(1320000000000 + int(re.sub(r"\W", "", board["address"]), 16)),
         "vbios_version": "92.00.45.00.03",
         "temperature.gpu": str(board["temperature"]),
-        "temperature.memory": str(board["temperature"] + 6),
+        "temperature.memory": str(board["temperature"] + 6) if counted else "N/A",
         "clocks.sm": str(board["clock"]),
         "clocks.max.sm": "1410",
         "pcie.link.gen.current": "4",
@@ -133,14 +143,6 @@ def _working(board: dict[str, Any]) -> dict[str, str]:
         "power.draw": "71.52",
         "power.limit": "300.00",
         "utilization.gpu": "0",
-        "ecc.errors.corrected.volatile.total": "0" if board["ecc"] else "[N/A]",
-        "remapped_rows.uncorrectable": "0" if board["ecc"] else "[N/A]",
-        **{
-            f"clocks_event_reasons.{reason}": "Active"
-            if reason in board["slowed_by"]
-            else "Not Active"
-            for reason in reasons
-        },
     }
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,8 @@ def log(message: str) -> None:
     """One record of the kernel log, in the form that /dev/kmsg has."""
     with KERNEL_LOG.open("a") as records:
         number = records.tell()
-        records.write(f"4,{number},{1000 + number},-;{message}\n")
+        since_boot = int(time.monotonic() * 1e6)
+        records.write(f"4,{number},{since_boot},-;{message}\n")
 
 
 def _show_devices() -> None:

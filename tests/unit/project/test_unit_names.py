@@ -9,7 +9,7 @@ from deploys.remote.facts import managed_units
 from tests.unit import ROOT
 
 NAME = re.compile(
-    rf"\b{unit_names.PREFIX}(?:peer|gateway|acme|firewall|failed|job|identity|self-test)\b[@\w%*.-]*"
+    rf"\b{unit_names.PREFIX}(?:peer|gateway|acme|firewall|failed|job|identity|self-test|node-exporter|metrics|prometheus|alertmanager|notifier)\b[@\w%*.-]*"
 )
 
 
@@ -32,6 +32,11 @@ def test_templates_have_the_units_of_ours_and_no_others() -> None:
         unit_names.ACME_TIMER,
         unit_names.CHAT,
         unit_names.FIREWALL,
+        unit_names.NODE_EXPORTER,
+        unit_names.METRICS,
+        unit_names.PROMETHEUS,
+        unit_names.ALERTMANAGER,
+        unit_names.NOTIFIER,
         unit_names.FAILED,
         unit_names.IDENTITY,
         unit_names.SELF_TEST,

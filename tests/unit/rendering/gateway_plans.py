@@ -8,6 +8,7 @@ from deploys.planning.gateway.plan import GatewayPlan
 from deploys.planning.inputs.gateway import Acme, Chat
 from deploys.planning.plan import HostPlan
 from tests.unit.planning.gateway.gateway_examples import BESIDE, GATEWAY, around, planned
+from tests.unit.planning.monitoring import examples
 from tests.unit.planning.plan_examples import MACHINE, service
 
 CA = "-----BEGIN CERTIFICATE-----\n"
@@ -31,6 +32,8 @@ PLANS = {
     "several machines": _of(planned(replace(_ALSO, chat=Chat(admin="a@ai.lab")), _MUTUAL)),
     "drained itself": _of(planned(replace(_ALSO, drained=("gpu-01",)), _MUTUAL)),
     "for machines alone": _of(planned(None, replace(_MUTUAL, keys=()))),
+    "with a page of what is watched": _of(examples.EXAMPLES["watches"]),
+    "watched by another": _of(examples.EXAMPLES["watched"]),
     "over IPv6, too": _of(
         planned(
             _ALSO,

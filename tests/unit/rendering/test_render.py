@@ -22,7 +22,10 @@ from deploys.planning.package_manager import Dnf
 from deploys.planning.plan import HostPlan
 from deploys.rendering import cards, chat, firewall, gateway, page, render, templates
 from deploys.rendering.appliance import image
+from deploys.rendering.monitoring import files as monitoring
+from deploys.rendering.monitoring import page as monitoring_page
 from tests.unit.planning.gateway import test_chat
+from tests.unit.planning.monitoring import examples
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
 from tests.unit.rendering import test_render_image
 from tests.unit.rendering.card_examples import CARD, SITE
@@ -59,7 +62,7 @@ def test_no_template_is_left_out() -> None:
     rendered: set[str] = set()
     with pytest.MonkeyPatch.context() as patch:
         text = templates.text
-        for module in (templates, page, gateway, cards, image):
+        for module in (templates, page, gateway, cards, image, monitoring_page):
             patch.setattr(
                 module, "text", lambda path, /, **v: rendered.add(f"{path}.j2") or text(path, **v)
             )
@@ -73,6 +76,10 @@ def test_no_template_is_left_out() -> None:
         firewall.files(FirewallPlan(openings=()))
         image.files(test_render_image.RECIPE, test_render_image.PLAN, "", ["6.1"])
         image.stub(test_render_image.RECIPE)
+        watched = examples.EXAMPLES["told"].monitoring
+        assert watched
+        monitoring.node_exporter(), monitoring.writer(watched), monitoring.notifier([])
+        monitoring.prometheus(watched), monitoring.alertmanager(watched, "")
         with_page = test_chat.planned()
         assert with_page.gateway and with_page.gateway.chat
         chat.files(with_page, with_page.gateway, with_page.gateway.chat)

@@ -1,0 +1,180 @@
+"""How the cards of this machine are, as their drivers say it.
+
+NVIDIA's by nvidia-smi. AMD's from the kernel's documentation of amdgpu, Ascend's from published
+output of npu-smi; neither was tried on hardware.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ..facts.pci import DEVICES
+from ..lib.probe import number, read, run
+from .exposition import Sample
+
+# What is asked of nvidia-smi, and what becomes of it: metric, labels, and what a unit of it is.
+_NVIDIA: Mapping[str, tuple[str, dict[str, str], float]] = {
+    "temperature.gpu": ("temperature_celsius", {"part": "gpu"}, 1),
+    "temperature.memory": ("temperature_celsius", {"part": "memory"}, 1),
+    "power.draw": ("power_watts", {}, 1),
+    "utilization.gpu": ("utilization_ratio", {}, 0.01),
+    "memory.used": ("memory_used_bytes", {}, 1 << 20),
+    "memory.total": ("memory_size_bytes", {}, 1 << 20),
+    "ecc.errors.corrected.volatile.total": ("ecc_errors", {"kind": "corrected"}, 1),
+    "ecc.errors.uncorrected.volatile.total": ("ecc_errors", {"kind": "uncorrected"}, 1),
+    "remapped_rows.correctable": ("remapped_rows", {"kind": "correctable"}, 1),
+    "remapped_rows.uncorrectable": ("remapped_rows", {"kind": "uncorrectable"}, 1),
+    "remapped_rows.pending": ("remapped_rows", {"kind": "pending"}, 1),
+    "remapped_rows.failure": ("remapped_rows", {"kind": "failure"}, 1),
+    **{
+        f"clocks_event_reasons.{reason}": ("throttled", {"reason": reason}, 1)
+        for reason in (
+            *("hw_thermal_slowdown", "hw_power_brake_slowdown"),
+            *("sw_thermal_slowdown", "sw_power_cap"),
+        )
+    },
+}
+_WORDS = {"Active": 1.0, "Not Active": 0.0, "Yes": 1.0, "No": 0.0}
+_UNKNOWN_FIELD = re.compile(r'Field "([\w.]+)" is not a valid field')
+# What an amdgpu calls its sensors, and we do. Source: kernel documentation, gpu/amdgpu/thermal.
+_SENSORS = {"edge": "gpu", "junction": "hotspot", "mem": "memory"}
+# | 0     910B3               | OK            | 101.8       43          0    / 0    |
+_NPU = re.compile(r"\|\s*\d+\s+[\w-]+\s*\|\s*(\w+)\s*\|\s*([\d.]+)\s+(\d+)\s")
+# | 0                         | 0000:C1:00.0  | 0     0    / 0          3318 / 65536         |
+_CHIP = re.compile(r"\|\s*\d+\s*\|\s*([0-9A-Fa-f]{4}:[0-9A-Fa-f:.]{7})\s*\|\s*(\d+)\s(.*)\|")
+_USAGE = re.compile(r"(\d{1,12})\s*/\s*(\d{1,12})")
+# Looks after which a tool that has not answered is asked again: each leaves a process behind.
+_SKIPPED = 20
+
+
+class Cards:
+    """Those that the plan counts as ours.
+
+    + vendor: whose they are; None where there are none
+    + addresses: on the PCI bus
+    """
+
+    def __init__(self, vendor: str | None, addresses: Sequence[str]) -> None:
+        self._vendor, self._addresses = vendor, addresses
+        self._fields: tuple[str, ...] = tuple(_NVIDIA)
+        self._skip = 0
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what each says of itself, and of each whether it is there."""
+        if self._skip:
+            self._skip -= 1
+        ask = {"nvidia": self._nvidia, "amd": self._amd, "huawei": self._ascend}
+        asked = ask.get(self._vendor or "")
+        if asked is None:
+            return
+        found = {} if self._skip else asked()
+        for address in self._addresses:
+            there = found.get(address, [])
+            yield Sample("modelrack_card_up", float(bool(there)), address=address)
+            for name, value, labels in there:
+                yield Sample(f"modelrack_card_{name}", value, address=address, **labels)
+
+    def _asked(self, *command: str) -> str:
+        text, why = run(*command)
+        if "did not answer" in why:
+            self._skip = _SKIPPED
+        return text
+
+    def _nvidia(self) -> _Found:
+        text = ""
+        for _ in range(len(_NVIDIA)):
+            query = f"--query-gpu={','.join(('pci.bus_id', *self._fields))}"
+            text = self._asked("nvidia-smi", query, "--format=csv,noheader,nounits")
+            # An older driver names the first field that it does not know.
+            unknown = _UNKNOWN_FIELD.search(text)
+            if unknown is None or unknown[1] not in self._fields:
+                break
+            self._fields = tuple(field for field in self._fields if field != unknown[1])
+        return nvidia(text, self._fields)
+
+    def _amd(self) -> _Found:
+        return amd(self._addresses)
+
+    def _ascend(self) -> _Found:
+        return ascend(self._asked("npu-smi", "info"))
+
+
+# Of each card by its address: metric, value, labels.
+_Found = dict[str, list[tuple[str, float, dict[str, str]]]]
+
+
+def nvidia(text: str, fields: Sequence[str]) -> _Found:
+    """Return what nvidia-smi has answered; what a card does not say is left out."""
+    found: _Found = {}
+    for line in text.splitlines():
+        bus, *values = (part.strip() for part in line.split(","))
+        if len(values) != len(fields):
+            continue
+        # It writes the domain with eight digits.
+        there = found.setdefault(bus.lower()[-12:], [])
+        for field, value in zip(fields, values, strict=True):
+            name, labels, unit = _NVIDIA[field]
+            amount = _WORDS.get(value, _float(value))
+            if amount is not None:
+                there.append((name, amount * unit, labels))
+    return found
+
+
+def amd(addresses: Sequence[str], devices: Path = DEVICES) -> _Found:
+    """Return what the kernel's driver says of each card in /sys."""
+    found: _Found = {}
+    for address in addresses:
+        folder = devices / address
+        there = found.setdefault(address, [])
+        for file, name, unit in (
+            ("mem_info_vram_used", "memory_used_bytes", 1.0),
+            ("mem_info_vram_total", "memory_size_bytes", 1.0),
+            ("gpu_busy_percent", "utilization_ratio", 0.01),
+        ):
+            if (value := number(read(folder / file))) is not None:
+                there.append((name, value * unit, {}))
+        for sensor in sorted(folder.glob("hwmon/hwmon*/temp*_input")):
+            label = read(sensor.with_name(sensor.name.replace("_input", "_label"))).strip()
+            if (value := number(read(sensor))) is not None and label in _SENSORS:
+                there.append(("temperature_celsius", value / 1e3, {"part": _SENSORS[label]}))
+        for sensor in sorted(folder.glob("hwmon/hwmon*/power1_average")):
+            if (value := number(read(sensor))) is not None:
+                there.append(("power_watts", value / 1e6, {}))
+        # "ue: 0", "ce: 0" of its memory. Source: kernel documentation, gpu/amdgpu/ras.
+        for line in read(folder / "ras/umc_err_count").splitlines():
+            kind, _, count = line.partition(":")
+            if (value := number(count)) is not None and kind in ("ue", "ce"):
+                labels = {"kind": "uncorrected" if kind == "ue" else "corrected"}
+                there.append(("ecc_errors", float(value), labels))
+    return found
+
+
+def ascend(text: str) -> _Found:
+    """Return what `npu-smi info` shows; a card that is not well counts as one that is not there."""
+    found: _Found = {}
+    card: tuple[str, float, float] | None = None
+    for line in text.splitlines():
+        if npu := _NPU.match(line):
+            card = npu[1], float(npu[2]), float(npu[3])
+        elif card and (chip := _CHIP.match(line)):
+            health, power, temperature = card
+            used = _USAGE.findall(chip[3])[-1:]
+            if health == "OK":
+                found[chip[1].lower()] = [
+                    ("power_watts", power, {}),
+                    ("temperature_celsius", temperature, {"part": "gpu"}),
+                    ("utilization_ratio", float(chip[2]) / 100, {}),
+                    *(("memory_used_bytes", float(int(some) << 20), {}) for some, _ in used),
+                    *(("memory_size_bytes", float(int(of) << 20), {}) for _, of in used),
+                ]
+            card = None
+    return found
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

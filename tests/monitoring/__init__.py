@@ -1,0 +1,1 @@
+"""Machines that are watched: every alert caused and ended, every query answered, the page seen."""

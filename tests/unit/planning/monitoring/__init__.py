@@ -1,0 +1,1 @@
+"""Monitoring: plans and alerts."""
