@@ -103,7 +103,8 @@ def _file(entry: dict[str, Any]) -> None:
     _keep(entry["path"])
     # Readable by nobody else until its owner and mode are set; in the same folder, so that the
     # rename is atomic.
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    temporary = _beside(folder, name)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(base64.b64decode(entry["content"]))
@@ -133,10 +134,18 @@ def _keep(path: str) -> None:
 
 def _link(entry: dict[str, Any]) -> None:
     folder, name = os.path.split(entry["path"])
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
+    temporary = _beside(folder, name)
     os.symlink(entry["target"], temporary)
     os.rename(temporary, entry["path"])
     _sync(folder)
+
+
+def _beside(folder: str, name: str) -> str:
+    # Always the same name: what a power cut left there is not left for ever.
+    path = os.path.join(folder, f".{name}.new")
+    if os.path.lexists(path):
+        os.unlink(path)
+    return path
 
 
 def _own(path: str | int, entry: dict[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 from deploys.remote.install import build, venv
-from deploys.remote.lib import unproven
+from deploys.remote.lib import put, unproven
 
 
 @pytest.fixture
@@ -146,3 +149,21 @@ def test_what_uv_kept_before_a_boot_in_order_stays(
     boot("second")
     assert make() == 0
     assert (tmp_path / "python-1/module").read_text() == "kept\n"
+
+
+def test_what_a_power_cut_left_beside_a_file_does_not_stay(tmp_path: Path) -> None:
+    me = {"user": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+    file = {"kind": "file", "path": str(tmp_path / "file"), "mode": "644", "content": "YQ==", **me}
+    link = {"kind": "link", "path": str(tmp_path / "link"), "target": "file"}
+    with pytest.MonkeyPatch.context() as cut:
+        cut.setattr(put.os, "rename", _fail)
+        cut.setattr(put.os, "unlink", lambda path: None)
+        for entry in (file, link):
+            assert not put.write([entry])
+    assert len([*tmp_path.iterdir()]) == 2
+    assert put.write([file, link])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def _fail(*paths: str) -> None:
+    raise OSError
