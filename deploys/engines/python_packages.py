@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from deploys.control import groups
 from deploys.control.current_plan import current_plan
-from deploys.operations import files, venv
+from deploys.operations import build, files, venv
 from deploys.operations.files import File
 from deploys.operations.services import group, service
 from deploys.operations.services.unit import Unit
@@ -17,7 +17,10 @@ from deploys.rendering import settings
 
 
 def install(engine: str) -> None:
-    """Install the locked packages in a versioned directory; running services are left alone."""
+    """Install the locked packages in a versioned directory, and compile what they bring as source.
+
+    Running services are left alone.
+    """
     plan = current_plan()
     software = plan.software_of(engine)
     assert isinstance(software, Environment)
@@ -28,6 +31,13 @@ def install(engine: str) -> None:
         site=plan.site,
         systemd=plan.systemd,
     )
+    if software.kernels:
+        build.kernels(
+            name="Compile kernels for the cards",
+            kernels=software.kernels,
+            site=plan.site,
+            systemd=plan.systemd,
+        )
 
 
 def start(engine: str) -> None:

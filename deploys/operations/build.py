@@ -1,4 +1,4 @@
-"""Programs compiled from pinned source, once for all machines of the same kind."""
+"""What is compiled, once for all machines of the same kind: programs, and kernels for cards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deploys.connection.transport import HostCommand
 from deploys.facts.files import Entries
 from deploys.operations import artifact, files, job, packages
 from deploys.operations.files import Directory
-from deploys.planning.engines.software import Build
+from deploys.planning.engines.software import Build, Kernels
 from deploys.planning.inputs.site import Site
 from deploys.planning.package_manager import PackageManager
 
@@ -52,6 +52,51 @@ def installed(
             yield from _compile(build, site, manager, packed, systemd=systemd)
     if not first:
         yield from _unpack(build, packed)
+
+
+@operation()
+def kernels(
+    kernels: Kernels, site: Site, systemd: bool = True
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Compile kernels inside an installed environment.
+
+    + kernels: which, of which environment, for which cards
+    + site: where packed ones are kept on this computer
+
+    As with programs, the first machine of its kind compiles them for all.
+    """
+    if kernels.stamp in host.get_fact(Entries, paths=(kernels.stamp,)):
+        host.noop(f"{kernels.name} has its kernels for {kernels.compute}")
+        return
+    packed = site.builds / kernels.packed
+    pack = f"/var/lib/modelrack/build/{kernels.digest}.tar.gz"
+    yield files.write([Directory(path="/var/lib/modelrack/build")])
+    with transport.exclusive(kernels.digest), _alone(packed):
+        first = not packed.exists()
+        if first:
+            yield from job.running(
+                f"kernels-{kernels.name}-{kernels.digest}",
+                ["python3", "{program}", "kernels", "{spec}"],
+                systemd=systemd,
+                spec={
+                    "environment": kernels.directory,
+                    "modules": kernels.modules,
+                    "compute": kernels.compute,
+                    "work": f"/var/lib/modelrack/build/{kernels.digest}",
+                    "pack": pack,
+                },
+            )
+            yield HostCommand(_collect, pack, packed)
+    if not first:
+        yield from files.uploading(packed, pack, "644")
+    # The stamp comes last, and that of kernels for other cards goes first: they are replaced.
+    yield StringCommand(
+        *("find", QuoteString(kernels.directory), "-maxdepth 1 -name '.kernels-*' -delete &&"),
+        *("tar", "-xzf", QuoteString(pack), "-C", QuoteString(kernels.directory), "&&"),
+        *("sync", "-f", QuoteString(kernels.directory), "&&"),
+        *("touch", QuoteString(kernels.stamp), "&&", "rm", QuoteString(pack)),
+    )
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--signers", type=Path, help="names and public keys")
     command.set_defaults(program=_update)
 
-    for name, program in (("build", _build), ("venv", _venv)):
+    for name, program in (("build", _build), ("venv", _venv), ("kernels", _kernels)):
         command = programs.add_parser(name)
         command.add_argument("spec", help="a JSON file")
         command.set_defaults(program=program)
@@ -164,6 +164,12 @@ def _venv(options: Any) -> int:
     from .install import venv
 
     return venv.main([options.spec])
+
+
+def _kernels(options: Any) -> int:
+    from .install import kernels
+
+    return kernels.main([options.spec])
 
 
 def _job_run(options: Any) -> int:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from deploys.planning.engines.registry import ENGINES
-from deploys.planning.engines.software import Environment, FromLock
+from deploys.planning.engines.software import Environment, FromLock, Kernels
 from deploys.planning.gateway import chat
+from deploys.planning.hardware.gpus import Accelerator
 from deploys.planning.hardware.software_stacks import SoftwareStack
 from deploys.planning.inputs.locks import Locks
 from deploys.planning.inputs.machine import Machine
@@ -58,9 +60,17 @@ def open_webui(machine: Machine, site: Site, locks: Locks) -> Environment:
 
 
 def environment(
-    engine: str, stack: SoftwareStack, machine: Machine, site: Site, locks: Locks
+    engine: str,
+    stack: SoftwareStack,
+    machine: Machine,
+    site: Site,
+    locks: Locks,
+    gpu: Accelerator | None = None,
 ) -> Environment:
-    """Return the environment of an engine on a machine; raise Refusal if none is available."""
+    """Return the environment of an engine on a machine; raise Refusal if none is available.
+
+    + gpu: cards that kernels are compiled for; None for none
+    """
     software, name = ENGINES[engine].software, stack.locks.get(engine, "")
     recipes = software.recipes if isinstance(software, FromLock) else {}
     if name not in recipes or name not in locks.environments:
@@ -85,7 +95,7 @@ def environment(
         )
     python = _python(recipe.pythons, machine, site)
     headers = ("python3-dev",) if python == _own_python(machine) else ()
-    return Environment(
+    made = Environment(
         name=engine,
         version=lock.versions[recipe.package],
         lock=name,
@@ -96,6 +106,15 @@ def environment(
         wheels=site.url("pytorch", "/") if recipe.wheels else None,
         cuda=recipe.cuda_compiler == "in the lock",
     )
+    if not recipe.kernels or gpu is None:
+        return made
+    kernels = Kernels(
+        directory=made.directory,
+        modules=recipe.kernels,
+        compute=gpu.compute,
+        toolchain=f"{machine.os}-{machine.os_version}-{machine.architecture}",
+    )
+    return replace(made, kernels=kernels)
 
 
 def foreign_packages(versions: Mapping[str, str], stack: SoftwareStack) -> list[str]:

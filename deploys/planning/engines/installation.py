@@ -35,7 +35,9 @@ def software_of(
                 each = _from_archive(engine, software, inputs, driver)
                 found += [each] if each else []
             elif engine in stack.engines:
-                found.append(environments.environment(engine, stack, machine, site, locks))
+                found.append(
+                    environments.environment(engine, stack, machine, site, locks, inputs.gpu)
+                )
         except Refusal as refusal:
             name = next(service.name for service in services if service.engine == engine)
             refusals.append(Refusal(refusal.reason, refusal.hint, name))

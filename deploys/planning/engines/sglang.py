@@ -95,6 +95,8 @@ SGLANG = Engine(
                 package="sglang",
                 imports=("torch", "sglang", "flashinfer"),
                 cuda_compiler="in the lock",
+                # Of top_k and top_p. Source: FlashInfer 0.7, jit/sampling.py.
+                kernels=("sampling",),
             ),
         }
     ),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from deploys.planning.hardware.gpus import Accelerator
@@ -64,6 +65,45 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """What the engine of an environment would compile when it first needs it, compiled beforehand.
+
+    Identical on all machines with the same digest.
+
+    + directory: of the environment
+    + modules: of FlashInfer, by their names in flashinfer.jit
+    + compute: capability of the cards that they are for
+    + toolchain: distribution release and architecture, which determine compiler and C library
+    """
+
+    directory: str
+    modules: tuple[str, ...]
+    compute: str
+    toolchain: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that determines the result, 12 hex digits."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """Name of the engine, and of what its kernels are packed into."""
+        return Path(self.directory).parent.name
+
+    @property
+    def stamp(self) -> str:
+        """File on the machine that is there once they are."""
+        return f"{self.directory}/.kernels-{self.digest}"
+
+    @property
+    def packed(self) -> str:
+        """Name of the file that they are kept in on the operator's computer."""
+        return f"{self.name}-kernels-{self.compute}-{self.digest}.tar.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """Python packages, from a lock with hashes.
 
@@ -74,6 +114,7 @@ class Environment:
     + packages: distribution packages that its programs need at run time
     + wheels: page or directory with wheels that no package index has; None if all are on the index
     + cuda: its packages contain a CUDA toolkit, which becomes the environment's `cuda` directory
+    + kernels: what is compiled in it for the machine's cards before any service starts
     """
 
     name: str
@@ -85,6 +126,7 @@ class Environment:
     packages: tuple[str, ...] = ()
     wheels: str | None = None
     cuda: bool = False
+    kernels: Kernels | None = None
     how: ClassVar[str] = "from a lock of its own"
 
     @property
@@ -138,6 +180,8 @@ class Recipe:
     + wheels: the lock names wheels that no package index has
     + cuda_compiler: which one compiles kernels at run time: that of the CUDA toolkit in the lock,
       or one that the driver's stage installs; None where none does
+    + kernels: modules of FlashInfer that every service would compile for itself: a minute and more
+      of the first start, or of the first request that needs them
     """
 
     package: str
@@ -146,6 +190,7 @@ class Recipe:
     packages: tuple[str, ...] = ("g++",)
     wheels: bool = False
     cuda_compiler: Literal["in the lock", "on the machine"] | None
+    kernels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

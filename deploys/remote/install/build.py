@@ -81,11 +81,12 @@ def _install(spec: dict[str, Any], directory: Path) -> None:
 def _pack(directory: Path, pack: Path) -> None:
     arriving = pack.with_name(f"{pack.name}.arriving")
     with tarfile.open(arriving, "w:gz", compresslevel=6) as archive:
-        archive.add(directory, arcname=".", filter=_belongs_to_root)
+        archive.add(directory, arcname=".", filter=belongs_to_root)
     arriving.rename(pack)
 
 
-def _belongs_to_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def belongs_to_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Return the entry of an archive as one of root's, whoever compiled it."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     return entry

@@ -127,6 +127,30 @@ def test_kernels_are_compiled_with_the_toolkit_of_the_lock() -> None:
     assert not environment("vllm", CPU, replace(MACHINE, python="3.11.2"), Site(), PINS).cuda
 
 
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_kernels_are_compiled_for_the_cards_before_a_start(engine: str) -> None:
+    made = environment(engine, HOPPER, UBUNTU_24, Site(), PINS, named("H200"))
+    kernels = made.kernels
+    assert kernels and (kernels.compute, kernels.directory) == ("9.0", made.directory)
+    assert kernels.packed.startswith(f"{engine}-kernels-9.0-")
+    # Others on other cards, with another compiler, and for another version; the same on the next.
+    ada = environment(engine, HOPPER, UBUNTU_24, Site(), PINS, named("L40S"))
+    older = environment(engine, HOPPER, UBUNTU_22, Site(), PINS, named("H200"))
+    again = environment(engine, HOPPER, UBUNTU_24, Site(), PINS, named("H100"))
+    assert ada.kernels and older.kernels and again.kernels
+    assert len({kernels.digest, ada.kernels.digest, older.kernels.digest}) == 3
+    assert again.kernels == kernels
+    other = replace(kernels, directory=f"{kernels.directory}0")
+    assert other.digest != kernels.digest
+
+
+def test_without_cards_and_without_flashinfer_there_are_no_kernels() -> None:
+    debian = replace(MACHINE, python="3.11.2")
+    assert environment("vllm", CPU, debian, Site(), PINS).kernels is None
+    made = environment("ktransformers", HOPPER, UBUNTU_24, Site(), PINS, named("H200"))
+    assert made.kernels is None
+
+
 @pytest.mark.parametrize("lock", ["vllm-cuda13", "sglang-cuda13"])
 def test_the_compiler_of_a_lock_goes_with_its_headers(lock: str) -> None:
     versions = PINS.environments[lock].versions
