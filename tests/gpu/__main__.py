@@ -59,7 +59,8 @@ def main() -> int:
         named = {name: NETWORKS[name] for name in arguments.networks or NETWORKS}
         arguments.folder.mkdir(parents=True, exist_ok=True)
         given = (arguments.python, named, arguments.folder, arguments.output)
-        of = {"chosen": arguments.ways, "card": arguments.card}
+        asked = [each for each in vllm_speed.REQUESTS if each[0] <= arguments.most]
+        of = {"chosen": arguments.ways, "card": arguments.card, "requests": asked}
         return 1 if vllm_speed.measure(*given, **of) else 0
     if arguments.task == "speed":
         speed.measure(arguments.settings, arguments.programs, arguments.output)
@@ -136,9 +137,9 @@ def _arguments() -> argparse.Namespace:
     vllm.add_argument("--python", type=Path, required=True, help="of an environment that has vLLM")
     vllm.add_argument("--folder", type=Path, required=True, help="for configurations and logs")
     vllm.add_argument("--networks", nargs="*", choices=NETWORKS, default=[])
-    vllm.add_argument(
-        "--ways", nargs="*", choices=("how-to", "balanced", "latency", "throughput"), default=[]
-    )
+    ways = ("how-to", *vllm_speed.PLANNED)
+    vllm.add_argument("--ways", nargs="*", choices=ways, default=[])
+    vllm.add_argument("--most", type=int, default=512, help="requests at a time")
     vllm.add_argument("--card", type=int, help="on this one of several, by the driver's number")
     vllm.add_argument("--output", type=Path, required=True)
     return parser.parse_args()

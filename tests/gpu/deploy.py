@@ -174,10 +174,10 @@ def _speed(engine: str, server: Unit) -> Any:
         raise RequestFailed(f"it says {said!r}, and its weights say {ANSWER!r}")
     requests = AT_HOME if engine == "ktransformers" else vllm_speed.REQUESTS
     found = []
-    for each in requests if json.loads(TOLD.read_text())["gpus"] else FEW:
+    for number, prompt, answer in requests if json.loads(TOLD.read_text())["gpus"] else FEW:
         # The first answers compile and capture what the others use.
-        vllm_speed.rate(PORT, *each[:2], 16, NAME)
-        found.append(vllm_speed.rate(PORT, *each, NAME))
+        vllm_speed.rate(PORT, number, min(prompt, 64), 16, NAME)
+        found.append(vllm_speed.rate(PORT, number, prompt, answer, NAME))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 import yaml
 
 from deploys.planning.inputs.machine import Machine
-from deploys.planning.inputs.profile import Performance, Service
+from deploys.planning.inputs.profile import Service
 from tests.gpu import measure as servers
 from tests.gpu import speed, surroundings
 from tests.gpu.measure import ServerError
@@ -32,7 +33,19 @@ from tests.gpu.planned import planned
 
 NAME, PORT, CONTEXT = "bench", 18000, 8192
 # Requests at a time, tokens of the prompt, tokens of the answer.
-REQUESTS = ((1, 64, 256), (64, 64, 256), (512, 64, 256))
+REQUESTS = (
+    *((1, 64, 256), (8, 64, 256), (32, 64, 256), (64, 64, 256), (512, 64, 256)),
+    (16, 4096, 256),
+)
+# Tokens of a prompt that is asked twice, as a chat that goes on repeats what was said.
+REPEATED = 6000
+# What a service says of itself, and is planned by.
+PLANNED: dict[str, dict[str, str]] = {
+    "balanced": {},
+    "latency": {"performance": "latency"},
+    "throughput": {"performance": "throughput"},
+    "fp8-cache": {"kv_cache": "fp8"},
+}
 # Seconds that a start may take: kernels are tried out, compiled and captured.
 PATIENCE = 600
 # Which words are special to a parser is a matter of the real tokenizer.
@@ -40,7 +53,7 @@ _ABOUT_WORDS = ("reasoning-parser", "enable-auto-tool-choice", "tool-call-parser
 # Of the folders of a deployed engine, which is not what is started here.
 _DEPLOYED = ("CUDA_HOME", "LD_LIBRARY_PATH", "MODELRACK_WEIGHTS", "MODELRACK_DIGEST")
 _TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
-# So that no two prompts are alike.
+# What a prompt is made of, so that no two are alike.
 _FRESH = itertools.count()
 _GIB = re.compile(r"(Available KV cache memory|Model loading took):? ([\d.]+) GiB")
 
@@ -64,22 +77,21 @@ def ways(network: Network, machine: Machine, gpu: str | None) -> dict[str, Way]:
     cards = ",".join(str(card.index) for card in machine.gpus)
     seen = {"CUDA_VISIBLE_DEVICES": cards} if cards else {}
     found = {"how-to": Way(settings=network.how_to, environment=seen, kv_tokens=None)}
-    kinds: tuple[Performance, ...] = ("balanced", "latency", "throughput")
-    return found | {kind: as_planned(network, machine, gpu, kind) for kind in kinds}
+    return found | {who: as_planned(network, machine, gpu, who) for who in PLANNED}
 
 
 def as_planned(
     network: Network,
     machine: Machine,
     gpu: str | None,
-    kind: Performance,
+    who: str,
     parallel: int | None = None,
 ) -> Way:
-    """As it is planned for what settings may favour, or for so many requests at a time."""
+    """As it is planned for a service of that kind, or for so many requests at a time."""
     served, text = planned(
         Service(
             **{"name": NAME, "engine": "vllm", "model": network.model, "port": PORT},
-            **{"context": CONTEXT, "performance": kind, "parallel": parallel},
+            **{"context": CONTEXT, "parallel": parallel, **PLANNED[who]},
         ),
         machine,
         gpu,
@@ -165,9 +177,10 @@ def _run(
         servers.wait(process, log, PATIENCE, port)
         ready = time.monotonic() - begun
         # The first answers compile and capture what the others use.
-        for number, prompt, _ in requests:
-            _ask(port, number, prompt, 16)
+        for number, *_ in requests:
+            _ask(port, number, 64, 16)
         found = [rate(port, *each) for each in requests]
+        repeated = again(port)
     finally:
         # Its workers are processes of their own.
         subprocess.run(["pkill", "--signal", "KILL", "--session", str(process.pid)], check=False)
@@ -176,7 +189,15 @@ def _run(
         "seconds_to_ready": round(ready, 1),
         **reported(log.read_text(errors="replace")),
         "requests": found,
+        "repeated": repeated,
     }
+
+
+def again(port: int, model: str = NAME) -> dict[str, Any]:
+    """Seconds until the first token of a long prompt, and of the same prompt asked once more."""
+    asked = next(_FRESH)
+    waited = [round(_ask(port, 1, REPEATED, 16, model, asked)[0], 3) for _ in range(2)]
+    return {"prompt": REPEATED, "seconds_to_first_token": waited}
 
 
 def reported(log: str) -> dict[str, Any]:
@@ -209,17 +230,17 @@ def rate(port: int, requests: int, prompt: int, answer: int, model: str = NAME) 
 
 
 def _ask(
-    port: int, requests: int, prompt: int, answer: int, model: str = NAME
+    port: int, requests: int, prompt: int, answer: int, model: str = NAME, asked: int | None = None
 ) -> tuple[float, float]:
-    """As many requests at once, each of so many tokens, none of them seen before.
+    """As many requests at once, each of so many tokens, none of them seen before unless `asked` so.
 
     The first is read as it comes, the others as a whole: to read all of them token by token would
     keep this side busy. Returns its seconds until the first token, and between two of the others.
     """
-    began = next(_FRESH)
+    began = next(_FRESH) if asked is None else asked
 
     def one(slot: int) -> tuple[float, float]:
-        tokens = [2 + (began * 104_729 + slot * 7919 + n * 31) % 250 for n in range(prompt)]
+        tokens = random.Random(f"{began} {slot}").choices(range(2, 252), k=prompt)
         body = {"model": model, "prompt": tokens, "max_tokens": answer, "ignore_eos": True}
         if slot == 0:
             body |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -40,13 +40,14 @@ def test_a_network_is_the_one_that_is_planned(name: str) -> None:
 @EVERY_NETWORK
 def test_the_pinned_version_takes_the_settings_of_every_way(name: str) -> None:
     found = vllm_speed.ways(NETWORKS[name], H200, "H200")
-    assert list(found) == ["how-to", "balanced", "latency", "throughput"]
+    assert list(found) == ["how-to", "balanced", "latency", "throughput", "fp8-cache"]
     for way in found.values():
         assert options.check("vllm", VERSIONS["vllm"], {**way.settings, **way.environment}) == []
     assert found["balanced"].kv_tokens
     assert found["how-to"].settings["enforce-eager"]
     assert "performance-mode" not in found["balanced"].settings
     assert found["latency"].settings["performance-mode"] == "interactivity"
+    assert found["fp8-cache"].settings["kv-cache-dtype"] == "fp8"
     seats = [found[who].settings["max-num-seqs"] for who in ("latency", "throughput")]
     assert seats[0] < seats[1]
 

@@ -37,7 +37,8 @@ SINCE = {
     ("h200-vllm-r1", DEEPSEEK, "balanced"): {"max-num-seqs": (256, 512)},
 }
 # And one event more at the end of each stream, which no measurement notices.
-EVERYWHERE = {"enable-force-include-usage": (None, True)}
+EVENT = {"enable-force-include-usage": (None, True)}
+WITH_IT = {"h200-vllm-0.32"}
 
 
 @cache
@@ -68,7 +69,7 @@ def test_what_was_measured_is_what_such_a_machine_gets(key: tuple[str, str, str]
         for name in measured.keys() | planned.keys()
         if measured.get(name) != planned.get(name) and name != "port"
     }
-    assert differ == {**EVERYWHERE, **SINCE.get(key, {})}
+    assert differ == {**({} if key[0] in WITH_IT else EVENT), **SINCE.get(key, {})}
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -84,8 +85,7 @@ def test_the_other_way_is_that_of_the_how_tos(network: str) -> None:
 def test_the_cache_is_as_the_ledger_has_it(key: tuple[str, str, str]) -> None:
     # With as many requests as there were then; each has its part of the memory.
     requests = RUNS[key]["settings"]["max-num-seqs"]
-    way: Any = key[2]
-    planned = vllm_speed.as_planned(NETWORKS[key[1]], H200, "H200", way, requests).kv_tokens
+    planned = vllm_speed.as_planned(NETWORKS[key[1]], H200, "H200", key[2], requests).kv_tokens
     assert planned is not None
     version = RESULTS[key[0]]["engine"]["version"]
     if key[1] == DEEPSEEK and version == "0.24.0":
@@ -130,3 +130,22 @@ def test_fewer_at_a_time_wait_less_and_more_answer_more() -> None:
     assert rate(*many) > 1.3 * rate(*some) and rate(*some) > 2.4 * rate(*few)
     most = ("h200-vllm-throughput", QWEN, "throughput", 512)
     assert wait(*most) > 1.9 * wait(*many) and rate(*most) > rate(*many)
+
+
+def test_the_pinned_version_beside_the_how_tos_on_one_machine() -> None:
+    of = "h200-vllm-0.32", QWEN
+    assert rate(*of, "balanced", 1) > 2.7 * rate(*of, "how-to", 1)
+    assert rate(*of, "balanced", 64) > 2 * rate(*of, "how-to", 64)
+    assert rate(*of, "latency", 1) > 3.5 * rate(*of, "how-to", 1)
+    # Marlin, which latency asks for, and Machete are as fast at 32 at once.
+    assert rate(*of, "latency", 32) == pytest.approx(rate(*of, "balanced", 32), rel=0.03)
+
+
+def test_a_prompt_is_read_once_and_the_first_start_compiles_no_kernels_of_flashinfer() -> None:
+    # That of the same network in its unit, which did.
+    cold, *_ = RESULTS["h200-deploy-vllm"]["seconds_to_ready"]
+    for who in ("balanced", "latency"):
+        run = RUNS["h200-vllm-0.32", QWEN, who]
+        first, again = run["repeated"]["seconds_to_first_token"]
+        assert first > 10 * again
+        assert run["seconds_to_ready"] < 0.6 * cold
