@@ -83,7 +83,7 @@ def _held(
     what = _TITLES.get(name, "the all-reduce").format(subject.removeprefix("GPU "))
     return at_least(
         *("fabric", name, speed, share * most, "GB/s", "slow", subject),
-        source=f"{share:.0%} of {most:.0f} GB/s, {SHARES}",
+        source=f"{share:.0%} of {round(most)} GB/s, {SHARES}",
         what=what,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, UndefinedError, meta, nodes
 
+from deploys.control.acceptance import page as acceptance
 from deploys.planning import unit_names
 from deploys.planning.gateway.firewall import FirewallPlan
 from deploys.planning.hardware.numa import HostMemory
@@ -24,6 +25,7 @@ from deploys.rendering import cards, chat, firewall, gateway, page, render, temp
 from deploys.rendering.appliance import image
 from deploys.rendering.monitoring import files as monitoring
 from deploys.rendering.monitoring import page as monitoring_page
+from tests.unit.control.acceptance import test_page
 from tests.unit.planning.gateway import test_chat
 from tests.unit.planning.monitoring import examples
 from tests.unit.planning.plan_examples import MACHINE, locks, model, plan, profile, service
@@ -87,6 +89,7 @@ def test_no_template_is_left_out() -> None:
         driver_files(DRIVER)
         with_dnf = replace(DRIVER, package_manager=Dnf(kind="dnf", lock_wait=1))
         render.repository(with_dnf, DRIVER.driver.repository)
+        acceptance.page(test_page.DOCUMENT, test_page.CHECKS, "en")
         for locale in (cards.ENGLISH, cards.CHINESE):
             cards.html(CARD, SITE, locale)
     # And what other templates are made of.
