@@ -153,9 +153,8 @@ class GatewayPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan without who may ask, and without the operator's own files."""
         plan = asdict(self)
-        del plan["keys"]
-        others = "the unit's" if self.vouches else "the site's"
         del plan["keys"], plan["monitoring"]
+        others = "the unit's" if self.vouches else "the site's"
         plan["certificate"] = (
             self.acme.directory if self.acme else "the operator's" if self.own else others
         )
