@@ -22,7 +22,7 @@ from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.models.shapes import Task
-from deploys.planning.monitoring.plan import Target
+from deploys.planning.monitoring.plan import ScrapeTarget
 from deploys.planning.monitoring.targets import targets_of
 from deploys.planning.weights.peers import address_in
 from deploys.planning.weights.weights import key_of, task_of
@@ -84,7 +84,7 @@ def _watches(watching: HostProfile, name: str, watched: HostProfile) -> bool:
     return watching.monitoring is not None and by == name
 
 
-def _targets(host: Host, profile: HostProfile) -> tuple[Target, ...]:
+def _targets(host: Host, profile: HostProfile) -> tuple[ScrapeTarget, ...]:
     # What another machine watches has a gateway, through which it does.
     return targets_of(profile.services if _answers(host, profile) else (), gateway=True)
 

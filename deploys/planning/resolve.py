@@ -63,8 +63,7 @@ def resolve(
     + around: what its gateway depends on beside the machine
     + members: the hosts of its class, of which some may serve a model together with it
 
-    All refusals are collected, so that the operator sees them at once; a plan with refusals is
-    printed but not carried out.
+    All refusals are collected; a plan with some is printed, and not carried out.
     """
     against = Refusals()
     profile, unknown = read.named(profile, locks, site.locks)
@@ -76,7 +75,7 @@ def resolve(
     own = cards.ours(machine, gpu, profile.gpus)
     against.all_of(hardware_health.refusals(machine, own))
     services, weights = _with_weights(inputs, against)
-    units = [checks.unit_of(service) for service in profile.services]
+    units = {checks.unit_of(service) for service in profile.services}
     retired = tuple(unit for unit in machine.served if unit not in units)
     foreground = machine.booted and not machine.systemd
     # What shares weights is a service, too.
@@ -86,8 +85,7 @@ def resolve(
         against.all_of(checks.refusals(service, inputs, retired), service.name)
     against.all_of(check_disk(weights, machine), " ".join(each.name for each in services))
     sizes = {entry.model: entry.size for entry in weights}
-    shared = grouped(profile)
-    group = None
+    shared, group = grouped(profile), None
     if shared:
         of_shared = against.of(shared.name)
         group = of_shared.attempt(None, group_of, shared, profile, members)
@@ -107,8 +105,8 @@ def resolve(
         against.all_of(placement.refusals, placement.service)
     driver = _driver(inputs, against)
     software, missing = installation.software_of(services, inputs, driver)
-    for refusal in missing:
-        against.all_of([refusal], refusal.service)
+    for each in missing:
+        against.all_of([each], each.service)
     # Like those of a service, these do not hold up the machine's own stages.
     against.all_of(chat.refusals(profile, services, machine), "gateway")
     found = _group(group, inputs, placements, driver, against)

@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from deploys.control.image import archives
+from deploys.control.image import apt
 from tests.lab import registry_files
 
 VARIABLES = (
@@ -86,7 +86,7 @@ def copy_into(tree: Path, host: Path = Path("/"), *, closed: bool = False) -> No
 
     + closed: the machine has no way out; all it learns is which dates to believe
     """
-    options, shared, texts = archives.apt_settings(), variables(), []
+    options, shared, texts = apt.settings(), variables(), []
     if closed:
         options, shared = [option for option in options if "::Check-" in option], {}
     else:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploys.control.image import archives
+from deploys.control.image import apt
 from tests import temporary
 from tests.lab.process import LabError, run
 
@@ -165,7 +165,7 @@ def make(
     run(
         [
             *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
-            *(f"--aptopt={option}" for option in archives.apt_settings()),
+            *(f"--aptopt={option}" for option in apt.settings()),
             *(f"--dpkgopt=path-exclude={glob}" for glob in without),
             *(["--skip=cleanup/apt/lists"] if lists else []),
             *(suite, str(tree)),

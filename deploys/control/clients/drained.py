@@ -14,7 +14,7 @@ PATIENCE = 600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class DrainRequest:
     """Names of machines, and the seconds that these may take."""
 
     away: tuple[str, ...]
@@ -22,7 +22,7 @@ class Asked:
     patience: int
 
 
-def asked() -> Asked:
+def asked() -> DrainRequest:
     """Return what --data says; a host whose run says nothing that can be done is stopped."""
     this = state.inventory.get_host(host.name)
     away, back = _names("away"), _names("back")
@@ -50,7 +50,7 @@ def asked() -> Asked:
         )
     if against:
         current_plan.stop(this, against)
-    return Asked(away=away, back=back, patience=int(patience))
+    return DrainRequest(away=away, back=back, patience=int(patience))
 
 
 def _names(key: str) -> tuple[str, ...]:

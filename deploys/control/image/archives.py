@@ -12,37 +12,15 @@ from pathlib import Path
 import yaml
 from filelock import FileLock
 
+from deploys.control.image import apt
 from deploys.planning.image.recipe import ImageRecipe
 from deploys.planning.inputs.refusal import Refusal
 
-# Of this computer's settings of apt those by which it reaches archives.
-_WAY = (
-    *("::Proxy", "::Check-Valid-Until", "::Check-Date", "::Verify-Peer", "::Verify-Host"),
-    *("::CaInfo", "::CaPath", "::SslCert", "::SslKey"),
-)
 _LOCK = Path(__file__).resolve().parents[2] / "locks" / "image_tools.yaml"
 _KEYRING = "/usr/share/keyrings/{}-archive-keyring.gpg"
 # What nobody reads on an appliance; copyright files stay.
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*")
 _KEPT = "/usr/share/doc/*/copyright"
-
-
-def apt_settings(*, pinned: bool = False) -> list[str]:
-    """Return how apt reaches archives from this computer, as its configuration has it.
-
-    + pinned: it is known which packages come of them, so archives of another day will do
-    """
-    told = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
-    lines = [line.rstrip(";") for line in told.stdout.splitlines()]
-    # "Auto-Detect" names a program, which a tree does not have.
-    found = [
-        line
-        for line in lines
-        if line.startswith("Acquire::")
-        and any(part in line for part in _WAY)
-        and "Auto-Detect" not in line
-    ]
-    return [*found, 'Acquire::Check-Valid-Until "false"'] if pinned else found
 
 
 def base(recipe: ImageRecipe, tree: Path, mirrors: Sequence[str], *, pinned: bool) -> None:
@@ -87,7 +65,7 @@ def make(
     """Make a tree with these packages; raise Refusal if the archive does not have them."""
     command = [
         *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
-        *(f"--aptopt={setting}" for setting in apt_settings(pinned=pinned)),
+        *(f"--aptopt={setting}" for setting in apt.settings(pinned=pinned)),
         *(f"--dpkgopt=path-exclude={glob}" for glob in _LEFT_OUT),
         # Nothing of it is worth a power cut; sealing takes this setting back.
         *(f"--dpkgopt=path-include={_KEPT}", "--dpkgopt=force-unsafe-io"),

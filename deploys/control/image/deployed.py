@@ -17,7 +17,7 @@ from typing import Any
 
 from deploys.control.bundle import package_lock
 from deploys.control.clients import services
-from deploys.control.image import archives, installed
+from deploys.control.image import apt, installed
 from deploys.control.image.entered import run_beside
 from deploys.planning.image.recipe import ImageRecipe
 from deploys.planning.inputs.refusal import Refusal
@@ -122,11 +122,11 @@ class _Lent:
 def _lent(wanted: TreeDeploy, recipe: ImageRecipe) -> Iterator[_Lent]:
     with tempfile.TemporaryDirectory(prefix="modelrack-image-") as made:
         folder = Path(made)
-        apt = folder / "apt.conf"
+        configuration = folder / "apt.conf"
         pinned = is_pinned(wanted.data["site"], recipe)
-        lines = [*archives.apt_settings(pinned=pinned), 'Acquire::Languages "none"']
-        apt.write_text("".join(f"{line};\n" for line in lines))
-        files = {"etc/apt/apt.conf.d/00builder": apt, **_signing(wanted)}
+        lines = [*apt.settings(pinned=pinned), 'Acquire::Languages "none"']
+        configuration.write_text("".join(f"{line};\n" for line in lines))
+        files = {"etc/apt/apt.conf.d/00builder": configuration, **_signing(wanted)}
         data: dict[str, Any] = {}
         trusted = next((os.environ[name] for name in _TRUST if os.environ.get(name)), None)
         if trusted and Path(trusted).is_file():

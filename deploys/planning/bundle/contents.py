@@ -17,6 +17,7 @@ from deploys.planning.weights.plan import Weights
 # Of every machine, whatever it serves: our programs run on the first, downloads need the second.
 _EVERY = ("python3", "ca-certificates")
 _GATEWAY, _ACME, _FIREWALL, _PEERS = "haproxy", "acme-tiny", "nftables", "nginx"
+_WATCHED, _WATCHING = "prometheus-node-exporter", ("prometheus", "prometheus-alertmanager")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,9 @@ def _packages(plan: HostPlan) -> Iterator[str]:
         yield _GATEWAY
         if plan.gateway.acme:
             yield _ACME
+    if plan.monitoring:
+        yield _WATCHED
+        yield from _WATCHING if plan.monitoring.by is None else ()
     if plan.firewall:
         yield _FIREWALL
     if plan.peer:

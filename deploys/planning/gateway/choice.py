@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deploys.planning import unit_names
-from deploys.planning.gateway.key import OWNER, OWNERS_TEAM, Key
+from deploys.planning.gateway.key import Key, own_keys
 from deploys.planning.gateway.plan import (
     HTTPS,
     MACHINES,
@@ -23,7 +23,7 @@ from deploys.planning.inputs.monitoring import Monitoring
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import Site
 from deploys.planning.models.shapes import Task
-from deploys.planning.monitoring.plan import Target, WatchedMachine
+from deploys.planning.monitoring.plan import ScrapeTarget, WatchedMachine
 from deploys.planning.plan import ServicePlan
 
 # Whose HAProxy counts tokens: 2.5 or newer is needed, and 2.6 is the oldest that it was run on.
@@ -32,10 +32,7 @@ _OLD_ENOUGH = {"debian": 12, "ubuntu": 24}
 
 @dataclass(frozen=True, kw_only=True)
 class ServedElsewhere:
-    """A service of another machine.
-
-    Its name, its model, what it is asked, its engine's id, and the names of its adapters.
-    """
+    """A service of another machine: what it is asked, and under which names."""
 
     service: str
     model: str
@@ -59,7 +56,7 @@ class OtherMachine:
     offers: tuple[ServedElsewhere, ...] = ()
     asks: bool = False
     watches: bool = False
-    targets: tuple[Target, ...] = ()
+    targets: tuple[ScrapeTarget, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +86,7 @@ def gateway_of(
     services: Sequence[ServicePlan],
     around: Surroundings,
     monitoring: Monitoring | None = None,
-    targets: Sequence[Target] = (),
+    targets: Sequence[ScrapeTarget] = (),
 ) -> GatewayPlan | None:
     """Return the gateway; None where nobody asks for one. Raise Refusal for what cannot work.
 
@@ -124,7 +121,7 @@ def gateway_of(
             "host": wanted.host,
             "names": tuple(dict.fromkeys((wanted.host, "localhost", "127.0.0.1", "::1"))),
             "certificate": _certificate(wanted, site),
-            "keys": (*_keys(wanted, backends, around), *_own(machine)),
+            "keys": (*_keys(wanted, backends, around), *own_keys(machine.own_key)),
             "rate": wanted.rate,
             "at_once": wanted.at_once,
             "chat": wanted.chat,
@@ -298,9 +295,3 @@ def _keys(wanted: Gateway, backends: Sequence[Backend], around: Surroundings) ->
                 f"Write names of services: {', '.join(sorted(known)) or 'there are none'}",
             )
     return around.keys
-
-
-def _own(machine: Machine) -> Iterator[Key]:
-    """Yield the key that a unit of an appliance has on its console."""
-    if machine.own_key:
-        yield Key(user=OWNER, team=OWNERS_TEAM, sha256=machine.own_key)

@@ -33,3 +33,8 @@ class Key:
     tokens_a_day: int | None = None
     models: tuple[str, ...] | None = None
     until: date | None = None
+
+
+def own_keys(sha256: str | None) -> tuple[Key, ...]:
+    """Return the key that a unit of an appliance has on its console; none on other machines."""
+    return (Key(user=OWNER, team=OWNERS_TEAM, sha256=sha256),) if sha256 else ()

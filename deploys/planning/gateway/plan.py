@@ -10,7 +10,7 @@ from deploys.planning.gateway.key import RESERVED, Key
 from deploys.planning.inputs.gateway import Acme, Certificate, Chat
 from deploys.planning.inputs.monitoring import Monitoring
 from deploys.planning.models.shapes import Task
-from deploys.planning.monitoring.plan import Target, WatchedMachine
+from deploys.planning.monitoring.plan import ScrapeTarget, WatchedMachine
 
 # Ports of every gateway: for people, for other machines of the site, and for the operator.
 REDIRECT, HTTPS, MACHINES, METRICS = 80, 443, 8443, 8405
@@ -127,7 +127,7 @@ class GatewayPlan:
     at_once: int = 8
     backends: tuple[Backend, ...] = ()
     peers: tuple[MachinePeer, ...] = ()
-    targets: tuple[Target, ...] = ()
+    targets: tuple[ScrapeTarget, ...] = ()
     machines: tuple[WatchedMachine, ...] = ()
     monitoring: Monitoring | None = None
     chat: Chat | None = None

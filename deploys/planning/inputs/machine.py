@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from deploys.planning.inputs.fabric import Fabric
@@ -292,9 +293,5 @@ class Machine:
 
     def disk_of(self, path: str) -> Disk | None:
         """Return the file system that `path` is on, or will be on once it exists."""
-        holding = [
-            disk
-            for disk in self.disks
-            if path == disk.mount or path.startswith(disk.mount.rstrip("/") + "/")
-        ]
+        holding = [disk for disk in self.disks if PurePosixPath(path).is_relative_to(disk.mount)]
         return max(holding, key=lambda disk: len(disk.mount), default=None)

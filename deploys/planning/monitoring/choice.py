@@ -19,7 +19,7 @@ from deploys.planning.monitoring.plan import (
     NOTIFIER,
     PROMETHEUS,
     MonitoringPlan,
-    Target,
+    ScrapeTarget,
 )
 from deploys.planning.quantity import human
 
@@ -42,7 +42,7 @@ def reserved(profile: HostProfile) -> int:
 
 def monitoring_of(
     inputs: Inputs,
-    targets: Sequence[Target],
+    targets: Sequence[ScrapeTarget],
     gateway: GatewayPlan | None,
     cards: Sequence[str],
     around: Surroundings,
@@ -82,7 +82,7 @@ def monitoring_of(
     return plan
 
 
-def size_of(wanted: Monitoring, machines: Sequence[Sequence[Target]]) -> int:
+def size_of(wanted: Monitoring, machines: Sequence[Sequence[ScrapeTarget]]) -> int:
     """Return the bytes that the metrics of machines take at most."""
     series = sum(_SERIES[target.job] for targets in machines for target in targets)
     return _LEAST + series * wanted.days * _DAY // wanted.interval * _SAMPLE

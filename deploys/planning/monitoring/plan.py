@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from deploys.planning.inputs.monitoring import Monitoring
 
-Job = Literal["node", "gateway", "usage", "engine"]
+ScrapedKind = Literal["node", "gateway", "usage", "engine"]
 
 # Of the loopback address: what looks, what is looked at, what tells people, and what brings it to
 # them in the form that they read.
@@ -23,7 +23,7 @@ SECRETS = "/etc/modelrack/secrets"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class ScrapeTarget:
     """One place of a machine that metrics are read from.
 
     + job: what kind of metrics
@@ -32,7 +32,7 @@ class Target:
     + labels: what all its metrics are called by, beside the machine
     """
 
-    job: Job
+    job: ScrapedKind
     name: str
     port: int
     path: str = "/metrics"
@@ -45,7 +45,7 @@ class WatchedMachine:
 
     name: str
     address: str
-    targets: tuple[Target, ...]
+    targets: tuple[ScrapeTarget, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class MonitoringPlan:
     name: str
     wanted: Monitoring
     by: str | None
-    targets: tuple[Target, ...]
+    targets: tuple[ScrapeTarget, ...]
     machines: tuple[WatchedMachine, ...] = ()
     vendor: str | None = None
     cards: tuple[str, ...] = ()

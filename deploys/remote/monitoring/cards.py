@@ -82,7 +82,7 @@ class Cards:
             self._skip = _SKIPPED
         return text
 
-    def _nvidia(self) -> _Found:
+    def _nvidia(self) -> _CardValues:
         text = ""
         for _ in range(len(_NVIDIA)):
             query = f"--query-gpu={','.join(('pci.bus_id', *self._fields))}"
@@ -94,20 +94,20 @@ class Cards:
             self._fields = tuple(field for field in self._fields if field != unknown[1])
         return nvidia(text, self._fields)
 
-    def _amd(self) -> _Found:
+    def _amd(self) -> _CardValues:
         return amd(self._addresses)
 
-    def _ascend(self) -> _Found:
+    def _ascend(self) -> _CardValues:
         return ascend(self._asked("npu-smi", "info"))
 
 
 # Of each card by its address: metric, value, labels.
-_Found = dict[str, list[tuple[str, float, dict[str, str]]]]
+_CardValues = dict[str, list[tuple[str, float, dict[str, str]]]]
 
 
-def nvidia(text: str, fields: Sequence[str]) -> _Found:
+def nvidia(text: str, fields: Sequence[str]) -> _CardValues:
     """Return what nvidia-smi has answered; what a card does not say is left out."""
-    found: _Found = {}
+    found: _CardValues = {}
     for line in text.splitlines():
         bus, *values = (part.strip() for part in line.split(","))
         if len(values) != len(fields):
@@ -122,9 +122,9 @@ def nvidia(text: str, fields: Sequence[str]) -> _Found:
     return found
 
 
-def amd(addresses: Sequence[str], devices: Path = DEVICES) -> _Found:
+def amd(addresses: Sequence[str], devices: Path = DEVICES) -> _CardValues:
     """Return what the kernel's driver says of each card in /sys."""
-    found: _Found = {}
+    found: _CardValues = {}
     for address in addresses:
         folder = devices / address
         there = found.setdefault(address, [])
@@ -151,9 +151,9 @@ def amd(addresses: Sequence[str], devices: Path = DEVICES) -> _Found:
     return found
 
 
-def ascend(text: str) -> _Found:
+def ascend(text: str) -> _CardValues:
     """Return what `npu-smi info` shows; a card that is not well counts as one that is not there."""
-    found: _Found = {}
+    found: _CardValues = {}
     card: tuple[str, float, float] | None = None
     for line in text.splitlines():
         if npu := _NPU.match(line):

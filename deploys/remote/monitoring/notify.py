@@ -30,7 +30,7 @@ def run(settings: dict[str, Any], stop: Event) -> int:
     """Serve until told to stop."""
     webhooks: list[dict[str, Any]] = settings["webhooks"]
 
-    class Handler(BaseHTTPRequestHandler):
+    class Received(BaseHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
             """Write nothing: what goes wrong is said where it does."""
 
@@ -54,7 +54,7 @@ def run(settings: dict[str, Any], stop: Event) -> int:
             self.send_header("content-length", "0")
             self.end_headers()
 
-    server = ThreadingHTTPServer(("127.0.0.1", settings["port"]), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", settings["port"]), Received)
     Thread(target=server.serve_forever, daemon=True).start()
     stop.wait()
     server.shutdown()

@@ -14,6 +14,7 @@ from deploys.planning.bundle.record import BundleRecord
 from deploys.planning.inputs.gateway import Chat, Gateway
 from deploys.planning.inputs.locks import ListedFile, WeightsLock
 from deploys.planning.inputs.machine import Machine
+from deploys.planning.inputs.monitoring import Monitoring
 from deploys.planning.inputs.profile import HostProfile, Service
 from deploys.planning.inputs.refusal import Refusal
 from deploys.planning.inputs.site import BUNDLE, Mirrors, Site
@@ -47,6 +48,7 @@ def plan(there: Machine = BARE, *, pinned: bool = True) -> HostPlan:
             gpus=8,
             services=services,
             gateway=Gateway(host="ai.lab", chat=Chat(admin="admin@ai.lab")),
+            monitoring=Monitoring(),
         ),
         site,
         replace(there, addresses=("10.8.0.5",), ssh_ports=(22,)),

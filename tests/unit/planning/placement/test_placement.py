@@ -230,7 +230,7 @@ def test_a_variant_that_a_refusal_names_does_fit(gpu: Accelerator, count: int) -
                 assert not on_it(key, engine).refusals
                 # Nor does a rule refuse it, as Volta's that AWQ begins with 7.5.
                 service = Service(name="it", engine=engine, model=key, port=8000)
-                stack = stack_of(gpu)
+                stack = stack_of(gpu, {engine})
                 assert not compatibility.refusals(service, model(key), gpu, stack, machine())
 
 
