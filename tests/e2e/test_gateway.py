@@ -361,7 +361,9 @@ def test_a_broken_stream_is_counted_as_an_estimate_and_the_engine_stops(site: Si
         "an engine works for nobody",
     )
     usage = site.first.ssh(f"curl -s {METRICS}/usage").stdout
-    assert 'modelrack_completion_tokens_estimated_total{user="bob",team="lab",model="tiny"}' in usage
+    assert (
+        'modelrack_completion_tokens_estimated_total{user="bob",team="lab",model="tiny"}' in usage
+    )
 
 
 def test_large_bodies(site: Site) -> None:
