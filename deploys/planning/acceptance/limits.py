@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploys.planning.hardware.gpus import Accelerator
-from deploys.planning.quantity import human
 
 # GB/s of a lane in one direction, by PCIe generation. Source: PCI-SIG, encoding counted.
 _LANE = {1: 0.25, 2: 0.5, 3: 0.985, 4: 1.969, 5: 3.938, 6: 7.563}
@@ -75,7 +74,7 @@ def disk_limit(limits: Limits, size: int, patience: int) -> Limits:
     needed = size / max(patience, 1) / 1e9
     if needed <= limits.disk_read:
         return limits
-    why = f"weights of {human(size)} within the {patience} s that the plan waits for them"
+    why = f"weights of {round(size / 1e9)} GB within the {patience} s that the plan waits for them"
     return replace(limits, disk_read=needed, source=why)
 
 
