@@ -271,7 +271,7 @@ def _maps(plan: GatewayPlan) -> dict[str, list[tuple[str, object]]]:
         found["teams"].append((gateway.CHAT_USER, gateway.CHAT_TEAM))
         found["rates"].append((gateway.CHAT_USER, plan.chat.rate))
         found["at-once"].append((gateway.CHAT_USER, plan.chat.at_once))
-    if plan.peers:
+    if any(peer.asks for peer in plan.peers):
         local = [each for each in plan.backends if each.local]
         found["local"] = [(name, f"local-{each.service}") for each in local for name in each.names]
     return found
