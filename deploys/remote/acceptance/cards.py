@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from ..facts import pci
-from ..lib.probe import number, run
+from ..facts import nvidia, pci
+from ..lib.probe import number
 
 _REASONS = (
     "hw_slowdown",
@@ -36,8 +35,6 @@ _TEXTS = {
     "power": "power.draw",
     "power_limit": "power.limit",
 }
-_BUS = "pci.bus_id"
-_UNKNOWN = re.compile(r'Field "([\w.]+)" is not a valid field')
 _EMPTY: dict[str, Any] = {
     **dict.fromkeys((*_NUMBERS, *_TEXTS, *_REASONS)),
 }
@@ -58,38 +55,25 @@ def seen() -> tuple[list[dict[str, Any]], str]:
 
 
 def _asked() -> tuple[dict[str, dict[str, Any]], str]:
-    wanted = [
-        *(_BUS, *_NUMBERS.values(), *_TEXTS.values()),
-        *(f"clocks_event_reasons.{reason}" for reason in _REASONS),
-    ]
-    while True:
-        query = f"--query-gpu={','.join(wanted)}"
-        text, why = run("nvidia-smi", query, "--format=csv,noheader,nounits")
-        unknown = _UNKNOWN.search(text)
-        if unknown is None or unknown[1] not in wanted:
-            return rows(text, wanted), why
-        wanted.remove(unknown[1])
+    reasons = (f"clocks_event_reasons.{reason}" for reason in _REASONS)
+    wanted = ("pci.bus_id", *_NUMBERS.values(), *_TEXTS.values(), *reasons)
+    text, fields, why = nvidia.asked(wanted)
+    return rows(text, fields), why
 
 
-def rows(text: str, wanted: list[str]) -> dict[str, dict[str, Any]]:
+def rows(text: str, fields: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return the cards of a query's output by their PCI address."""
     found = {}
     for line in text.splitlines():
-        values = dict(zip(wanted, (value.strip() for value in line.split(","))))
-        bus = re.fullmatch(r"([0-9A-Fa-f]{4,8}):([0-9A-Fa-f:.]+)", values.get(_BUS, ""))
-        if bus is None or len(line.split(",")) != len(wanted):
+        if (row := nvidia.row(line, fields)) is None:
             continue
-        address = f"{int(bus[1], 16):04x}:{bus[2].lower()}"
+        address, values = row
         card: dict[str, Any] = {
             name: number(values.get(field, "")) for name, field in _NUMBERS.items()
         }
-        card.update({name: _text(values.get(field, "")) for name, field in _TEXTS.items()})
+        card.update({name: nvidia.stated(values.get(field, "")) for name, field in _TEXTS.items()})
         for reason in _REASONS:
             said = values.get(f"clocks_event_reasons.{reason}", "")
             card[reason] = {"Active": True, "Not Active": False}.get(said)
         found[address] = card
     return found
-
-
-def _text(value: str) -> str | None:
-    return None if not value or value.startswith("[") or value == "N/A" else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,7 @@ def userspace(
 
 def add_driver_details(gpus: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """Add what nvidia-smi reports to the cards of the bus; return their links and any error."""
-    fields: tuple[str, ...] = _FIELDS
-    text, why = _query(fields)
-    while (unknown := _UNKNOWN_FIELD.search(text)) and unknown[1] in fields:
-        fields = tuple(field for field in fields if field != unknown[1])
-        text, why = _query(fields)
+    text, fields, why = asked(_FIELDS)
     rows, complaint = cards(text, fields)
     for gpu in gpus:
         gpu.update(rows.get(gpu["address"], {}))
@@ -89,12 +86,11 @@ def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[
     rows = {}
     complaints = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        values = dict(zip(fields, (value.strip() for value in line.split(","))))
-        bus = _BUS.fullmatch(values.get("pci.bus_id", ""))
-        if bus is None or len(line.split(",")) != len(fields):
+        card = row(line, fields)
+        if card is None:
             complaints.append(line)
             continue
-        address = f"{int(bus[1], 16):04x}:{bus[2].lower()}"
+        address, values = card
         broken = _BROKEN.search(line)
         rows[address] = {**_card(values), "broken": broken[0] if broken else ""}
         if broken:
@@ -102,17 +98,39 @@ def cards(text: str, fields: tuple[str, ...] = _FIELDS) -> tuple[dict[str, dict[
     return rows, "; ".join(complaints)[:_MOST]
 
 
-def _query(fields: tuple[str, ...]) -> tuple[str, str]:
-    query = f"--query-gpu={','.join(fields)}"
-    return run("nvidia-smi", query, "--format=csv,noheader,nounits")
+def asked(
+    fields: tuple[str, ...], ask: Callable[..., tuple[str, str]] = run
+) -> tuple[str, tuple[str, ...], str]:
+    """Return what nvidia-smi prints of all cards, those of the fields that it knows, and any error.
+
+    + fields: as `nvidia-smi --help-query-gpu` names them
+    + ask: what runs a tool
+    """
+    while True:
+        query = f"--query-gpu={','.join(fields)}"
+        text, why = ask("nvidia-smi", query, "--format=csv,noheader,nounits")
+        unknown = _UNKNOWN_FIELD.search(text)
+        if unknown is None or unknown[1] not in fields:
+            return text, fields, why
+        fields = tuple(field for field in fields if field != unknown[1])
+
+
+def row(line: str, fields: tuple[str, ...]) -> tuple[str, dict[str, str]] | None:
+    """Return a card's PCI address and its values by field; None if the line describes no card."""
+    values = [value.strip() for value in line.split(",")]
+    found = dict(zip(fields, values))
+    bus = _BUS.fullmatch(found.get("pci.bus_id", ""))
+    if bus is None or len(values) != len(fields):
+        return None
+    return f"{int(bus[1], 16):04x}:{bus[2].lower()}", found
 
 
 def _card(values: dict[str, str]) -> dict[str, Any]:
     compute = values.get("compute_cap", "")
     return {
         "index": number(values["index"]),
-        "name": _text(values["name"]),
-        "uuid": _text(values["uuid"]),
+        "name": stated(values["name"]),
+        "uuid": stated(values["uuid"]),
         "memory": _bytes(values["memory.total"]),
         "used": _bytes(values["memory.used"]),
         "compute": compute if _VERSION.fullmatch(compute) else None,
@@ -124,7 +142,8 @@ def _card(values: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _text(value: str) -> str | None:
+def stated(value: str) -> str | None:
+    """Return a value, or None if the card has no such feature: "[N/A]"."""
     return None if not value or value.startswith("[") or value == "N/A" else value
 
 

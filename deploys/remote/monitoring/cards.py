@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..facts.nvidia import asked, row
 from ..facts.pci import DEVICES
 from ..lib.probe import number, read, run
 from .exposition import Sample
@@ -37,7 +38,6 @@ _NVIDIA: Mapping[str, tuple[str, dict[str, str], float]] = {
     },
 }
 _WORDS = {"Active": 1.0, "Not Active": 0.0, "Yes": 1.0, "No": 0.0}
-_UNKNOWN_FIELD = re.compile(r'Field "([\w.]+)" is not a valid field')
 # What an amdgpu calls its sensors, and we do. Source: kernel documentation, gpu/amdgpu/thermal.
 _SENSORS = {"edge": "gpu", "junction": "hotspot", "mem": "memory"}
 # | 0     910B3               | OK            | 101.8       43          0    / 0    |
@@ -66,39 +66,33 @@ class Cards:
         if self._skip:
             self._skip -= 1
         ask = {"nvidia": self._nvidia, "amd": self._amd, "huawei": self._ascend}
-        asked = ask.get(self._vendor or "")
-        if asked is None:
+        look = ask.get(self._vendor or "")
+        if look is None:
             return
-        found = {} if self._skip else asked()
+        found = {} if self._skip else look()
         for address in self._addresses:
             there = found.get(address, [])
             yield Sample("modelrack_card_up", float(bool(there)), address=address)
             for name, value, labels in there:
                 yield Sample(f"modelrack_card_{name}", value, address=address, **labels)
 
-    def _asked(self, *command: str) -> str:
+    def _asked(self, *command: str) -> tuple[str, str]:
         text, why = run(*command)
         if "did not answer" in why:
             self._skip = _SKIPPED
-        return text
+        return text, why
 
     def _nvidia(self) -> _CardValues:
-        text = ""
-        for _ in range(len(_NVIDIA)):
-            query = f"--query-gpu={','.join(('pci.bus_id', *self._fields))}"
-            text = self._asked("nvidia-smi", query, "--format=csv,noheader,nounits")
-            # An older driver names the first field that it does not know.
-            unknown = _UNKNOWN_FIELD.search(text)
-            if unknown is None or unknown[1] not in self._fields:
-                break
-            self._fields = tuple(field for field in self._fields if field != unknown[1])
+        text, known, _ = asked(("pci.bus_id", *self._fields), self._asked)
+        # What an older driver does not know is not asked again.
+        self._fields = known[1:]
         return nvidia(text, self._fields)
 
     def _amd(self) -> _CardValues:
         return amd(self._addresses)
 
     def _ascend(self) -> _CardValues:
-        return ascend(self._asked("npu-smi", "info"))
+        return ascend(self._asked("npu-smi", "info")[0])
 
 
 # Of each card by its address: metric, value, labels.
@@ -109,14 +103,13 @@ def nvidia(text: str, fields: Sequence[str]) -> _CardValues:
     """Return what nvidia-smi has answered; what a card does not say is left out."""
     found: _CardValues = {}
     for line in text.splitlines():
-        bus, *values = (part.strip() for part in line.split(","))
-        if len(values) != len(fields):
+        if (card := row(line, ("pci.bus_id", *fields))) is None:
             continue
-        # It writes the domain with eight digits.
-        there = found.setdefault(bus.lower()[-12:], [])
-        for field, value in zip(fields, values, strict=True):
+        address, values = card
+        there = found.setdefault(address, [])
+        for field in fields:
             name, labels, unit = _NVIDIA[field]
-            amount = _WORDS.get(value, _float(value))
+            amount = _WORDS.get(values[field], _float(values[field]))
             if amount is not None:
                 there.append((name, amount * unit, labels))
     return found

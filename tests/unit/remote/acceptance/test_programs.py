@@ -22,7 +22,7 @@ def test_a_card_is_known_by_its_address_and_what_it_has_not_got_is_none() -> Non
         "00000000:C1:00.0, 1, 405, N/A, [N/A], Not Active\n"
         "Unable to determine the device handle for GPU1: unknown error\n"
     )
-    found = cards.rows(text, [*FIELDS, "clocks_event_reasons.hw_slowdown"])
+    found = cards.rows(text, (*FIELDS, "clocks_event_reasons.hw_slowdown"))
     assert list(found) == ["0000:41:00.0", "0000:c1:00.0"]
     first, second = found.values()
     assert (first["clock"], first["hw_slowdown"], first["serial"]) == (1410, True, "1320000000041")
