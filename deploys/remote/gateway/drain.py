@@ -25,14 +25,19 @@ _OF_CLIENTS = "service-"
 _PAUSE = 0.2
 
 
+# Every process of the gateway, with the copies that it may ask.
+_GatewayCopies = list[tuple[Worker, list[Copy]]]
+
+
 def main() -> int:
     wanted: dict[str, Any] = json.load(sys.stdin)
     master = Master(wanted["master"])
     try:
         if "--look" not in sys.argv[1:]:
             return _put(master, wanted)
-        due = any(_due(master, wanted)) or bool(_waited_for(master, wanted))
-        alone = sorted({_service(copy) for copy in _alone(master, wanted)})
+        seen = _look(master)
+        due = any(_due(seen, wanted)) or bool(_waited_for(seen, wanted))
+        alone = sorted({_service(backend) for backend, _ in _alone(seen, wanted)})
         print(json.dumps({"due": due, "alone": alone}))
     except Unanswered as problem:
         print(f"the gateway does not do it: {problem}", file=sys.stderr)
@@ -41,79 +46,74 @@ def main() -> int:
 
 
 def _put(master: Master, wanted: dict[str, Any]) -> int:
-    for worker, copy in _due(master, wanted):
+    for worker, copy in _due(_look(master), wanted):
         master.put(worker, copy, "drain" if wanted["away"] else "ready")
     end = time.monotonic() + wanted["patience"]
-    while left := _waited_for(master, wanted):
+    while left := _waited_for(_look(master), wanted):
         if time.monotonic() > end:
             what = "still has requests" if wanted["away"] else "does not answer"
-            said = {f"{_service(copy)} of {copy.server} {what}" for copy in left}
+            said = {f"{_service(copy.backend)} of {copy.server} {what}" for copy in left}
             print(f"after {wanted['patience']} seconds {', '.join(sorted(said))}", file=sys.stderr)
             return 1
         time.sleep(_PAUSE)
     return 0
 
 
-def _due(master: Master, wanted: dict[str, Any]) -> Iterator[tuple[Worker, Copy]]:
+def _look(master: Master) -> _GatewayCopies:
+    return [(worker, master.copies(worker)) for worker in master.workers()]
+
+
+def _due(seen: _GatewayCopies, wanted: dict[str, Any]) -> Iterator[tuple[Worker, Copy]]:
     """Yield the copies that are not as they are wanted."""
-    kept = {(copy.backend, copy.server) for copy in _alone(master, wanted)}
-    for worker, copy in _named(master, wanted):
-        if copy.drained != wanted["away"] and (copy.backend, copy.server) not in kept:
+    for worker, copy in _changed(seen, wanted):
+        if not worker.old and copy.drained != wanted["away"]:
             yield worker, copy
 
 
-def _waited_for(master: Master, wanted: dict[str, Any]) -> list[Copy]:
+def _waited_for(seen: _GatewayCopies, wanted: dict[str, Any]) -> list[Copy]:
     """Return the copies that still have requests, or that do not answer yet.
 
-    Those of processes that only end what they have begun count as well.
+    Requests of processes that only end what they have begun count as well.
     """
-    if not wanted["away"]:
-        return [copy for _, copy in _named(master, wanted) if not copy.up]
-    kept = {(copy.backend, copy.server) for copy in _alone(master, wanted)}
-    return [
-        copy
-        for _, copy in _named(master, wanted, old=True)
-        if copy.requests and (copy.backend, copy.server) not in kept
-    ]
+    if wanted["away"]:
+        return [copy for _, copy in _changed(seen, wanted) if copy.requests]
+    return [copy for worker, copy in _changed(seen, wanted) if not worker.old and not copy.up]
 
 
-def _alone(master: Master, wanted: dict[str, Any]) -> list[Copy]:
-    """Return those of the machines' copies that nothing else would answer for."""
-    if not wanted["away"]:
-        return []
-    found = []
-    for worker in _young(master):
-        copies = master.copies(worker)
+def _changed(seen: _GatewayCopies, wanted: dict[str, Any]) -> Iterator[tuple[Worker, Copy]]:
+    """Yield the machines' copies, but for those that nothing else would answer for."""
+    kept = _alone(seen, wanted)
+    for worker, copies in seen:
+        for copy in copies:
+            if _is_named(copy, wanted) and (copy.backend, copy.server) not in kept:
+                yield worker, copy
+
+
+def _alone(seen: _GatewayCopies, wanted: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return backend and server of the copies that stay in use, as no other copy answers."""
+    found: set[tuple[str, str]] = set()
+    for worker, copies in seen if wanted["away"] else []:
+        if worker.old:
+            continue
         answered = {
             copy.backend
             for copy in copies
             if copy.up and not copy.drained and copy.server not in wanted["machines"]
         }
-        found += [
-            copy for copy in copies if _is_named(copy, wanted) and copy.backend not in answered
-        ]
+        found |= {
+            (copy.backend, copy.server)
+            for copy in copies
+            if _is_named(copy, wanted) and copy.backend not in answered
+        }
     return found
-
-
-def _named(
-    master: Master, wanted: dict[str, Any], *, old: bool = False
-) -> Iterator[tuple[Worker, Copy]]:
-    for worker in master.workers() if old else _young(master):
-        for copy in master.copies(worker):
-            if _is_named(copy, wanted):
-                yield worker, copy
-
-
-def _young(master: Master) -> list[Worker]:
-    return [worker for worker in master.workers() if not worker.old]
 
 
 def _is_named(copy: Copy, wanted: dict[str, Any]) -> bool:
     return copy.backend.startswith(_OF_CLIENTS) and copy.server in wanted["machines"]
 
 
-def _service(copy: Copy) -> str:
-    return copy.backend.removeprefix(_OF_CLIENTS)
+def _service(backend: str) -> str:
+    return backend.removeprefix(_OF_CLIENTS)
 
 
 if __name__ == "__main__":
